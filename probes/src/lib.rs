@@ -1,1 +1,44 @@
-//! x
+//! The stages of an image pull as probes, and the path that a pull would take through them.
+//!
+//! [`run`] walks one registry once and returns an [`Outcome`]: for every endpoint what each
+//! nameserver said, and for every address what each stage gave, typed evidence or a typed fault.
+//! The crate holds no configuration, no metrics and no state between rounds.
+#![warn(missing_docs)]
+
+mod challenge;
+mod connect;
+mod endpoint;
+mod exchange;
+mod http;
+mod io_fault;
+mod node;
+mod outcome;
+mod pull_path;
+mod reason;
+mod redact;
+mod resolve;
+mod round;
+mod survey;
+mod tls;
+mod token;
+mod www_authenticate;
+
+pub use crate::{
+    challenge::{Access, Bearer, Challenge},
+    connect::Connected,
+    endpoint::{Endpoint, Nameserver, Origin, Role, Scheme},
+    exchange::{HttpFault, Refusal},
+    http::Answered,
+    io_fault::{Errno, IoFault},
+    node::{Hosts, Node, ResolvConf},
+    outcome::{AddressOutcome, EndpointOutcome, Evidence, Fault, FaultRef, Outcome, StageOutcome},
+    reason::{Reason, Stage},
+    redact::redacted,
+    resolve::{Alias, Answer, Lookup, Negative, ResolveFault, lookup},
+    round::{Depth, Target, run},
+    tls::{
+        Certificate, CertificateProblem, Chain, Handshake, TlsClient, TlsFault, TrustError,
+        TrustStore,
+    },
+    token::{Secret, Token},
+};

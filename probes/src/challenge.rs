@@ -1,0 +1,224 @@
+//! The stage `challenge`: `GET /v2/` without credentials at a login server. A Bearer challenge is
+//! what a healthy private registry answers; 200 from a registry is healthy too.
+
+use std::time::SystemTime;
+
+use hyper::{
+    HeaderMap, StatusCode,
+    header::{DATE, LOCATION, SERVER, WWW_AUTHENTICATE},
+};
+use jiff::{Timestamp, fmt::rfc2822};
+use tokio::time::Instant;
+use url::Url;
+
+use crate::{
+    exchange::{HttpConnection, HttpFault, Response},
+    www_authenticate,
+};
+
+/// Redirects of `/v2/` that are followed on the same host; Go follows ten.
+const MAX_REDIRECTS: usize = 10;
+/// Every registry that follows the distribution specification sends it, some without need.
+const API_VERSION: &str = "docker-distribution-api-version";
+
+/// Asks the registry at `origin` (scheme, host and port) how it wants to be asked.
+pub(crate) async fn challenge(
+    connection: &mut HttpConnection,
+    origin: &Url,
+    deadline: Instant,
+) -> Result<Challenge, HttpFault> {
+    let mut target = "/v2/".to_owned();
+    for _ in 0..=MAX_REDIRECTS {
+        let mut response = connection.get(&target, deadline).await?;
+        if response.status.is_redirection()
+            && let Some(location) = response.header(LOCATION)
+        {
+            target = on_the_same_host(origin, &location)?;
+            response.body(deadline).await?;
+            continue;
+        }
+        let Some(access) = access(&mut response, deadline).await? else {
+            return Err(response.refusal(deadline).await);
+        };
+        return Ok(Challenge {
+            status: response.status.as_u16(),
+            access,
+            server: response.header(SERVER),
+            correlation_id: response.correlation_id(),
+            clock_skew: clock_skew(&response.headers),
+        });
+    }
+    Err(HttpFault::TooManyRedirects(MAX_REDIRECTS))
+}
+
+/// How a registry answered `GET /v2/`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Challenge {
+    /// 200 or 401.
+    pub status: u16,
+    /// What it asks for.
+    pub access: Access,
+    /// The header `Server`.
+    pub server: Option<String>,
+    /// The id that the registry's support asks for.
+    pub correlation_id: Option<String>,
+    /// This node's clock minus the registry's, in seconds; `Date` counts whole seconds.
+    pub clock_skew: Option<f64>,
+}
+
+impl Challenge {
+    /// The Bearer challenge, if it is one.
+    pub fn bearer(&self) -> Option<&Bearer> {
+        match &self.access {
+            Access::Bearer(bearer) => Some(bearer),
+            Access::Open | Access::Basic => None,
+        }
+    }
+}
+
+/// What a registry wants from a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing.
+    Open,
+    /// User name and password; there is no anonymous token to ask for.
+    Basic,
+    /// A token.
+    Bearer(Bearer),
+}
+
+/// A Bearer challenge of the distribution specification.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bearer {
+    /// Where tokens are handed out, as sent.
+    pub realm: String,
+    /// For whom; at a regional ACR endpoint it is the global name.
+    pub service: Option<String>,
+}
+
+/// `None` where the status means no.
+async fn access(response: &mut Response, deadline: Instant) -> Result<Option<Access>, HttpFault> {
+    let status = response.status;
+    let not_a_registry = |why| {
+        Err(HttpFault::NotARegistry {
+            status: status.as_u16(),
+            why,
+        })
+    };
+    match status {
+        StatusCode::UNAUTHORIZED => match asked_for(&response.headers) {
+            Some(access) => Ok(Some(access)),
+            None => not_a_registry("no usable challenge"),
+        },
+        StatusCode::OK if response.headers.contains_key(API_VERSION) => Ok(Some(Access::Open)),
+        // MCR answers with a body of `{}` or nothing at all.
+        StatusCode::OK => match is_empty_json(&response.body(deadline).await?) {
+            true => Ok(Some(Access::Open)),
+            false => not_a_registry("no Docker-Distribution-Api-Version and no empty JSON"),
+        },
+        _ => Ok(None),
+    }
+}
+
+/// containerd prefers a token to a password, wherever both are offered.
+fn asked_for(headers: &HeaderMap) -> Option<Access> {
+    let lines = headers
+        .get_all(WWW_AUTHENTICATE)
+        .iter()
+        .filter_map(|line| line.to_str().ok());
+    let challenges: Vec<_> = lines.flat_map(www_authenticate::parse).collect();
+    let bearer = challenges
+        .iter()
+        .filter(|challenge| challenge.scheme == "bearer")
+        .find_map(|c| {
+            let service = c.parameter("service").map(str::to_owned);
+            Some(Access::Bearer(Bearer {
+                realm: c.parameter("realm")?.to_owned(),
+                service,
+            }))
+        });
+    let basic = || {
+        challenges
+            .iter()
+            .any(|challenge| challenge.scheme == "basic")
+    };
+    bearer.or_else(|| basic().then_some(Access::Basic))
+}
+
+fn is_empty_json(body: &[u8]) -> bool {
+    match serde_json::from_slice(body) {
+        Ok(serde_json::Value::Object(object)) => object.is_empty(),
+        _ => body.trim_ascii().is_empty(),
+    }
+}
+
+fn on_the_same_host(origin: &Url, location: &str) -> Result<String, HttpFault> {
+    let malformed = |_| HttpFault::Malformed("a redirect to what is no URL".to_owned());
+    let to = origin.join(location).map_err(malformed)?;
+    if to.origin() != origin.origin() {
+        return Err(HttpFault::redirect_denied(
+            location,
+            "another host than the registry's",
+        ));
+    }
+    Ok(to[url::Position::BeforePath..url::Position::AfterQuery].to_owned())
+}
+
+fn clock_skew(headers: &HeaderMap) -> Option<f64> {
+    let date = rfc2822::DateTimeParser::new()
+        .parse_timestamp(headers.get(DATE)?.to_str().ok()?)
+        .ok()?;
+    let now = Timestamp::try_from(SystemTime::now()).ok()?;
+    Some((now - date).total(jiff::Unit::Second).unwrap_or(0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[&str]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|line| (WWW_AUTHENTICATE, line.parse().unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn a_token_is_preferred_to_a_password() {
+        let both = headers(&[
+            r#"Basic realm="b""#,
+            r#"Bearer realm="https://r.example/t""#,
+        ]);
+        let bearer = Bearer {
+            realm: "https://r.example/t".into(),
+            service: None,
+        };
+        assert_eq!(asked_for(&both), Some(Access::Bearer(bearer)));
+        assert_eq!(
+            asked_for(&headers(&[r#"Basic realm="b""#])),
+            Some(Access::Basic)
+        );
+        assert_eq!(asked_for(&headers(&["Bearer service=s"])), None);
+        assert_eq!(asked_for(&headers(&[])), None);
+    }
+
+    #[test]
+    fn mcr_and_portals() {
+        assert!(is_empty_json(b"{}") && is_empty_json(b"") && is_empty_json(b" {} \n"));
+        assert!(!is_empty_json(b"<html></html>") && !is_empty_json(br#"{"a":1}"#));
+    }
+
+    #[test]
+    fn redirects_stay_on_the_host() {
+        let origin = Url::parse("https://contoso.azurecr.io/").unwrap();
+        assert_eq!(on_the_same_host(&origin, "/v2/x?y=1").unwrap(), "/v2/x?y=1");
+        for away in [
+            "https://login.example/",
+            "http://contoso.azurecr.io/v2/",
+            "//evil.example/",
+        ] {
+            let fault = on_the_same_host(&origin, away).unwrap_err();
+            assert!(matches!(fault, HttpFault::RedirectDenied { .. }), "{away}");
+        }
+    }
+}

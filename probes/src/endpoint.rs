@@ -1,0 +1,179 @@
+//! The things that a round asks: endpoints of a registry, and nameservers. The agent's plan makes
+//! them; probes only read them.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use url::Url;
+
+/// One host and port of a registry, with the part it plays in a pull.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// A DNS name in lower case without a trailing dot, or an IP address without brackets.
+    pub host: Arc<str>,
+    /// TCP port.
+    pub port: u16,
+    /// What a pull wants here.
+    pub role: Role,
+    /// Whether TLS is spoken.
+    pub scheme: Scheme,
+}
+
+impl Endpoint {
+    /// The address, where the host is one and no lookup is needed.
+    pub fn literal(&self) -> Option<IpAddr> {
+        self.host.parse().ok()
+    }
+
+    /// Host, and the port where it is not the scheme's own: the HTTP `Host` header.
+    pub fn authority(&self) -> String {
+        match (self.scheme, self.port) {
+            (Scheme::Https, 443) | (Scheme::Http, 80) => self.bracketed_host(),
+            (_, port) => format!("{}:{port}", self.bracketed_host()),
+        }
+    }
+
+    /// Scheme, host and port as a URL.
+    pub fn origin(&self) -> Url {
+        let url = format!("{}://{}/", self.scheme.as_str(), self.authority());
+        Url::parse(&url).expect("a checked host and a port make a URL")
+    }
+
+    fn bracketed_host(&self) -> String {
+        match self.literal() {
+            Some(IpAddr::V6(address)) => format!("[{address}]"),
+            _ => self.host.to_string(),
+        }
+    }
+}
+
+/// `host:port`: the label `endpoint`.
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.bracketed_host(), self.port)
+    }
+}
+
+/// The part that an endpoint plays in a pull.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Answers `/v2/`.
+    Login,
+    /// Serves blobs under the registry's own name.
+    Data,
+    /// Hands out tokens, on a host that is not the login server.
+    Token,
+}
+
+impl Role {
+    /// The value of the label `role`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Data => "data",
+            Self::Token => "token",
+        }
+    }
+}
+
+/// Whether an endpoint speaks TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// HTTP over TLS.
+    Https,
+    /// Plain HTTP, only where the configuration says so.
+    Http,
+}
+
+impl Scheme {
+    /// As written in a URL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Https => "https",
+            Self::Http => "http",
+        }
+    }
+
+    /// The port that a URL of this scheme leaves out.
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Https => 443,
+            Self::Http => 80,
+        }
+    }
+}
+
+/// One DNS server that is asked directly.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Nameserver {
+    /// Where it listens; an IPv6 link-local address carries its scope.
+    pub address: SocketAddr,
+    /// Its configured name, if it has one.
+    pub name: Option<Arc<str>>,
+    /// Whether the node's own lookups go to it.
+    pub origin: Origin,
+}
+
+/// The configured name, else the address: the label `nameserver`.
+impl fmt::Display for Nameserver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => f.write_str(name),
+            None => write!(f, "{}", self.address),
+        }
+    }
+}
+
+/// Who named a nameserver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// The node's resolv.conf: pulls depend on it.
+    Node,
+    /// The configuration: asked to compare, never used by a pull.
+    Config,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(host: &str, port: u16, scheme: Scheme) -> Endpoint {
+        Endpoint {
+            host: host.into(),
+            port,
+            role: Role::Login,
+            scheme,
+        }
+    }
+
+    #[test]
+    fn authority_leaves_out_the_schemes_own_port() {
+        let cases = [
+            (
+                endpoint("contoso.azurecr.io", 443, Scheme::Https),
+                "contoso.azurecr.io",
+            ),
+            (
+                endpoint("contoso.azurecr.io", 8443, Scheme::Https),
+                "contoso.azurecr.io:8443",
+            ),
+            (endpoint("192.0.2.7", 80, Scheme::Http), "192.0.2.7"),
+            (
+                endpoint("2001:db8::7", 5000, Scheme::Http),
+                "[2001:db8::7]:5000",
+            ),
+        ];
+        for (endpoint, authority) in cases {
+            assert_eq!(endpoint.authority(), authority);
+        }
+    }
+
+    #[test]
+    fn the_label_always_has_a_port() {
+        let label = endpoint("contoso.azurecr.io", 443, Scheme::Https).to_string();
+        assert_eq!(label, "contoso.azurecr.io:443");
+    }
+}

@@ -1,0 +1,31 @@
+//! The stage `http`: `GET /` at a data or storage endpoint. Without a signed URL such an endpoint
+//! refuses, and the refusal proves the path: any status is an answer.
+
+use hyper::header::SERVER;
+use tokio::time::Instant;
+
+use crate::exchange::{HttpConnection, HttpFault};
+
+/// Asks for `/` and waits for the head of whatever comes back.
+pub(crate) async fn http(
+    connection: &mut HttpConnection,
+    deadline: Instant,
+) -> Result<Answered, HttpFault> {
+    let response = connection.get("/", deadline).await?;
+    Ok(Answered {
+        status: response.status.as_u16(),
+        server: response.header(SERVER),
+        correlation_id: response.correlation_id(),
+    })
+}
+
+/// What an endpoint answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// Any status.
+    pub status: u16,
+    /// The header `Server`.
+    pub server: Option<String>,
+    /// The id that the registry's support asks for.
+    pub correlation_id: Option<String>,
+}

@@ -1,0 +1,191 @@
+//! What one round saw of one registry: plain data, made by `round`, read by the diagnosis, the
+//! metrics and the status document. It decides nothing.
+
+use std::{net::IpAddr, time::Duration};
+
+use crate::{
+    challenge::Challenge,
+    connect::Connected,
+    endpoint::{Endpoint, Origin},
+    exchange::HttpFault,
+    http::Answered,
+    io_fault::IoFault,
+    reason::{Reason, Stage},
+    resolve::{Lookup, ResolveFault},
+    tls::{Handshake, TlsFault},
+    token::Token,
+};
+
+/// One round over one registry.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The login endpoint first, then the data endpoints, then what was met on the way.
+    pub endpoints: Vec<EndpointOutcome>,
+}
+
+/// One round over one endpoint.
+#[derive(Clone, Debug)]
+pub struct EndpointOutcome {
+    /// Which.
+    pub endpoint: Endpoint,
+    /// Addresses that the hosts file pins the name to.
+    pub pinned: Vec<IpAddr>,
+    /// What every nameserver said, in the order in which the node would ask them.
+    pub lookups: Vec<Lookup>,
+    /// Every distinct address, in the order in which it was found.
+    pub addresses: Vec<AddressOutcome>,
+    /// The address that the node's own client would use, where there is one.
+    pub path: Option<IpAddr>,
+}
+
+impl EndpointOutcome {
+    /// The address on the pull path.
+    pub fn on_path(&self) -> Option<&AddressOutcome> {
+        self.addresses
+            .iter()
+            .find(|outcome| Some(outcome.address) == self.path)
+    }
+
+    /// The first failure that a pull would meet here, if it would meet one.
+    pub fn failure(&self) -> Option<(Stage, FaultRef<'_>)> {
+        match self.on_path() {
+            Some(address) => address.failure(),
+            None => Some(self.unreached()),
+        }
+    }
+
+    /// Whether a pull would get through here.
+    pub fn is_up(&self) -> bool {
+        self.failure().is_none()
+    }
+
+    /// The outcome of a stage on the pull path.
+    pub fn stage(&self, stage: Stage) -> Option<&StageOutcome> {
+        self.on_path()?
+            .stages
+            .iter()
+            .find(|outcome| outcome.stage == stage)
+    }
+
+    /// Why there is no address to use: none was found, or none could be dialled.
+    fn unreached(&self) -> (Stage, FaultRef<'_>) {
+        let from_node = |lookup: &&Lookup| lookup.nameserver.origin == Origin::Node;
+        let dialled = self.addresses.iter().find_map(AddressOutcome::failure);
+        let unresolved = || {
+            let lookups = || {
+                self.lookups
+                    .iter()
+                    .filter(from_node)
+                    .filter_map(Lookup::fault)
+            };
+            let told = lookups().find(|fault| fault.negative().is_some());
+            told.or_else(|| lookups().next())
+                .unwrap_or(&ResolveFault::NoNameserver)
+        };
+        dialled.unwrap_or_else(|| (Stage::Resolve, FaultRef::Resolve(unresolved())))
+    }
+}
+
+/// One round over one address of an endpoint.
+#[derive(Clone, Debug)]
+pub struct AddressOutcome {
+    /// Which.
+    pub address: IpAddr,
+    /// In the order in which they ran; nothing comes after a failure.
+    pub stages: Vec<StageOutcome>,
+}
+
+impl AddressOutcome {
+    /// Whether the TCP dial succeeded.
+    pub fn is_connected(&self) -> bool {
+        self.stages
+            .iter()
+            .any(|stage| stage.stage == Stage::Connect && stage.result.is_ok())
+    }
+
+    fn failure(&self) -> Option<(Stage, FaultRef<'_>)> {
+        self.stages.iter().find_map(|outcome| {
+            let fault = outcome.result.as_ref().err()?;
+            Some((outcome.stage, FaultRef::Stage(fault)))
+        })
+    }
+}
+
+/// One attempt at one stage.
+#[derive(Clone, Debug)]
+pub struct StageOutcome {
+    /// Which.
+    pub stage: Stage,
+    /// From the end of the stage before.
+    pub took: Duration,
+    /// What it gave.
+    pub result: Result<Evidence, Fault>,
+}
+
+/// What a stage that succeeded has to show.
+#[derive(Clone, Debug)]
+pub enum Evidence {
+    /// Of `connect`.
+    Connect(Connected),
+    /// Of `tls`.
+    Tls(Box<Handshake>),
+    /// Of `challenge`.
+    Challenge(Challenge),
+    /// Of `token`.
+    Token(Token),
+    /// Of `http`.
+    Http(Answered),
+}
+
+/// Why a stage on an address failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Of `connect`.
+    #[error(transparent)]
+    Connect(IoFault),
+    /// Of `tls`.
+    #[error(transparent)]
+    Tls(Box<TlsFault>),
+    /// Of `challenge`, `token` and `http`.
+    #[error(transparent)]
+    Http(HttpFault),
+}
+
+impl Fault {
+    /// The reason that this fault counts as.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Connect(fault) => fault.reason(),
+            Self::Tls(fault) => fault.reason(),
+            Self::Http(fault) => fault.reason(),
+        }
+    }
+}
+
+/// A fault of any stage, `resolve` included, by reference.
+#[derive(Clone, Copy, Debug)]
+pub enum FaultRef<'a> {
+    /// Of `resolve`.
+    Resolve(&'a ResolveFault),
+    /// Of a stage on an address.
+    Stage(&'a Fault),
+}
+
+impl FaultRef<'_> {
+    /// The reason that this fault counts as.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Resolve(fault) => fault.reason(),
+            Self::Stage(fault) => fault.reason(),
+        }
+    }
+}
+
+impl std::fmt::Display for FaultRef<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Resolve(fault) => fault.fmt(f),
+            Self::Stage(fault) => fault.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Stages and the closed set of reasons why each can fail. Metrics take their label values and
+//! their label sets from here alone; to add a reason, add one line to the table at the foot.
+
+use std::fmt;
+
+/// One step of the path that an image pull takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// One name asked at one nameserver.
+    Resolve,
+    /// One TCP dial to one address.
+    Connect,
+    /// One TLS handshake on a dialled connection.
+    Tls,
+    /// `GET /v2/` at a login server.
+    Challenge,
+    /// The anonymous token request.
+    Token,
+    /// `GET /` at a data or storage endpoint, where any status is an answer.
+    Http,
+}
+
+impl Stage {
+    /// Every stage, in the order in which a pull meets them.
+    pub const ALL: [Self; 6] = [
+        Self::Resolve,
+        Self::Connect,
+        Self::Tls,
+        Self::Challenge,
+        Self::Token,
+        Self::Http,
+    ];
+
+    /// The value of the label `stage`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Resolve => "resolve",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Challenge => "challenge",
+            Self::Token => "token",
+            Self::Http => "http",
+        }
+    }
+
+    /// Every reason for which this stage can fail.
+    pub fn reasons(self) -> impl Iterator<Item = Reason> {
+        Reason::ALL
+            .iter()
+            .copied()
+            .filter(move |reason| reason.occurs_at(self))
+    }
+
+    /// Whether the stage is one HTTP exchange.
+    pub fn is_http(self) -> bool {
+        matches!(self, Self::Challenge | Self::Token | Self::Http)
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $label:literal at $stages:expr;)+) => {
+        /// Why a stage failed.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl Reason {
+            /// Every reason there is.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The value of the label `reason`.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $label,)+ }
+            }
+
+            fn occurs_at(self, stage: Stage) -> bool {
+                let at: fn(Stage) -> bool = match self { $(Self::$variant => $stages,)+ };
+                at(stage)
+            }
+        }
+    };
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+fn any(_: Stage) -> bool {
+    true
+}
+
+fn resolve(stage: Stage) -> bool {
+    stage == Stage::Resolve
+}
+
+fn tls(stage: Stage) -> bool {
+    stage == Stage::Tls
+}
+
+fn resolve_or_http(stage: Stage) -> bool {
+    resolve(stage) || stage.is_http()
+}
+
+reasons! {
+    /// Nothing came back within the deadline.
+    Timeout = "timeout" at any;
+    /// A closed port: RST to a SYN, or ICMP port unreachable.
+    Refused = "refused" at any;
+    /// The peer cut the connection with RST.
+    Reset = "reset" at any;
+    /// The peer closed the connection before it answered.
+    Closed = "closed" at any;
+    /// No route, or ICMP says so.
+    Unreachable = "unreachable" at any;
+    /// This node's own fault: no descriptor, no port, not permitted.
+    Local = "local" at any;
+    /// The name does not exist.
+    NxDomain = "nxdomain" at resolve;
+    /// The name exists and has no address.
+    NoData = "nodata" at resolve;
+    /// The nameserver failed to find out.
+    ServFail = "servfail" at resolve;
+    /// The nameserver refuses to answer this question.
+    Rejected = "rejected" at resolve;
+    /// No nameserver is configured.
+    NoNameserver = "no_nameserver" at resolve;
+    /// The answer breaks its protocol.
+    Malformed = "malformed" at resolve_or_http;
+    /// The certificate is no longer valid.
+    Expired = "expired" at tls;
+    /// The certificate is not valid yet.
+    NotYetValid = "not_yet_valid" at tls;
+    /// The chain ends at no trusted root.
+    UnknownIssuer = "unknown_issuer" at tls;
+    /// The certificate is for other names.
+    NameMismatch = "name_mismatch" at tls;
+    /// The certificate is broken in another way.
+    BadCertificate = "bad_certificate" at tls;
+    /// No TLS version or parameter in common.
+    Version = "version" at tls;
+    /// The peer ended the handshake with an alert.
+    Alert = "alert" at tls;
+    /// The peer does not speak TLS.
+    NotTls = "not_tls" at tls;
+    /// 401 where access was expected.
+    Unauthorized = "unauthorized" at Stage::is_http;
+    /// 403 without the registry's network rules naming the client.
+    Forbidden = "forbidden" at Stage::is_http;
+    /// 403 by the registry's network rules, which name the client's address.
+    Firewall = "firewall" at Stage::is_http;
+    /// 404.
+    NotFound = "not_found" at Stage::is_http;
+    /// 429.
+    Throttled = "throttled" at Stage::is_http;
+    /// 5xx.
+    ServerError = "server_error" at Stage::is_http;
+    /// A status that this stage has no use for.
+    UnexpectedStatus = "unexpected_status" at Stage::is_http;
+    /// An answer, but not that of a registry.
+    NoChallenge = "no_challenge" at Stage::is_http;
+    /// More headers or body than any registry needs.
+    TooLarge = "too_large" at Stage::is_http;
+    /// A chain of redirects that does not end.
+    TooManyRedirects = "too_many_redirects" at Stage::is_http;
+    /// A redirect, or a token realm, to where no probe may go.
+    RedirectDenied = "redirect_denied" at Stage::is_http;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_distinct() {
+        let mut labels: Vec<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+        labels.sort_unstable();
+        labels.dedup();
+        assert_eq!(labels.len(), Reason::ALL.len());
+    }
+
+    #[test]
+    fn each_stage_has_its_own_reasons_and_the_general_ones() {
+        let of = |stage: Stage| stage.reasons().map(Reason::as_str).collect::<Vec<_>>();
+        assert_eq!(
+            of(Stage::Connect),
+            [
+                "timeout",
+                "refused",
+                "reset",
+                "closed",
+                "unreachable",
+                "local"
+            ]
+        );
+        assert!(of(Stage::Resolve).contains(&"nxdomain"));
+        assert!(of(Stage::Tls).contains(&"not_tls") && !of(Stage::Tls).contains(&"malformed"));
+        assert!(of(Stage::Token).contains(&"firewall"));
+    }
+}

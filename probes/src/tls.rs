@@ -1,0 +1,218 @@
+//! The stage `tls`: one handshake as the node's own client does it, hybrid key share first, ALPN,
+//! no resumption, strict verification. A chain that is refused is still described.
+
+use std::{io, sync::Arc};
+
+use rustls::{
+    ClientConfig, InvalidMessage, NamedGroup, PeerIncompatible,
+    client::{Resumption, danger::ServerCertVerifier},
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::ServerName,
+};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use self::verifier::{DescribingVerifier, RefusedChain};
+pub use self::{
+    chain::{Certificate, CertificateProblem, Chain},
+    trust::{TrustError, TrustStore},
+};
+use crate::{io_fault::IoFault, reason::Reason};
+
+mod chain;
+mod trust;
+mod verifier;
+
+/// One TLS client set-up; shared by every probe that trusts the same roots.
+#[derive(Clone)]
+pub struct TlsClient {
+    connector: TlsConnector,
+}
+
+impl TlsClient {
+    /// A client that trusts `roots` and nothing else.
+    pub fn new(roots: &TrustStore) -> Result<Self, TrustError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        warm_up(&provider);
+        let verifier: Arc<dyn ServerCertVerifier> =
+            Arc::new(DescribingVerifier::new(roots, provider.clone())?);
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| TrustError::Setup(error.to_string()))?
+            .dangerous() // the verifier is stricter than none: it wraps webpki's
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.resumption = Resumption::disabled();
+        Ok(Self {
+            connector: TlsConnector::from(Arc::new(config)),
+        })
+    }
+
+    /// Shakes hands over `stream` for `host`, a DNS name or an IP address.
+    pub async fn handshake(
+        &self,
+        stream: TcpStream,
+        host: &str,
+        deadline: Instant,
+    ) -> Result<(TlsStream<TcpStream>, Handshake), TlsFault> {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| TlsFault::Broken(format!("{host} cannot be named in TLS")))?;
+        let stream = timeout_at(deadline, self.connector.connect(name, stream))
+            .await
+            .map_err(|_| TlsFault::Io(IoFault::Timeout))?
+            .map_err(TlsFault::from)?;
+        let handshake = Handshake::of(&stream);
+        Ok((stream, handshake))
+    }
+}
+
+/// What a completed handshake settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handshake {
+    /// As the field writes it: `TLS1.3`.
+    pub version: &'static str,
+    /// The cipher suite's IANA name.
+    pub cipher: String,
+    /// The key exchange group's name.
+    pub group: String,
+    /// The peer's chain, as verified.
+    pub chain: Chain,
+}
+
+impl Handshake {
+    fn of(stream: &TlsStream<TcpStream>) -> Self {
+        let (_, connection) = stream.get_ref();
+        let version = match connection.protocol_version() {
+            Some(rustls::ProtocolVersion::TLSv1_2) => "TLS1.2",
+            _ => "TLS1.3",
+        };
+        let cipher = connection
+            .negotiated_cipher_suite()
+            .map(|suite| suite.suite());
+        let group = connection
+            .negotiated_key_exchange_group()
+            .map(|group| group.name());
+        Self {
+            version,
+            cipher: cipher
+                .and_then(|suite| suite.as_str())
+                .unwrap_or("unknown")
+                .to_owned(),
+            group: group.map_or("unknown", group_name).to_owned(),
+            chain: Chain::describe(connection.peer_certificates().unwrap_or_default()),
+        }
+    }
+}
+
+/// Why a handshake failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TlsFault {
+    /// The socket's fault.
+    #[error(transparent)]
+    Io(#[from] IoFault),
+    /// The chain was refused.
+    #[error("{problem}")]
+    Certificate {
+        /// What is wrong with it.
+        problem: CertificateProblem,
+        /// What the peer presented.
+        chain: Chain,
+    },
+    /// No version or parameter in common.
+    #[error("no common TLS version or parameters ({0})")]
+    Version(String),
+    /// The peer said no.
+    #[error("the peer ended the handshake with the alert {0}")]
+    Alert(String),
+    /// What came back is not TLS, or breaks it.
+    #[error("the peer does not speak TLS here ({0})")]
+    Broken(String),
+}
+
+impl TlsFault {
+    /// The reason that this fault counts as.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Io(fault) => fault.reason(),
+            Self::Certificate { problem, .. } => problem.reason(),
+            Self::Version(_) => Reason::Version,
+            Self::Alert(_) => Reason::Alert,
+            Self::Broken(_) => Reason::NotTls,
+        }
+    }
+}
+
+impl From<io::Error> for TlsFault {
+    fn from(error: io::Error) -> Self {
+        let cause = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        cause.map_or_else(|| Self::Io(IoFault::from(&error)), Self::from)
+    }
+}
+
+impl From<&rustls::Error> for TlsFault {
+    fn from(error: &rustls::Error) -> Self {
+        use rustls::{AlertDescription, Error};
+        match error {
+            Error::InvalidCertificate(refusal) => match RefusedChain::inside(refusal) {
+                Some(RefusedChain { problem, chain }) => Self::Certificate {
+                    problem: problem.clone(),
+                    chain: chain.clone(),
+                },
+                None => Self::Certificate {
+                    problem: CertificateProblem::Bad(error.to_string()),
+                    chain: Chain::default(),
+                },
+            },
+            Error::NoCertificatesPresented => Self::Certificate {
+                problem: CertificateProblem::Bad("no certificate presented".to_owned()),
+                chain: Chain::default(),
+            },
+            Error::AlertReceived(AlertDescription::ProtocolVersion) => {
+                Self::Version("the peer's alert protocol_version".to_owned())
+            }
+            Error::AlertReceived(alert) => Self::Alert(alert_name(*alert)),
+            Error::PeerIncompatible(
+                PeerIncompatible::ServerDoesNotSupportTls12Or13
+                | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+            ) => Self::Version("the peer offers neither TLS 1.2 nor 1.3".to_owned()),
+            Error::PeerIncompatible(why) => Self::Version(format!("{why:?}")),
+            Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+                Self::Broken("the first bytes are no TLS record".to_owned())
+            }
+            Error::FailedToGetRandomBytes | Error::FailedToGetCurrentTime => {
+                Self::Io(IoFault::Local(crate::io_fault::Errno(0)))
+            }
+            other => Self::Broken(other.to_string()),
+        }
+    }
+}
+
+/// The first draw of aws-lc's generator costs tens of milliseconds; it must not land in the time
+/// of the first handshake.
+fn warm_up(provider: &CryptoProvider) {
+    let mut bytes = [0; 32];
+    // A generator that fails here fails in the handshake too, and is reported there.
+    let _ = provider.secure_random.fill(&mut bytes);
+}
+
+fn group_name(group: NamedGroup) -> &'static str {
+    group.as_str().unwrap_or("unknown")
+}
+
+/// RFC 8446, section 6: `HandshakeFailure` is `handshake_failure`.
+fn alert_name(alert: rustls::AlertDescription) -> String {
+    let mut name = String::new();
+    for letter in format!("{alert:?}").chars() {
+        if letter.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_lowercase());
+    }
+    name
+}

@@ -1,0 +1,101 @@
+//! The roots that a node trusts: its own bundle and a configured file. Loaded at start and at
+//! reload, never during a probe.
+
+use std::{
+    collections::HashSet,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use aws_lc_rs::digest;
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+
+/// Trusted roots, and the fingerprints by which Go recognises a trusted leaf.
+#[derive(Clone, Debug)]
+pub struct TrustStore {
+    pub(super) roots: Arc<RootCertStore>,
+    fingerprints: HashSet<[u8; 32]>,
+}
+
+impl TrustStore {
+    /// The node's bundle, found as OpenSSL finds it (`SSL_CERT_FILE` and `SSL_CERT_DIR` win), and
+    /// the certificates of `ca_file`.
+    pub fn load(ca_file: Option<&Path>) -> Result<Self, TrustError> {
+        // A bundle with a broken entry is still a bundle: Go skips such entries as well.
+        let mut certificates = rustls_native_certs::load_native_certs().certs;
+        if let Some(path) = ca_file {
+            certificates.extend(read(path)?);
+        }
+        if certificates.is_empty() {
+            return Err(TrustError::NoRoots);
+        }
+        let fingerprints = certificates.iter().map(fingerprint).collect();
+        let mut roots = RootCertStore::empty();
+        // What webpki cannot use as an anchor may still be a trusted leaf.
+        roots.add_parsable_certificates(certificates);
+        Ok(Self {
+            roots: Arc::new(roots),
+            fingerprints,
+        })
+    }
+
+    /// Whether this very certificate is in the store.
+    pub(super) fn holds(&self, certificate: &CertificateDer<'_>) -> bool {
+        self.fingerprints.contains(&fingerprint(certificate))
+    }
+}
+
+/// Why there are no roots to trust.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// The configured file cannot be read.
+    #[error("cannot read CA file {path}: {error}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel says.
+        error: io::Error,
+    },
+    /// The configured file holds no certificate.
+    #[error("no PEM certificate in CA file {path}")]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Neither bundle nor file gave a root.
+    #[error(
+        "no trusted root: this node has no CA bundle; mount one, set SSL_CERT_FILE or tls.ca_file"
+    )]
+    NoRoots,
+    /// The TLS library refuses the set-up.
+    #[error("cannot set up TLS: {0}")]
+    Setup(String),
+}
+
+fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
+    let unreadable = |error| TrustError::Unreadable {
+        path: path.to_owned(),
+        error,
+    };
+    let pem = fs::read(path).map_err(unreadable)?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+        .filter_map(Result::ok)
+        .collect();
+    match certificates.is_empty() {
+        true => Err(TrustError::Empty {
+            path: path.to_owned(),
+        }),
+        false => Ok(certificates),
+    }
+}
+
+fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
+    let digest = digest::digest(&digest::SHA256, certificate);
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest.as_ref());
+    bytes
+}

@@ -1,0 +1,226 @@
+//! The stage `token`: the anonymous token request to the realm that a challenge names. A grant and
+//! a denial are both answers of a healthy token service; the caller says whether it counts on a
+//! grant. No credential is ever sent.
+
+use std::net::IpAddr;
+
+use hyper::StatusCode;
+use serde::Deserialize;
+use tokio::time::Instant;
+use url::{Host, Url};
+
+use crate::{
+    challenge::Bearer,
+    endpoint::{Endpoint, Role, Scheme},
+    exchange::{HttpConnection, HttpFault},
+};
+
+/// The addresses at which clouds hand out credentials to whoever asks from a node.
+const METADATA: [IpAddr; 3] = [
+    IpAddr::V4(std::net::Ipv4Addr::new(168, 63, 129, 16)),
+    IpAddr::V4(std::net::Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+];
+
+/// Asks `realm` for an anonymous token that may pull `repository`. A denial is a fault only where
+/// a grant is `expected`.
+pub(crate) async fn token(
+    connection: &mut HttpConnection,
+    realm: &Realm,
+    repository: &str,
+    expected: bool,
+    deadline: Instant,
+) -> Result<Token, HttpFault> {
+    let mut response = connection.get(&realm.target(repository), deadline).await?;
+    match response.status {
+        StatusCode::OK => {
+            let body = response.body(deadline).await?;
+            let grant: Grant = serde_json::from_slice(&body).map_err(|error| {
+                HttpFault::Malformed(format!("no token in the answer ({error})"))
+            })?;
+            match grant
+                .token
+                .or(grant.access_token)
+                .filter(|token| !token.is_empty())
+            {
+                Some(token) => Ok(Token::Granted(Secret(token))),
+                None => Err(HttpFault::Malformed("no token in the answer".to_owned())),
+            }
+        }
+        StatusCode::UNAUTHORIZED if !expected => Ok(Token::Denied),
+        status if status.is_redirection() => {
+            let location = response.header(hyper::header::LOCATION).unwrap_or_default();
+            Err(HttpFault::redirect_denied(
+                &location,
+                "token services are not followed elsewhere",
+            ))
+        }
+        _ => Err(response.refusal(deadline).await),
+    }
+}
+
+/// What the token service decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Token {
+    /// Anonymous pulls are allowed.
+    Granted(Secret),
+    /// Credentials are wanted: what most private registries answer.
+    Denied,
+}
+
+/// A token; it never prints itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Where tokens are handed out, checked to be a place that a probe may ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Realm {
+    url: Url,
+}
+
+impl Realm {
+    /// Takes the realm of `bearer`, sent by `login`.
+    pub(crate) fn parse(bearer: &Bearer, login: &Endpoint) -> Result<Self, HttpFault> {
+        let mut url = Url::parse(&bearer.realm)
+            .map_err(|error| HttpFault::Malformed(format!("the realm is no URL ({error})")))?;
+        let denied = |why| Err(HttpFault::redirect_denied(&bearer.realm, why));
+        match (url.scheme(), login.scheme) {
+            ("https", _) | ("http", Scheme::Http) => {}
+            _ => return denied("a realm must be https"),
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return denied("a realm must not carry credentials");
+        }
+        if let Some(service) = &bearer.service {
+            url.query_pairs_mut().append_pair("service", service);
+        }
+        Ok(Self { url })
+    }
+
+    /// The endpoint to dial: `None` where the login server itself hands out tokens.
+    pub(crate) fn endpoint(&self, login: &Endpoint) -> Option<Endpoint> {
+        let scheme = match self.url.scheme() {
+            "http" => Scheme::Http,
+            _ => Scheme::Https,
+        };
+        let host = match self.url.host()? {
+            Host::Domain(name) => name.trim_end_matches('.').to_lowercase(),
+            Host::Ipv4(address) => address.to_string(),
+            Host::Ipv6(address) => address.to_string(),
+        };
+        let port = self.url.port_or_known_default()?;
+        let elsewhere = *host != *login.host || port != login.port || scheme != login.scheme;
+        elsewhere.then(|| Endpoint {
+            host: host.into(),
+            port,
+            role: Role::Token,
+            scheme,
+        })
+    }
+
+    /// ACR's token service answers per scope, so the scope of a pull is asked for.
+    fn target(&self, repository: &str) -> String {
+        let mut url = self.url.clone();
+        url.query_pairs_mut()
+            .append_pair("scope", &format!("repository:{repository}:pull"));
+        url[url::Position::BeforePath..url::Position::AfterQuery].to_owned()
+    }
+}
+
+/// Whether a stranger's realm must not lead a probe to this address: the node itself, its link, or
+/// a metadata service.
+pub(crate) fn is_off_limits(address: IpAddr) -> bool {
+    let local = match address.to_canonical() {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local() || v4.is_unspecified(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local() || v6.is_unspecified(),
+    };
+    local || METADATA.contains(&address.to_canonical())
+}
+
+#[derive(Deserialize)]
+struct Grant {
+    token: Option<String>,
+    access_token: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn login(scheme: Scheme, port: u16) -> Endpoint {
+        Endpoint {
+            host: "contoso.azurecr.io".into(),
+            port,
+            role: Role::Login,
+            scheme,
+        }
+    }
+
+    fn bearer(realm: &str) -> Bearer {
+        Bearer {
+            realm: realm.into(),
+            service: Some("contoso.azurecr.io".into()),
+        }
+    }
+
+    #[test]
+    fn the_request_is_the_one_of_the_specification() {
+        let realm = Realm::parse(
+            &bearer("https://contoso.azurecr.io/oauth2/token?x=1"),
+            &login(Scheme::Https, 443),
+        )
+        .unwrap();
+        assert_eq!(
+            realm.target("probe/hello"),
+            "/oauth2/token?x=1&service=contoso.azurecr.io&scope=repository%3Aprobe%2Fhello%3Apull"
+        );
+        assert_eq!(realm.endpoint(&login(Scheme::Https, 443)), None);
+    }
+
+    #[test]
+    fn a_realm_elsewhere_is_an_endpoint_of_its_own() {
+        let realm = Realm::parse(
+            &bearer("https://Auth.Example:8443/token"),
+            &login(Scheme::Https, 443),
+        )
+        .unwrap();
+        let endpoint = realm.endpoint(&login(Scheme::Https, 443)).unwrap();
+        assert_eq!(endpoint.to_string(), "auth.example:8443");
+        assert_eq!(endpoint.role, Role::Token);
+    }
+
+    #[test]
+    fn realms_that_no_probe_asks() {
+        let https = login(Scheme::Https, 443);
+        let http = login(Scheme::Http, 5000);
+        assert!(Realm::parse(&bearer("http://contoso.azurecr.io/t"), &https).is_err());
+        assert!(Realm::parse(&bearer("http://auth.example/t"), &http).is_ok());
+        assert!(Realm::parse(&bearer("ftp://auth.example/t"), &http).is_err());
+        assert!(Realm::parse(&bearer("https://u:p@auth.example/t"), &https).is_err());
+        assert!(Realm::parse(&bearer("/oauth2/token"), &https).is_err());
+    }
+
+    #[test]
+    fn addresses_off_limits() {
+        for address in [
+            "127.0.0.1",
+            "169.254.169.254",
+            "168.63.129.16",
+            "::1",
+            "fe80::1",
+            "::ffff:127.0.0.1",
+            "0.0.0.0",
+        ] {
+            assert!(is_off_limits(address.parse().unwrap()), "{address}");
+        }
+        for address in ["10.240.1.4", "198.51.100.7", "2001:db8::7"] {
+            assert!(!is_off_limits(address.parse().unwrap()), "{address}");
+        }
+    }
+}
