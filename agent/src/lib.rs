@@ -1,1 +1,68 @@
-//! x
+//! The agent `regprobe`: everything but the probes. A library so that the test ground can run the
+//! real agent; the binary is one call of [`main`].
+//!
+//! Data flows one way: `Config → Plan → Scheduler → probes::run → Board → {metrics, journal,
+//! snapshot}`; web server and reports read snapshots.
+
+pub mod config;
+
+mod board;
+mod check;
+mod cli;
+mod describe;
+mod journal;
+mod logging;
+mod metrics;
+mod plan;
+mod report;
+mod run;
+mod schedule;
+mod status;
+mod web;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::Parser;
+
+use self::cli::{Cli, Command};
+
+/// What `main` of the binary does with its arguments, the program's name first.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(message) => {
+            // Help on standard output, a usage error on standard error; exit status 0 or 2.
+            let _ = message.print();
+            return ExitCode::from(if message.use_stderr() { 2 } else { 0 });
+        }
+    };
+    match work(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("regprobe: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn work(command: Command) -> anyhow::Result<ExitCode> {
+    // One thread: probes wait far more than they compute, and the agent is a guest on its node.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        match command {
+            Command::Run(args) => run::run(args).await,
+            Command::Check(args) => check::check(args).await,
+        }
+    })
+}
+
+/// `NODE_NAME` as the downward API sets it, else the host name.
+fn node_name() -> String {
+    let hostname = || nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned());
+    std::env::var("NODE_NAME")
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| hostname().unwrap_or_else(|_| "unknown".to_owned()))
+}

@@ -9,6 +9,8 @@ use std::{
 
 use url::Url;
 
+use crate::reason::Stage;
+
 /// One host and port of a registry, with the part it plays in a pull.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
@@ -26,6 +28,21 @@ impl Endpoint {
     /// The address, where the host is one and no lookup is needed.
     pub fn literal(&self) -> Option<IpAddr> {
         self.host.parse().ok()
+    }
+
+    /// The stages that a round may take it through.
+    pub fn stages(&self) -> impl Iterator<Item = Stage> {
+        let name = self.literal().is_none().then_some(Stage::Resolve);
+        let tls = (self.scheme == Scheme::Https).then_some(Stage::Tls);
+        let requests: &[Stage] = match self.role {
+            Role::Login => &[Stage::Challenge, Stage::Token],
+            Role::Data => &[Stage::Http],
+            Role::Token => &[Stage::Token],
+        };
+        name.into_iter()
+            .chain([Stage::Connect])
+            .chain(tls)
+            .chain(requests.iter().copied())
     }
 
     /// Host, and the port where it is not the scheme's own: the HTTP `Host` header.

@@ -7,17 +7,20 @@
 
 mod challenge;
 mod connect;
+mod diagnosis;
 mod endpoint;
 mod exchange;
 mod http;
 mod io_fault;
 mod node;
 mod outcome;
+mod privatelink;
 mod pull_path;
 mod reason;
 mod redact;
 mod resolve;
 mod round;
+mod scope;
 mod survey;
 mod tls;
 mod token;
@@ -26,16 +29,19 @@ mod www_authenticate;
 pub use crate::{
     challenge::{Access, Bearer, Challenge},
     connect::Connected,
+    diagnosis::{Verdict, verdict},
     endpoint::{Endpoint, Nameserver, Origin, Role, Scheme},
     exchange::{HttpFault, Refusal},
     http::Answered,
     io_fault::{Errno, IoFault},
     node::{Hosts, Node, ResolvConf},
     outcome::{AddressOutcome, EndpointOutcome, Evidence, Fault, FaultRef, Outcome, StageOutcome},
+    privatelink::{AcrEndpoint, AcrName, expand_bare_name},
     reason::{Reason, Stage},
     redact::redacted,
     resolve::{Alias, Answer, Lookup, Negative, ResolveFault, lookup},
     round::{Depth, Target, run},
+    scope::{Expectation, Scope},
     tls::{
         Certificate, CertificateProblem, Chain, Handshake, TlsClient, TlsFault, TrustError,
         TrustStore,

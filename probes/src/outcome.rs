@@ -12,7 +12,7 @@ use crate::{
     io_fault::IoFault,
     reason::{Reason, Stage},
     resolve::{Lookup, ResolveFault},
-    tls::{Handshake, TlsFault},
+    tls::{Chain, Handshake, TlsFault},
     token::Token,
 };
 
@@ -21,6 +21,26 @@ use crate::{
 pub struct Outcome {
     /// The login endpoint first, then the data endpoints, then what was met on the way.
     pub endpoints: Vec<EndpointOutcome>,
+}
+
+impl Outcome {
+    /// This outcome, with the HTTP stages that it did not ask taken over from the one before.
+    #[must_use]
+    pub fn over(mut self, before: &Self) -> Self {
+        for seen in &mut self.endpoints {
+            if let Some(before) = before.of(&seen.endpoint) {
+                seen.take_over_requests(before);
+            }
+        }
+        self
+    }
+
+    /// What was seen of one endpoint.
+    pub fn of(&self, endpoint: &Endpoint) -> Option<&EndpointOutcome> {
+        self.endpoints
+            .iter()
+            .find(|seen| seen.endpoint == *endpoint)
+    }
 }
 
 /// One round over one endpoint.
@@ -67,6 +87,58 @@ impl EndpointOutcome {
             .find(|outcome| outcome.stage == stage)
     }
 
+    /// The evidence of a stage that succeeded on the pull path.
+    pub fn evidence(&self, stage: Stage) -> Option<&Evidence> {
+        self.stage(stage)?.result.as_ref().ok()
+    }
+
+    /// The handshake on the pull path.
+    pub fn handshake(&self) -> Option<&Handshake> {
+        match self.evidence(Stage::Tls)? {
+            Evidence::Tls(handshake) => Some(handshake),
+            _ => None,
+        }
+    }
+
+    /// The lookups of the host's own name, without those by the search list.
+    pub fn lookups_of_host(&self) -> impl Iterator<Item = &Lookup> {
+        self.lookups
+            .iter()
+            .filter(|lookup| *lookup.name == *self.endpoint.host)
+    }
+
+    /// Why nobody was asked, where somebody should have been.
+    pub fn no_lookup(&self) -> Option<&'static ResolveFault> {
+        let needs_one = self.endpoint.literal().is_none() && self.pinned.is_empty();
+        (needs_one && self.lookups.is_empty()).then_some(&ResolveFault::NoNameserver)
+    }
+
+    /// Requests that were not due this time still hold, as long as the path to them does and the
+    /// name still leads to where they went.
+    fn take_over_requests(&mut self, before: &Self) {
+        let still_there = |earlier: &&AddressOutcome| {
+            self.addresses
+                .iter()
+                .any(|seen| seen.address == earlier.address)
+        };
+        let Some(earlier) = before.on_path().filter(still_there) else {
+            return;
+        };
+        let path = self.path;
+        let on_path = self
+            .addresses
+            .iter_mut()
+            .find(|seen| Some(seen.address) == path);
+        let Some(seen) = on_path.filter(|seen| seen.failure().is_none()) else {
+            return;
+        };
+        for stage in &earlier.stages {
+            if stage.stage.is_http() && seen.stages.iter().all(|seen| seen.stage != stage.stage) {
+                seen.stages.push(stage.clone());
+            }
+        }
+    }
+
     /// Why there is no address to use: none was found, or none could be dialled.
     fn unreached(&self) -> (Stage, FaultRef<'_>) {
         let from_node = |lookup: &&Lookup| lookup.nameserver.origin == Origin::Node;
@@ -103,7 +175,8 @@ impl AddressOutcome {
             .any(|stage| stage.stage == Stage::Connect && stage.result.is_ok())
     }
 
-    fn failure(&self) -> Option<(Stage, FaultRef<'_>)> {
+    /// The first stage that failed here.
+    pub fn failure(&self) -> Option<(Stage, FaultRef<'_>)> {
         self.stages.iter().find_map(|outcome| {
             let fault = outcome.result.as_ref().err()?;
             Some((outcome.stage, FaultRef::Stage(fault)))
@@ -158,6 +231,19 @@ impl Fault {
             Self::Connect(fault) => fault.reason(),
             Self::Tls(fault) => fault.reason(),
             Self::Http(fault) => fault.reason(),
+        }
+    }
+}
+
+impl Fault {
+    /// The chain that was refused, where one was presented.
+    pub fn chain(&self) -> Option<&Chain> {
+        match self {
+            Self::Tls(fault) => match &**fault {
+                TlsFault::Certificate { chain, .. } => Some(chain),
+                _ => None,
+            },
+            Self::Connect(_) | Self::Http(_) => None,
         }
     }
 }

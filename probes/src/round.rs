@@ -33,6 +33,8 @@ pub struct Target {
     pub login: Endpoint,
     /// The data endpoints.
     pub data: Vec<Endpoint>,
+    /// The token endpoint that an earlier round met, to be surveyed in rounds that ask no token.
+    pub token: Option<Endpoint>,
     /// The repository that a token is asked for, where one is configured.
     pub repository: Option<String>,
     /// Whether an anonymous token is expected.
@@ -81,14 +83,19 @@ impl Round<'_> {
         let asked = async {
             let requests = requests.as_mut()?;
             let realm = requests.challenge().await?;
-            let allowed = match token::is_off_limits(requests.address) {
-                true => |_| true,
-                false => |address| !token::is_off_limits(address),
-            };
-            self.token(requests, &realm, allowed).await
+            let may_dial = led_from(Some(requests.address));
+            self.token(requests, &realm, may_dial).await
         };
         let ((), token) = tokio::join!(survey.finish(), asked);
-        (survey.outcome(requests.map(Requests::into_stages)), token)
+        let login = survey.outcome(requests.map(Requests::into_stages));
+        match (token, &self.target.token) {
+            (None, Some(known)) if self.depth < Depth::Token => {
+                let mut survey = self.survey(known, led_from(login.path));
+                survey.finish().await;
+                (login, Some(survey.outcome(None)))
+            }
+            (token, _) => (login, token),
+        }
     }
 
     async fn token(
@@ -148,6 +155,15 @@ impl Round<'_> {
             http: None,
             stages,
         })
+    }
+}
+
+/// Where a registry may lead a probe: not to this node, its link or a metadata service, unless it
+/// lives there itself.
+fn led_from(login: Option<IpAddr>) -> fn(IpAddr) -> bool {
+    match login {
+        Some(address) if token::is_off_limits(address) => |_| true,
+        _ => |address| !token::is_off_limits(address),
     }
 }
 

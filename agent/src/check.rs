@@ -1,0 +1,193 @@
+//! `regprobe check`: one round over each registry, now, and what it says. The exit status is for
+//! scripts: 0 no registry failing, 1 some failing, 2 could not tell.
+
+use std::{io::Write, process::ExitCode, sync::Arc};
+
+use anyhow::{Context, bail};
+use futures_util::future;
+use jiff::Timestamp;
+use regprobe_probes::{self as probes, Depth, Reason, Verdict, verdict};
+
+use crate::{
+    board::{RegistryState, Round, Snapshot},
+    cli::{CheckArgs, Output, PrivateArg, parse_server},
+    config::{Config, ConfigFile, Private, Registry, RegistryFile},
+    node_name,
+    plan::{Plan, PlannedRegistry},
+    report, run,
+    status::Status,
+};
+
+/// Checks what `args` name.
+pub(crate) async fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
+    let config = config(&args)?;
+    let plan = Plan::new(&config, &args.nameservers).context("failed to set up TLS")?;
+    let node = plan.node.read().context("failed to see the node")?;
+    let rounds = plan.registries.iter().map(|planned| round(planned, &node));
+    let snapshot = Snapshot {
+        registries: future::join_all(rounds).await,
+    };
+    let text = match args.output {
+        Output::Text => report::text(&snapshot),
+        Output::Json => {
+            let status = Status::of(&snapshot, &node_name());
+            serde_json::to_string_pretty(&status).context("failed to write JSON")? + "\n"
+        }
+    };
+    // A reader that has seen enough, as `head`, does not change what the check found.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(exit_code(&snapshot))
+}
+
+async fn round(planned: &Arc<PlannedRegistry>, node: &probes::Node) -> Arc<RegistryState> {
+    let at = Timestamp::now();
+    let outcome = probes::run(&planned.target, node, Depth::Token).await;
+    let round = Round {
+        at,
+        verdict: verdict(&outcome),
+        outcome,
+    };
+    Arc::new(RegistryState::after(planned.clone(), round))
+}
+
+fn config(args: &CheckArgs) -> anyhow::Result<Config> {
+    let known = args.config_file.as_deref().map(run::load).transpose()?;
+    if known.is_none() && args.registries.is_empty() {
+        bail!("no registry named; try: regprobe check myregistry, or --config.file=FILE");
+    }
+    let mut config = match known {
+        Some(known) if args.registries.is_empty() => known,
+        known => named(args, known)?,
+    };
+    if let Some(ca_file) = &args.ca_file {
+        config.tls.ca_file = Some(ca_file.clone());
+    }
+    if let Some(timeout) = args.timeout {
+        config.schedule.timeout = timeout;
+    }
+    if let Some(glob) = &args.only {
+        config.registries.retain(|registry| {
+            matches(glob, &registry.name) || matches(glob, &registry.server.to_string())
+        });
+        if config.registries.is_empty() {
+            bail!("no registry matches --only={glob}");
+        }
+    }
+    Ok(config)
+}
+
+/// The registries on the command line: as configured where `known` has them, else by the flags.
+fn named(args: &CheckArgs, known: Option<Config>) -> anyhow::Result<Config> {
+    let mut configured = Vec::new();
+    let mut file = ConfigFile::default();
+    for name in &args.registries {
+        let by_name = |registry: &&Registry| registry.name == *name;
+        let registries = known.iter().flat_map(|known| &known.registries);
+        if let Some(registry) = registries.clone().find(by_name) {
+            configured.push(registry.clone());
+            continue;
+        }
+        let server = parse_server(name).map_err(|error| anyhow::anyhow!(error))?;
+        match registries
+            .clone()
+            .find(|registry| registry.server == server)
+        {
+            Some(registry) => configured.push(registry.clone()),
+            None => file.registries.push(RegistryFile {
+                regions: args.regions.clone(),
+                private: private(args.private.as_deref()),
+                images: args.images.clone(),
+                ..RegistryFile::from(server)
+            }),
+        }
+    }
+    let typed = match file.registries.is_empty() {
+        true => Vec::new(),
+        false => Config::try_from(file.clone())?.registries,
+    };
+    let mut config = match known {
+        Some(known) => known,
+        None => Config::try_from(file)?,
+    };
+    config.registries = configured.into_iter().chain(typed).collect();
+    Ok(config)
+}
+
+fn private(ranges: Option<&[PrivateArg]>) -> Private {
+    let Some(ranges) = ranges else {
+        return Private::No;
+    };
+    let ranges: Vec<_> = ranges
+        .iter()
+        .filter_map(|range| match range {
+            PrivateArg::Range(range) => Some(*range),
+            PrivateArg::AnyPrivate => None,
+        })
+        .collect();
+    if ranges.is_empty() {
+        Private::Yes
+    } else {
+        Private::Within(ranges)
+    }
+}
+
+/// Whether `text` fits a glob of `*` and `?`.
+fn matches(glob: &str, text: &str) -> bool {
+    let Some(first) = glob.chars().next() else {
+        return text.is_empty();
+    };
+    let rest_of_glob = &glob[first.len_utf8()..];
+    let mut letters = text.chars();
+    match first {
+        '*' => (0..=text.len())
+            .filter(|at| text.is_char_boundary(*at))
+            .any(|at| matches(rest_of_glob, &text[at..])),
+        '?' => letters.next().is_some() && matches(rest_of_glob, letters.as_str()),
+        letter => letters.next() == Some(letter) && matches(rest_of_glob, letters.as_str()),
+    }
+}
+
+fn exit_code(snapshot: &Snapshot) -> ExitCode {
+    let rounds = || {
+        snapshot
+            .registries
+            .iter()
+            .filter_map(|state| state.round.as_ref())
+    };
+    let local = |round: &Round| {
+        let mut failures = round
+            .outcome
+            .endpoints
+            .iter()
+            .filter_map(|seen| seen.failure());
+        failures.any(|(_, fault)| fault.reason() == Reason::Local)
+    };
+    if rounds().any(local) {
+        ExitCode::from(2)
+    } else if rounds().any(|round| round.verdict == Verdict::Failing) {
+        ExitCode::from(1)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn globs() {
+        for (glob, text, fits) in [
+            ("contoso", "contoso", true),
+            ("con*", "contoso", true),
+            ("*.azurecr.io", "contoso.azurecr.io", true),
+            ("c?ntoso", "contoso", true),
+            ("*", "", true),
+            ("?", "", false),
+            ("con", "contoso", false),
+            ("*x*", "contoso", false),
+        ] {
+            assert_eq!(matches(glob, text), fits, "{glob} {text}");
+        }
+    }
+}

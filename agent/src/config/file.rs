@@ -1,0 +1,76 @@
+//! The config as it was typed.
+//!
+//! The sections whose meaning is what was typed have one type, in [`super`].
+
+use serde::Deserialize;
+
+use super::{
+    Fleet, Image, Label, Metrics, Nameserver, Node, Private, Region, Schedule, Server, Tls,
+};
+
+/// A config whose values are well formed one by one; the command line builds one, too.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a mapping with the key registries"
+)]
+pub struct ConfigFile {
+    /// The only key without which there is nothing to do.
+    pub registries: Vec<RegistryFile>,
+    /// Beside the node's own.
+    pub nameservers: Vec<Nameserver>,
+    /// The node's files.
+    pub node: Node,
+    /// Intervals and time-out.
+    pub schedule: Schedule,
+    /// The request budget.
+    pub fleet: Fleet,
+    /// Roots and warnings.
+    pub tls: Tls,
+    /// Histograms.
+    pub metrics: Metrics,
+}
+
+/// One entry of `registries`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a mapping, such as \"server: contoso.azurecr.io\""
+)]
+pub struct RegistryFile {
+    /// The login server.
+    pub server: Server,
+    /// A shorter name for it.
+    #[serde(default)]
+    pub name: Option<Label>,
+    /// Of an Azure Container Registry: where it is replicated.
+    #[serde(default)]
+    pub regions: Vec<Region>,
+    /// Data endpoints given by name.
+    #[serde(default)]
+    pub data_endpoints: Vec<Server>,
+    /// Which addresses its endpoints should have.
+    #[serde(default)]
+    pub private: Private,
+    /// Whether a token without credentials must be granted.
+    #[serde(default)]
+    pub anonymous_pull: bool,
+    /// Images to fetch.
+    #[serde(default)]
+    pub images: Vec<Image>,
+}
+
+impl From<Server> for RegistryFile {
+    fn from(server: Server) -> Self {
+        Self {
+            server,
+            name: None,
+            regions: Vec::new(),
+            data_endpoints: Vec::new(),
+            private: Private::No,
+            anonymous_pull: false,
+            images: Vec::new(),
+        }
+    }
+}

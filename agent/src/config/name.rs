@@ -1,0 +1,194 @@
+//! Names: those the operator gives, those of hosts, and those of Azure regions.
+
+use std::fmt::{self, Display};
+use std::str::FromStr;
+
+use serde::de::{Deserialize, Deserializer};
+use thiserror::Error;
+
+use super::scalar::{self, quoted};
+
+/// A name that becomes a metric label: 1 to 100 printable characters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Label(String);
+
+impl Label {
+    /// The name as it is shown.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Label {
+    type Err = LabelError;
+
+    fn from_str(text: &str) -> Result<Self, LabelError> {
+        if text.trim() != text {
+            return Err(LabelError::Padded(text.into()));
+        }
+        if text.chars().any(char::is_control) {
+            return Err(LabelError::Unprintable(text.into()));
+        }
+        match text.chars().count() {
+            1..=100 => Ok(Self(text.into())),
+            length => Err(LabelError::Length(length)),
+        }
+    }
+}
+
+impl Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Label {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        scalar::read(deserializer, "a name", str::parse)
+    }
+}
+
+/// Why a text is not a [`Label`].
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum LabelError {
+    /// Empty, or too long for a label.
+    #[error("a name has 1 to 100 characters, this one has {0}; leave the key out for the default")]
+    Length(usize),
+    /// A line break or another control character.
+    #[error("{} holds a control character; write printable ones only", quoted(.0))]
+    Unprintable(String),
+    /// Space around it, which nobody would see.
+    #[error("{} has space around it; remove that", quoted(.0))]
+    Padded(String),
+}
+
+/// A DNS name (RFC 1123, section 2.1), in lower case and without a trailing dot.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct HostName(String);
+
+impl HostName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for HostName {
+    type Err = HostNameError;
+
+    fn from_str(text: &str) -> Result<Self, HostNameError> {
+        let name = text.strip_suffix('.').unwrap_or(text);
+        if name.len() > 253 {
+            return Err(HostNameError::TooLong(text.into()));
+        }
+        if let Some(label) = name.split('.').find(|label| !is_label(label)) {
+            return Err(HostNameError::Label {
+                text: text.into(),
+                label: label.into(),
+            });
+        }
+        Ok(Self(name.to_ascii_lowercase()))
+    }
+}
+
+fn is_label(label: &str) -> bool {
+    (1..=63).contains(&label.len())
+        && label
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+}
+
+impl Display for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// For `deserialize_with`, where none may be given.
+pub(super) fn host_name_or_none<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<HostName>, D::Error> {
+    scalar::read_or_none(deserializer, "a host name", str::parse)
+}
+
+/// Why a text is not a [`HostName`].
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum HostNameError {
+    /// An empty label, or one with a character that no host name has.
+    #[error(
+        "{} is not a host name: {} must be 1 to 63 letters, digits or inner hyphens",
+        quoted(text),
+        quoted(label)
+    )]
+    Label {
+        /// What was typed.
+        text: String,
+        /// The label at fault.
+        label: String,
+    },
+    /// DNS has no room for it.
+    #[error("{} is longer than a host name can be; write at most 253 characters", quoted(.0))]
+    TooLong(String),
+}
+
+/// An Azure region as it stands in host names: `westeurope`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Region(String);
+
+impl Region {
+    /// The name, in lower case.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Region {
+    type Err = RegionError;
+
+    fn from_str(text: &str) -> Result<Self, RegionError> {
+        let is_region = |text: &str| {
+            (1..=63).contains(&text.len())
+                && text
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        };
+        if is_region(text) {
+            return Ok(Self(text.into()));
+        }
+        // "West Europe" is the same region's display name.
+        let squeezed = text.replace([' ', '-'], "").to_ascii_lowercase();
+        Err(RegionError {
+            text: text.into(),
+            suggestion: if is_region(&squeezed) {
+                squeezed
+            } else {
+                "westeurope".into()
+            },
+        })
+    }
+}
+
+impl Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Region {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        scalar::read(deserializer, "a region, such as westeurope", str::parse)
+    }
+}
+
+/// Not a region's name.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "{} is not a region's name; write lowercase letters and digits, as {suggestion}",
+    quoted(text)
+)]
+pub struct RegionError {
+    text: String,
+    suggestion: String,
+}

@@ -1,0 +1,303 @@
+//! The rules that turn a config as it was typed into one that makes sense.
+//!
+//! The values are well formed by then; what is checked here is their range and how they go
+//! together. The first rule that is broken is reported, by path.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::duration::DurationText;
+use super::file::{ConfigFile, RegistryFile};
+use super::place::KeyPath;
+use super::scalar::quoted;
+use super::{Config, Nameserver, Registry, Schedule, Tls};
+
+impl TryFrom<ConfigFile> for Config {
+    type Error = Complaint;
+
+    fn try_from(file: ConfigFile) -> Result<Self, Complaint> {
+        let registries = registries(file.registries)?;
+        check_nameservers(&file.nameservers)?;
+        check_schedule(&file.schedule)?;
+        check_tls(&file.tls)?;
+        check_buckets(&file.metrics.buckets)?;
+        Ok(Self {
+            registries,
+            nameservers: file.nameservers,
+            node: file.node,
+            schedule: file.schedule,
+            fleet: file.fleet,
+            tls: file.tls,
+            metrics: file.metrics,
+        })
+    }
+}
+
+fn registries(typed: Vec<RegistryFile>) -> Result<Vec<Registry>, Complaint> {
+    let path = KeyPath::of("registries");
+    if typed.is_empty() {
+        return Err(Complaint::new(path, Problem::NoRegistry));
+    }
+    let registries = enumerate(&path, typed)
+        .map(|(path, entry)| registry(entry, &path))
+        .collect::<Result<Vec<_>, _>>()?;
+    // Whatever the scheme: two entries would ask the same server everything twice.
+    let servers = enumerate(&path, &registries).map(|(path, Registry { server, .. })| {
+        let listener = format!("{}:{}", server.host(), server.port());
+        (path.key("server"), listener)
+    });
+    check_distinct(servers, Problem::Twice)?;
+    let names = enumerate(&path, &registries);
+    let names = names.map(|(path, registry)| (path.key("name"), &registry.name));
+    check_distinct(names, Problem::NameTaken)?;
+    Ok(registries)
+}
+
+fn registry(typed: RegistryFile, path: &KeyPath) -> Result<Registry, Complaint> {
+    let server = typed.server;
+    let regions = path.key("regions");
+    if !typed.regions.is_empty() && server.acr().is_none() {
+        let problem = Problem::RegionsOutsideAzure(server.to_string());
+        return Err(Complaint::new(regions, problem));
+    }
+    let data_endpoints = path.key("data_endpoints");
+    let images = path.key("images");
+    for (path, image) in enumerate(&images, &typed.images) {
+        if let Some((registry, _)) = image.repository().split_once('/')
+            && registry == server.host()
+        {
+            let problem = Problem::ImageWithServer {
+                image: image.to_string(),
+                server: registry.into(),
+            };
+            return Err(Complaint::new(path, problem));
+        }
+    }
+    check_distinct(enumerate(&regions, &typed.regions), Problem::Twice)?;
+    check_distinct(
+        enumerate(&data_endpoints, &typed.data_endpoints),
+        Problem::Twice,
+    )?;
+    check_distinct(enumerate(&images, &typed.images), Problem::Twice)?;
+    Ok(Registry {
+        name: typed
+            .name
+            .map_or_else(|| server.to_string(), |name| name.to_string()),
+        server,
+        regions: typed.regions,
+        data_endpoints: typed.data_endpoints,
+        private: typed.private,
+        anonymous_pull: typed.anonymous_pull,
+        images: typed.images,
+    })
+}
+
+fn check_nameservers(nameservers: &[Nameserver]) -> Result<(), Complaint> {
+    let path = KeyPath::of("nameservers");
+    let addresses = enumerate(&path, nameservers);
+    let addresses = addresses.map(|(path, entry)| (path.key("address"), entry.address));
+    check_distinct(addresses, Problem::Twice)?;
+    let names = enumerate(&path, nameservers);
+    let names = names.filter_map(|(path, entry)| Some((path.key("name"), entry.name.as_ref()?)));
+    check_distinct(names, Problem::NameTaken)
+}
+
+fn check_schedule(schedule: &Schedule) -> Result<(), Complaint> {
+    let path = KeyPath::of("schedule");
+    let second = Duration::from_secs(1);
+    let day = Duration::from_secs(24 * 60 * 60);
+    let intervals = [
+        ("network_interval", schedule.network_interval),
+        ("request_interval", schedule.request_interval),
+        ("token_interval", schedule.token_interval),
+        ("image_interval", schedule.image_interval),
+    ];
+    for (key, interval) in intervals {
+        check_range(path.key(key), interval, second, day)?;
+    }
+    let shortest_timeout = Duration::from_millis(100);
+    check_range(
+        path.key("timeout"),
+        schedule.timeout,
+        shortest_timeout,
+        60 * second,
+    )?;
+
+    let [network, request, token, image] = intervals;
+    for ((carrier, carried_by), (key, interval)) in
+        [(network, request), (request, token), (request, image)]
+    {
+        if interval < carried_by {
+            let problem = Problem::ShorterThanCarrier {
+                interval: DurationText(interval),
+                carrier,
+                carried_by: DurationText(carried_by),
+            };
+            return Err(Complaint::new(path.key(key), problem));
+        }
+    }
+    Ok(())
+}
+
+fn check_tls(tls: &Tls) -> Result<(), Complaint> {
+    let path = KeyPath::of("tls").key("expiry_warning");
+    let year = Duration::from_secs(365 * 24 * 60 * 60);
+    check_range(path, tls.expiry_warning, Duration::ZERO, year)
+}
+
+fn check_buckets(buckets: &[f64]) -> Result<(), Complaint> {
+    let path = KeyPath::of("metrics").key("buckets");
+    if !(1..=50).contains(&buckets.len()) {
+        return Err(Complaint::new(path, Problem::BucketCount(buckets.len())));
+    }
+    let mut previous = 0.0;
+    for (path, &bound) in enumerate(&path, buckets) {
+        if !bound.is_finite() || bound <= 0.0 {
+            return Err(Complaint::new(path, Problem::BucketBound(bound)));
+        }
+        if bound <= previous {
+            let problem = Problem::BucketOrder { bound, previous };
+            return Err(Complaint::new(path, problem));
+        }
+        previous = bound;
+    }
+    Ok(())
+}
+
+fn check_range(
+    path: KeyPath,
+    duration: Duration,
+    least: Duration,
+    most: Duration,
+) -> Result<(), Complaint> {
+    if (least..=most).contains(&duration) {
+        return Ok(());
+    }
+    let [duration, least, most] = [duration, least, most].map(DurationText);
+    let problem = Problem::OutOfRange {
+        duration,
+        least,
+        most,
+    };
+    Err(Complaint::new(path, problem))
+}
+
+fn check_distinct<T: Eq + Hash + ToString>(
+    values: impl Iterator<Item = (KeyPath, T)>,
+    problem: fn(String) -> Problem,
+) -> Result<(), Complaint> {
+    let mut seen = HashMap::new();
+    for (path, value) in values {
+        match seen.entry(value) {
+            Entry::Vacant(entry) => {
+                entry.insert(path);
+            }
+            Entry::Occupied(entry) => {
+                return Err(Complaint {
+                    path,
+                    problem: problem(entry.key().to_string()),
+                    first: Some(entry.get().clone()),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Each element of a list with its path.
+fn enumerate<T>(
+    list: &KeyPath,
+    elements: impl IntoIterator<Item = T>,
+) -> impl Iterator<Item = (KeyPath, T)> {
+    let elements = elements.into_iter().enumerate();
+    elements.map(|(index, element)| (list.index(index), element))
+}
+
+/// What is wrong, and at which key.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[error("{path}: {problem}")]
+pub struct Complaint {
+    /// Where. A default may be at fault, so the path need not be in the file.
+    pub path: KeyPath,
+    /// What.
+    pub problem: Problem,
+    /// Of two equal values that must differ, where the first is.
+    pub first: Option<KeyPath>,
+}
+
+impl Complaint {
+    fn new(path: KeyPath, problem: Problem) -> Self {
+        Self {
+            path,
+            problem,
+            first: None,
+        }
+    }
+}
+
+/// Why well-formed values make no sense together, or at all.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum Problem {
+    /// Nothing to probe.
+    #[error("no registry is listed; write at least one, as \"- server: contoso.azurecr.io\"")]
+    NoRegistry,
+    /// The same value a second time.
+    #[error("{0} is listed twice; keep one")]
+    Twice(String),
+    /// The same name for another thing: their metrics would mix.
+    #[error("the name {} is taken; give each its own", quoted(.0))]
+    NameTaken(String),
+    /// Only Azure derives data endpoints from regions.
+    #[error(
+        "{0} is not an Azure Container Registry, and only those have regions; list its hosts under data_endpoints"
+    )]
+    RegionsOutsideAzure(String),
+    /// The server stands before the repository, as in an image reference.
+    #[error("{image} repeats the server; write it without {server}/")]
+    ImageWithServer {
+        /// What was typed.
+        image: String,
+        /// Its part before the repository.
+        server: String,
+    },
+    /// Too short to be kind to the registry, or too long to be of use.
+    #[error("{duration} is out of range; write {least} to {most}")]
+    OutOfRange {
+        /// What was typed.
+        duration: DurationText,
+        /// The least that is taken.
+        least: DurationText,
+        /// The most that is taken.
+        most: DurationText,
+    },
+    /// A deep round would come due more often than the rounds it is part of.
+    #[error(
+        "{interval} is shorter than {carrier} ({carried_by}), and it rides on those rounds; write {carried_by} or more"
+    )]
+    ShorterThanCarrier {
+        /// What was typed, or the default.
+        interval: DurationText,
+        /// The key of the interval that it may not undercut.
+        carrier: &'static str,
+        /// That interval.
+        carried_by: DurationText,
+    },
+    /// No histogram, or one too costly.
+    #[error("a histogram has 1 to 50 buckets, this one {0}; set histograms to false for none")]
+    BucketCount(usize),
+    /// Zero, negative, infinite or not a number. The bucket without bound is always there.
+    #[error("{0} is not a bucket's bound; write a positive number of seconds")]
+    BucketBound(f64),
+    /// Out of order, or twice.
+    #[error("{bound} is not above {previous}, the bound before it; write them in increasing order")]
+    BucketOrder {
+        /// What was typed.
+        bound: f64,
+        /// What was typed before it.
+        previous: f64,
+    },
+}

@@ -1,0 +1,182 @@
+//! Values that are one word in YAML: how all are read, and the few that have no file of their own.
+//!
+//! A scalar is always read as the text that was typed, so `timeout: 10` and `name: 007` reach
+//! our own parsers and their error texts instead of YAML's idea of a number.
+
+use std::fmt::{self, Display};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use thiserror::Error;
+
+use super::{FleetSize, ProxySource};
+
+/// Reads a scalar with `parse`; `expecting` says what to write where a list or mapping stands.
+pub(super) fn read<'de, D, T, E>(
+    deserializer: D,
+    expecting: &'static str,
+    parse: fn(&str) -> Result<T, E>,
+) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    E: Display,
+{
+    deserializer.deserialize_str(Scalar { expecting, parse })
+}
+
+/// Like [`read`], for a key that may be left empty: `""`, `null` and nothing are `None`.
+pub(super) fn read_or_none<'de, D, T, E>(
+    deserializer: D,
+    expecting: &'static str,
+    parse: fn(&str) -> Result<T, E>,
+) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    E: Display,
+{
+    deserializer.deserialize_option(OrNone(Scalar { expecting, parse }))
+}
+
+struct Scalar<T, E> {
+    expecting: &'static str,
+    parse: fn(&str) -> Result<T, E>,
+}
+
+impl<T, E: Display> Visitor<'_> for Scalar<T, E> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expecting)
+    }
+
+    fn visit_str<F: Error>(self, text: &str) -> Result<T, F> {
+        (self.parse)(text).map_err(F::custom)
+    }
+}
+
+struct OrNone<T, E>(Scalar<T, E>);
+
+impl<'de, T, E: Display> Visitor<'de> for OrNone<T, E> {
+    type Value = Option<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.expecting(f)
+    }
+
+    fn visit_none<F: Error>(self) -> Result<Self::Value, F> {
+        Ok(None)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+
+    fn visit_str<F: Error>(self, text: &str) -> Result<Self::Value, F> {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        self.0.visit_str(text).map(Some)
+    }
+}
+
+impl FromStr for ProxySource {
+    type Err = ProxySourceError;
+
+    fn from_str(text: &str) -> Result<Self, ProxySourceError> {
+        match text {
+            "env" => Ok(Self::Env),
+            "none" => Ok(Self::None),
+            _ => Err(ProxySourceError),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ProxySource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read(deserializer, "env or none", str::parse)
+    }
+}
+
+/// Neither `env` nor `none`. What was typed may be a URL with a password, so it is not repeated.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("this is not where a proxy is told; write env, and set HTTPS_PROXY, or none")]
+pub struct ProxySourceError;
+
+impl FromStr for FleetSize {
+    type Err = FleetSizeError;
+
+    fn from_str(text: &str) -> Result<Self, FleetSizeError> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            number => parse_count(number)
+                .map(Self::Fixed)
+                .map_err(|_| FleetSizeError(number.into())),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for FleetSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read(deserializer, "auto or a number", str::parse)
+    }
+}
+
+/// Neither `auto` nor a number of agents.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{} is not the size of a fleet; write auto, or a whole number from 1 to {MAX_COUNT}", quoted(.0))]
+pub struct FleetSizeError(String);
+
+/// The most agents, or requests a minute, that anyone has.
+const MAX_COUNT: u32 = 1_000_000;
+
+/// For `deserialize_with`: a whole number from 1.
+pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    read(deserializer, "a whole number", parse_count)
+}
+
+fn parse_count(text: &str) -> Result<u32, CountError> {
+    match text.parse() {
+        Ok(count @ 1..=MAX_COUNT) => Ok(count),
+        _ => Err(CountError(text.into())),
+    }
+}
+
+#[derive(Debug, Error)]
+#[error("{} is not a whole number from 1 to {MAX_COUNT}; write it in digits", quoted(.0))]
+struct CountError(String);
+
+/// For `deserialize_with`: a path that does not depend on where the agent was started.
+pub(super) fn absolute_path<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<PathBuf, D::Error> {
+    read(deserializer, "an absolute path", parse_absolute_path)
+}
+
+/// For `deserialize_with`: the same, where none may be given.
+pub(super) fn absolute_path_or_none<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<PathBuf>, D::Error> {
+    read_or_none(deserializer, "an absolute path", parse_absolute_path)
+}
+
+fn parse_absolute_path(text: &str) -> Result<PathBuf, RelativePath> {
+    let path = PathBuf::from(text);
+    if !path.is_absolute() {
+        return Err(RelativePath(text.into()));
+    }
+    Ok(path)
+}
+
+#[derive(Debug, Error)]
+#[error("{} is not an absolute path; begin it with /", quoted(.0))]
+struct RelativePath(String);
+
+/// What was typed, as error messages show it: on one line, and not at any length.
+pub(super) fn quoted(text: &str) -> String {
+    const SHOWN: usize = 80;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{:?}", format!("{}…", &text[..end])),
+        None => format!("{text:?}"),
+    }
+}

@@ -1,0 +1,42 @@
+//! Evidence and faults in one short line for people: the detail in the status document and the
+//! right-hand column of `check`.
+
+use regprobe_probes::{Access, Evidence, StageOutcome, Token};
+
+/// What a stage has to show.
+pub(crate) fn stage(outcome: &StageOutcome) -> String {
+    match &outcome.result {
+        Ok(evidence) => self::evidence(evidence),
+        Err(fault) => fault.to_string(),
+    }
+}
+
+fn evidence(evidence: &Evidence) -> String {
+    match evidence {
+        Evidence::Connect(connected) => match connected.retransmits {
+            0 => String::new(),
+            lost => format!("{lost} segments sent again"),
+        },
+        Evidence::Tls(handshake) => {
+            let ends = handshake
+                .chain
+                .leaf()
+                .map(|leaf| leaf.not_after.strftime("%Y-%m-%d"));
+            let until = ends
+                .map(|day| format!(", valid until {day}"))
+                .unwrap_or_default();
+            format!("{} {}{until}", handshake.version, handshake.group)
+        }
+        Evidence::Challenge(challenge) => {
+            let access = match challenge.access {
+                Access::Open => "open",
+                Access::Basic => "Basic",
+                Access::Bearer(_) => "Bearer",
+            };
+            format!("{} {access}", challenge.status)
+        }
+        Evidence::Token(Token::Granted(_)) => "granted".to_owned(),
+        Evidence::Token(Token::Denied) => "denied: no anonymous pull, as on most".to_owned(),
+        Evidence::Http(answered) => answered.status.to_string(),
+    }
+}

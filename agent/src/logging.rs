@@ -1,0 +1,112 @@
+//! Log lines on standard error, as logfmt or JSON. Set up once, before anything else happens.
+
+use std::fmt;
+
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
+    registry::LookupSpan,
+};
+
+use crate::cli::{LogFormat, LogLevel};
+
+/// From now on events are lines on standard error.
+pub(crate) fn start(level: LogLevel, format: LogFormat) {
+    let level = match level {
+        LogLevel::Error => Level::ERROR,
+        LogLevel::Warn => Level::WARN,
+        LogLevel::Info => Level::INFO,
+        LogLevel::Debug => Level::DEBUG,
+    };
+    let lines = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Logfmt => lines.event_format(Logfmt).init(),
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+    }
+}
+
+/// `ts=… level=info msg="…" key=value`, as Prometheus writes it.
+struct Logfmt;
+
+impl<S, N> FormatEvent<S, N> for Logfmt
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let level = event.metadata().level().as_str().to_lowercase();
+        write!(writer, "ts={:.3} level={level}", jiff::Timestamp::now())?;
+        let mut fields = Fields {
+            line: String::new(),
+            message: String::new(),
+        };
+        event.record(&mut fields);
+        writeln!(writer, " msg={}{}", quoted(&fields.message), fields.line)
+    }
+}
+
+struct Fields {
+    line: String,
+    message: String,
+}
+
+impl Fields {
+    fn add(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "message" => value.clone_into(&mut self.message),
+            name => {
+                self.line.push(' ');
+                self.line.push_str(name);
+                self.line.push('=');
+                self.line.push_str(&quoted(value));
+            }
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.add(field, &format!("{value:?}"));
+    }
+}
+
+/// Bare where that is unambiguous, else in quotes with escapes.
+fn quoted(value: &str) -> String {
+    let bare = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '=' | '\\');
+    match !value.is_empty() && value.chars().all(bare) {
+        true => value.to_owned(),
+        false => format!("{value:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn values_stay_one_word() {
+        for (value, line) in [
+            ("contoso.azurecr.io:443", "contoso.azurecr.io:443"),
+            ("", r#""""#),
+            ("two words", r#""two words""#),
+            ("a=b", r#""a=b""#),
+            ("line\nbreak\u{1b}[31m", r#""line\nbreak\u{1b}[31m""#),
+        ] {
+            assert_eq!(quoted(value), line);
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! `regprobe run`: the agent. It boots in the order told here, then reloads and ends on signals.
+
+use std::{path::Path, process::ExitCode, sync::Arc};
+
+use anyhow::Context;
+use jiff::Timestamp;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, oneshot},
+};
+
+use crate::{
+    board::Board,
+    cli::RunArgs,
+    config::Config,
+    logging,
+    metrics::Metrics,
+    node_name,
+    plan::Plan,
+    schedule::{Report, Scheduler},
+    web::{self, Site},
+};
+
+/// Reports that may wait for the board.
+const REPORTS: usize = 64;
+
+/// Runs until SIGTERM or SIGINT.
+pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
+    let config = load(&args.config_file)?;
+    if args.config_check {
+        println!(
+            "{}: good, {} registries",
+            args.config_file.display(),
+            config.registries.len()
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
+    logging::start(args.log_level, args.log_format);
+    let node = node_name();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        node,
+        "starting regprobe"
+    );
+
+    let plan = Plan::new(&config, &[]).context("failed to set up TLS")?;
+    let metrics = Arc::new(Metrics::new(&config.metrics).context("failed to set up metrics")?);
+    metrics.reloaded(true, now());
+    let listener = web::listen(&args.listen_address)
+        .with_context(|| format!("failed to listen on {}", args.listen_address))?;
+    tracing::info!(address = %listener.local_addr()?, "listening");
+
+    let (reports, incoming) = mpsc::channel(REPORTS);
+    let (reload_requests, reloads) = mpsc::channel(1);
+    let mut board = Board::new(metrics.clone());
+    let site = Site {
+        node: node.clone(),
+        metrics: metrics.clone(),
+        snapshot: board.published(),
+        reload: args.enable_lifecycle.then_some(reload_requests.clone()),
+    };
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = tokio::spawn(web::serve(listener, Arc::new(site), async {
+        let _ = stopped.await;
+    }));
+
+    let mut scheduler = Scheduler::new(&plan, &node, reports);
+    put_in_force(&plan, &mut board, &mut scheduler);
+    let mut agent = Agent {
+        config_file: &args.config_file,
+        metrics,
+        board,
+        scheduler,
+    };
+    agent.work(incoming, reloads).await?;
+    drop(agent);
+
+    tracing::info!("ending");
+    // The server may have ended by itself; then there is nothing left to stop.
+    let _ = stop.send(());
+    server.await.context("failed to end the web server")?;
+    drop(reload_requests);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The config, or an error that names the file.
+pub(crate) fn load(path: &Path) -> anyhow::Result<Config> {
+    Config::load(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
+}
+
+struct Agent<'a> {
+    config_file: &'a Path,
+    metrics: Arc<Metrics>,
+    board: Board,
+    scheduler: Scheduler,
+}
+
+impl Agent<'_> {
+    /// Takes reports, reloads, and returns when it is told to end.
+    async fn work(
+        &mut self,
+        mut reports: mpsc::Receiver<Report>,
+        mut reloads: mpsc::Receiver<oneshot::Sender<Result<(), String>>>,
+    ) -> anyhow::Result<()> {
+        let mut hangup = signal(SignalKind::hangup())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        loop {
+            tokio::select! {
+                Some(report) = reports.recv() => self.board.take(report),
+                Some(()) = hangup.recv() => drop(self.reload()),
+                Some(done) = reloads.recv() => drop(done.send(self.reload())),
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+            }
+        }
+    }
+
+    /// Puts the file's configuration in force; on any error the old one stays.
+    fn reload(&mut self) -> Result<(), String> {
+        let plan = load(self.config_file)
+            .and_then(|config| Plan::new(&config, &[]).context("failed to set up TLS"));
+        self.metrics.reloaded(plan.is_ok(), now());
+        match plan {
+            Ok(plan) => {
+                put_in_force(&plan, &mut self.board, &mut self.scheduler);
+                tracing::info!(registries = plan.registries.len(), "configuration reloaded");
+                Ok(())
+            }
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::error!(error, "configuration not reloaded; the old one stays");
+                Err(error)
+            }
+        }
+    }
+}
+
+fn put_in_force(plan: &Plan, board: &mut Board, scheduler: &mut Scheduler) {
+    let nameservers = match plan.node.read() {
+        Ok(node) => node.nameservers,
+        Err(error) => {
+            tracing::warn!(%error, "the node's nameservers are not known yet");
+            Vec::new()
+        }
+    };
+    board.apply(plan, &nameservers);
+    scheduler.apply(plan);
+}
+
+fn now() -> f64 {
+    Timestamp::now().as_duration().as_secs_f64()
+}

@@ -1,0 +1,232 @@
+//! The status document `regprobe/v1`: what `/api/v1/status` and `check --output=json` say. Made
+//! from a snapshot; field names are contract.
+
+use jiff::Timestamp;
+use regprobe_probes::{
+    AddressOutcome, Certificate, EndpointOutcome, Evidence, Expectation, Lookup, Scope,
+    StageOutcome,
+};
+use serde::Serialize;
+
+use crate::{
+    board::{RegistryState, Snapshot},
+    describe,
+};
+
+/// The whole document.
+#[derive(Debug, Serialize)]
+pub(crate) struct Status {
+    schema: &'static str,
+    node: String,
+    version: &'static str,
+    at: Timestamp,
+    registries: Vec<RegistryStatus>,
+}
+
+impl Status {
+    /// Of a snapshot taken on the node of this name.
+    pub(crate) fn of(snapshot: &Snapshot, node: &str) -> Self {
+        Self {
+            schema: "regprobe/v1",
+            node: node.to_owned(),
+            version: env!("CARGO_PKG_VERSION"),
+            at: Timestamp::now(),
+            registries: snapshot
+                .registries
+                .iter()
+                .map(|state| RegistryStatus::of(state))
+                .collect(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct RegistryStatus {
+    name: String,
+    server: String,
+    /// Absent until the first round is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdict: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<Timestamp>,
+    endpoints: Vec<EndpointStatus>,
+}
+
+impl RegistryStatus {
+    fn of(state: &RegistryState) -> Self {
+        let round = state.round.as_ref();
+        let endpoint = |seen| EndpointStatus::of(seen, &state.planned.expectation);
+        let endpoints = round.map(|round| round.outcome.endpoints.iter().map(endpoint).collect());
+        Self {
+            name: state.planned.name.to_string(),
+            server: state.planned.server.clone(),
+            verdict: round.map(|round| round.verdict.as_str()),
+            at: round.map(|round| round.at),
+            endpoints: endpoints.unwrap_or_default(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct EndpointStatus {
+    host: String,
+    port: u16,
+    role: &'static str,
+    up: bool,
+    lookups: Vec<LookupStatus>,
+    addresses: Vec<AddressStatus>,
+}
+
+impl EndpointStatus {
+    fn of(seen: &EndpointOutcome, expectation: &Expectation) -> Self {
+        Self {
+            host: seen.endpoint.host.to_string(),
+            port: seen.endpoint.port,
+            role: seen.endpoint.role.as_str(),
+            up: seen.is_up(),
+            lookups: seen
+                .lookups
+                .iter()
+                .map(|l| LookupStatus::of(l, expectation))
+                .collect(),
+            addresses: seen.addresses.iter().map(AddressStatus::of).collect(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct LookupStatus {
+    nameserver: String,
+    name: String,
+    result: &'static str,
+    chain: Vec<AliasStatus>,
+    addresses: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    private: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<bool>,
+    seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+impl LookupStatus {
+    fn of(lookup: &Lookup, expectation: &Expectation) -> Self {
+        let found = lookup.addresses().next().is_some();
+        let chain = lookup.chain().iter();
+        Self {
+            nameserver: lookup.nameserver.to_string(),
+            name: lookup.name.to_string(),
+            result: lookup
+                .fault()
+                .map_or("noerror", |fault| fault.reason().as_str()),
+            chain: chain
+                .map(|alias| AliasStatus {
+                    name: alias.name.clone(),
+                    ttl: alias.ttl,
+                })
+                .collect(),
+            addresses: lookup
+                .addresses()
+                .map(|address| address.to_string())
+                .collect(),
+            private: found.then(|| lookup.addresses().all(|a| Scope::of(a).is_private())),
+            expected: found.then(|| lookup.addresses().all(|a| expectation.allows(a))),
+            seconds: lookup.took.as_secs_f64(),
+            detail: lookup.fault().map(ToString::to_string),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct AliasStatus {
+    name: String,
+    ttl: u32,
+}
+
+#[derive(Debug, Serialize)]
+struct AddressStatus {
+    address: String,
+    stages: Vec<StageStatus>,
+}
+
+impl AddressStatus {
+    fn of(seen: &AddressOutcome) -> Self {
+        Self {
+            address: seen.address.to_string(),
+            stages: seen.stages.iter().map(StageStatus::of).collect(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct StageStatus {
+    stage: &'static str,
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    certificates: Vec<CertificateStatus>,
+}
+
+impl StageStatus {
+    fn of(outcome: &StageOutcome) -> Self {
+        Self {
+            stage: outcome.stage.as_str(),
+            ok: outcome.result.is_ok(),
+            reason: outcome
+                .result
+                .as_ref()
+                .err()
+                .map(|fault| fault.reason().as_str()),
+            seconds: outcome.took.as_secs_f64(),
+            detail: Some(describe::stage(outcome)).filter(|detail| !detail.is_empty()),
+            certificates: certificates(outcome)
+                .iter()
+                .map(CertificateStatus::of)
+                .collect(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct CertificateStatus {
+    subject: String,
+    issuer: String,
+    names: Vec<String>,
+    not_before: Timestamp,
+    not_after: Timestamp,
+    sha256: String,
+}
+
+impl CertificateStatus {
+    fn of(certificate: &Certificate) -> Self {
+        let Certificate {
+            subject,
+            issuer,
+            names,
+            not_before,
+            not_after,
+            sha256,
+        } = certificate.clone();
+        Self {
+            subject,
+            issuer,
+            names,
+            not_before,
+            not_after,
+            sha256,
+        }
+    }
+}
+
+fn certificates(outcome: &StageOutcome) -> &[Certificate] {
+    match &outcome.result {
+        Ok(Evidence::Tls(handshake)) => &handshake.chain.certificates,
+        Ok(_) => &[],
+        Err(fault) => fault.chain().map_or(&[], |chain| &chain.certificates),
+    }
+}
