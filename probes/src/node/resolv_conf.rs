@@ -264,6 +264,7 @@ mod tests {
 
     #[test]
     fn the_last_search_or_domain_wins() {
+        #[rustfmt::skip]
         let table: &[(&str, &[&str])] = &[
             ("search a.example b.example.", &["a.example.", "b.example."]),
             ("search a.example\ndomain b.example", &["b.example."]),
@@ -271,10 +272,7 @@ mod tests {
             ("search a.example\nsearch", &[]),
             ("search a.example\ndomain", &["a.example."]),
             ("search . a.example", &["a.example."]),
-            (
-                "search a.example # no comment to Go",
-                &["a.example.", "#.", "no.", "comment.", "to.", "Go."],
-            ),
+            ("search a.example # no comment to Go", &["a.example.", "#.", "no.", "comment.", "to.", "Go."]),
         ];
         for (text, expected) in table {
             assert_eq!(parse(text).search, *expected, "{text:?}");
@@ -284,35 +282,12 @@ mod tests {
     #[test]
     fn options() {
         let default = ResolvConf::default;
+        #[rustfmt::skip]
         let table = [
-            (
-                "options ndots:5",
-                ResolvConf {
-                    ndots: 5,
-                    ..default()
-                },
-            ),
-            (
-                "options ndots:99",
-                ResolvConf {
-                    ndots: 15,
-                    ..default()
-                },
-            ),
-            (
-                "options ndots:-1",
-                ResolvConf {
-                    ndots: 0,
-                    ..default()
-                },
-            ),
-            (
-                "options ndots:2x",
-                ResolvConf {
-                    ndots: 2,
-                    ..default()
-                },
-            ),
+            ("options ndots:5", ResolvConf { ndots: 5, ..default() }),
+            ("options ndots:99", ResolvConf { ndots: 15, ..default() }),
+            ("options ndots:-1", ResolvConf { ndots: 0, ..default() }),
+            ("options ndots:2x", ResolvConf { ndots: 2, ..default() }),
             (
                 "options timeout:1 attempts:3",
                 ResolvConf {
@@ -329,28 +304,9 @@ mod tests {
                     ..default()
                 },
             ),
-            (
-                "options attempts:99999999999",
-                ResolvConf {
-                    attempts: 0xff_ffff,
-                    ..default()
-                },
-            ),
-            (
-                "options rotate\noptions use-vc",
-                ResolvConf {
-                    rotate: true,
-                    use_vc: true,
-                    ..default()
-                },
-            ),
-            (
-                "options single-request-reopen",
-                ResolvConf {
-                    single_request: true,
-                    ..default()
-                },
-            ),
+            ("options attempts:99999999999", ResolvConf { attempts: 0xff_ffff, ..default() }),
+            ("options rotate\noptions use-vc", ResolvConf { rotate: true, use_vc: true, ..default() }),
+            ("options single-request-reopen", ResolvConf { single_request: true, ..default() }),
             ("options unheard-of", default()),
         ];
         for (text, expected) in table {
@@ -371,33 +327,18 @@ mod tests {
 
     #[test]
     fn names_in_the_order_go_asks_for_them() {
+        #[rustfmt::skip]
         let table: &[(&str, &str, &[&str])] = &[
             ("", "contoso.azurecr.io", &["contoso.azurecr.io."]),
-            (
-                "search a.example",
-                "contoso.azurecr.io",
-                &["contoso.azurecr.io.", "contoso.azurecr.io.a.example."],
-            ),
-            (
-                "search a.example",
-                "contoso.azurecr.io.",
-                &["contoso.azurecr.io."],
-            ),
-            (
-                "search a.example b.example",
-                "contoso",
-                &["contoso.a.example.", "contoso.b.example.", "contoso."],
-            ),
+            ("search a.example", "contoso.azurecr.io", &["contoso.azurecr.io.", "contoso.azurecr.io.a.example."]),
+            ("search a.example", "contoso.azurecr.io.", &["contoso.azurecr.io."]),
+            ("search a.example b.example", "contoso", &["contoso.a.example.", "contoso.b.example.", "contoso."]),
             (
                 "search a.example\noptions ndots:5",
                 "contoso.azurecr.io",
                 &["contoso.azurecr.io.a.example.", "contoso.azurecr.io."],
             ),
-            (
-                "search a.example",
-                "hidden.ONION",
-                &["hidden.ONION.a.example."],
-            ),
+            ("search a.example", "hidden.ONION", &["hidden.ONION.a.example."]),
             ("", "hidden.onion.", &[]),
             ("", "", &[]),
         ];

@@ -1,0 +1,200 @@
+//! Findings: the closed set of conditions that have a name, and one condition as it was met. Codes
+//! are contract: dashboards, alerts and runbooks know them. To add one, add a line to the table at
+//! the foot, a rule in a file beside this one, and a runbook.
+
+use std::{fmt, net::IpAddr};
+
+use crate::{
+    endpoint::Endpoint,
+    reason::{Reason, Stage},
+};
+
+/// A named condition as it was met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Its name.
+    pub code: Code,
+    /// What it means for a pull.
+    pub severity: Severity,
+    /// Where.
+    pub endpoint: Endpoint,
+    /// The stage that showed it.
+    pub stage: Stage,
+    /// Why that stage failed, if it did.
+    pub reason: Option<Reason>,
+    /// The nameserver that it is about, if it is about one.
+    pub nameserver: Option<String>,
+    /// The address that it is about, if it is about one.
+    pub address: Option<IpAddr>,
+    /// The fact in one sentence.
+    pub message: String,
+    /// What was seen, most telling first.
+    pub evidence: Vec<String>,
+    /// What containerd prints, if it prints anything.
+    pub client_error: Option<String>,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl Finding {
+    /// The code that `az acr check-health` has for the same thing.
+    pub fn health_check_code(&self) -> Option<&'static str> {
+        match (self.stage, self.reason) {
+            (Stage::Resolve, Some(_)) => Some("CONNECTIVITY_DNS_ERROR"),
+            (Stage::Tls, Some(_)) => Some("CONNECTIVITY_SSL_ERROR"),
+            (_, Some(Reason::Forbidden | Reason::Firewall)) => Some("CONNECTIVITY_FORBIDDEN_ERROR"),
+            (_, Some(Reason::Throttled)) => Some("CONNECTIVITY_TOOMANYREQUESTS_ERROR"),
+            (_, Some(Reason::NotFound | Reason::NoChallenge)) if self.stage == Stage::Challenge => {
+                Some("LOGIN_SERVER_ERROR")
+            }
+            (Stage::Connect | Stage::Challenge, Some(_)) => Some("CONNECTIVITY_CHALLENGE_ERROR"),
+            _ => None,
+        }
+    }
+}
+
+/// What a finding means for a pull through its registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// It would work, but something is wrong or slow.
+    Warning,
+    /// By itself it makes a pull fail.
+    Critical,
+}
+
+impl Severity {
+    /// The value of the label `severity`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $code:ident;)+) => {
+        /// The name of a condition: the label `code`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $($(#[doc = $doc])+ $code,)+
+        }
+
+        impl Code {
+            /// Every code there is.
+            pub const ALL: &[Self] = &[$(Self::$code),+];
+
+            /// The name as written.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$code => stringify!($code),)+ }
+            }
+
+            /// What it says, in a few words.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$code => concat!($($doc),+).trim_ascii(),)+ }
+            }
+        }
+    };
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+codes! {
+    /// The name leaves private link for a public address.
+    PrivateLinkZoneNotLinked;
+    /// The private zone answers and has no record of the name.
+    PrivateLinkRecordMissing;
+    /// A zone below the private zone hides its records.
+    PrivateLinkShadowZone;
+    /// A private address is expected and the answer is public.
+    PublicAddress;
+    /// The address is outside the expected ranges.
+    UnexpectedAddress;
+    /// Nameservers give different answers.
+    NameserversDisagree;
+    /// A nameserver does not answer.
+    NameserverDown;
+    /// A nameserver answers with an error.
+    NameserverFailing;
+    /// The node has no nameserver.
+    NoNameserver;
+    /// The name does not exist.
+    NameNotFound;
+    /// The name has no address.
+    NoAddress;
+    /// The hosts file pins the name to what DNS does not say.
+    HostsFileOverride;
+    /// Nothing answers at a private address.
+    PrivateEndpointTimeout;
+    /// Nothing answers at a public address.
+    EndpointTimeout;
+    /// The port is closed.
+    ConnectionRefused;
+    /// There is no route to the address.
+    NoRoute;
+    /// One of several addresses is dead.
+    AddressDown;
+    /// The proxy cannot be reached.
+    ProxyUnreachable;
+    /// The proxy forbids the connection.
+    ProxyDenied;
+    /// The proxy wants credentials.
+    ProxyAuthRequired;
+    /// The proxy fails.
+    ProxyBroken;
+    /// A certificate of an unknown authority: somebody intercepts TLS.
+    TlsIntercepted;
+    /// The certificate has expired.
+    CertificateExpired;
+    /// The certificate is not valid yet.
+    CertificateNotYetValid;
+    /// The certificate expires soon.
+    CertificateExpiringSoon;
+    /// The certificate is for other names.
+    CertificateNameMismatch;
+    /// The TLS handshake gets no answer.
+    TlsStalled;
+    /// The connection is cut during the TLS handshake.
+    TlsDropped;
+    /// A large ClientHello gets lost where a small one passes.
+    LargeClientHelloDropped;
+    /// The peer does not speak TLS.
+    NotTls;
+    /// No TLS version or parameter in common.
+    TlsVersion;
+    /// The registry's network rules turn this node away.
+    RegistryFirewall;
+    /// The registry forbids access.
+    Forbidden;
+    /// Something answers that is no registry.
+    NotARegistry;
+    /// The registry limits the request rate.
+    Throttled;
+    /// The registry fails.
+    RegistryError;
+    /// No answer to a request.
+    NoResponse;
+    /// The connection is cut before the answer.
+    ConnectionDropped;
+    /// The answer breaks its protocol.
+    MalformedResponse;
+    /// There is no anonymous pull.
+    CredentialsRequired;
+    /// The image is not there.
+    ImageNotFound;
+    /// The image is not built for this platform.
+    PlatformMismatch;
+    /// A layer cannot be fetched.
+    BlobUnavailable;
+    /// A mirror fails and a later host works.
+    MirrorFailing;
+    /// The node's clock is wrong.
+    ClockSkew;
+}

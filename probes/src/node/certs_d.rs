@@ -1,0 +1,249 @@
+//! containerd's registry configuration directory, `/etc/containerd/certs.d`: which directory counts
+//! for a registry and what containerd makes of the files in it. The plan makes a registry's
+//! endpoints from it; it reads files but dials nobody.
+//!
+//! Sources: containerd `core/remotes/docker/config/hosts.go` and `config_unix.go`.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use super::hosts_toml::{self, ClientCertificate, Host, HostsTomlError, Trust};
+
+/// Larger files are refused. containerd has no limit; a hosts.toml is a few hundred bytes.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// The hosts that containerd tries for one registry.
+#[derive(Clone, Debug)]
+pub struct HostsConfig {
+    /// The directory it was read from.
+    pub dir: PathBuf,
+    /// In the order they are tried; the last one is the `server`.
+    pub hosts: Vec<Host>,
+    /// Why the hosts.toml counts for nothing. containerd logs this, forgets the mirrors and goes on
+    /// with the certificates it finds in the directory.
+    pub ignored: Option<HostsTomlError>,
+}
+
+/// Why the configuration of a registry could not be read. containerd fails the pull on
+/// [`Self::Read`].
+#[derive(Debug, thiserror::Error)]
+pub enum CertsDError {
+    /// A file or directory is there but not readable.
+    #[error("read {}: {source}", path.display())]
+    Read {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Our limit, not containerd's.
+    #[error("read {}: larger than {MAX_FILE} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// Reads what is configured for a registry under `root`. `None` if nothing is: containerd then goes
+/// to [`Host::upstream`] alone.
+///
+/// The first directory that exists decides: `host_port_`, `host:port` (or `host`, without a port),
+/// `_default`.
+pub fn load(
+    root: &Path,
+    registry_host: &str,
+    port: Option<u16>,
+) -> Result<Option<HostsConfig>, CertsDError> {
+    let directories = match port {
+        Some(port) => vec![
+            format!("{registry_host}_{port}_"),
+            format!("{registry_host}:{port}"),
+            "_default".to_owned(),
+        ],
+        None => vec![registry_host.to_owned(), "_default".to_owned()],
+    };
+    for dir in directories.into_iter().map(|name| root.join(name)) {
+        match fs::metadata(&dir) {
+            Ok(_) => return load_dir(dir, registry_host, port).map(Some),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(source) => return Err(CertsDError::Read { path: dir, source }),
+        }
+    }
+    Ok(None)
+}
+
+fn load_dir(
+    dir: PathBuf,
+    registry_host: &str,
+    port: Option<u16>,
+) -> Result<HostsConfig, CertsDError> {
+    let ignored = match read_capped(&dir.join("hosts.toml"))? {
+        Some(bytes) if !bytes.is_empty() => {
+            let text = str::from_utf8(&bytes).map_err(|_| HostsTomlError::NotUtf8);
+            match text.and_then(|text| hosts_toml::parse(text, &dir, registry_host, port)) {
+                Ok(hosts) => {
+                    return Ok(HostsConfig {
+                        dir,
+                        hosts,
+                        ignored: None,
+                    });
+                }
+                Err(error) => Some(error),
+            }
+        }
+        _ => None,
+    };
+    let mut upstream = Host::upstream(registry_host, port);
+    docker_certificates(&dir, &mut upstream.trust).map_err(|source| CertsDError::Read {
+        path: dir.clone(),
+        source,
+    })?;
+    Ok(HostsConfig {
+        dir,
+        hosts: vec![upstream],
+        ignored,
+    })
+}
+
+/// `None` if there is no such file.
+fn read_capped(path: &Path) -> Result<Option<Vec<u8>>, CertsDError> {
+    let mut bytes = Vec::new();
+    match File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes)) {
+        Ok(_) if bytes.len() as u64 > MAX_FILE => Err(CertsDError::TooLarge {
+            path: path.to_owned(),
+        }),
+        Ok(_) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(CertsDError::Read {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// Docker's layout, where there is no hosts.toml: `*.crt` are roots, `*.cert` and `*.key` client
+/// certificates.
+fn docker_certificates(dir: &Path, trust: &mut Trust) -> io::Result<()> {
+    let mut files: Vec<_> = fs::read_dir(dir)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()?;
+    files.sort();
+    for file in files {
+        match file.extension().and_then(|extension| extension.to_str()) {
+            Some("crt") => trust.ca.push(file),
+            Some("cert") => {
+                let key = Some(file.with_extension("key")).filter(|key| key.exists());
+                trust.client.push(ClientCertificate { cert: file, key });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REGISTRY: &str = "contoso.azurecr.io";
+
+    /// A certs.d with these files.
+    fn certs_d(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        root
+    }
+
+    #[test]
+    fn the_first_directory_decides() {
+        let mirror = "[host.'https://m.example']";
+        #[rustfmt::skip]
+        let table: &[(&[&str], Option<u16>, Option<&str>)] = &[
+            (&[], None, None),
+            (&["other.example"], None, None),
+            (&["_default"], None, Some("_default")),
+            (&["_default", REGISTRY], None, Some(REGISTRY)),
+            (&["_default", REGISTRY], Some(5000), Some("_default")),
+            (&["contoso.azurecr.io:5000"], Some(5000), Some("contoso.azurecr.io:5000")),
+            (&["contoso.azurecr.io_5000_", "contoso.azurecr.io:5000"], Some(5000), Some("contoso.azurecr.io_5000_")),
+        ];
+        for (directories, port, expected) in table {
+            let paths: Vec<_> = directories
+                .iter()
+                .map(|directory| format!("{directory}/hosts.toml"))
+                .collect();
+            let files: Vec<_> = paths.iter().map(|path| (&**path, mirror)).collect();
+            let root = certs_d(&files);
+            let config = load(root.path(), REGISTRY, *port).unwrap();
+            assert_eq!(
+                config.as_ref().map(|config| config.dir.clone()),
+                expected.map(|name| root.path().join(name))
+            );
+            assert!(
+                config.is_none_or(|config| config.hosts.len() == 2 && config.ignored.is_none())
+            );
+        }
+    }
+
+    #[test]
+    fn a_broken_file_counts_for_nothing_but_the_certificates_beside_it_do() {
+        let root = certs_d(&[
+            (
+                "contoso.azurecr.io/hosts.toml",
+                "[host.'https://m.example']\ncapabilities = ['fly']",
+            ),
+            ("contoso.azurecr.io/corp.crt", ""),
+            ("contoso.azurecr.io/a.cert", ""),
+            ("contoso.azurecr.io/b.cert", ""),
+            ("contoso.azurecr.io/b.key", ""),
+        ]);
+        let config = load(root.path(), REGISTRY, None).unwrap().unwrap();
+        assert_eq!(
+            config.ignored,
+            Some(HostsTomlError::Capability("fly".to_owned()))
+        );
+        let trust = Trust {
+            ca: vec![config.dir.join("corp.crt")],
+            skip_verify: false,
+            client: vec![
+                ClientCertificate {
+                    cert: config.dir.join("a.cert"),
+                    key: None,
+                },
+                ClientCertificate {
+                    cert: config.dir.join("b.cert"),
+                    key: Some(config.dir.join("b.key")),
+                },
+            ],
+        };
+        let upstream = Host {
+            trust,
+            ..Host::upstream(REGISTRY, None)
+        };
+        assert_eq!(config.hosts, [upstream]);
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_or_no_file() {
+        let root = certs_d(&[
+            (
+                "contoso.azurecr.io/hosts.toml",
+                &"#".repeat(MAX_FILE as usize + 1),
+            ),
+            ("_default", ""),
+        ]);
+        assert!(matches!(
+            load(root.path(), REGISTRY, None),
+            Err(CertsDError::TooLarge { .. })
+        ));
+        assert!(matches!(
+            load(root.path(), "other.example", None),
+            Err(CertsDError::Read { .. })
+        ));
+    }
+}
