@@ -1,6 +1,55 @@
-//! What follows from an outcome. Pure: the same outcome always gives the same diagnosis.
+//! What follows from an outcome: findings, each with its cause and its remedy, and the verdict.
+//! Pure: from an outcome and expectations alone, so every rule has a table test without a network.
+//! Rules about names stand in `names`, those about all that comes after in `path`.
 
-use crate::{endpoint::Origin, outcome::Outcome};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+pub use self::finding::{Code, Finding, Severity};
+use crate::{
+    outcome::{EndpointOutcome, Outcome},
+    scope::Expectation,
+};
+
+mod advice;
+mod finding;
+mod names;
+mod path;
+
+/// What the configuration says of a registry, and the time.
+#[derive(Clone, Debug)]
+pub struct Expectations {
+    /// Where its addresses should be.
+    pub private: Expectation,
+    /// Whether an anonymous token must be granted.
+    pub anonymous_pull: bool,
+    /// How long before its end a certificate is reported; zero never does.
+    pub expiry_warning: Duration,
+    /// The time of the round.
+    pub now: Timestamp,
+}
+
+/// What is wrong with a registry, seen from this node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// Worst first.
+    pub findings: Vec<Finding>,
+    /// What a pull would wait for nameservers and addresses that give no answer; `None` where it
+    /// would not get through at all.
+    pub predicted_pull_delay: Option<Duration>,
+}
+
+impl Diagnosis {
+    /// How a pull would fare.
+    pub fn verdict(&self) -> Verdict {
+        match self.findings.iter().map(|finding| finding.severity).max() {
+            Some(Severity::Critical) => Verdict::Failing,
+            Some(Severity::Warning) => Verdict::Degraded,
+            Some(Severity::Info) | None => Verdict::Ok,
+        }
+    }
+}
 
 /// How a pull through a registry would fare from this node now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,30 +73,55 @@ impl Verdict {
     }
 }
 
-/// Failing if any endpoint is down; degraded if a nameserver of the node or an address beside the
-/// path is.
-pub fn verdict(outcome: &Outcome) -> Verdict {
-    let mut endpoints = outcome.endpoints.iter();
-    if endpoints.any(|seen| !seen.is_up()) {
-        return Verdict::Failing;
-    }
-    let blemished = outcome.endpoints.iter().any(|seen| {
-        let mut asked = seen
-            .lookups
-            .iter()
-            .filter(|l| l.nameserver.origin == Origin::Node);
-        asked.any(|lookup| {
-            lookup
-                .fault()
-                .is_some_and(|fault| fault.negative().is_none())
-        }) || seen
-            .addresses
-            .iter()
-            .any(|address| address.failure().is_some())
+/// Names what is wrong. One cause gives one finding, however many endpoints and stages it shows at.
+pub fn diagnose(outcome: &Outcome, expectations: &Expectations) -> Diagnosis {
+    let per_endpoint = outcome.endpoints.iter().flat_map(|seen| endpoint(seen, expectations));
+    let mut findings = merge_shared_causes(per_endpoint);
+    findings.sort_by(|a, b| {
+        let order = |finding: &Finding| (finding.code, finding.endpoint.to_string());
+        b.severity.cmp(&a.severity).then_with(|| order(a).cmp(&order(b)))
     });
-    if blemished {
-        Verdict::Degraded
-    } else {
-        Verdict::Ok
+    let through = findings.iter().all(|finding| finding.severity < Severity::Critical);
+    let waits = outcome.endpoints.iter().map(EndpointOutcome::waits_of_a_pull).sum();
+    Diagnosis { findings, predicted_pull_delay: through.then_some(waits) }
+}
+
+fn endpoint(seen: &EndpointOutcome, expectations: &Expectations) -> Vec<Finding> {
+    let mut findings = names::findings(seen, expectations);
+    match path::failure(seen, expectations) {
+        Some(failure) => match findings.iter_mut().find(|finding| names::explains(finding, &failure, seen)) {
+            // The name led to the wrong place, and there it ended: one story.
+            Some(cause) => {
+                cause.severity = Severity::Critical;
+                cause.evidence.push(failure.message);
+                cause.client_error = failure.client_error;
+            }
+            None => findings.push(failure),
+        },
+        None => findings.extend(path::blemishes(seen, expectations)),
     }
+    findings
+}
+
+/// A cause that lies outside any one endpoint is told once, with the other endpoints as evidence.
+fn merge_shared_causes(findings: impl Iterator<Item = Finding>) -> Vec<Finding> {
+    let mut merged: Vec<Finding> = Vec::new();
+    for finding in findings {
+        let same = |other: &&mut Finding| {
+            other.code == finding.code
+                && other.code.is_shared_by_endpoints()
+                && other.nameserver == finding.nameserver
+        };
+        match merged.iter_mut().find(same) {
+            Some(first) => {
+                first.severity = first.severity.max(finding.severity);
+                first.client_error = first.client_error.take().or(finding.client_error);
+                if first.endpoint != finding.endpoint {
+                    first.evidence.push(format!("also {}: {}", finding.endpoint, finding.message));
+                }
+            }
+            None => merged.push(finding),
+        }
+    }
+    merged
 }

@@ -10,6 +10,9 @@ mod connect;
 mod diagnosis;
 mod endpoint;
 mod exchange;
+mod go_client;
+mod go_dialer;
+mod go_resolver;
 mod http;
 mod io_fault;
 mod node;
@@ -19,6 +22,7 @@ mod pull_path;
 mod reason;
 mod redact;
 mod resolve;
+mod rfc6724;
 mod round;
 mod scope;
 mod survey;
@@ -29,13 +33,14 @@ mod www_authenticate;
 pub use crate::{
     challenge::{Access, Bearer, Challenge},
     connect::Connected,
-    diagnosis::{Verdict, verdict},
+    diagnosis::{Code, Diagnosis, Expectations, Finding, Severity, Verdict, diagnose},
     endpoint::{Endpoint, Nameserver, Origin, Role, Scheme},
     exchange::{HttpFault, Refusal},
     http::Answered,
     io_fault::{Errno, IoFault},
     node::{Hosts, Node, ResolvConf},
     outcome::{AddressOutcome, EndpointOutcome, Evidence, Fault, FaultRef, Outcome, StageOutcome},
+    pull_path::PullPath,
     privatelink::{AcrEndpoint, AcrName, expand_bare_name},
     reason::{Reason, Stage},
     redact::redacted,

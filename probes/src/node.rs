@@ -6,8 +6,11 @@ use std::{sync::Arc, time::Duration};
 pub use self::{hosts::Hosts, resolv_conf::ResolvConf};
 use crate::{endpoint::Nameserver, tls::TlsClient};
 
-mod hosts;
-mod resolv_conf;
+pub(crate) mod certs_d;
+pub(crate) mod hosts;
+pub(crate) mod hosts_toml;
+pub(crate) mod proxy;
+pub(crate) mod resolv_conf;
 
 /// What all probes of a round share.
 #[derive(Clone)]

@@ -10,6 +10,7 @@ use crate::{
     exchange::HttpFault,
     http::Answered,
     io_fault::IoFault,
+    pull_path::PullPath,
     reason::{Reason, Stage},
     resolve::{Lookup, ResolveFault},
     tls::{Chain, Handshake, TlsFault},
@@ -54,8 +55,8 @@ pub struct EndpointOutcome {
     pub lookups: Vec<Lookup>,
     /// Every distinct address, in the order in which it was found.
     pub addresses: Vec<AddressOutcome>,
-    /// The address that the node's own client would use, where there is one.
-    pub path: Option<IpAddr>,
+    /// What the node's own client would meet.
+    pub path: PullPath,
 }
 
 impl EndpointOutcome {
@@ -63,7 +64,7 @@ impl EndpointOutcome {
     pub fn on_path(&self) -> Option<&AddressOutcome> {
         self.addresses
             .iter()
-            .find(|outcome| Some(outcome.address) == self.path)
+            .find(|outcome| Some(outcome.address) == self.path.address)
     }
 
     /// The first failure that a pull would meet here, if it would meet one.
@@ -107,6 +108,45 @@ impl EndpointOutcome {
             .filter(|lookup| *lookup.name == *self.endpoint.host)
     }
 
+    /// What each nameserver says in the end: the addresses that it has for any of the names tried,
+    /// else what it says of the name itself.
+    pub fn answers(&self) -> impl Iterator<Item = &Lookup> {
+        let first_of_server = |(at, lookup): &(usize, &Lookup)| {
+            self.lookups[..*at].iter().all(|before| before.nameserver != lookup.nameserver)
+        };
+        let servers = self.lookups.iter().enumerate().filter(first_of_server);
+        servers.map(|(_, first)| {
+            let of_server = || {
+                self.lookups.iter().filter(|lookup| lookup.nameserver == first.nameserver)
+            };
+            let found = of_server().find(|lookup| lookup.addresses().next().is_some());
+            let own = || of_server().find(|lookup| *lookup.name == *self.endpoint.host);
+            found.or_else(own).unwrap_or(first)
+        })
+    }
+
+    /// The address at which a pull would fail.
+    pub fn failed_address(&self) -> Option<IpAddr> {
+        let failed = || self.addresses.iter().find(|seen| seen.failure().is_some());
+        self.path.address.or_else(|| failed().map(|seen| seen.address))
+    }
+
+    /// The stages that a pull would get through before it fails, with their times.
+    pub fn passed_stages(&self) -> String {
+        let address = self.addresses.iter().find(|seen| Some(seen.address) == self.failed_address());
+        let stages = address.map_or(&[][..], |seen| &seen.stages);
+        let passed = stages.iter().take_while(|stage| stage.result.is_ok());
+        let texts = passed.map(|stage| {
+            format!("{} {:.1} ms", stage.stage, stage.took.as_secs_f64() * 1000.0)
+        });
+        texts.collect::<Vec<_>>().join(", ")
+    }
+
+    /// What a pull would wait for silent nameservers and addresses here.
+    pub(crate) fn waits_of_a_pull(&self) -> Duration {
+        self.path.waits
+    }
+
     /// Why nobody was asked, where somebody should have been.
     pub fn no_lookup(&self) -> Option<&'static ResolveFault> {
         let needs_one = self.endpoint.literal().is_none() && self.pinned.is_empty();
@@ -124,7 +164,7 @@ impl EndpointOutcome {
         let Some(earlier) = before.on_path().filter(still_there) else {
             return;
         };
-        let path = self.path;
+        let path = self.path.address;
         let on_path = self
             .addresses
             .iter_mut()
@@ -163,18 +203,13 @@ impl EndpointOutcome {
 pub struct AddressOutcome {
     /// Which.
     pub address: IpAddr,
+    /// The node's own address towards it; `None` without a route.
+    pub source: Option<IpAddr>,
     /// In the order in which they ran; nothing comes after a failure.
     pub stages: Vec<StageOutcome>,
 }
 
 impl AddressOutcome {
-    /// Whether the TCP dial succeeded.
-    pub fn is_connected(&self) -> bool {
-        self.stages
-            .iter()
-            .any(|stage| stage.stage == Stage::Connect && stage.result.is_ok())
-    }
-
     /// The first stage that failed here.
     pub fn failure(&self) -> Option<(Stage, FaultRef<'_>)> {
         self.stages.iter().find_map(|outcome| {

@@ -1,38 +1,130 @@
-//! Which address the node's own client would use, by rule, over what a survey has seen so far.
-//! Pure; what has not answered yet counts as silent.
+//! What the node's own client would meet at one endpoint: the rules of Go's resolver and dialler
+//! over what a survey has seen so far. Pure; what has not answered yet counts as silent.
 
-use std::net::IpAddr;
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
-use crate::{endpoint::Origin, outcome::AddressOutcome, resolve::Lookup};
+use crate::{
+    endpoint::{Endpoint, Origin},
+    go_client::{Connection, DIAL_BUDGET},
+    go_dialer::{Attempt, DialFault, TcpSurvey},
+    go_resolver::{self, DnsSurvey, Family, GoResolver, Question, Reply},
+    io_fault::IoFault,
+    node::Node,
+    outcome::{AddressOutcome, Fault},
+    reason::Stage,
+    resolve::{self, Lookup, ResolveFault},
+};
 
-/// The hosts file wins; else the first nameserver that gives a proper answer decides; of its
-/// addresses the first that takes a connection is used.
-pub(crate) fn address(
-    pinned: &[IpAddr],
-    answered: &[(usize, Vec<Lookup>)],
+/// The pull path at one endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PullPath {
+    /// The address that the client would talk to.
+    pub address: Option<IpAddr>,
+    /// The nameserver whose answer it would use; `None` for an IP address or a pinned name.
+    pub nameserver: Option<SocketAddr>,
+    /// What the client would print, where it gets no connection.
+    pub error: Option<String>,
+    /// What it would lose on nameservers and addresses that give no answer.
+    pub waits: Duration,
+}
+
+/// Walks the path to `endpoint` by rule.
+pub(crate) fn walk(
+    node: &Node,
+    endpoint: &Endpoint,
+    lookups: &[Lookup],
     seen: &[AddressOutcome],
-) -> Option<IpAddr> {
-    let usable = |address: &IpAddr| {
-        seen.iter()
-            .any(|outcome| outcome.address == *address && outcome.is_connected())
+) -> PullPath {
+    let sources = seen.iter().filter_map(|seen| Some((seen.address, seen.source?))).collect();
+    let resolver = GoResolver {
+        hosts: &node.hosts,
+        conf: &node.resolv_conf,
+        sources: &sources,
+        has_ipv6: true,
+        rotation: 0,
     };
-    if !pinned.is_empty() {
-        return pinned.iter().copied().find(usable);
+    let connection = Connection::open(
+        &endpoint.host,
+        endpoint.port,
+        &resolver,
+        &dns_survey(node, endpoint, lookups),
+        &tcp_survey(endpoint, seen),
+        DIAL_BUDGET,
+    );
+    let result = connection.result();
+    PullPath {
+        address: result.as_ref().ok().map(SocketAddr::ip),
+        nameserver: connection.lookup.answered_by,
+        error: result.err().map(|error| error.to_string()),
+        waits: connection.predicted_delay(),
     }
-    if answered.is_empty() {
-        return seen.iter().map(|outcome| outcome.address).find(usable);
-    }
-    let decides = |lookup: &&Lookup| {
-        lookup.addresses().next().is_some()
-            || lookup
-                .fault()
-                .is_some_and(|fault| fault.negative().is_some())
+}
+
+fn dns_survey(node: &Node, endpoint: &Endpoint, lookups: &[Lookup]) -> DnsSurvey {
+    let silent = go_resolver::Answer::Timeout;
+    let mut survey = BTreeMap::new();
+    let question = |nameserver, name: &str, family| Question {
+        nameserver,
+        name: format!("{}.", name.trim_end_matches('.')),
+        family,
     };
-    let mut by_order: Vec<_> = answered.iter().collect();
-    by_order.sort_unstable_by_key(|(place, _)| *place);
-    let last_words = by_order.iter().filter_map(|(_, lookups)| lookups.last());
-    let deciding = last_words
-        .filter(|l| l.nameserver.origin == Origin::Node)
-        .find(decides)?;
-    deciding.addresses().find(usable)
+    for nameserver in node.nameservers.iter().filter(|n| n.origin == Origin::Node) {
+        for name in node.resolv_conf.names(&endpoint.host) {
+            for family in [Family::V4, Family::V6] {
+                let reply = Reply { answer: silent.clone(), took: Duration::ZERO };
+                survey.insert(question(nameserver.address, &name, family), reply);
+            }
+        }
+    }
+    for lookup in lookups.iter().filter(|lookup| lookup.nameserver.origin == Origin::Node) {
+        for (family, result) in [(Family::V4, &lookup.a), (Family::V6, &lookup.aaaa)] {
+            let reply = Reply { answer: answer(result), took: lookup.took };
+            survey.insert(question(lookup.nameserver.address, &lookup.name, family), reply);
+        }
+    }
+    survey
+}
+
+fn answer(result: &Result<resolve::Answer, ResolveFault>) -> go_resolver::Answer {
+    use go_resolver::Answer;
+    match result {
+        Ok(answer) => Answer::Addresses(answer.addresses.clone()),
+        Err(ResolveFault::NxDomain(_)) => Answer::NxDomain,
+        Err(ResolveFault::NoData(_)) => Answer::NoData,
+        Err(ResolveFault::ServFail) => Answer::ServFail,
+        Err(ResolveFault::Rejected(_)) => Answer::Rejected,
+        Err(ResolveFault::Malformed(_)) => Answer::Malformed,
+        Err(ResolveFault::Io(IoFault::Refused)) => Answer::PortClosed,
+        Err(ResolveFault::Io(IoFault::Unreachable(_) | IoFault::Local(_))) => Answer::Unreachable,
+        Err(ResolveFault::Io(_) | ResolveFault::NoNameserver) => Answer::Timeout,
+    }
+}
+
+fn tcp_survey(endpoint: &Endpoint, seen: &[AddressOutcome]) -> TcpSurvey {
+    let attempts = seen.iter().map(|seen| {
+        let connect = seen.stages.iter().find(|stage| stage.stage == Stage::Connect);
+        let attempt = match connect.map(|connect| (connect.took, &connect.result)) {
+            Some((took, Ok(_))) => Attempt { fault: None, took },
+            Some((took, Err(Fault::Connect(fault)))) => Attempt { fault: Some(dial_fault(*fault)), took },
+            Some((took, Err(_))) => Attempt { fault: Some(DialFault::NotSurveyed), took },
+            None => Attempt { fault: Some(DialFault::Timeout), took: Duration::ZERO },
+        };
+        (SocketAddr::new(seen.address, endpoint.port), attempt)
+    });
+    attempts.collect()
+}
+
+fn dial_fault(fault: IoFault) -> DialFault {
+    match fault {
+        IoFault::Timeout => DialFault::Timeout,
+        IoFault::Refused => DialFault::Refused,
+        IoFault::Reset | IoFault::Closed => DialFault::Reset,
+        IoFault::Unreachable(errno) if errno.0 == libc::ENETUNREACH => DialFault::NetworkUnreachable,
+        IoFault::Unreachable(_) => DialFault::HostUnreachable,
+        IoFault::Local(_) => DialFault::NotSurveyed,
+    }
 }

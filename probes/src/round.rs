@@ -90,7 +90,7 @@ impl Round<'_> {
         let login = survey.outcome(requests.map(Requests::into_stages));
         match (token, &self.target.token) {
             (None, Some(known)) if self.depth < Depth::Token => {
-                let mut survey = self.survey(known, led_from(login.path));
+                let mut survey = self.survey(known, led_from(login.path.address));
                 survey.finish().await;
                 (login, Some(survey.outcome(None)))
             }

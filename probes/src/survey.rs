@@ -22,7 +22,7 @@ use crate::{
     exchange::{HttpConnection, HttpFault},
     node::Node,
     outcome::{AddressOutcome, EndpointOutcome, Evidence, Fault, StageOutcome},
-    pull_path,
+    pull_path::{self, PullPath},
     reason::Stage,
     resolve::{self, Lookup},
     round::Deadlines,
@@ -38,8 +38,8 @@ pub(crate) struct Survey<'a> {
     deadlines: Deadlines,
     may_dial: fn(IpAddr) -> bool,
     pinned: Vec<IpAddr>,
-    asked: FuturesUnordered<BoxFuture<'a, (usize, Vec<Lookup>)>>,
-    answered: Vec<(usize, Vec<Lookup>)>,
+    asked: FuturesUnordered<BoxFuture<'a, Vec<Lookup>>>,
+    lookups: Vec<Lookup>,
     dialled: FuturesUnordered<BoxFuture<'a, (AddressOutcome, Option<Stream>)>>,
     addresses: Vec<AddressOutcome>,
     open: HashMap<IpAddr, Stream>,
@@ -60,7 +60,7 @@ impl<'a> Survey<'a> {
             may_dial,
             pinned: node.hosts.lookup(&endpoint.host).to_vec(),
             asked: FuturesUnordered::new(),
-            answered: Vec::new(),
+            lookups: Vec::new(),
             dialled: FuturesUnordered::new(),
             addresses: Vec::new(),
             open: HashMap::new(),
@@ -79,13 +79,13 @@ impl<'a> Survey<'a> {
     /// is usable. Returns the connection on that path.
     pub(crate) async fn usable(&mut self, patience: Instant) -> Option<(IpAddr, Stream)> {
         let mut patient = true;
-        while self.is_pending() && (patient || self.path().is_none()) {
+        while self.is_pending() && (patient || self.path().address.is_none()) {
             tokio::select! {
                 () = self.step() => {}
                 () = sleep_until(patience), if patient => patient = false,
             }
         }
-        let address = self.path()?;
+        let address = self.path().address?;
         Some((address, self.open.remove(&address)?))
     }
 
@@ -104,15 +104,14 @@ impl<'a> Survey<'a> {
         {
             address.stages.extend(stages);
         }
-        self.answered.sort_unstable_by_key(|(place, _)| *place);
+        let place = |lookup: &Lookup| {
+            self.node.nameservers.iter().position(|asked| *asked == lookup.nameserver)
+        };
+        self.lookups.sort_by_key(place);
         EndpointOutcome {
             endpoint: self.endpoint.clone(),
             pinned: self.pinned,
-            lookups: self
-                .answered
-                .into_iter()
-                .flat_map(|(_, lookups)| lookups)
-                .collect(),
+            lookups: self.lookups,
             addresses: self.addresses,
             path,
         }
@@ -120,11 +119,9 @@ impl<'a> Survey<'a> {
 
     fn ask(&mut self) {
         let node = self.node;
-        for (place, nameserver) in node.nameservers.iter().enumerate() {
+        for nameserver in &node.nameservers {
             let host = self.endpoint.host.clone();
-            self.asked.push(Box::pin(async move {
-                (place, ask(node, nameserver, &host).await)
-            }));
+            self.asked.push(Box::pin(async move { ask(node, nameserver, &host).await }));
         }
     }
 
@@ -141,21 +138,16 @@ impl<'a> Survey<'a> {
                 took: Duration::ZERO,
                 result: Err(fault),
             };
-            self.addresses.push(AddressOutcome {
-                address,
-                stages: vec![denied],
-            });
+            self.addresses.push(AddressOutcome { address, source: None, stages: vec![denied] });
             return;
         }
-        self.addresses.push(AddressOutcome {
-            address,
-            stages: Vec::new(),
-        });
+        let source = connect::source_towards(SocketAddr::new(address, self.endpoint.port));
+        self.addresses.push(AddressOutcome { address, source, stages: Vec::new() });
         let (node, endpoint, deadlines) = (self.node, self.endpoint, self.deadlines);
         self.dialled.push(Box::pin(async move {
             let mut stages = Vec::with_capacity(4);
             let stream = dial(node, endpoint, address, deadlines, &mut stages).await;
-            (AddressOutcome { address, stages }, stream)
+            (AddressOutcome { address, source, stages }, stream)
         }));
     }
 
@@ -165,9 +157,9 @@ impl<'a> Survey<'a> {
 
     async fn step(&mut self) {
         tokio::select! {
-            Some((place, lookups)) = self.asked.next(), if !self.asked.is_empty() => {
+            Some(lookups) = self.asked.next(), if !self.asked.is_empty() => {
                 let found: Vec<_> = lookups.iter().flat_map(Lookup::addresses).collect();
-                self.answered.push((place, lookups));
+                self.lookups.extend(lookups);
                 found.into_iter().for_each(|address| self.dial(address));
             }
             Some((outcome, stream)) = self.dialled.next(), if !self.dialled.is_empty() => {
@@ -183,8 +175,8 @@ impl<'a> Survey<'a> {
         }
     }
 
-    fn path(&self) -> Option<IpAddr> {
-        pull_path::address(&self.pinned, &self.answered, &self.addresses)
+    fn path(&self) -> PullPath {
+        pull_path::walk(self.node, self.endpoint, &self.lookups, &self.addresses)
     }
 }
 

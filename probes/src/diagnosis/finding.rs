@@ -100,6 +100,28 @@ macro_rules! codes {
     };
 }
 
+impl Code {
+    /// It is about a nameserver, whatever name it was asked.
+    pub(super) fn is_of_nameserver(self) -> bool {
+        matches!(self, Self::NameserverDown | Self::NameserverFailing | Self::NoNameserver)
+    }
+
+    /// Its cause lies outside any one endpoint.
+    pub(super) fn is_shared_by_endpoints(self) -> bool {
+        self.is_of_nameserver()
+            || matches!(
+                self,
+                Self::PrivateLinkZoneNotLinked
+                    | Self::ProxyUnreachable
+                    | Self::ProxyDenied
+                    | Self::ProxyAuthRequired
+                    | Self::ProxyBroken
+                    | Self::TlsIntercepted
+                    | Self::ClockSkew
+            )
+    }
+}
+
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

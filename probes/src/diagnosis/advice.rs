@@ -1,0 +1,283 @@
+//! The words of findings: what the fact is, what containerd prints for it, what to do about it.
+//! Facts first, for someone who was just woken. Remedies follow Microsoft's troubleshooting
+//! articles; the runbooks say more.
+
+use super::finding::Code;
+use crate::{
+    exchange::HttpFault,
+    outcome::{EndpointOutcome, Fault},
+    privatelink::{AcrName, did_you_mean},
+    reason::{Reason, Stage},
+    resolve::Lookup,
+};
+
+/// The fact about a name, as one nameserver tells it.
+pub(super) fn of_name(code: Code, seen: &EndpointOutcome, lookup: &Lookup) -> String {
+    let (host, nameserver) = (&seen.endpoint.host, &lookup.nameserver);
+    let first = lookup.addresses().next().map(|address| address.to_string()).unwrap_or_default();
+    match code {
+        Code::PrivateLinkZoneNotLinked => format!(
+            "{host} resolves to the public address {first}: nameserver {nameserver} does not see \
+             the private zone"
+        ),
+        Code::PrivateLinkRecordMissing => {
+            format!("{host} has no record in its private zone, so nobody can resolve it")
+        }
+        Code::PrivateLinkShadowZone => {
+            format!("the record of {host} is hidden by a zone below the private zone")
+        }
+        Code::PublicAddress => {
+            format!("{host} resolves to the public address {first} and passes no private link")
+        }
+        Code::UnexpectedAddress => {
+            format!("{host} resolves to {first}, which is outside the expected ranges")
+        }
+        Code::NameNotFound => match did_you_mean(host) {
+            Some(meant) => format!("{host} does not exist; did you mean {meant}?"),
+            None => format!("{host} does not exist"),
+        },
+        Code::NoAddress => format!("{host} exists and has no address"),
+        Code::NameserverDown if lookup.addresses().next().is_some() => {
+            format!("nameserver {nameserver} leaves one of the two questions for {host} unanswered")
+        }
+        Code::NameserverDown => format!("nameserver {nameserver} does not answer"),
+        Code::NameserverFailing => format!("nameserver {nameserver} cannot answer for {host}"),
+        other => other.meaning().to_owned(),
+    }
+}
+
+/// The fact about a stage that failed.
+pub(super) fn of_fault(code: Code, seen: &EndpointOutcome, stage: Stage, fault: &Fault) -> String {
+    let endpoint = &seen.endpoint;
+    let at = seen.failed_address().map(|address| format!(" at {address}")).unwrap_or_default();
+    match code {
+        Code::PrivateEndpointTimeout => {
+            format!("nothing answers{at}, the private address of {endpoint}")
+        }
+        Code::EndpointTimeout => format!("nothing answers{at}, an address of {endpoint}"),
+        Code::ConnectionRefused => format!("{endpoint} refuses connections{at}"),
+        Code::NoRoute => format!("this node has no route to {endpoint}{at}"),
+        Code::TlsIntercepted => {
+            format!("the certificate of {endpoint} is not from an authority that this node trusts")
+        }
+        Code::TlsStalled => format!("{endpoint} takes connections{at} and never answers in TLS"),
+        Code::TlsDropped => format!("the connection to {endpoint} is cut during the TLS handshake"),
+        Code::NoResponse => format!("{endpoint} does not answer a request{at}"),
+        Code::ConnectionDropped => format!("{endpoint} cuts the connection instead of answering"),
+        Code::NotARegistry => format!("what answers at {endpoint} is no registry: {fault}"),
+        Code::RegistryFirewall => match refused_client(fault) {
+            Some(ip) => format!("{endpoint} turns away this node, which it sees as {ip}"),
+            None => format!("{endpoint} turns away this node"),
+        },
+        Code::CredentialsRequired => {
+            format!("{endpoint} gives no anonymous token, and one is expected")
+        }
+        _ => format!("{stage} at {endpoint} fails: {fault}"),
+    }
+}
+
+/// What containerd prints where TLS or a request fails.
+pub(super) fn client_error(stage: Stage, fault: &Fault, seen: &EndpointOutcome) -> Option<String> {
+    let host = &seen.endpoint.host;
+    Some(match (stage, fault.reason()) {
+        (Stage::Tls, Reason::Timeout) => "net/http: TLS handshake timeout".to_owned(),
+        (Stage::Tls, Reason::UnknownIssuer) => {
+            "x509: certificate signed by unknown authority".to_owned()
+        }
+        (Stage::Tls, Reason::Expired | Reason::NotYetValid) => {
+            "x509: certificate has expired or is not yet valid".to_owned()
+        }
+        (Stage::Tls, Reason::NameMismatch) => {
+            let names = fault.chain().and_then(|chain| chain.leaf()).map(|leaf| leaf.names.join(", "));
+            match names.filter(|names| !names.is_empty()) {
+                Some(names) => format!("x509: certificate is valid for {names}, not {host}"),
+                None => "x509: certificate relies on legacy Common Name field, use SANs instead"
+                    .to_owned(),
+            }
+        }
+        (Stage::Tls, Reason::NotTls) => "http: server gave HTTP response to HTTPS client".to_owned(),
+        (Stage::Tls, Reason::Version | Reason::Alert) => {
+            "remote error: tls: handshake failure".to_owned()
+        }
+        (_, Reason::Closed) => "EOF".to_owned(),
+        (_, Reason::Reset) => "read: connection reset by peer".to_owned(),
+        (Stage::Token, _) => match fault {
+            Fault::Http(HttpFault::Refused(refusal)) => {
+                format!("failed to fetch anonymous token: unexpected status: {}", short(refusal.status))
+            }
+            _ => return None,
+        },
+        (_, Reason::Timeout) => "net/http: timeout awaiting response headers".to_owned(),
+        _ => match fault {
+            Fault::Http(HttpFault::Refused(refusal)) => {
+                format!("unexpected status code https://{host}/v2/: {}", short(refusal.status))
+            }
+            _ => return None,
+        },
+    })
+}
+
+/// What to do.
+pub(super) fn remedy(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>) -> String {
+    let host = &*seen.endpoint.host;
+    let endpoint = &seen.endpoint;
+    let acr = AcrName::parse(host);
+    let zone = acr.as_ref().map_or("the private zone".to_owned(), AcrName::privatelink_zone);
+    let record = acr.as_ref().map_or(host.to_owned(), AcrName::privatelink_name);
+    let nameserver = lookup.map(|lookup| lookup.nameserver.to_string()).unwrap_or_default();
+    match code {
+        Code::PrivateLinkZoneNotLinked => format!(
+            "Link the private DNS zone {zone} to the virtual network of nameserver {nameserver} \
+             (for a custom DNS server: its own network, and forward the public zone to \
+             168.63.129.16)."
+        ),
+        Code::PrivateLinkRecordMissing => format!(
+            "Restore the A record {record}: check the DNS zone group of the private endpoint, or \
+             add the record to {zone}."
+        ),
+        Code::PrivateLinkShadowZone => format!(
+            "Unlink or delete the extra private zone; the record belongs into {zone} as {record}."
+        ),
+        Code::PublicAddress => format!(
+            "Make nameserver {nameserver} forward {host} to 168.63.129.16, and check that the \
+             registry has a private endpoint. If the public address is right, set private: false."
+        ),
+        Code::UnexpectedAddress => format!(
+            "Compare the A record {record} with the private endpoint's address; a second private \
+             endpoint in a shared zone overwrites it. If the address is right, add its range to \
+             private:."
+        ),
+        Code::NameserversDisagree => format!(
+            "Make the nameservers answer alike; {nameserver} differs from the first. A cache that \
+             holds an old answer clears with its TTL or a restart."
+        ),
+        Code::NameserverDown => format!(
+            "Check that nameserver {nameserver} runs and that port 53 (UDP and TCP) is open to it; \
+             until then every lookup through it costs seconds."
+        ),
+        Code::NameserverFailing => format!(
+            "Check the upstream servers of nameserver {nameserver}; with LocalDNS, restart it."
+        ),
+        Code::NoNameserver => "Restore the node's resolv.conf: DHCP or systemd-resolved.".to_owned(),
+        Code::NameNotFound => match did_you_mean(host) {
+            Some(meant) => format!("Correct the registry's name to {meant}."),
+            None => format!(
+                "Check the login server's exact name, with its hash if it was created with a \
+                 domain name label: az acr show --query loginServer. Nothing called {host} exists."
+            ),
+        },
+        Code::NoAddress => format!("Add an A record for {host}; the name exists without one."),
+        Code::HostsFileOverride => format!(
+            "Remove {host} from the node's hosts file, or make it agree with DNS."
+        ),
+        Code::PrivateEndpointTimeout => {
+            "Check the peering between the node's network and the private endpoint's, network \
+             security groups and firewall routes for TCP 443, and that the address is that of the \
+             private endpoint."
+                .to_owned()
+        }
+        Code::EndpointTimeout => format!(
+            "Allow TCP {} to {host} in the firewall or network security group of the node's \
+             outbound path.",
+            endpoint.port
+        ),
+        Code::ConnectionRefused => format!(
+            "Check that {endpoint} is the right target and listens; a firewall may also reject."
+        ),
+        Code::NoRoute => "Check the node's routes and the route table of its subnet.".to_owned(),
+        Code::AddressDown => {
+            "Take the dead address out of DNS or mend it; each pull that tries it first waits \
+             half of 30 s."
+                .to_owned()
+        }
+        Code::ProxyUnreachable | Code::ProxyBroken => format!(
+            "Mend the proxy, or add {host} to noProxy of the node's proxy settings."
+        ),
+        Code::ProxyDenied => format!(
+            "Allow CONNECT to {endpoint} at the proxy, or add {host} to noProxy."
+        ),
+        Code::ProxyAuthRequired => format!(
+            "Give the node's proxy settings credentials, or add {host} to noProxy."
+        ),
+        Code::TlsIntercepted => format!(
+            "Exempt {host} from TLS inspection, or install the inspecting authority's certificate \
+             on the nodes."
+        ),
+        Code::CertificateExpired => {
+            format!("Renew the certificate of {host}; first check this node's clock.")
+        }
+        Code::CertificateNotYetValid => "Set this node's clock: check NTP.".to_owned(),
+        Code::CertificateExpiringSoon => format!("Renew the certificate of {host} before it ends."),
+        Code::CertificateNameMismatch => match did_you_mean(host) {
+            Some(meant) => format!("Use the login server's own name, {meant}."),
+            None => format!("Use the name that the certificate is for, or renew it for {host}."),
+        },
+        Code::TlsStalled | Code::TlsDropped => {
+            "Check firewalls and inspection devices on the path to port 443, and the path's MTU."
+                .to_owned()
+        }
+        Code::LargeClientHelloDropped => {
+            "A device on the path drops TLS hellos larger than one packet: update or bypass it, \
+             or check the path's MTU."
+                .to_owned()
+        }
+        Code::NotTls => format!(
+            "{endpoint} speaks no TLS: check port and proxy, or configure it as http://{host}."
+        ),
+        Code::TlsVersion => "Enable TLS 1.2 or 1.3 with common parameters at the peer.".to_owned(),
+        Code::RegistryFirewall => {
+            "Allow this node's egress address in the registry's network rules (az acr network-rule \
+             add), or use a private endpoint."
+                .to_owned()
+        }
+        Code::Forbidden => {
+            "Check whether the registry's public access is disabled, its customer-managed key is \
+             lost, or a proxy answers in its place."
+                .to_owned()
+        }
+        Code::NotARegistry => format!(
+            "Check that {endpoint} is the registry and that no portal or proxy answers instead."
+        ),
+        Code::Throttled => {
+            "Wait as Retry-After says; spread the load or use a higher SKU of the registry."
+                .to_owned()
+        }
+        Code::RegistryError => {
+            "Open a support ticket with the correlation id; check the registry's status.".to_owned()
+        }
+        Code::NoResponse | Code::ConnectionDropped | Code::MalformedResponse => {
+            "Check proxies and inspection devices on the path, then the registry itself.".to_owned()
+        }
+        Code::CredentialsRequired => {
+            "Nothing, if pods or kubelet have credentials; else grant AcrPull, or allow anonymous \
+             pull."
+                .to_owned()
+        }
+        Code::ImageNotFound => "Correct the repository or tag.".to_owned(),
+        Code::PlatformMismatch => {
+            "Build the image for this node's platform, or keep its pods off such nodes \
+             (nodeSelector)."
+                .to_owned()
+        }
+        Code::BlobUnavailable => {
+            "Allow the data endpoint or storage host that the registry redirects to.".to_owned()
+        }
+        Code::MirrorFailing => {
+            "Mend the mirror or take it out of the node's certs.d; pulls go on without it."
+                .to_owned()
+        }
+        Code::ClockSkew => "Set this node's clock: check NTP (chronyd).".to_owned(),
+    }
+}
+
+fn refused_client(fault: &Fault) -> Option<std::net::IpAddr> {
+    match fault {
+        Fault::Http(HttpFault::Refused(refusal)) => refusal.client_ip,
+        _ => None,
+    }
+}
+
+fn short(status: u16) -> String {
+    let known = hyper::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    format!("{status} {}", known.unwrap_or_default())
+}

@@ -1,0 +1,275 @@
+//! Findings about names: nameservers that fail, answers that drift from what is expected, records
+//! that are missing, pins. Every nameserver's answer is judged by itself; which of them a pull
+//! depends on decides how bad it is.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use super::{
+    Expectations,
+    advice,
+    finding::{Code, Finding, Severity},
+};
+use crate::{
+    endpoint::Origin,
+    io_fault::IoFault,
+    outcome::EndpointOutcome,
+    privatelink::{SoaZone, leaves_privatelink, passes_privatelink},
+    reason::{Reason, Stage},
+    resolve::{Lookup, ResolveFault},
+    scope::{Expectation, Scope},
+};
+
+/// All that is wrong with the name of one endpoint.
+pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> Vec<Finding> {
+    if seen.endpoint.literal().is_some() {
+        return Vec::new();
+    }
+    let judged: Vec<_> =
+        seen.answers().map(|lookup| Judged::new(lookup, seen, &expectations.private)).collect();
+    if !seen.pinned.is_empty() {
+        return pinned(seen, &judged);
+    }
+    if seen.no_lookup().is_some() {
+        return vec![no_nameserver(seen)];
+    }
+    let deciding = deciding(seen, &judged);
+    let mut findings: Vec<Finding> = Vec::new();
+    if let Some(deciding) = deciding
+        && let Some(code) = deciding.code
+    {
+        findings.push(about(seen, deciding, code, deciding.weight(), &judged));
+    }
+    for other in judged.iter().filter(|judged| !deciding.is_some_and(|d| std::ptr::eq(d, *judged))) {
+        let Some(code) = other.code else {
+            continue;
+        };
+        // All servers that say the same wrong thing share its cause.
+        let told = findings.iter().any(|finding| finding.code == code && !code.is_of_nameserver());
+        // With nobody else to ask, the first that failed stands for all.
+        let hopeless = deciding.is_some_and(|deciding| deciding.code.is_some_and(Code::is_of_nameserver));
+        if !told && !(hopeless && code.is_of_nameserver() && other.is_nodes_own()) {
+            findings.push(about(seen, other, code, Severity::Warning, &judged));
+        }
+    }
+    if judged.iter().all(|judged| judged.code.is_none()) {
+        findings.extend(disagreement(seen, &judged));
+    }
+    findings
+}
+
+/// Whether a finding about the name explains the failure of the path beyond it: it led to a wrong
+/// place, and there nobody answers, or somebody who turns us away.
+pub(super) fn explains(finding: &Finding, failure: &Finding, seen: &EndpointOutcome) -> bool {
+    let decides = seen.path.nameserver.is_none_or(|used| {
+        let of_finding = |lookup: &&Lookup| Some(lookup.nameserver.to_string()) == finding.nameserver;
+        seen.lookups.iter().find(of_finding).is_none_or(|lookup| lookup.nameserver.address == used)
+    });
+    let wrong_place = matches!(failure.stage, Stage::Connect | Stage::Tls)
+        || matches!(failure.reason, Some(Reason::Forbidden | Reason::Firewall));
+    let led_there = matches!(
+        finding.code,
+        Code::PrivateLinkZoneNotLinked
+            | Code::PublicAddress
+            | Code::UnexpectedAddress
+            | Code::HostsFileOverride
+    );
+    led_there && wrong_place && decides
+}
+
+/// One nameserver's answer and what is wrong with it.
+struct Judged<'a> {
+    lookup: &'a Lookup,
+    code: Option<Code>,
+}
+
+impl<'a> Judged<'a> {
+    fn new(lookup: &'a Lookup, seen: &EndpointOutcome, expected: &Expectation) -> Self {
+        let code = match lookup.fault() {
+            // Addresses of one family and silence for the other: the addresses are judged as well.
+            Some(fault) => fault_code(lookup, fault, &seen.endpoint.host)
+                .filter(|_| lookup.addresses().next().is_none())
+                .or_else(|| drift(lookup, expected))
+                .or_else(|| fault_code(lookup, fault, &seen.endpoint.host)),
+            None => drift(lookup, expected),
+        };
+        Self { lookup, code }
+    }
+
+    fn is_nodes_own(&self) -> bool {
+        self.lookup.nameserver.origin == Origin::Node
+    }
+
+    /// A missing record ends a pull by itself; a drifted answer only if nothing works there.
+    fn weight(&self) -> Severity {
+        match self.lookup.addresses().next() {
+            None => Severity::Critical,
+            Some(_) => Severity::Warning,
+        }
+    }
+
+    fn says(&self) -> String {
+        let addresses: Vec<_> = self.lookup.addresses().map(|address| address.to_string()).collect();
+        let said = match self.lookup.fault() {
+            Some(fault) if addresses.is_empty() => fault.to_string(),
+            Some(fault) => format!("{}, and for one address family: {fault}", addresses.join(", ")),
+            None => addresses.join(", "),
+        };
+        let chain: Vec<_> = self.lookup.chain().iter().map(|alias| alias.name.as_str()).collect();
+        let through = match chain.is_empty() {
+            true => String::new(),
+            false => format!(" by way of {}", chain.join(" -> ")),
+        };
+        format!("nameserver {} says {said}{through}", self.lookup.nameserver)
+    }
+}
+
+fn fault_code(lookup: &Lookup, fault: &ResolveFault, host: &str) -> Option<Code> {
+    let through_privatelink = || passes_privatelink(&chain(lookup));
+    match fault {
+        ResolveFault::Io(IoFault::Local(_)) => None,
+        ResolveFault::Io(_) => Some(Code::NameserverDown),
+        ResolveFault::ServFail | ResolveFault::Rejected(_) | ResolveFault::Malformed(_) => {
+            Some(Code::NameserverFailing)
+        }
+        ResolveFault::NoNameserver => Some(Code::NoNameserver),
+        ResolveFault::NxDomain(negative) | ResolveFault::NoData(negative) => {
+            let zone = negative.soa.as_deref().map(|soa| SoaZone::of(soa, host));
+            Some(match (zone, fault) {
+                (Some(SoaZone::ShadowZone), _) => Code::PrivateLinkShadowZone,
+                (Some(SoaZone::PrivatelinkZone), _) => Code::PrivateLinkRecordMissing,
+                _ if through_privatelink() => Code::PrivateLinkRecordMissing,
+                (_, ResolveFault::NxDomain(_)) => Code::NameNotFound,
+                _ => Code::NoAddress,
+            })
+        }
+    }
+}
+
+/// What is wrong with addresses that are not all where they are expected.
+fn drift(lookup: &Lookup, expected: &Expectation) -> Option<Code> {
+    let mut astray = lookup.addresses().filter(|address| !expected.allows(*address)).peekable();
+    astray.peek()?;
+    let public = astray.any(|address| Scope::of(address).is_public());
+    let chain = chain(lookup);
+    Some(match (leaves_privatelink(&chain), public) {
+        (true, _) => Code::PrivateLinkZoneNotLinked,
+        (false, true) if passes_privatelink(&chain) => Code::PrivateLinkZoneNotLinked,
+        (false, true) => Code::PublicAddress,
+        (false, false) => Code::UnexpectedAddress,
+    })
+}
+
+fn chain(lookup: &Lookup) -> Vec<&str> {
+    lookup.chain().iter().map(|alias| alias.name.as_str()).collect()
+}
+
+/// The answer that a pull depends on: that of the first of the node's nameservers that gives one,
+/// or, where none does, the first failure.
+fn deciding<'a, 'b>(seen: &EndpointOutcome, judged: &'b [Judged<'a>]) -> Option<&'b Judged<'a>> {
+    let own = || judged.iter().filter(|judged| judged.is_nodes_own());
+    let used = own().find(|judged| Some(judged.lookup.nameserver.address) == seen.path.nameserver);
+    let answers = |judged: &&Judged<'_>| match judged.lookup.fault() {
+        None => true,
+        Some(fault) => fault.negative().is_some(),
+    };
+    used.or_else(|| own().find(answers)).or_else(|| own().next())
+}
+
+fn about(
+    seen: &EndpointOutcome,
+    judged: &Judged<'_>,
+    code: Code,
+    severity: Severity,
+    all: &[Judged<'_>],
+) -> Finding {
+    let lookup = judged.lookup;
+    let others = all.iter().filter(|other| !std::ptr::eq(*other, judged)).map(Judged::says);
+    let reason = lookup.fault().map(ResolveFault::reason);
+    let critical = severity == Severity::Critical;
+    Finding {
+        code,
+        severity,
+        endpoint: seen.endpoint.clone(),
+        stage: Stage::Resolve,
+        reason,
+        nameserver: Some(lookup.nameserver.to_string()),
+        address: lookup.addresses().next(),
+        message: advice::of_name(code, seen, lookup),
+        evidence: std::iter::once(judged.says()).chain(others).collect(),
+        client_error: seen.path.error.clone().filter(|_| critical),
+        remedy: advice::remedy(code, seen, Some(lookup)),
+    }
+}
+
+fn no_nameserver(seen: &EndpointOutcome) -> Finding {
+    Finding {
+        code: Code::NoNameserver,
+        severity: Severity::Critical,
+        endpoint: seen.endpoint.clone(),
+        stage: Stage::Resolve,
+        reason: Some(Reason::NoNameserver),
+        nameserver: None,
+        address: None,
+        message: "this node has no nameserver".to_owned(),
+        evidence: vec!["the node's resolv.conf names none".to_owned()],
+        client_error: Some(format!(
+            "dial tcp: lookup {} on [::1]:53: read udp [::1]:*->[::1]:53: read: connection refused",
+            seen.endpoint.host
+        )),
+        remedy: advice::remedy(Code::NoNameserver, seen, None),
+    }
+}
+
+/// The hosts file decides where it knows the name; what DNS says matters only for comparison.
+fn pinned(seen: &EndpointOutcome, judged: &[Judged<'_>]) -> Vec<Finding> {
+    let by_dns: BTreeSet<_> = judged.iter().flat_map(|judged| judged.lookup.addresses()).collect();
+    if seen.pinned.iter().all(|address| by_dns.contains(address)) {
+        return Vec::new();
+    }
+    let pins: Vec<_> = seen.pinned.iter().map(ToString::to_string).collect();
+    let pins = format!("the hosts file says {}", pins.join(", "));
+    vec![Finding {
+        code: Code::HostsFileOverride,
+        severity: Severity::Warning,
+        endpoint: seen.endpoint.clone(),
+        stage: Stage::Resolve,
+        reason: None,
+        nameserver: None,
+        address: seen.pinned.first().copied(),
+        message: format!("the hosts file pins {} to what DNS does not say", seen.endpoint.host),
+        evidence: std::iter::once(pins).chain(judged.iter().map(Judged::says)).collect(),
+        client_error: None,
+        remedy: advice::remedy(Code::HostsFileOverride, seen, None),
+    }]
+}
+
+/// Different answers without a better name. Traffic-managed public names differ by design: such
+/// answers agree as long as they are all public and behind an alias, or share an address.
+fn disagreement(seen: &EndpointOutcome, judged: &[Judged<'_>]) -> Option<Finding> {
+    let answers: Vec<_> = judged
+        .iter()
+        .map(|judged| (judged, judged.lookup.addresses().collect::<BTreeSet<IpAddr>>()))
+        .filter(|(_, addresses)| !addresses.is_empty())
+        .collect();
+    let (first, expected) = answers.first()?;
+    let differs = |(judged, addresses): &&(&Judged<'_>, BTreeSet<IpAddr>)| {
+        let all_public = addresses.iter().chain(expected).all(|a| Scope::of(*a).is_public());
+        let managed = !judged.lookup.chain().is_empty() || !first.lookup.chain().is_empty();
+        let tolerable = all_public && (managed || !addresses.is_disjoint(expected));
+        addresses != expected && !tolerable
+    };
+    let (other, _) = answers.iter().find(differs)?;
+    Some(Finding {
+        code: Code::NameserversDisagree,
+        severity: Severity::Warning,
+        endpoint: seen.endpoint.clone(),
+        stage: Stage::Resolve,
+        reason: None,
+        nameserver: Some(other.lookup.nameserver.to_string()),
+        address: other.lookup.addresses().next(),
+        message: format!("nameservers give different addresses for {}", seen.endpoint.host),
+        evidence: judged.iter().map(Judged::says).collect(),
+        client_error: None,
+        remedy: advice::remedy(Code::NameserversDisagree, seen, Some(other.lookup)),
+    })
+}

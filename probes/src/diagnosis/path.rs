@@ -1,0 +1,230 @@
+//! Findings about what comes after the name: connect, proxy, TLS and the requests. A failure on
+//! the pull path gives one finding; a path that works may still have blemishes.
+
+use std::{net::IpAddr, time::Duration};
+
+use super::{
+    Expectations, advice,
+    finding::{Code, Finding, Severity},
+};
+use crate::{
+    exchange::HttpFault,
+    outcome::{EndpointOutcome, Evidence, Fault, FaultRef, StageOutcome},
+    reason::{Reason, Stage},
+    scope::{Expectation, Scope},
+    token::Token,
+};
+
+/// Beyond this a clock is wrong; tokens and certificates begin to fail some minutes on.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+
+/// The failure that a pull would meet here after the name.
+pub(super) fn failure(seen: &EndpointOutcome, expectations: &Expectations) -> Option<Finding> {
+    let (stage, FaultRef::Stage(fault)) = seen.failure()? else {
+        return None;
+    };
+    let address = seen.failed_address();
+    let code = code(stage, fault, address, &expectations.private)?;
+    let tolerated = stage == Stage::Token
+        && fault.reason() == Reason::Throttled
+        && !expectations.anonymous_pull;
+    let severity = if tolerated { Severity::Warning } else { Severity::Critical };
+    Some(Finding {
+        code,
+        severity,
+        endpoint: seen.endpoint.clone(),
+        stage,
+        reason: Some(fault.reason()),
+        nameserver: None,
+        address,
+        message: advice::of_fault(code, seen, stage, fault),
+        evidence: evidence(seen, stage, fault),
+        client_error: seen.path.error.clone().or_else(|| advice::client_error(stage, fault, seen)),
+        remedy: advice::remedy(code, seen, None),
+    })
+}
+
+/// What is wrong beside a path that works.
+pub(super) fn blemishes(seen: &EndpointOutcome, expectations: &Expectations) -> Vec<Finding> {
+    let dead = seen.addresses.iter().filter(|address| Some(address.address) != seen.path.address);
+    let dead = dead.filter_map(|address| {
+        let failed = address.stages.iter().find(|stage| stage.result.is_err())?;
+        address_down(seen, address.address, failed)
+    });
+    let mut findings: Vec<_> = dead.collect();
+    findings.extend(expiring(seen, expectations));
+    findings.extend(clock_skew(seen));
+    findings.extend(credentials(seen));
+    findings
+}
+
+fn code(stage: Stage, fault: &Fault, to: Option<IpAddr>, expected: &Expectation) -> Option<Code> {
+    let reason = fault.reason();
+    if reason == Reason::Local {
+        return None;
+    }
+    Some(match stage {
+        Stage::Resolve => return None,
+        Stage::Connect => match reason {
+            Reason::Timeout if is_private(to, expected) => Code::PrivateEndpointTimeout,
+            Reason::Timeout => Code::EndpointTimeout,
+            Reason::Unreachable => Code::NoRoute,
+            _ => Code::ConnectionRefused,
+        },
+        Stage::Tls => match reason {
+            Reason::Timeout => Code::TlsStalled,
+            Reason::Expired => Code::CertificateExpired,
+            Reason::NotYetValid => Code::CertificateNotYetValid,
+            Reason::NameMismatch => Code::CertificateNameMismatch,
+            Reason::UnknownIssuer | Reason::BadCertificate => Code::TlsIntercepted,
+            Reason::Version | Reason::Alert => Code::TlsVersion,
+            Reason::NotTls => Code::NotTls,
+            _ => Code::TlsDropped,
+        },
+        Stage::Challenge | Stage::Token | Stage::Http => match reason {
+            Reason::Timeout => Code::NoResponse,
+            Reason::Firewall => Code::RegistryFirewall,
+            Reason::Forbidden => Code::Forbidden,
+            Reason::Throttled => Code::Throttled,
+            Reason::ServerError => Code::RegistryError,
+            Reason::Malformed | Reason::TooLarge => Code::MalformedResponse,
+            Reason::Unauthorized => Code::CredentialsRequired,
+            Reason::Refused | Reason::Reset | Reason::Closed | Reason::Unreachable => {
+                Code::ConnectionDropped
+            }
+            _ => Code::NotARegistry,
+        },
+    })
+}
+
+/// Private by its scope, or because the configuration says so.
+fn is_private(address: Option<IpAddr>, expected: &Expectation) -> bool {
+    address.is_some_and(|address| {
+        let configured = matches!(expected, Expectation::Ranges(_)) && expected.allows(address);
+        Scope::of(address).is_private() || configured
+    })
+}
+
+fn evidence(seen: &EndpointOutcome, stage: Stage, fault: &Fault) -> Vec<String> {
+    let mut evidence = vec![match seen.failed_address() {
+        Some(address) => format!("{stage} at {address}: {fault}"),
+        None => format!("{stage}: {fault}"),
+    }];
+    if let Some(chain) = fault.chain() {
+        evidence.extend(chain.leaf().map(|leaf| {
+            format!(
+                "certificate of {} issued by {}, for {}, valid {} to {}",
+                leaf.subject,
+                leaf.issuer,
+                leaf.names.join(" "),
+                leaf.not_before.strftime("%Y-%m-%d"),
+                leaf.not_after.strftime("%Y-%m-%d"),
+            )
+        }));
+    }
+    if let Fault::Http(HttpFault::Refused(refusal)) = fault {
+        evidence.extend(refusal.client_ip.map(|ip| format!("the registry saw this node as {ip}")));
+        evidence.extend(refusal.retry_after.as_ref().map(|after| format!("Retry-After: {after}")));
+        evidence.extend(refusal.server.as_ref().map(|server| format!("Server: {server}")));
+        let id = refusal.correlation_id.as_ref();
+        evidence.extend(id.map(|id| format!("X-Ms-Correlation-Request-Id: {id}")));
+    }
+    let passed = seen.passed_stages();
+    if !passed.is_empty() {
+        evidence.push(format!("before it: {passed}"));
+    }
+    evidence
+}
+
+fn address_down(seen: &EndpointOutcome, address: IpAddr, failed: &StageOutcome) -> Option<Finding> {
+    let fault = failed.result.as_ref().err()?;
+    let used = seen.path.address?;
+    // An address that only a server beside the path names is that server's story.
+    let by_path = seen.lookups.iter().any(|lookup| {
+        let asked = Some(lookup.nameserver.address) == seen.path.nameserver;
+        asked && lookup.addresses().any(|named| named == address)
+    });
+    // Without a route for its family the client never tries it for long.
+    let no_family = address.is_ipv6() != used.is_ipv6() && fault.reason() == Reason::Unreachable;
+    (by_path && !no_family && fault.reason() != Reason::Local).then(|| Finding {
+        code: Code::AddressDown,
+        severity: Severity::Warning,
+        endpoint: seen.endpoint.clone(),
+        stage: failed.stage,
+        reason: Some(fault.reason()),
+        nameserver: None,
+        address: Some(address),
+        message: format!("{address}, one of the addresses of {}, is dead", seen.endpoint.host),
+        evidence: vec![
+            format!("{} at {address}: {fault}", failed.stage),
+            format!("{used} takes connections"),
+        ],
+        client_error: None,
+        remedy: advice::remedy(Code::AddressDown, seen, None),
+    })
+}
+
+fn expiring(seen: &EndpointOutcome, expectations: &Expectations) -> Option<Finding> {
+    let certificates = &seen.handshake()?.chain.certificates;
+    let first = certificates.iter().min_by_key(|certificate| certificate.not_after)?;
+    let left = Duration::try_from(first.not_after.duration_since(expectations.now)).ok()?;
+    (left < expectations.expiry_warning).then(|| {
+        let days = left.as_secs() / (24 * 60 * 60);
+        let ends = first.not_after.strftime("%Y-%m-%d %H:%M UTC");
+        Finding {
+            code: Code::CertificateExpiringSoon,
+            severity: Severity::Warning,
+            endpoint: seen.endpoint.clone(),
+            stage: Stage::Tls,
+            reason: None,
+            nameserver: None,
+            address: seen.path.address,
+            message: format!("a certificate of {} expires in {days} days", seen.endpoint.host),
+            evidence: vec![format!("{} issued by {}, until {ends}", first.subject, first.issuer)],
+            client_error: None,
+            remedy: advice::remedy(Code::CertificateExpiringSoon, seen, None),
+        }
+    })
+}
+
+fn clock_skew(seen: &EndpointOutcome) -> Option<Finding> {
+    let Some(Evidence::Challenge(challenge)) = seen.evidence(Stage::Challenge) else {
+        return None;
+    };
+    let skew = challenge.clock_skew?;
+    (skew.abs() > CLOCK_TOLERANCE.as_secs_f64()).then(|| {
+        let (seconds, way) = (skew.abs().round(), if skew > 0.0 { "ahead of" } else { "behind" });
+        Finding {
+            code: Code::ClockSkew,
+            severity: Severity::Warning,
+            endpoint: seen.endpoint.clone(),
+            stage: Stage::Challenge,
+            reason: None,
+            nameserver: None,
+            address: seen.path.address,
+            message: format!("this node's clock is {seconds} s {way} the registry's"),
+            evidence: vec!["by the header Date of the registry's answer".to_owned()],
+            client_error: None,
+            remedy: advice::remedy(Code::ClockSkew, seen, None),
+        }
+    })
+}
+
+fn credentials(seen: &EndpointOutcome) -> Option<Finding> {
+    let Some(Evidence::Token(Token::Denied)) = seen.evidence(Stage::Token) else {
+        return None;
+    };
+    Some(Finding {
+        code: Code::CredentialsRequired,
+        severity: Severity::Info,
+        endpoint: seen.endpoint.clone(),
+        stage: Stage::Token,
+        reason: None,
+        nameserver: None,
+        address: seen.path.address,
+        message: "the registry gives no anonymous token; pulls need credentials".to_owned(),
+        evidence: vec!["401 from the token service, as from most private registries".to_owned()],
+        client_error: None,
+        remedy: advice::remedy(Code::CredentialsRequired, seen, None),
+    })
+}
