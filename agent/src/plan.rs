@@ -12,7 +12,7 @@ use std::{
 use nix::net::if_::if_nametoindex;
 use regprobe_probes::{
     AcrName, Depth, Endpoint, Expectation, Hosts, Nameserver, Node, Origin, ResolvConf, Role,
-    Scheme, Target, TlsClient, TrustError, TrustStore,
+    Scheme, Target, TlsClients, TrustError,
 };
 
 use crate::config::{self, Config, Private, Server};
@@ -46,7 +46,7 @@ impl Plan {
                 hosts: config.node.hosts.clone(),
                 instead: instead.iter().map(own).collect(),
                 added: added.map(Arc::new).collect(),
-                tls: TlsClient::new(&TrustStore::load(config.tls.ca_file.as_deref())?)?,
+                tls: Arc::new(TlsClients::load(config.tls.ca_file.as_deref())?),
                 stage_limit: config.schedule.timeout,
             }),
         })
@@ -147,7 +147,7 @@ pub(crate) struct NodeSource {
     hosts: PathBuf,
     instead: Vec<Arc<Nameserver>>,
     added: Vec<Arc<Nameserver>>,
-    tls: TlsClient,
+    tls: Arc<TlsClients>,
     stage_limit: Duration,
 }
 

@@ -21,13 +21,15 @@ const MAX_REDIRECTS: usize = 10;
 /// Every registry that follows the distribution specification sends it, some without need.
 const API_VERSION: &str = "docker-distribution-api-version";
 
-/// Asks the registry at `origin` (scheme, host and port) how it wants to be asked.
+/// Asks the registry at `origin` (scheme, host and port) how it wants to be asked;
+/// `target` is `/v2/`, or that of a mirror.
 pub(crate) async fn challenge(
     connection: &mut HttpConnection,
     origin: &Url,
+    target: &str,
     deadline: Instant,
 ) -> Result<Challenge, HttpFault> {
-    let mut target = "/v2/".to_owned();
+    let mut target = target.to_owned();
     for _ in 0..=MAX_REDIRECTS {
         let mut response = connection.get(&target, deadline).await?;
         if response.status.is_redirection()

@@ -14,6 +14,7 @@ use crate::{
 
 mod advice;
 mod finding;
+mod mirrors;
 mod names;
 mod path;
 
@@ -75,21 +76,36 @@ impl Verdict {
 
 /// Names what is wrong. One cause gives one finding, however many endpoints and stages it shows at.
 pub fn diagnose(outcome: &Outcome, expectations: &Expectations) -> Diagnosis {
-    let per_endpoint = outcome.endpoints.iter().flat_map(|seen| endpoint(seen, expectations));
-    let mut findings = merge_shared_causes(per_endpoint);
+    let seen = outcome.endpoints.iter();
+    let mut judged: Vec<_> = seen
+        .map(|seen| (seen, endpoint(seen, expectations)))
+        .collect();
+    let works = mirrors::settle(&mut judged);
+    let found = judged.into_iter().flat_map(|(_, findings)| findings);
+    let mut findings = merge_shared_causes(found.chain(mirrors::misconfigured(outcome)));
     findings.sort_by(|a, b| {
         let order = |finding: &Finding| (finding.code, finding.endpoint.to_string());
-        b.severity.cmp(&a.severity).then_with(|| order(a).cmp(&order(b)))
+        b.severity
+            .cmp(&a.severity)
+            .then_with(|| order(a).cmp(&order(b)))
     });
-    let through = findings.iter().all(|finding| finding.severity < Severity::Critical);
-    let waits = outcome.endpoints.iter().map(EndpointOutcome::waits_of_a_pull).sum();
-    Diagnosis { findings, predicted_pull_delay: through.then_some(waits) }
+    let waits = works.map(|turn| {
+        let asked = outcome.endpoints.iter().filter(|seen| seen.turn <= turn);
+        asked.map(|seen| seen.path.waits).sum()
+    });
+    Diagnosis {
+        findings,
+        predicted_pull_delay: waits,
+    }
 }
 
 fn endpoint(seen: &EndpointOutcome, expectations: &Expectations) -> Vec<Finding> {
     let mut findings = names::findings(seen, expectations);
     match path::failure(seen, expectations) {
-        Some(failure) => match findings.iter_mut().find(|finding| names::explains(finding, &failure, seen)) {
+        Some(failure) => match findings
+            .iter_mut()
+            .find(|finding| names::explains(finding, &failure, seen))
+        {
             // The name led to the wrong place, and there it ended: one story.
             Some(cause) => {
                 cause.severity = Severity::Critical;
@@ -117,7 +133,9 @@ fn merge_shared_causes(findings: impl Iterator<Item = Finding>) -> Vec<Finding> 
                 first.severity = first.severity.max(finding.severity);
                 first.client_error = first.client_error.take().or(finding.client_error);
                 if first.endpoint != finding.endpoint {
-                    first.evidence.push(format!("also {}: {}", finding.endpoint, finding.message));
+                    first
+                        .evidence
+                        .push(format!("also {}: {}", finding.endpoint, finding.message));
                 }
             }
             None => merged.push(finding),

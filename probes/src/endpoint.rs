@@ -36,7 +36,8 @@ impl Endpoint {
         let tls = (self.scheme == Scheme::Https).then_some(Stage::Tls);
         let requests: &[Stage] = match self.role {
             Role::Login => &[Stage::Challenge, Stage::Token],
-            Role::Data => &[Stage::Http],
+            Role::Data | Role::Storage => &[Stage::Http],
+            Role::Mirror => &[Stage::Challenge],
             Role::Token => &[Stage::Token],
         };
         name.into_iter()
@@ -81,8 +82,12 @@ pub enum Role {
     Login,
     /// Serves blobs under the registry's own name.
     Data,
+    /// Serves blobs under another name, where the registry redirects to.
+    Storage,
     /// Hands out tokens, on a host that is not the login server.
     Token,
+    /// Stands in for the registry, as the node's hosts.toml says.
+    Mirror,
 }
 
 impl Role {
@@ -91,7 +96,9 @@ impl Role {
         match self {
             Self::Login => "login",
             Self::Data => "data",
+            Self::Storage => "storage",
             Self::Token => "token",
+            Self::Mirror => "mirror",
         }
     }
 }

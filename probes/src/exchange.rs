@@ -30,7 +30,8 @@ const MAX_BODY: usize = 64 * 1024;
 /// Text taken over from a server into a message.
 const MAX_TEXT: usize = 300;
 
-const AGENT: &str = concat!(
+/// Who we are.
+pub(crate) const AGENT: &str = concat!(
     "regprobe/",
     env!("CARGO_PKG_VERSION"),
     " (+",

@@ -10,11 +10,11 @@ use crate::go_resolver::{DnsSurvey, GoResolver, Lookup, LookupError};
 
 /// The time containerd gives to lookup and dial together (`DefaultHTTPTransport` in its
 /// `core/remotes/docker/registry.go`); `dial_timeout` in hosts.toml replaces it.
-pub const DIAL_BUDGET: Duration = Duration::from_secs(30);
+pub(crate) const DIAL_BUDGET: Duration = Duration::from_secs(30);
 
 /// A connection as the node's client would live it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Connection {
+pub(crate) struct Connection {
     /// The first step.
     pub lookup: Lookup,
     /// The second step; none if there was no address.
@@ -23,7 +23,7 @@ pub struct Connection {
 
 /// Why there is no connection. It displays as Go prints it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConnectError {
+pub(crate) enum ConnectError {
     /// No address.
     #[error("dial tcp: {0}")]
     Lookup(LookupError),
@@ -35,7 +35,7 @@ pub enum ConnectError {
 impl Connection {
     /// Connects to `host`, a name or an address, within `budget`: [`DIAL_BUDGET`] or a host's
     /// `dial_timeout`.
-    pub fn open(
+    pub(crate) fn open(
         host: &str,
         port: u16,
         resolver: &GoResolver<'_>,
@@ -55,7 +55,7 @@ impl Connection {
     }
 
     /// The address connected to, or the error that containerd would print.
-    pub fn result(&self) -> Result<SocketAddr, ConnectError> {
+    pub(crate) fn result(&self) -> Result<SocketAddr, ConnectError> {
         match &self.dial {
             Some(dial) => dial.result.map_err(ConnectError::Dial),
             None => Err(ConnectError::Lookup(self.lookup.result.clone().expect_err(
@@ -67,7 +67,7 @@ impl Connection {
     /// What is lost on nameservers and addresses that do not answer, for each connection that a
     /// pull opens: one to the login server, one to each data or storage host, and more after 30
     /// idle seconds.
-    pub fn predicted_delay(&self) -> Duration {
+    pub(crate) fn predicted_delay(&self) -> Duration {
         self.lookup.waited
             + self
                 .dial

@@ -13,11 +13,11 @@ const FALLBACK_DELAY: Duration = Duration::from_millis(300);
 const SANE_MINIMUM: Duration = Duration::from_secs(2);
 
 /// What the survey saw: for each address what came of dialling it.
-pub type TcpSurvey = BTreeMap<SocketAddr, Attempt>;
+pub(crate) type TcpSurvey = BTreeMap<SocketAddr, Attempt>;
 
 /// One dial of one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attempt {
+pub(crate) struct Attempt {
     /// How it ended; `None` for a connection.
     pub fault: Option<DialFault>,
     /// How long that took. For a time-out it does not matter: Go divides its own time.
@@ -26,7 +26,7 @@ pub struct Attempt {
 
 /// How a dial fails. It displays as Go prints it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum DialFault {
+pub(crate) enum DialFault {
     /// No answer in the time given to the address.
     #[error("i/o timeout")]
     Timeout,
@@ -49,7 +49,7 @@ pub enum DialFault {
 
 /// A dial as the node's client would live it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dial {
+pub(crate) struct Dial {
     /// The address connected to, or the error of the first address.
     pub result: Result<SocketAddr, DialError>,
     /// From the first packet to the result.
@@ -61,7 +61,7 @@ pub struct Dial {
 /// Why no address of a host could be connected to. It displays as Go prints it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("dial tcp {address}: {fault}")]
-pub struct DialError {
+pub(crate) struct DialError {
     /// The first address, whose error counts.
     pub address: SocketAddr,
     /// What happened to it.
@@ -73,7 +73,7 @@ pub struct DialError {
 ///
 /// The addresses of the first one's family go first; those of the other family start 300 ms later,
 /// or when the first ones have all failed. Within a family it is one after the other.
-pub fn dial(addresses: &[SocketAddr], survey: &TcpSurvey, budget: Duration) -> Option<Dial> {
+pub(crate) fn dial(addresses: &[SocketAddr], survey: &TcpSurvey, budget: Duration) -> Option<Dial> {
     let first = addresses.first()?;
     let (primaries, fallbacks): (Vec<_>, Vec<_>) = addresses
         .iter()

@@ -16,11 +16,11 @@ use crate::rfc6724::{self, Sources};
 
 /// What the survey saw: for each question what came back. Names as [`ResolvConf::names`] gives
 /// them.
-pub type DnsSurvey = BTreeMap<Question, Reply>;
+pub(crate) type DnsSurvey = BTreeMap<Question, Reply>;
 
 /// One question to one nameserver.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Question {
+pub(crate) struct Question {
     /// Who is asked.
     pub nameserver: SocketAddr,
     /// Fully qualified, with the dot at its end.
@@ -31,7 +31,7 @@ pub struct Question {
 
 /// The record type asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Family {
+pub(crate) enum Family {
     /// A
     V4,
     /// AAAA
@@ -40,7 +40,7 @@ pub enum Family {
 
 /// What came of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
+pub(crate) struct Reply {
     /// The answer, or how there was none.
     pub answer: Answer,
     /// How long that took. For a time-out it does not matter: Go waits by resolv.conf.
@@ -49,7 +49,7 @@ pub struct Reply {
 
 /// An answer, by what Go does about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// Addresses, in the order of the answer.
     Addresses(Vec<IpAddr>),
     /// NXDOMAIN: final.
@@ -74,7 +74,7 @@ pub enum Answer {
 
 /// The resolver of a node.
 #[derive(Clone, Copy, Debug)]
-pub struct GoResolver<'a> {
+pub(crate) struct GoResolver<'a> {
     /// Its hosts file.
     pub hosts: &'a Hosts,
     /// Its resolv.conf, with Go's defaults filled in ([`ResolvConf::with_go_defaults`]).
@@ -90,7 +90,7 @@ pub struct GoResolver<'a> {
 
 /// A lookup as the node's client would live it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lookup {
+pub(crate) struct Lookup {
     /// The addresses in the order they are dialled.
     pub result: Result<Vec<IpAddr>, LookupError>,
     /// From question to result.
@@ -108,7 +108,7 @@ pub struct Lookup {
 /// Why a lookup failed. It displays as Go prints it; of the sender's address, whose port nobody can
 /// foretell, only what is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LookupError {
+pub(crate) struct LookupError {
     /// The name as it was asked for, without search suffix.
     pub host: String,
     /// The nameserver that failed last; none if no nameserver is to blame.
@@ -123,7 +123,7 @@ pub struct LookupError {
 
 /// What ended a lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum LookupFault {
+pub(crate) enum LookupFault {
     /// NXDOMAIN, no data, or no name that could be asked for.
     NoSuchHost,
     /// SERVFAIL.
@@ -142,18 +142,6 @@ pub enum LookupFault {
     Unreachable,
     /// The dial's own time was up before the nameservers had all had theirs.
     OutOfTime,
-}
-
-impl LookupError {
-    /// What Go calls temporary: SERVFAIL and whatever happens to a socket. containerd makes no
-    /// difference.
-    pub fn is_temporary(&self) -> bool {
-        use LookupFault::{OutOfTime, PortClosed, ServFail, Timeout, Unreachable};
-        matches!(
-            self.fault,
-            ServFail | Timeout | PortClosed | Unreachable | OutOfTime
-        )
-    }
 }
 
 impl std::error::Error for LookupError {}
@@ -202,7 +190,7 @@ impl fmt::Display for LookupError {
 impl GoResolver<'_> {
     /// Looks up `host`, a name or an address, in what the survey saw. `budget` is the time of the
     /// whole dial, 30 s for containerd; when it is up the lookup is over.
-    pub fn lookup(&self, host: &str, survey: &DnsSurvey, budget: Duration) -> Lookup {
+    pub(crate) fn lookup(&self, host: &str, survey: &DnsSurvey, budget: Duration) -> Lookup {
         if let Ok(address) = host.parse() {
             return Lookup::at_once(Ok(vec![address]));
         }
@@ -705,6 +693,5 @@ mod tests {
                 .ends_with("read udp 10.240.0.4:*->10.0.0.1:53: i/o timeout"),
             "{error}"
         );
-        assert!(error.is_temporary());
     }
 }

@@ -6,12 +6,13 @@ use tokio::time::Instant;
 
 use crate::exchange::{HttpConnection, HttpFault};
 
-/// Asks for `/` and waits for the head of whatever comes back.
+/// Asks for `target`, `/` at a data endpoint, and waits for the head of whatever comes back.
 pub(crate) async fn http(
     connection: &mut HttpConnection,
+    target: &str,
     deadline: Instant,
 ) -> Result<Answered, HttpFault> {
-    let response = connection.get("/", deadline).await?;
+    let response = connection.get(target, deadline).await?;
     Ok(Answered {
         status: response.status.as_u16(),
         server: response.header(SERVER),

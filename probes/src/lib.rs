@@ -13,14 +13,17 @@ mod exchange;
 mod go_client;
 mod go_dialer;
 mod go_resolver;
+mod hosts_in_turn;
 mod http;
 mod io_fault;
 mod node;
 mod outcome;
 mod privatelink;
+mod proxy;
 mod pull_path;
 mod reason;
 mod redact;
+mod requests;
 mod resolve;
 mod rfc6724;
 mod round;
@@ -28,6 +31,7 @@ mod scope;
 mod survey;
 mod tls;
 mod token;
+mod visit;
 mod www_authenticate;
 
 pub use crate::{
@@ -36,19 +40,21 @@ pub use crate::{
     diagnosis::{Code, Diagnosis, Expectations, Finding, Severity, Verdict, diagnose},
     endpoint::{Endpoint, Nameserver, Origin, Role, Scheme},
     exchange::{HttpFault, Refusal},
+    hosts_in_turn::Misconfigured,
     http::Answered,
     io_fault::{Errno, IoFault},
-    node::{Hosts, Node, ResolvConf},
+    node::{Hosts, Node, ProxyRules, ResolvConf},
     outcome::{AddressOutcome, EndpointOutcome, Evidence, Fault, FaultRef, Outcome, StageOutcome},
-    pull_path::PullPath,
     privatelink::{AcrEndpoint, AcrName, expand_bare_name},
+    proxy::ProxyFault,
+    pull_path::PullPath,
     reason::{Reason, Stage},
     redact::redacted,
     resolve::{Alias, Answer, Lookup, Negative, ResolveFault, lookup},
     round::{Depth, Target, run},
     scope::{Expectation, Scope},
     tls::{
-        Certificate, CertificateProblem, Chain, Handshake, TlsClient, TlsFault, TrustError,
+        Certificate, CertificateProblem, Chain, Handshake, TlsClients, TlsFault, TrustError,
         TrustStore,
     },
     token::{Secret, Token},

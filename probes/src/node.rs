@@ -1,10 +1,10 @@
 //! The node as a probe sees it: its resolver's files, the nameservers to ask, the roots to trust
 //! and the limits to keep.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-pub use self::{hosts::Hosts, resolv_conf::ResolvConf};
-use crate::{endpoint::Nameserver, tls::TlsClient};
+pub use self::{hosts::Hosts, proxy::ProxyRules, resolv_conf::ResolvConf};
+use crate::{endpoint::Nameserver, tls::TlsClients};
 
 pub(crate) mod certs_d;
 pub(crate) mod hosts;
@@ -21,8 +21,12 @@ pub struct Node {
     pub resolv_conf: ResolvConf,
     /// Pinned names.
     pub hosts: Hosts,
-    /// The TLS set-up.
-    pub tls: TlsClient,
+    /// containerd's directory of `<registry>/hosts.toml` files.
+    pub certs_d: PathBuf,
+    /// Which hosts are reached through a proxy.
+    pub proxies: ProxyRules,
+    /// The TLS set-ups.
+    pub tls: Arc<TlsClients>,
     /// For one question to one nameserver.
     pub question_limit: Duration,
     /// For any other stage.

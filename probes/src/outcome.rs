@@ -1,15 +1,17 @@
 //! What one round saw of one registry: plain data, made by `round`, read by the diagnosis, the
 //! metrics and the status document. It decides nothing.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use crate::{
     challenge::Challenge,
     connect::Connected,
     endpoint::{Endpoint, Origin},
     exchange::HttpFault,
+    hosts_in_turn::Misconfigured,
     http::Answered,
     io_fault::IoFault,
+    proxy::ProxyFault,
     pull_path::PullPath,
     reason::{Reason, Stage},
     resolve::{Lookup, ResolveFault},
@@ -22,6 +24,8 @@ use crate::{
 pub struct Outcome {
     /// The login endpoint first, then the data endpoints, then what was met on the way.
     pub endpoints: Vec<EndpointOutcome>,
+    /// What is wrong with the registry's `hosts.toml`.
+    pub misconfigured: Option<Misconfigured>,
 }
 
 impl Outcome {
@@ -49,6 +53,12 @@ impl Outcome {
 pub struct EndpointOutcome {
     /// Which.
     pub endpoint: Endpoint,
+    /// In which turn the node's client asks the host that led here: 0 for the first.
+    pub turn: u32,
+    /// The proxy in between, as the node names it; never its credentials.
+    pub proxy: Option<String>,
+    /// The host whose name was looked up: the endpoint's, or its proxy's.
+    pub dialled: Arc<str>,
     /// Addresses that the hosts file pins the name to.
     pub pinned: Vec<IpAddr>,
     /// What every nameserver said, in the order in which the node would ask them.
@@ -112,15 +122,19 @@ impl EndpointOutcome {
     /// else what it says of the name itself.
     pub fn answers(&self) -> impl Iterator<Item = &Lookup> {
         let first_of_server = |(at, lookup): &(usize, &Lookup)| {
-            self.lookups[..*at].iter().all(|before| before.nameserver != lookup.nameserver)
+            self.lookups[..*at]
+                .iter()
+                .all(|before| before.nameserver != lookup.nameserver)
         };
         let servers = self.lookups.iter().enumerate().filter(first_of_server);
         servers.map(|(_, first)| {
             let of_server = || {
-                self.lookups.iter().filter(|lookup| lookup.nameserver == first.nameserver)
+                self.lookups
+                    .iter()
+                    .filter(|lookup| lookup.nameserver == first.nameserver)
             };
             let found = of_server().find(|lookup| lookup.addresses().next().is_some());
-            let own = || of_server().find(|lookup| *lookup.name == *self.endpoint.host);
+            let own = || of_server().find(|lookup| lookup.name == self.dialled);
             found.or_else(own).unwrap_or(first)
         })
     }
@@ -128,28 +142,32 @@ impl EndpointOutcome {
     /// The address at which a pull would fail.
     pub fn failed_address(&self) -> Option<IpAddr> {
         let failed = || self.addresses.iter().find(|seen| seen.failure().is_some());
-        self.path.address.or_else(|| failed().map(|seen| seen.address))
+        self.path
+            .address
+            .or_else(|| failed().map(|seen| seen.address))
     }
 
     /// The stages that a pull would get through before it fails, with their times.
     pub fn passed_stages(&self) -> String {
-        let address = self.addresses.iter().find(|seen| Some(seen.address) == self.failed_address());
+        let address = self
+            .addresses
+            .iter()
+            .find(|seen| Some(seen.address) == self.failed_address());
         let stages = address.map_or(&[][..], |seen| &seen.stages);
         let passed = stages.iter().take_while(|stage| stage.result.is_ok());
         let texts = passed.map(|stage| {
-            format!("{} {:.1} ms", stage.stage, stage.took.as_secs_f64() * 1000.0)
+            format!(
+                "{} {:.1} ms",
+                stage.stage,
+                stage.took.as_secs_f64() * 1000.0
+            )
         });
         texts.collect::<Vec<_>>().join(", ")
     }
 
-    /// What a pull would wait for silent nameservers and addresses here.
-    pub(crate) fn waits_of_a_pull(&self) -> Duration {
-        self.path.waits
-    }
-
     /// Why nobody was asked, where somebody should have been.
     pub fn no_lookup(&self) -> Option<&'static ResolveFault> {
-        let needs_one = self.endpoint.literal().is_none() && self.pinned.is_empty();
+        let needs_one = self.dialled.parse::<IpAddr>().is_err() && self.pinned.is_empty();
         (needs_one && self.lookups.is_empty()).then_some(&ResolveFault::NoNameserver)
     }
 
@@ -235,6 +253,8 @@ pub struct StageOutcome {
 pub enum Evidence {
     /// Of `connect`.
     Connect(Connected),
+    /// Of `proxy`: which one.
+    Proxy(String),
     /// Of `tls`.
     Tls(Box<Handshake>),
     /// Of `challenge`.
@@ -251,6 +271,9 @@ pub enum Fault {
     /// Of `connect`.
     #[error(transparent)]
     Connect(IoFault),
+    /// Of `proxy`.
+    #[error(transparent)]
+    Proxy(ProxyFault),
     /// Of `tls`.
     #[error(transparent)]
     Tls(Box<TlsFault>),
@@ -264,6 +287,7 @@ impl Fault {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Connect(fault) => fault.reason(),
+            Self::Proxy(fault) => fault.reason(),
             Self::Tls(fault) => fault.reason(),
             Self::Http(fault) => fault.reason(),
         }
@@ -278,7 +302,7 @@ impl Fault {
                 TlsFault::Certificate { chain, .. } => Some(chain),
                 _ => None,
             },
-            Self::Connect(_) | Self::Http(_) => None,
+            Self::Connect(_) | Self::Proxy(_) | Self::Http(_) => None,
         }
     }
 }

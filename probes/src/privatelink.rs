@@ -146,13 +146,13 @@ pub fn expand_bare_name(name: &str) -> Option<AcrName> {
 /// The chain of a lookup goes through private link: a private endpoint exists somewhere, for ACR or
 /// any other service (`*.privatelink.blob.core.windows.net`). `chain` is the names in the order of
 /// the CNAMEs.
-pub fn passes_privatelink(chain: &[impl AsRef<str>]) -> bool {
+pub(crate) fn passes_privatelink(chain: &[impl AsRef<str>]) -> bool {
     chain.iter().any(|name| has_privatelink(name.as_ref()))
 }
 
 /// The chain goes through private link and out again: no private zone answered this nameserver, so
 /// the public DNS did.
-pub fn leaves_privatelink(chain: &[impl AsRef<str>]) -> bool {
+pub(crate) fn leaves_privatelink(chain: &[impl AsRef<str>]) -> bool {
     passes_privatelink(chain)
         && chain
             .last()
@@ -161,7 +161,7 @@ pub fn leaves_privatelink(chain: &[impl AsRef<str>]) -> bool {
 
 /// Whose "no" a negative answer is, told by the owner of its SOA record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SoaZone {
+pub(crate) enum SoaZone {
     /// `privatelink.azurecr.io`: the zone is linked, and the record is missing in it.
     PrivatelinkZone,
     /// A zone below it, as `westeurope.data.privatelink.azurecr.io`: it hides the record.
@@ -175,7 +175,7 @@ pub enum SoaZone {
 
 impl SoaZone {
     /// Classifies the SOA owner of a negative answer to a question for `host`.
-    pub fn of(owner: &str, host: &str) -> Self {
+    pub(crate) fn of(owner: &str, host: &str) -> Self {
         let (owner, host) = (normalized(owner), normalized(host));
         if owner.split('.').next() == Some(PRIVATELINK) {
             Self::PrivatelinkZone
@@ -191,7 +191,7 @@ impl SoaZone {
 
 /// The name probably meant by one that does not work: a private link name instead of the public
 /// one, a mistyped ACR domain, a missing dot. `None` if nothing better comes to mind.
-pub fn did_you_mean(host: &str) -> Option<String> {
+pub(crate) fn did_you_mean(host: &str) -> Option<String> {
     let host = normalized(host);
     if has_privatelink(&host) {
         let labels: Vec<_> = host

@@ -3,12 +3,12 @@
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
 use crate::{
-    endpoint::{Endpoint, Origin},
+    endpoint::Origin,
     go_client::{Connection, DIAL_BUDGET},
     go_dialer::{Attempt, DialFault, TcpSurvey},
     go_resolver::{self, DnsSurvey, Family, GoResolver, Question, Reply},
@@ -17,6 +17,7 @@ use crate::{
     outcome::{AddressOutcome, Fault},
     reason::Stage,
     resolve::{self, Lookup, ResolveFault},
+    visit::Visit,
 };
 
 /// The pull path at one endpoint.
@@ -33,13 +34,12 @@ pub struct PullPath {
 }
 
 /// Walks the path to `endpoint` by rule.
-pub(crate) fn walk(
-    node: &Node,
-    endpoint: &Endpoint,
-    lookups: &[Lookup],
-    seen: &[AddressOutcome],
-) -> PullPath {
-    let sources = seen.iter().filter_map(|seen| Some((seen.address, seen.source?))).collect();
+pub(crate) fn walk(visit: &Visit<'_>, lookups: &[Lookup], seen: &[AddressOutcome]) -> PullPath {
+    let (node, host) = (visit.node, visit.dial_host());
+    let sources = seen
+        .iter()
+        .filter_map(|seen| Some((seen.address, seen.source?)))
+        .collect();
     let resolver = GoResolver {
         hosts: &node.hosts,
         conf: &node.resolv_conf,
@@ -48,23 +48,26 @@ pub(crate) fn walk(
         rotation: 0,
     };
     let connection = Connection::open(
-        &endpoint.host,
-        endpoint.port,
+        host,
+        visit.dial_address(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).port(),
         &resolver,
-        &dns_survey(node, endpoint, lookups),
-        &tcp_survey(endpoint, seen),
+        &dns_survey(node, host, lookups),
+        &tcp_survey(visit, seen),
         DIAL_BUDGET,
     );
     let result = connection.result();
     PullPath {
         address: result.as_ref().ok().map(SocketAddr::ip),
         nameserver: connection.lookup.answered_by,
-        error: result.err().map(|error| error.to_string()),
+        error: result.err().map(|error| match visit.proxy {
+            Some(_) => format!("proxyconnect tcp: {error}"),
+            None => error.to_string(),
+        }),
         waits: connection.predicted_delay(),
     }
 }
 
-fn dns_survey(node: &Node, endpoint: &Endpoint, lookups: &[Lookup]) -> DnsSurvey {
+fn dns_survey(node: &Node, host: &str, lookups: &[Lookup]) -> DnsSurvey {
     let silent = go_resolver::Answer::Timeout;
     let mut survey = BTreeMap::new();
     let question = |nameserver, name: &str, family| Question {
@@ -73,17 +76,29 @@ fn dns_survey(node: &Node, endpoint: &Endpoint, lookups: &[Lookup]) -> DnsSurvey
         family,
     };
     for nameserver in node.nameservers.iter().filter(|n| n.origin == Origin::Node) {
-        for name in node.resolv_conf.names(&endpoint.host) {
+        for name in node.resolv_conf.names(host) {
             for family in [Family::V4, Family::V6] {
-                let reply = Reply { answer: silent.clone(), took: Duration::ZERO };
+                let reply = Reply {
+                    answer: silent.clone(),
+                    took: Duration::ZERO,
+                };
                 survey.insert(question(nameserver.address, &name, family), reply);
             }
         }
     }
-    for lookup in lookups.iter().filter(|lookup| lookup.nameserver.origin == Origin::Node) {
+    for lookup in lookups
+        .iter()
+        .filter(|lookup| lookup.nameserver.origin == Origin::Node)
+    {
         for (family, result) in [(Family::V4, &lookup.a), (Family::V6, &lookup.aaaa)] {
-            let reply = Reply { answer: answer(result), took: lookup.took };
-            survey.insert(question(lookup.nameserver.address, &lookup.name, family), reply);
+            let reply = Reply {
+                answer: answer(result),
+                took: lookup.took,
+            };
+            survey.insert(
+                question(lookup.nameserver.address, &lookup.name, family),
+                reply,
+            );
         }
     }
     survey
@@ -97,6 +112,7 @@ fn answer(result: &Result<resolve::Answer, ResolveFault>) -> go_resolver::Answer
         Err(ResolveFault::NoData(_)) => Answer::NoData,
         Err(ResolveFault::ServFail) => Answer::ServFail,
         Err(ResolveFault::Rejected(_)) => Answer::Rejected,
+        Err(ResolveFault::LameReferral) => Answer::LameReferral,
         Err(ResolveFault::Malformed(_)) => Answer::Malformed,
         Err(ResolveFault::Io(IoFault::Refused)) => Answer::PortClosed,
         Err(ResolveFault::Io(IoFault::Unreachable(_) | IoFault::Local(_))) => Answer::Unreachable,
@@ -104,16 +120,28 @@ fn answer(result: &Result<resolve::Answer, ResolveFault>) -> go_resolver::Answer
     }
 }
 
-fn tcp_survey(endpoint: &Endpoint, seen: &[AddressOutcome]) -> TcpSurvey {
+fn tcp_survey(visit: &Visit<'_>, seen: &[AddressOutcome]) -> TcpSurvey {
     let attempts = seen.iter().map(|seen| {
-        let connect = seen.stages.iter().find(|stage| stage.stage == Stage::Connect);
+        let connect = seen
+            .stages
+            .iter()
+            .find(|stage| stage.stage == Stage::Connect);
         let attempt = match connect.map(|connect| (connect.took, &connect.result)) {
             Some((took, Ok(_))) => Attempt { fault: None, took },
-            Some((took, Err(Fault::Connect(fault)))) => Attempt { fault: Some(dial_fault(*fault)), took },
-            Some((took, Err(_))) => Attempt { fault: Some(DialFault::NotSurveyed), took },
-            None => Attempt { fault: Some(DialFault::Timeout), took: Duration::ZERO },
+            Some((took, Err(Fault::Connect(fault)))) => Attempt {
+                fault: Some(dial_fault(*fault)),
+                took,
+            },
+            Some((took, Err(_))) => Attempt {
+                fault: Some(DialFault::NotSurveyed),
+                took,
+            },
+            None => Attempt {
+                fault: Some(DialFault::Timeout),
+                took: Duration::ZERO,
+            },
         };
-        (SocketAddr::new(seen.address, endpoint.port), attempt)
+        (visit.dial_address(seen.address), attempt)
     });
     attempts.collect()
 }
@@ -123,7 +151,9 @@ fn dial_fault(fault: IoFault) -> DialFault {
         IoFault::Timeout => DialFault::Timeout,
         IoFault::Refused => DialFault::Refused,
         IoFault::Reset | IoFault::Closed => DialFault::Reset,
-        IoFault::Unreachable(errno) if errno.0 == libc::ENETUNREACH => DialFault::NetworkUnreachable,
+        IoFault::Unreachable(errno) if errno.0 == libc::ENETUNREACH => {
+            DialFault::NetworkUnreachable
+        }
         IoFault::Unreachable(_) => DialFault::HostUnreachable,
         IoFault::Local(_) => DialFault::NotSurveyed,
     }

@@ -10,6 +10,8 @@ pub enum Stage {
     Resolve,
     /// One TCP dial to one address.
     Connect,
+    /// `CONNECT` at the node's proxy.
+    Proxy,
     /// One TLS handshake on a dialled connection.
     Tls,
     /// `GET /v2/` at a login server.
@@ -22,9 +24,10 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage, in the order in which a pull meets them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Resolve,
         Self::Connect,
+        Self::Proxy,
         Self::Tls,
         Self::Challenge,
         Self::Token,
@@ -36,6 +39,7 @@ impl Stage {
         match self {
             Self::Resolve => "resolve",
             Self::Connect => "connect",
+            Self::Proxy => "proxy",
             Self::Tls => "tls",
             Self::Challenge => "challenge",
             Self::Token => "token",
@@ -106,8 +110,12 @@ fn tls(stage: Stage) -> bool {
     stage == Stage::Tls
 }
 
-fn resolve_or_http(stage: Stage) -> bool {
-    resolve(stage) || stage.is_http()
+fn proxy(stage: Stage) -> bool {
+    stage == Stage::Proxy
+}
+
+fn not_connect_or_tls(stage: Stage) -> bool {
+    resolve(stage) || proxy(stage) || stage.is_http()
 }
 
 reasons! {
@@ -134,7 +142,11 @@ reasons! {
     /// No nameserver is configured.
     NoNameserver = "no_nameserver" at resolve;
     /// The answer breaks its protocol.
-    Malformed = "malformed" at resolve_or_http;
+    Malformed = "malformed" at not_connect_or_tls;
+    /// The proxy forbids the connection.
+    Denied = "denied" at proxy;
+    /// The proxy wants credentials.
+    AuthRequired = "auth_required" at proxy;
     /// The certificate is no longer valid.
     Expired = "expired" at tls;
     /// The certificate is not valid yet.

@@ -152,7 +152,10 @@ pub enum ResolveFault {
     /// SERVFAIL.
     #[error("the nameserver failed (SERVFAIL)")]
     ServFail,
-    /// REFUSED, NOTIMP, NOTAUTH, or a referral from a server that does not recurse.
+    /// A server that does not recurse and knows nothing of the name.
+    #[error("the nameserver only refers elsewhere")]
+    LameReferral,
+    /// REFUSED, NOTIMP or NOTAUTH.
     #[error("the nameserver will not answer ({0})")]
     Rejected(&'static str),
     /// What came back is no answer to the question.
@@ -171,7 +174,7 @@ impl ResolveFault {
             Self::NxDomain(_) => Reason::NxDomain,
             Self::NoData(_) => Reason::NoData,
             Self::ServFail => Reason::ServFail,
-            Self::Rejected(_) => Reason::Rejected,
+            Self::Rejected(_) | Self::LameReferral => Reason::Rejected,
             Self::Malformed(_) => Reason::Malformed,
             Self::NoNameserver => Reason::NoNameserver,
         }
@@ -351,7 +354,7 @@ impl Question {
             });
         }
         if is_lame_referral(message) {
-            return Err(ResolveFault::Rejected("a referral elsewhere"));
+            return Err(ResolveFault::LameReferral);
         }
         Err(ResolveFault::NoData(nothing(chain)))
     }

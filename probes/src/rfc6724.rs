@@ -10,12 +10,12 @@ use ipnet::Ipv6Net;
 
 /// From a destination to the source address that the kernel would send from, as a connected UDP
 /// socket shows without sending. A destination that is missing has no route.
-pub type Sources = BTreeMap<IpAddr, IpAddr>;
+pub(crate) type Sources = BTreeMap<IpAddr, IpAddr>;
 
 /// Sorts addresses as Go does before it dials. Equals keep their order, so IPv4 addresses stay as
 /// the nameserver sent them; IPv6 comes before IPv4 where it has a route, and after it where it has
 /// none.
-pub fn sort(addresses: &mut [IpAddr], sources: &Sources) {
+pub(crate) fn sort(addresses: &mut [IpAddr], sources: &Sources) {
     addresses.sort_by_key(|address| {
         sources
             .get(address)

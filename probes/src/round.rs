@@ -8,23 +8,23 @@ use futures_util::future;
 use tokio::time::Instant;
 
 use crate::{
-    challenge::{self, Challenge},
-    endpoint::Endpoint,
-    exchange::{HttpConnection, HttpFault},
-    http,
-    node::Node,
-    outcome::{EndpointOutcome, Evidence, Fault, Outcome, StageOutcome},
+    endpoint::{Endpoint, Role},
+    hosts_in_turn::{HostInTurn, HostsInTurn},
+    node::{Node, hosts_toml::Trust},
+    outcome::{AddressOutcome, EndpointOutcome, Fault, Outcome, StageOutcome},
+    proxy::ProxyFault,
+    pull_path::PullPath,
     reason::Stage,
-    survey::{self, Stream, Survey},
+    requests::Requests,
+    survey::Survey,
     token::{self, Realm},
+    visit::Visit,
 };
 
 /// How long a round waits for addresses that come first before it uses one that is there.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// What a round may take beyond the limit of one stage.
 const GRACE: Duration = Duration::from_millis(1500);
-/// The repository that a token is asked for where no image is configured.
-const ANY_REPOSITORY: &str = "regprobe/probe";
 
 /// One registry, as a round needs to know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub struct Target {
 /// How far up a round goes; each depth includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Depth {
-    /// `resolve`, `connect` and `tls`.
+    /// `resolve`, `connect`, `proxy` and `tls`.
     Network,
     /// One HTTP request to each endpoint.
     Request,
@@ -54,16 +54,31 @@ pub enum Depth {
 
 /// Walks `target` once, as deep as `depth`.
 pub async fn run(target: &Target, node: &Node, depth: Depth) -> Outcome {
+    let deadlines = Deadlines::start(node.stage_limit);
+    let hosts = HostsInTurn::read(node, &target.login);
     let round = Round {
         target,
         node,
         depth,
-        deadlines: Deadlines::start(node.stage_limit),
+        deadlines,
     };
-    let data = future::join_all(target.data.iter().map(|endpoint| round.data(endpoint)));
-    let ((login, token), data) = tokio::join!(round.login(), data);
+    let turn = |role| hosts.hosts.iter().find(|host| host.endpoint.role == role);
+    let turn = turn(Role::Login).map_or(0, |host| host.turn);
+    let (asked, data) = tokio::join!(
+        future::join_all(hosts.hosts.iter().map(|host| round.host(host))),
+        future::join_all(
+            target
+                .data
+                .iter()
+                .map(|endpoint| round.data(endpoint, turn))
+        ),
+    );
+    let (asked, tokens): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
+    let mut endpoints: Vec<_> = asked.into_iter().chain(data).collect();
+    endpoints.extend(tokens.into_iter().flatten());
     Outcome {
-        endpoints: std::iter::once(login).chain(data).chain(token).collect(),
+        endpoints,
+        misconfigured: hosts.misconfigured,
     }
 }
 
@@ -75,86 +90,171 @@ struct Round<'a> {
 }
 
 impl Round<'_> {
-    /// The login endpoint, and the token endpoint if it is another.
-    async fn login(&self) -> (EndpointOutcome, Option<EndpointOutcome>) {
-        let login = &self.target.login;
-        let mut survey = self.survey(login, |_| true);
-        let mut requests = self.requests(login, &mut survey).await;
+    /// A host to pull from, and the token endpoint if it names another.
+    async fn host(&self, host: &HostInTurn) -> (EndpointOutcome, Option<EndpointOutcome>) {
+        match host.endpoint.role {
+            Role::Mirror => (self.mirror(host).await, None),
+            _ => self.login(host).await,
+        }
+    }
+
+    async fn login(&self, host: &HostInTurn) -> (EndpointOutcome, Option<EndpointOutcome>) {
+        let visit = match self.visit(&host.endpoint, &host.trust, host.turn, |_| true) {
+            Ok(visit) => visit,
+            Err(unreachable) => return (*unreachable, None),
+        };
+        let mut survey = Survey::start(visit.clone());
+        let mut requests = self.requests(&visit, &mut survey).await;
         let asked = async {
             let requests = requests.as_mut()?;
-            let realm = requests.challenge().await?;
-            let may_dial = led_from(Some(requests.address));
-            self.token(requests, &realm, may_dial).await
+            let realm = requests
+                .challenge("/v2/", self.depth >= Depth::Token)
+                .await?;
+            match realm.endpoint(&host.endpoint) {
+                Some(elsewhere) => {
+                    self.token(&elsewhere, requests.address(), &realm, host.turn)
+                        .await
+                }
+                None => {
+                    requests.token(&realm, self.target).await;
+                    None
+                }
+            }
         };
         let ((), token) = tokio::join!(survey.finish(), asked);
         let login = survey.outcome(requests.map(Requests::into_stages));
         match (token, &self.target.token) {
             (None, Some(known)) if self.depth < Depth::Token => {
-                let mut survey = self.survey(known, led_from(login.path.address));
-                survey.finish().await;
-                (login, Some(survey.outcome(None)))
+                let known = self.known_token(known, &login, host.turn).await;
+                (login, known)
             }
             (token, _) => (login, token),
         }
     }
 
+    /// A token endpoint, asked for a token.
     async fn token(
         &self,
-        login: &mut Requests<'_>,
+        endpoint: &Endpoint,
+        login: IpAddr,
         realm: &Realm,
-        may_dial: fn(IpAddr) -> bool,
+        turn: u32,
     ) -> Option<EndpointOutcome> {
-        let Some(endpoint) = realm.endpoint(&self.target.login) else {
-            login.token(realm).await;
-            return None;
+        let visit = match self.visit(endpoint, &Trust::default(), turn, led_from(Some(login))) {
+            Ok(visit) => visit,
+            Err(unreachable) => return Some(*unreachable),
         };
-        let mut survey = self.survey(&endpoint, may_dial);
-        let mut requests = self.requests(&endpoint, &mut survey).await;
+        let mut survey = Survey::start(visit.clone());
+        let mut requests = self.requests(&visit, &mut survey).await;
         let asked = async {
             if let Some(requests) = &mut requests {
-                requests.token(realm).await;
+                requests.token(realm, self.target).await;
             }
         };
         tokio::join!(survey.finish(), asked);
         Some(survey.outcome(requests.map(Requests::into_stages)))
     }
 
-    async fn data(&self, endpoint: &Endpoint) -> EndpointOutcome {
-        let mut survey = self.survey(endpoint, |_| true);
-        let mut requests = self.requests(endpoint, &mut survey).await;
+    /// A token endpoint that an earlier round met, surveyed only.
+    async fn known_token(
+        &self,
+        endpoint: &Endpoint,
+        login: &EndpointOutcome,
+        turn: u32,
+    ) -> Option<EndpointOutcome> {
+        let may_dial = led_from(login.path.address);
+        let visit = self
+            .visit(endpoint, &Trust::default(), turn, may_dial)
+            .ok()?;
+        let mut survey = Survey::start(visit);
+        survey.finish().await;
+        Some(survey.outcome(None))
+    }
+
+    /// A mirror is asked as containerd asks it; one with a path of its own need not know `/v2/`, so
+    /// there any status is an answer.
+    async fn mirror(&self, host: &HostInTurn) -> EndpointOutcome {
+        let visit = match self.visit(&host.endpoint, &host.trust, host.turn, |_| true) {
+            Ok(visit) => visit,
+            Err(unreachable) => return *unreachable,
+        };
+        let target = format!("{}/?ns={}", host.path, self.target.login.authority());
+        let mut survey = Survey::start(visit.clone());
+        let mut requests = self.requests(&visit, &mut survey).await;
         let asked = async {
-            if let Some(requests) = &mut requests {
-                requests.http().await;
+            match &mut requests {
+                Some(requests) if host.path == "/v2" => {
+                    drop(requests.challenge(&target, false).await)
+                }
+                Some(requests) => requests.http(&target).await,
+                None => {}
             }
         };
         tokio::join!(survey.finish(), asked);
         survey.outcome(requests.map(Requests::into_stages))
     }
 
-    fn survey<'a>(&'a self, endpoint: &'a Endpoint, may_dial: fn(IpAddr) -> bool) -> Survey<'a> {
-        Survey::start(self.node, endpoint, self.deadlines, may_dial)
+    async fn data(&self, endpoint: &Endpoint, turn: u32) -> EndpointOutcome {
+        let visit = match self.visit(endpoint, &Trust::default(), turn, |_| true) {
+            Ok(visit) => visit,
+            Err(unreachable) => return *unreachable,
+        };
+        let mut survey = Survey::start(visit.clone());
+        let mut requests = self.requests(&visit, &mut survey).await;
+        let asked = async {
+            if let Some(requests) = &mut requests {
+                requests.http("/").await;
+            }
+        };
+        tokio::join!(survey.finish(), asked);
+        survey.outcome(requests.map(Requests::into_stages))
+    }
+
+    /// The way to an endpoint, or what is known where there is none.
+    fn visit<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        trust: &Trust,
+        turn: u32,
+        may_dial: fn(IpAddr) -> bool,
+    ) -> Result<Visit<'a>, Box<EndpointOutcome>> {
+        let scheme = endpoint.scheme.as_str();
+        let proxy = self
+            .node
+            .proxies
+            .proxy_for(scheme, &endpoint.host, endpoint.port);
+        let proxy = proxy.map_err(|error| {
+            let fault = Fault::Proxy(ProxyFault::Unusable(error.to_string()));
+            Box::new(unreached(endpoint, turn, Stage::Proxy, fault))
+        })?;
+        let tls = self.node.tls.of(trust).map_err(|error| {
+            let fault = Fault::Tls(Box::new(crate::tls::TlsFault::Trust(error.to_string())));
+            Box::new(unreached(endpoint, turn, Stage::Tls, fault))
+        })?;
+        let (node, deadlines) = (self.node, self.deadlines);
+        Ok(Visit {
+            node,
+            endpoint,
+            deadlines,
+            tls,
+            proxy,
+            may_dial,
+            turn,
+        })
     }
 
     /// The requests to come, over the connection that a pull would use; `None` where there is no
     /// such connection or no request is due.
     async fn requests<'a>(
-        &'a self,
-        endpoint: &'a Endpoint,
+        &self,
+        visit: &Visit<'a>,
         survey: &mut Survey<'_>,
     ) -> Option<Requests<'a>> {
         if self.depth < Depth::Request {
             return None;
         }
         let (address, stream) = survey.usable(Instant::now() + PATIENCE).await?;
-        let stages = Vec::with_capacity(2);
-        Some(Requests {
-            round: self,
-            endpoint,
-            address,
-            stream: Some(stream),
-            http: None,
-            stages,
-        })
+        Some(Requests::over(stream, address, visit.clone()))
     }
 }
 
@@ -167,112 +267,31 @@ fn led_from(login: Option<IpAddr>) -> fn(IpAddr) -> bool {
     }
 }
 
-/// The HTTP stages of one endpoint, one after another.
-struct Requests<'a> {
-    round: &'a Round<'a>,
-    endpoint: &'a Endpoint,
-    address: IpAddr,
-    stream: Option<Stream>,
-    http: Option<HttpConnection>,
-    stages: Vec<StageOutcome>,
-}
-
-impl Requests<'_> {
-    /// Asks for the challenge; returns the realm to ask for a token, if that is due.
-    async fn challenge(&mut self) -> Option<Realm> {
-        let (origin, deadline) = (self.endpoint.origin(), self.round.deadlines.next());
-        let start = Instant::now();
-        let result = match self.connection().await? {
-            Ok(http) => challenge::challenge(http, &origin, deadline).await,
-            Err(fault) => Err(fault),
-        };
-        let bearer = result.as_ref().ok().and_then(Challenge::bearer).cloned();
-        self.record(Stage::Challenge, start, result.map(Evidence::Challenge));
-        let bearer = bearer.filter(|_| self.round.depth >= Depth::Token)?;
-        match Realm::parse(&bearer, self.endpoint) {
-            Ok(realm) => Some(realm),
-            Err(fault) => {
-                self.record(Stage::Token, Instant::now(), Err(fault));
-                None
-            }
-        }
-    }
-
-    async fn token(&mut self, realm: &Realm) {
-        let Target {
-            repository,
-            anonymous_pull,
-            ..
-        } = self.round.target;
-        let repository = repository.as_deref().unwrap_or(ANY_REPOSITORY);
-        let deadline = self.round.deadlines.next();
-        let start = Instant::now();
-        let result = match self.connection().await {
-            Some(Ok(http)) => {
-                token::token(http, realm, repository, *anonymous_pull, deadline).await
-            }
-            Some(Err(fault)) => Err(fault),
-            None => return,
-        };
-        self.record(Stage::Token, start, result.map(Evidence::Token));
-    }
-
-    async fn http(&mut self) {
-        let deadline = self.round.deadlines.next();
-        let start = Instant::now();
-        let result = match self.connection().await {
-            Some(Ok(http)) => http::http(http, deadline).await,
-            Some(Err(fault)) => Err(fault),
-            None => return,
-        };
-        self.record(Stage::Http, start, result.map(Evidence::Http));
-    }
-
-    /// The connection for the next request: the one at hand, or a new one to the same address where
-    /// the server closed it. `None` where a new one could not be had, which is then on record.
-    async fn connection(&mut self) -> Option<Result<&mut HttpConnection, HttpFault>> {
-        let deadline = self.round.deadlines.next();
-        let reusable = match &mut self.http {
-            Some(http) => http.is_reusable(deadline).await,
-            None => false,
-        };
-        if !reusable {
-            let stream = match self.stream.take() {
-                Some(stream) => stream,
-                None => self.redial().await?,
-            };
-            match stream.into_http(self.endpoint).await {
-                Ok(http) => self.http = Some(http),
-                Err(fault) => return Some(Err(fault)),
-            }
-        }
-        self.http.as_mut().map(Ok)
-    }
-
-    async fn redial(&mut self) -> Option<Stream> {
-        let mut stages = Vec::new();
-        let Round {
-            node, deadlines, ..
-        } = self.round;
-        let dialled = survey::dial(node, self.endpoint, self.address, *deadlines, &mut stages);
-        let stream = dialled.await;
-        if stream.is_none() {
-            self.stages.extend(stages);
-        }
-        stream
-    }
-
-    fn record(&mut self, stage: Stage, start: Instant, result: Result<Evidence, HttpFault>) {
-        let result = result.map_err(Fault::Http);
-        self.stages.push(StageOutcome {
-            stage,
-            took: start.elapsed(),
-            result,
-        });
-    }
-
-    fn into_stages(self) -> (IpAddr, Vec<StageOutcome>) {
-        (self.address, self.stages)
+/// An endpoint to which the node's own settings leave no way.
+fn unreached(endpoint: &Endpoint, turn: u32, stage: Stage, fault: Fault) -> EndpointOutcome {
+    let error = Some(fault.to_string());
+    let address = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+    let stages = vec![StageOutcome {
+        stage,
+        took: Duration::ZERO,
+        result: Err(fault),
+    }];
+    EndpointOutcome {
+        endpoint: endpoint.clone(),
+        turn,
+        proxy: None,
+        dialled: endpoint.host.clone(),
+        pinned: Vec::new(),
+        lookups: Vec::new(),
+        addresses: vec![AddressOutcome {
+            address,
+            source: None,
+            stages,
+        }],
+        path: PullPath {
+            error,
+            ..PullPath::default()
+        },
     }
 }
 

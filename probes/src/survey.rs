@@ -2,30 +2,21 @@
 //! checked, all at once. An address is dialled as soon as one nameserver names it, so that a dead
 //! nameserver delays nobody.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use tokio::{
-    net::TcpStream,
-    time::{Instant, sleep_until},
-};
-use tokio_rustls::client::TlsStream;
+use tokio::time::{Instant, sleep_until};
 
 use crate::{
-    connect::{self, Connected},
-    endpoint::{Endpoint, Nameserver, Origin, Scheme},
-    exchange::{HttpConnection, HttpFault},
+    connect,
+    endpoint::{Nameserver, Origin},
+    exchange::HttpFault,
     node::Node,
-    outcome::{AddressOutcome, EndpointOutcome, Evidence, Fault, StageOutcome},
+    outcome::{AddressOutcome, EndpointOutcome, Fault, StageOutcome},
     pull_path::{self, PullPath},
     reason::Stage,
     resolve::{self, Lookup},
-    round::Deadlines,
+    visit::{Stream, Visit},
 };
 
 /// More distinct addresses than this are not dialled.
@@ -33,10 +24,7 @@ const MAX_ADDRESSES: usize = 32;
 
 /// A survey under way. What is seen so far is always whole.
 pub(crate) struct Survey<'a> {
-    node: &'a Node,
-    endpoint: &'a Endpoint,
-    deadlines: Deadlines,
-    may_dial: fn(IpAddr) -> bool,
+    visit: Visit<'a>,
     pinned: Vec<IpAddr>,
     asked: FuturesUnordered<BoxFuture<'a, Vec<Lookup>>>,
     lookups: Vec<Lookup>,
@@ -46,28 +34,20 @@ pub(crate) struct Survey<'a> {
 }
 
 impl<'a> Survey<'a> {
-    /// Asks and dials all that can be asked and dialled now; only addresses that `may_dial` allows.
-    pub(crate) fn start(
-        node: &'a Node,
-        endpoint: &'a Endpoint,
-        deadlines: Deadlines,
-        may_dial: fn(IpAddr) -> bool,
-    ) -> Self {
+    /// Asks and dials all that can be asked and dialled now.
+    pub(crate) fn start(visit: Visit<'a>) -> Self {
         let mut survey = Self {
-            node,
-            endpoint,
-            deadlines,
-            may_dial,
-            pinned: node.hosts.lookup(&endpoint.host).to_vec(),
+            pinned: visit.node.hosts.lookup(visit.dial_host()).to_vec(),
+            visit,
             asked: FuturesUnordered::new(),
             lookups: Vec::new(),
             dialled: FuturesUnordered::new(),
             addresses: Vec::new(),
             open: HashMap::new(),
         };
-        match endpoint.literal() {
-            Some(address) => survey.dial(address),
-            None => survey.ask(),
+        match survey.visit.dial_host().parse() {
+            Ok(address) => survey.dial(address),
+            Err(_) => survey.ask(),
         }
         for address in survey.pinned.clone() {
             survey.dial(address);
@@ -96,7 +76,7 @@ impl<'a> Survey<'a> {
         }
     }
 
-    /// What was seen; `asked_over` is the address that HTTP went over, with its stages.
+    /// What was seen; `over` is the address that the requests went over, with their stages.
     pub(crate) fn outcome(mut self, over: Option<(IpAddr, Vec<StageOutcome>)>) -> EndpointOutcome {
         let path = self.path();
         if let Some((used, stages)) = over
@@ -105,11 +85,17 @@ impl<'a> Survey<'a> {
             address.stages.extend(stages);
         }
         let place = |lookup: &Lookup| {
-            self.node.nameservers.iter().position(|asked| *asked == lookup.nameserver)
+            let nameservers = &self.visit.node.nameservers;
+            nameservers
+                .iter()
+                .position(|asked| *asked == lookup.nameserver)
         };
         self.lookups.sort_by_key(place);
         EndpointOutcome {
-            endpoint: self.endpoint.clone(),
+            endpoint: self.visit.endpoint.clone(),
+            turn: self.visit.turn,
+            proxy: self.visit.proxy.map(ToString::to_string),
+            dialled: self.visit.dial_host().into(),
             pinned: self.pinned,
             lookups: self.lookups,
             addresses: self.addresses,
@@ -118,10 +104,12 @@ impl<'a> Survey<'a> {
     }
 
     fn ask(&mut self) {
-        let node = self.node;
+        let node = self.visit.node;
+        let host: Arc<str> = self.visit.dial_host().into();
         for nameserver in &node.nameservers {
-            let host = self.endpoint.host.clone();
-            self.asked.push(Box::pin(async move { ask(node, nameserver, &host).await }));
+            let host = host.clone();
+            self.asked
+                .push(Box::pin(async move { ask(node, nameserver, &host).await }));
         }
     }
 
@@ -130,24 +118,40 @@ impl<'a> Survey<'a> {
         if known || self.addresses.len() >= MAX_ADDRESSES {
             return;
         }
-        if !(self.may_dial)(address) {
+        if !(self.visit.may_dial)(address) {
             let why = "a probe is not led to this node, its link or a metadata service";
             let fault = Fault::Http(HttpFault::redirect_denied(&address.to_string(), why));
+            let stage = Stage::Token;
             let denied = StageOutcome {
-                stage: Stage::Token,
+                stage,
                 took: Duration::ZERO,
                 result: Err(fault),
             };
-            self.addresses.push(AddressOutcome { address, source: None, stages: vec![denied] });
+            self.addresses.push(AddressOutcome {
+                address,
+                source: None,
+                stages: vec![denied],
+            });
             return;
         }
-        let source = connect::source_towards(SocketAddr::new(address, self.endpoint.port));
-        self.addresses.push(AddressOutcome { address, source, stages: Vec::new() });
-        let (node, endpoint, deadlines) = (self.node, self.endpoint, self.deadlines);
+        let source = connect::source_towards(self.visit.dial_address(address));
+        self.addresses.push(AddressOutcome {
+            address,
+            source,
+            stages: Vec::new(),
+        });
+        let visit = self.visit.clone();
         self.dialled.push(Box::pin(async move {
-            let mut stages = Vec::with_capacity(4);
-            let stream = dial(node, endpoint, address, deadlines, &mut stages).await;
-            (AddressOutcome { address, source, stages }, stream)
+            let mut stages = Vec::with_capacity(5);
+            let stream = visit.dial(address, &mut stages).await;
+            (
+                AddressOutcome {
+                    address,
+                    source,
+                    stages,
+                },
+                stream,
+            )
         }));
     }
 
@@ -176,7 +180,7 @@ impl<'a> Survey<'a> {
     }
 
     fn path(&self) -> PullPath {
-        pull_path::walk(self.node, self.endpoint, &self.lookups, &self.addresses)
+        pull_path::walk(&self.visit, &self.lookups, &self.addresses)
     }
 }
 
@@ -189,8 +193,8 @@ async fn ask(node: &Node, nameserver: &Arc<Nameserver>, host: &str) -> Vec<Looku
     };
     let mut lookups = Vec::new();
     for name in names {
-        let lookup =
-            resolve::lookup(nameserver, name.trim_end_matches('.'), node.question_limit).await;
+        let name = name.trim_end_matches('.');
+        let lookup = resolve::lookup(nameserver, name, node.question_limit).await;
         let goes_on = lookup
             .fault()
             .is_some_and(|fault| fault.negative().is_some());
@@ -200,68 +204,4 @@ async fn ask(node: &Node, nameserver: &Arc<Nameserver>, host: &str) -> Vec<Looku
         }
     }
     lookups
-}
-
-/// Connect, then TLS where the endpoint speaks it; each stage is recorded with its own time.
-pub(crate) async fn dial(
-    node: &Node,
-    endpoint: &Endpoint,
-    address: IpAddr,
-    deadlines: Deadlines,
-    stages: &mut Vec<StageOutcome>,
-) -> Option<Stream> {
-    let start = Instant::now();
-    let dialled = connect::dial(SocketAddr::new(address, endpoint.port), deadlines.next()).await;
-    let took = start.elapsed();
-    let (result, stream) = match dialled {
-        Ok((stream, connected)) => (Ok(Evidence::Connect(connected)), Some(stream)),
-        Err(fault) => (Err(Fault::Connect(fault)), None),
-    };
-    stages.push(StageOutcome {
-        stage: Stage::Connect,
-        took,
-        result,
-    });
-    if endpoint.scheme == Scheme::Http {
-        return stream.map(Stream::Plain);
-    }
-
-    let start = Instant::now();
-    let shaken = node
-        .tls
-        .handshake(stream?, &endpoint.host, deadlines.next())
-        .await;
-    let took = start.elapsed();
-    let (result, stream) = match shaken {
-        Ok((stream, handshake)) => (Ok(Evidence::Tls(Box::new(handshake))), Some(stream)),
-        Err(fault) => (Err(Fault::Tls(Box::new(fault))), None),
-    };
-    // Segments lost during the handshake count as the connection's.
-    if let (Some(connect), Some(stream)) = (stages.first_mut(), &stream)
-        && let Ok(Evidence::Connect(connected)) = &mut connect.result
-    {
-        connected.retransmits = Connected::of(stream.get_ref().0).retransmits;
-    }
-    stages.push(StageOutcome {
-        stage: Stage::Tls,
-        took,
-        result,
-    });
-    stream.map(Box::new).map(Stream::Tls)
-}
-
-/// An open connection, ready for HTTP.
-pub(crate) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl Stream {
-    pub(crate) async fn into_http(self, endpoint: &Endpoint) -> Result<HttpConnection, HttpFault> {
-        let authority = endpoint.authority();
-        match self {
-            Self::Plain(stream) => HttpConnection::open(stream, authority).await,
-            Self::Tls(stream) => HttpConnection::open(stream, authority).await,
-        }
-    }
 }

@@ -4,70 +4,131 @@
 use std::{io, sync::Arc};
 
 use rustls::{
-    ClientConfig, InvalidMessage, NamedGroup, PeerIncompatible,
+    ClientConfig, ClientConnection, InvalidMessage, NamedGroup, PeerIncompatible,
     client::{Resumption, danger::ServerCertVerifier},
-    crypto::{CryptoProvider, aws_lc_rs},
+    crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs},
     pki_types::ServerName,
 };
 use tokio::{
-    net::TcpStream,
+    io::{AsyncRead, AsyncWrite},
     time::{Instant, timeout_at},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use self::verifier::{DescribingVerifier, RefusedChain};
+use self::verifier::{DescribingVerifier, NoVerifier, RefusedChain};
 pub use self::{
     chain::{Certificate, CertificateProblem, Chain},
+    clients::TlsClients,
     trust::{TrustError, TrustStore},
 };
 use crate::{io_fault::IoFault, reason::Reason};
 
 mod chain;
+mod clients;
 mod trust;
 mod verifier;
 
 /// One TLS client set-up; shared by every probe that trusts the same roots.
 #[derive(Clone)]
-pub struct TlsClient {
+pub(crate) struct TlsClient {
+    /// As Go 1.24 and later: the hybrid key share makes a hello of more than one packet.
     connector: TlsConnector,
+    /// Classic key shares alone: a hello that fits one packet.
+    small: TlsConnector,
 }
 
 impl TlsClient {
     /// A client that trusts `roots` and nothing else.
-    pub fn new(roots: &TrustStore) -> Result<Self, TrustError> {
+    pub(crate) fn new(roots: &TrustStore) -> Result<Self, TrustError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        warm_up(&provider);
-        let verifier: Arc<dyn ServerCertVerifier> =
-            Arc::new(DescribingVerifier::new(roots, provider.clone())?);
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| TrustError::Setup(error.to_string()))?
-            .dangerous() // the verifier is stricter than none: it wraps webpki's
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        config.resumption = Resumption::disabled();
+        Self::with(Arc::new(DescribingVerifier::new(roots, provider)?))
+    }
+
+    /// A client that takes any certificate, as `skip_verify` in a hosts.toml asks for.
+    pub(crate) fn trusting_anyone() -> Result<Self, TrustError> {
+        Self::with(Arc::new(NoVerifier::new(&aws_lc_rs::default_provider())))
+    }
+
+    fn with(verifier: Arc<dyn ServerCertVerifier>) -> Result<Self, TrustError> {
+        let hybrid_first = aws_lc_rs::default_provider();
+        warm_up(&hybrid_first);
+        let classic =
+            |group: &&'static dyn SupportedKxGroup| group.name() != NamedGroup::X25519MLKEM768;
+        let small = CryptoProvider {
+            kx_groups: hybrid_first
+                .kx_groups
+                .iter()
+                .copied()
+                .filter(classic)
+                .collect(),
+            ..hybrid_first.clone()
+        };
         Ok(Self {
-            connector: TlsConnector::from(Arc::new(config)),
+            connector: connector(hybrid_first, verifier.clone())?,
+            small: connector(small, verifier)?,
         })
     }
 
     /// Shakes hands over `stream` for `host`, a DNS name or an IP address.
-    pub async fn handshake(
+    pub(crate) async fn handshake<S>(
         &self,
-        stream: TcpStream,
+        stream: S,
         host: &str,
         deadline: Instant,
-    ) -> Result<(TlsStream<TcpStream>, Handshake), TlsFault> {
-        let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| TlsFault::Broken(format!("{host} cannot be named in TLS")))?;
-        let stream = timeout_at(deadline, self.connector.connect(name, stream))
-            .await
-            .map_err(|_| TlsFault::Io(IoFault::Timeout))?
-            .map_err(TlsFault::from)?;
-        let handshake = Handshake::of(&stream);
+    ) -> Result<(TlsStream<S>, Handshake), TlsFault>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let stream = shake(&self.connector, stream, host, deadline).await?;
+        let handshake = Handshake::of(stream.get_ref().1);
         Ok((stream, handshake))
     }
+
+    /// Whether a hello that fits one packet gets any answer at all.
+    pub(crate) async fn answers_small_hello<S>(
+        &self,
+        stream: S,
+        host: &str,
+        deadline: Instant,
+    ) -> bool
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let shaken = shake(&self.small, stream, host, deadline).await;
+        !matches!(shaken, Err(TlsFault::Io(_)))
+    }
+}
+
+fn connector(
+    provider: CryptoProvider,
+    verifier: Arc<dyn ServerCertVerifier>,
+) -> Result<TlsConnector, TrustError> {
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TrustError::Setup(error.to_string()))?
+        .dangerous() // no danger: the verifier wraps webpki's, or the node's hosts.toml wants none
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.resumption = Resumption::disabled();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+async fn shake<S>(
+    connector: &TlsConnector,
+    stream: S,
+    host: &str,
+    deadline: Instant,
+) -> Result<TlsStream<S>, TlsFault>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|_| TlsFault::Broken(format!("{host} cannot be named in TLS")))?;
+    timeout_at(deadline, connector.connect(name, stream))
+        .await
+        .map_err(|_| TlsFault::Io(IoFault::Timeout))?
+        .map_err(TlsFault::from)
 }
 
 /// What a completed handshake settled.
@@ -84,8 +145,7 @@ pub struct Handshake {
 }
 
 impl Handshake {
-    fn of(stream: &TlsStream<TcpStream>) -> Self {
-        let (_, connection) = stream.get_ref();
+    fn of(connection: &ClientConnection) -> Self {
         let version = match connection.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_2) => "TLS1.2",
             _ => "TLS1.3",
@@ -114,6 +174,9 @@ pub enum TlsFault {
     /// The socket's fault.
     #[error(transparent)]
     Io(#[from] IoFault),
+    /// A hello of more than one packet gets no answer, a small one does.
+    #[error("no answer to a hello larger than one packet; a small one is answered")]
+    LargeHello,
     /// The chain was refused.
     #[error("{problem}")]
     Certificate {
@@ -122,6 +185,9 @@ pub enum TlsFault {
         /// What the peer presented.
         chain: Chain,
     },
+    /// The node's own trust settings cannot be used.
+    #[error("{0}")]
+    Trust(String),
     /// No version or parameter in common.
     #[error("no common TLS version or parameters ({0})")]
     Version(String),
@@ -138,6 +204,8 @@ impl TlsFault {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Io(fault) => fault.reason(),
+            Self::LargeHello => Reason::Timeout,
+            Self::Trust(_) => Reason::BadCertificate,
             Self::Certificate { problem, .. } => problem.reason(),
             Self::Version(_) => Reason::Version,
             Self::Alert(_) => Reason::Alert,

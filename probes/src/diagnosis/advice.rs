@@ -11,10 +11,17 @@ use crate::{
     resolve::Lookup,
 };
 
+pub(super) const MEND_THE_MIRROR: &str =
+    "Mend the mirror or take it out of the node's certs.d; pulls go on without it.";
+
 /// The fact about a name, as one nameserver tells it.
 pub(super) fn of_name(code: Code, seen: &EndpointOutcome, lookup: &Lookup) -> String {
     let (host, nameserver) = (&seen.endpoint.host, &lookup.nameserver);
-    let first = lookup.addresses().next().map(|address| address.to_string()).unwrap_or_default();
+    let first = lookup
+        .addresses()
+        .next()
+        .map(|address| address.to_string())
+        .unwrap_or_default();
     match code {
         Code::PrivateLinkZoneNotLinked => format!(
             "{host} resolves to the public address {first}: nameserver {nameserver} does not see \
@@ -49,12 +56,19 @@ pub(super) fn of_name(code: Code, seen: &EndpointOutcome, lookup: &Lookup) -> St
 /// The fact about a stage that failed.
 pub(super) fn of_fault(code: Code, seen: &EndpointOutcome, stage: Stage, fault: &Fault) -> String {
     let endpoint = &seen.endpoint;
-    let at = seen.failed_address().map(|address| format!(" at {address}")).unwrap_or_default();
+    let at = seen
+        .failed_address()
+        .map(|address| format!(" at {address}"))
+        .unwrap_or_default();
     match code {
         Code::PrivateEndpointTimeout => {
             format!("nothing answers{at}, the private address of {endpoint}")
         }
         Code::EndpointTimeout => format!("nothing answers{at}, an address of {endpoint}"),
+        Code::ProxyUnreachable => match &seen.proxy {
+            Some(proxy) => format!("the node's proxy {proxy} cannot be reached: {fault}"),
+            None => format!("the node's proxy cannot be reached: {fault}"),
+        },
         Code::ConnectionRefused => format!("{endpoint} refuses connections{at}"),
         Code::NoRoute => format!("this node has no route to {endpoint}{at}"),
         Code::TlsIntercepted => {
@@ -88,14 +102,19 @@ pub(super) fn client_error(stage: Stage, fault: &Fault, seen: &EndpointOutcome) 
             "x509: certificate has expired or is not yet valid".to_owned()
         }
         (Stage::Tls, Reason::NameMismatch) => {
-            let names = fault.chain().and_then(|chain| chain.leaf()).map(|leaf| leaf.names.join(", "));
+            let names = fault
+                .chain()
+                .and_then(|chain| chain.leaf())
+                .map(|leaf| leaf.names.join(", "));
             match names.filter(|names| !names.is_empty()) {
                 Some(names) => format!("x509: certificate is valid for {names}, not {host}"),
                 None => "x509: certificate relies on legacy Common Name field, use SANs instead"
                     .to_owned(),
             }
         }
-        (Stage::Tls, Reason::NotTls) => "http: server gave HTTP response to HTTPS client".to_owned(),
+        (Stage::Tls, Reason::NotTls) => {
+            "http: server gave HTTP response to HTTPS client".to_owned()
+        }
         (Stage::Tls, Reason::Version | Reason::Alert) => {
             "remote error: tls: handshake failure".to_owned()
         }
@@ -103,14 +122,20 @@ pub(super) fn client_error(stage: Stage, fault: &Fault, seen: &EndpointOutcome) 
         (_, Reason::Reset) => "read: connection reset by peer".to_owned(),
         (Stage::Token, _) => match fault {
             Fault::Http(HttpFault::Refused(refusal)) => {
-                format!("failed to fetch anonymous token: unexpected status: {}", short(refusal.status))
+                format!(
+                    "failed to fetch anonymous token: unexpected status: {}",
+                    short(refusal.status)
+                )
             }
             _ => return None,
         },
         (_, Reason::Timeout) => "net/http: timeout awaiting response headers".to_owned(),
         _ => match fault {
             Fault::Http(HttpFault::Refused(refusal)) => {
-                format!("unexpected status code https://{host}/v2/: {}", short(refusal.status))
+                format!(
+                    "unexpected status code https://{host}/v2/: {}",
+                    short(refusal.status)
+                )
             }
             _ => return None,
         },
@@ -122,9 +147,15 @@ pub(super) fn remedy(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>
     let host = &*seen.endpoint.host;
     let endpoint = &seen.endpoint;
     let acr = AcrName::parse(host);
-    let zone = acr.as_ref().map_or("the private zone".to_owned(), AcrName::privatelink_zone);
-    let record = acr.as_ref().map_or(host.to_owned(), AcrName::privatelink_name);
-    let nameserver = lookup.map(|lookup| lookup.nameserver.to_string()).unwrap_or_default();
+    let zone = acr
+        .as_ref()
+        .map_or_else(|| "the private zone".to_owned(), AcrName::privatelink_zone);
+    let record = acr
+        .as_ref()
+        .map_or_else(|| host.to_owned(), AcrName::privatelink_name);
+    let nameserver = lookup
+        .map(|lookup| lookup.nameserver.to_string())
+        .unwrap_or_default();
     match code {
         Code::PrivateLinkZoneNotLinked => format!(
             "Link the private DNS zone {zone} to the virtual network of nameserver {nameserver} \
@@ -158,7 +189,9 @@ pub(super) fn remedy(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>
         Code::NameserverFailing => format!(
             "Check the upstream servers of nameserver {nameserver}; with LocalDNS, restart it."
         ),
-        Code::NoNameserver => "Restore the node's resolv.conf: DHCP or systemd-resolved.".to_owned(),
+        Code::NoNameserver => {
+            "Restore the node's resolv.conf: DHCP or systemd-resolved.".to_owned()
+        }
         Code::NameNotFound => match did_you_mean(host) {
             Some(meant) => format!("Correct the registry's name to {meant}."),
             None => format!(
@@ -167,9 +200,9 @@ pub(super) fn remedy(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>
             ),
         },
         Code::NoAddress => format!("Add an A record for {host}; the name exists without one."),
-        Code::HostsFileOverride => format!(
-            "Remove {host} from the node's hosts file, or make it agree with DNS."
-        ),
+        Code::HostsFileOverride => {
+            format!("Remove {host} from the node's hosts file, or make it agree with DNS.")
+        }
         Code::PrivateEndpointTimeout => {
             "Check the peering between the node's network and the private endpoint's, network \
              security groups and firewall routes for TCP 443, and that the address is that of the \
@@ -190,15 +223,15 @@ pub(super) fn remedy(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>
              half of 30 s."
                 .to_owned()
         }
-        Code::ProxyUnreachable | Code::ProxyBroken => format!(
-            "Mend the proxy, or add {host} to noProxy of the node's proxy settings."
-        ),
-        Code::ProxyDenied => format!(
-            "Allow CONNECT to {endpoint} at the proxy, or add {host} to noProxy."
-        ),
-        Code::ProxyAuthRequired => format!(
-            "Give the node's proxy settings credentials, or add {host} to noProxy."
-        ),
+        Code::ProxyUnreachable | Code::ProxyBroken => {
+            format!("Mend the proxy, or add {host} to noProxy of the node's proxy settings.")
+        }
+        Code::ProxyDenied => {
+            format!("Allow CONNECT to {endpoint} at the proxy, or add {host} to noProxy.")
+        }
+        Code::ProxyAuthRequired => {
+            format!("Give the node's proxy settings credentials, or add {host} to noProxy.")
+        }
         Code::TlsIntercepted => format!(
             "Exempt {host} from TLS inspection, or install the inspecting authority's certificate \
              on the nodes."
@@ -262,10 +295,7 @@ pub(super) fn remedy(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>
         Code::BlobUnavailable => {
             "Allow the data endpoint or storage host that the registry redirects to.".to_owned()
         }
-        Code::MirrorFailing => {
-            "Mend the mirror or take it out of the node's certs.d; pulls go on without it."
-                .to_owned()
-        }
+        Code::MirrorFailing => MEND_THE_MIRROR.to_owned(),
         Code::ClockSkew => "Set this node's clock: check NTP (chronyd).".to_owned(),
     }
 }
@@ -278,6 +308,8 @@ fn refused_client(fault: &Fault) -> Option<std::net::IpAddr> {
 }
 
 fn short(status: u16) -> String {
-    let known = hyper::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    let known = hyper::StatusCode::from_u16(status)
+        .ok()
+        .and_then(|status| status.canonical_reason());
     format!("{status} {}", known.unwrap_or_default())
 }

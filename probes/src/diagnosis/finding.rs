@@ -103,7 +103,10 @@ macro_rules! codes {
 impl Code {
     /// It is about a nameserver, whatever name it was asked.
     pub(super) fn is_of_nameserver(self) -> bool {
-        matches!(self, Self::NameserverDown | Self::NameserverFailing | Self::NoNameserver)
+        matches!(
+            self,
+            Self::NameserverDown | Self::NameserverFailing | Self::NoNameserver
+        )
     }
 
     /// Its cause lies outside any one endpoint.

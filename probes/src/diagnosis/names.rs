@@ -5,8 +5,7 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use super::{
-    Expectations,
-    advice,
+    Expectations, advice,
     finding::{Code, Finding, Severity},
 };
 use crate::{
@@ -21,16 +20,28 @@ use crate::{
 
 /// All that is wrong with the name of one endpoint.
 pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> Vec<Finding> {
-    if seen.endpoint.literal().is_some() {
+    if seen.dialled.parse::<IpAddr>().is_ok() {
         return Vec::new();
     }
-    let judged: Vec<_> =
-        seen.answers().map(|lookup| Judged::new(lookup, seen, &expectations.private)).collect();
+    // Where a proxy stands in between, its name was asked, and nothing is expected of that.
+    let anywhere = Expectation::Any;
+    let expected = if seen.proxy.is_some() {
+        &anywhere
+    } else {
+        &expectations.private
+    };
+    let judged: Vec<_> = seen
+        .answers()
+        .map(|lookup| Judged::new(lookup, seen, expected))
+        .collect();
     if !seen.pinned.is_empty() {
         return pinned(seen, &judged);
     }
     if seen.no_lookup().is_some() {
         return vec![no_nameserver(seen)];
+    }
+    if seen.proxy.is_some() && seen.path.address.is_none() {
+        return Vec::new();
     }
     let deciding = deciding(seen, &judged);
     let mut findings: Vec<Finding> = Vec::new();
@@ -39,15 +50,22 @@ pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> V
     {
         findings.push(about(seen, deciding, code, deciding.weight(), &judged));
     }
-    for other in judged.iter().filter(|judged| !deciding.is_some_and(|d| std::ptr::eq(d, *judged))) {
+    for other in judged
+        .iter()
+        .filter(|judged| !deciding.is_some_and(|d| std::ptr::eq(d, *judged)))
+    {
         let Some(code) = other.code else {
             continue;
         };
         // All servers that say the same wrong thing share its cause.
-        let told = findings.iter().any(|finding| finding.code == code && !code.is_of_nameserver());
+        let told = findings
+            .iter()
+            .any(|finding| finding.code == code && !code.is_of_nameserver());
         // With nobody else to ask, the first that failed stands for all.
-        let hopeless = deciding.is_some_and(|deciding| deciding.code.is_some_and(Code::is_of_nameserver));
-        if !told && !(hopeless && code.is_of_nameserver() && other.is_nodes_own()) {
+        let hopeless =
+            deciding.is_some_and(|deciding| deciding.code.is_some_and(Code::is_of_nameserver));
+        let stood_for = hopeless && code.is_of_nameserver() && other.is_nodes_own();
+        if !told && !stood_for {
             findings.push(about(seen, other, code, Severity::Warning, &judged));
         }
     }
@@ -61,8 +79,12 @@ pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> V
 /// place, and there nobody answers, or somebody who turns us away.
 pub(super) fn explains(finding: &Finding, failure: &Finding, seen: &EndpointOutcome) -> bool {
     let decides = seen.path.nameserver.is_none_or(|used| {
-        let of_finding = |lookup: &&Lookup| Some(lookup.nameserver.to_string()) == finding.nameserver;
-        seen.lookups.iter().find(of_finding).is_none_or(|lookup| lookup.nameserver.address == used)
+        let of_finding =
+            |lookup: &&Lookup| Some(lookup.nameserver.to_string()) == finding.nameserver;
+        seen.lookups
+            .iter()
+            .find(of_finding)
+            .is_none_or(|lookup| lookup.nameserver.address == used)
     });
     let wrong_place = matches!(failure.stage, Stage::Connect | Stage::Tls)
         || matches!(failure.reason, Some(Reason::Forbidden | Reason::Firewall));
@@ -108,13 +130,25 @@ impl<'a> Judged<'a> {
     }
 
     fn says(&self) -> String {
-        let addresses: Vec<_> = self.lookup.addresses().map(|address| address.to_string()).collect();
+        let addresses: Vec<_> = self
+            .lookup
+            .addresses()
+            .map(|address| address.to_string())
+            .collect();
         let said = match self.lookup.fault() {
             Some(fault) if addresses.is_empty() => fault.to_string(),
-            Some(fault) => format!("{}, and for one address family: {fault}", addresses.join(", ")),
+            Some(fault) => format!(
+                "{}, and for one address family: {fault}",
+                addresses.join(", ")
+            ),
             None => addresses.join(", "),
         };
-        let chain: Vec<_> = self.lookup.chain().iter().map(|alias| alias.name.as_str()).collect();
+        let chain: Vec<_> = self
+            .lookup
+            .chain()
+            .iter()
+            .map(|alias| alias.name.as_str())
+            .collect();
         let through = match chain.is_empty() {
             true => String::new(),
             false => format!(" by way of {}", chain.join(" -> ")),
@@ -128,9 +162,10 @@ fn fault_code(lookup: &Lookup, fault: &ResolveFault, host: &str) -> Option<Code>
     match fault {
         ResolveFault::Io(IoFault::Local(_)) => None,
         ResolveFault::Io(_) => Some(Code::NameserverDown),
-        ResolveFault::ServFail | ResolveFault::Rejected(_) | ResolveFault::Malformed(_) => {
-            Some(Code::NameserverFailing)
-        }
+        ResolveFault::ServFail
+        | ResolveFault::Rejected(_)
+        | ResolveFault::LameReferral
+        | ResolveFault::Malformed(_) => Some(Code::NameserverFailing),
         ResolveFault::NoNameserver => Some(Code::NoNameserver),
         ResolveFault::NxDomain(negative) | ResolveFault::NoData(negative) => {
             let zone = negative.soa.as_deref().map(|soa| SoaZone::of(soa, host));
@@ -147,7 +182,10 @@ fn fault_code(lookup: &Lookup, fault: &ResolveFault, host: &str) -> Option<Code>
 
 /// What is wrong with addresses that are not all where they are expected.
 fn drift(lookup: &Lookup, expected: &Expectation) -> Option<Code> {
-    let mut astray = lookup.addresses().filter(|address| !expected.allows(*address)).peekable();
+    let mut astray = lookup
+        .addresses()
+        .filter(|address| !expected.allows(*address))
+        .peekable();
     astray.peek()?;
     let public = astray.any(|address| Scope::of(address).is_public());
     let chain = chain(lookup);
@@ -160,7 +198,11 @@ fn drift(lookup: &Lookup, expected: &Expectation) -> Option<Code> {
 }
 
 fn chain(lookup: &Lookup) -> Vec<&str> {
-    lookup.chain().iter().map(|alias| alias.name.as_str()).collect()
+    lookup
+        .chain()
+        .iter()
+        .map(|alias| alias.name.as_str())
+        .collect()
 }
 
 /// The answer that a pull depends on: that of the first of the node's nameservers that gives one,
@@ -172,7 +214,8 @@ fn deciding<'a, 'b>(seen: &EndpointOutcome, judged: &'b [Judged<'a>]) -> Option<
         None => true,
         Some(fault) => fault.negative().is_some(),
     };
-    used.or_else(|| own().find(answers)).or_else(|| own().next())
+    used.or_else(|| own().find(answers))
+        .or_else(|| own().next())
 }
 
 fn about(
@@ -183,7 +226,10 @@ fn about(
     all: &[Judged<'_>],
 ) -> Finding {
     let lookup = judged.lookup;
-    let others = all.iter().filter(|other| !std::ptr::eq(*other, judged)).map(Judged::says);
+    let others = all
+        .iter()
+        .filter(|other| !std::ptr::eq(*other, judged))
+        .map(Judged::says);
     let reason = lookup.fault().map(ResolveFault::reason);
     let critical = severity == Severity::Critical;
     Finding {
@@ -222,7 +268,10 @@ fn no_nameserver(seen: &EndpointOutcome) -> Finding {
 
 /// The hosts file decides where it knows the name; what DNS says matters only for comparison.
 fn pinned(seen: &EndpointOutcome, judged: &[Judged<'_>]) -> Vec<Finding> {
-    let by_dns: BTreeSet<_> = judged.iter().flat_map(|judged| judged.lookup.addresses()).collect();
+    let by_dns: BTreeSet<_> = judged
+        .iter()
+        .flat_map(|judged| judged.lookup.addresses())
+        .collect();
     if seen.pinned.iter().all(|address| by_dns.contains(address)) {
         return Vec::new();
     }
@@ -236,8 +285,13 @@ fn pinned(seen: &EndpointOutcome, judged: &[Judged<'_>]) -> Vec<Finding> {
         reason: None,
         nameserver: None,
         address: seen.pinned.first().copied(),
-        message: format!("the hosts file pins {} to what DNS does not say", seen.endpoint.host),
-        evidence: std::iter::once(pins).chain(judged.iter().map(Judged::says)).collect(),
+        message: format!(
+            "the hosts file pins {} to what DNS does not say",
+            seen.endpoint.host
+        ),
+        evidence: std::iter::once(pins)
+            .chain(judged.iter().map(Judged::says))
+            .collect(),
         client_error: None,
         remedy: advice::remedy(Code::HostsFileOverride, seen, None),
     }]
@@ -248,12 +302,20 @@ fn pinned(seen: &EndpointOutcome, judged: &[Judged<'_>]) -> Vec<Finding> {
 fn disagreement(seen: &EndpointOutcome, judged: &[Judged<'_>]) -> Option<Finding> {
     let answers: Vec<_> = judged
         .iter()
-        .map(|judged| (judged, judged.lookup.addresses().collect::<BTreeSet<IpAddr>>()))
+        .map(|judged| {
+            (
+                judged,
+                judged.lookup.addresses().collect::<BTreeSet<IpAddr>>(),
+            )
+        })
         .filter(|(_, addresses)| !addresses.is_empty())
         .collect();
     let (first, expected) = answers.first()?;
     let differs = |(judged, addresses): &&(&Judged<'_>, BTreeSet<IpAddr>)| {
-        let all_public = addresses.iter().chain(expected).all(|a| Scope::of(*a).is_public());
+        let all_public = addresses
+            .iter()
+            .chain(expected)
+            .all(|a| Scope::of(*a).is_public());
         let managed = !judged.lookup.chain().is_empty() || !first.lookup.chain().is_empty();
         let tolerable = all_public && (managed || !addresses.is_disjoint(expected));
         addresses != expected && !tolerable
@@ -267,7 +329,10 @@ fn disagreement(seen: &EndpointOutcome, judged: &[Judged<'_>]) -> Option<Finding
         reason: None,
         nameserver: Some(other.lookup.nameserver.to_string()),
         address: other.lookup.addresses().next(),
-        message: format!("nameservers give different addresses for {}", seen.endpoint.host),
+        message: format!(
+            "nameservers give different addresses for {}",
+            seen.endpoint.host
+        ),
         evidence: judged.iter().map(Judged::says).collect(),
         client_error: None,
         remedy: advice::remedy(Code::NameserversDisagree, seen, Some(other.lookup)),

@@ -11,7 +11,9 @@ use crate::{
     exchange::HttpFault,
     outcome::{EndpointOutcome, Evidence, Fault, FaultRef, StageOutcome},
     reason::{Reason, Stage},
+    resolve::ResolveFault,
     scope::{Expectation, Scope},
+    tls::TlsFault,
     token::Token,
 };
 
@@ -20,15 +22,23 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 /// The failure that a pull would meet here after the name.
 pub(super) fn failure(seen: &EndpointOutcome, expectations: &Expectations) -> Option<Finding> {
-    let (stage, FaultRef::Stage(fault)) = seen.failure()? else {
-        return None;
+    let (stage, fault) = match seen.failure()? {
+        (stage, FaultRef::Stage(fault)) => (stage, fault),
+        (_, FaultRef::Resolve(fault)) => return proxy_unresolved(seen, fault),
     };
     let address = seen.failed_address();
-    let code = code(stage, fault, address, &expectations.private)?;
+    let code = match (stage, &seen.proxy) {
+        (Stage::Connect, Some(_)) => Code::ProxyUnreachable,
+        _ => code(stage, fault, address, &expectations.private)?,
+    };
     let tolerated = stage == Stage::Token
         && fault.reason() == Reason::Throttled
         && !expectations.anonymous_pull;
-    let severity = if tolerated { Severity::Warning } else { Severity::Critical };
+    let severity = if tolerated {
+        Severity::Warning
+    } else {
+        Severity::Critical
+    };
     Some(Finding {
         code,
         severity,
@@ -39,14 +49,21 @@ pub(super) fn failure(seen: &EndpointOutcome, expectations: &Expectations) -> Op
         address,
         message: advice::of_fault(code, seen, stage, fault),
         evidence: evidence(seen, stage, fault),
-        client_error: seen.path.error.clone().or_else(|| advice::client_error(stage, fault, seen)),
+        client_error: seen
+            .path
+            .error
+            .clone()
+            .or_else(|| advice::client_error(stage, fault, seen)),
         remedy: advice::remedy(code, seen, None),
     })
 }
 
 /// What is wrong beside a path that works.
 pub(super) fn blemishes(seen: &EndpointOutcome, expectations: &Expectations) -> Vec<Finding> {
-    let dead = seen.addresses.iter().filter(|address| Some(address.address) != seen.path.address);
+    let dead = seen
+        .addresses
+        .iter()
+        .filter(|address| Some(address.address) != seen.path.address);
     let dead = dead.filter_map(|address| {
         let failed = address.stages.iter().find(|stage| stage.result.is_err())?;
         address_down(seen, address.address, failed)
@@ -56,6 +73,10 @@ pub(super) fn blemishes(seen: &EndpointOutcome, expectations: &Expectations) -> 
     findings.extend(clock_skew(seen));
     findings.extend(credentials(seen));
     findings
+}
+
+fn is_large_hello(fault: &Fault) -> bool {
+    matches!(fault, Fault::Tls(fault) if **fault == TlsFault::LargeHello)
 }
 
 fn code(stage: Stage, fault: &Fault, to: Option<IpAddr>, expected: &Expectation) -> Option<Code> {
@@ -71,7 +92,13 @@ fn code(stage: Stage, fault: &Fault, to: Option<IpAddr>, expected: &Expectation)
             Reason::Unreachable => Code::NoRoute,
             _ => Code::ConnectionRefused,
         },
+        Stage::Proxy => match reason {
+            Reason::Denied => Code::ProxyDenied,
+            Reason::AuthRequired => Code::ProxyAuthRequired,
+            _ => Code::ProxyBroken,
+        },
         Stage::Tls => match reason {
+            Reason::Timeout if is_large_hello(fault) => Code::LargeClientHelloDropped,
             Reason::Timeout => Code::TlsStalled,
             Reason::Expired => Code::CertificateExpired,
             Reason::NotYetValid => Code::CertificateNotYetValid,
@@ -94,6 +121,24 @@ fn code(stage: Stage, fault: &Fault, to: Option<IpAddr>, expected: &Expectation)
             }
             _ => Code::NotARegistry,
         },
+    })
+}
+
+/// The name of the node's proxy leads nowhere.
+fn proxy_unresolved(seen: &EndpointOutcome, fault: &ResolveFault) -> Option<Finding> {
+    let proxy = seen.proxy.as_ref()?;
+    Some(Finding {
+        code: Code::ProxyUnreachable,
+        severity: Severity::Critical,
+        endpoint: seen.endpoint.clone(),
+        stage: Stage::Resolve,
+        reason: Some(fault.reason()),
+        nameserver: None,
+        address: None,
+        message: format!("the name of the node's proxy {proxy} cannot be resolved"),
+        evidence: vec![fault.to_string()],
+        client_error: seen.path.error.clone(),
+        remedy: advice::remedy(Code::ProxyUnreachable, seen, None),
     })
 }
 
@@ -123,9 +168,23 @@ fn evidence(seen: &EndpointOutcome, stage: Stage, fault: &Fault) -> Vec<String> 
         }));
     }
     if let Fault::Http(HttpFault::Refused(refusal)) = fault {
-        evidence.extend(refusal.client_ip.map(|ip| format!("the registry saw this node as {ip}")));
-        evidence.extend(refusal.retry_after.as_ref().map(|after| format!("Retry-After: {after}")));
-        evidence.extend(refusal.server.as_ref().map(|server| format!("Server: {server}")));
+        evidence.extend(
+            refusal
+                .client_ip
+                .map(|ip| format!("the registry saw this node as {ip}")),
+        );
+        evidence.extend(
+            refusal
+                .retry_after
+                .as_ref()
+                .map(|after| format!("Retry-After: {after}")),
+        );
+        evidence.extend(
+            refusal
+                .server
+                .as_ref()
+                .map(|server| format!("Server: {server}")),
+        );
         let id = refusal.correlation_id.as_ref();
         evidence.extend(id.map(|id| format!("X-Ms-Correlation-Request-Id: {id}")));
     }
@@ -154,7 +213,10 @@ fn address_down(seen: &EndpointOutcome, address: IpAddr, failed: &StageOutcome) 
         reason: Some(fault.reason()),
         nameserver: None,
         address: Some(address),
-        message: format!("{address}, one of the addresses of {}, is dead", seen.endpoint.host),
+        message: format!(
+            "{address}, one of the addresses of {}, is dead",
+            seen.endpoint.host
+        ),
         evidence: vec![
             format!("{} at {address}: {fault}", failed.stage),
             format!("{used} takes connections"),
@@ -166,7 +228,9 @@ fn address_down(seen: &EndpointOutcome, address: IpAddr, failed: &StageOutcome) 
 
 fn expiring(seen: &EndpointOutcome, expectations: &Expectations) -> Option<Finding> {
     let certificates = &seen.handshake()?.chain.certificates;
-    let first = certificates.iter().min_by_key(|certificate| certificate.not_after)?;
+    let first = certificates
+        .iter()
+        .min_by_key(|certificate| certificate.not_after)?;
     let left = Duration::try_from(first.not_after.duration_since(expectations.now)).ok()?;
     (left < expectations.expiry_warning).then(|| {
         let days = left.as_secs() / (24 * 60 * 60);
@@ -179,8 +243,14 @@ fn expiring(seen: &EndpointOutcome, expectations: &Expectations) -> Option<Findi
             reason: None,
             nameserver: None,
             address: seen.path.address,
-            message: format!("a certificate of {} expires in {days} days", seen.endpoint.host),
-            evidence: vec![format!("{} issued by {}, until {ends}", first.subject, first.issuer)],
+            message: format!(
+                "a certificate of {} expires in {days} days",
+                seen.endpoint.host
+            ),
+            evidence: vec![format!(
+                "{} issued by {}, until {ends}",
+                first.subject, first.issuer
+            )],
             client_error: None,
             remedy: advice::remedy(Code::CertificateExpiringSoon, seen, None),
         }
@@ -193,7 +263,10 @@ fn clock_skew(seen: &EndpointOutcome) -> Option<Finding> {
     };
     let skew = challenge.clock_skew?;
     (skew.abs() > CLOCK_TOLERANCE.as_secs_f64()).then(|| {
-        let (seconds, way) = (skew.abs().round(), if skew > 0.0 { "ahead of" } else { "behind" });
+        let (seconds, way) = (
+            skew.abs().round(),
+            if skew > 0.0 { "ahead of" } else { "behind" },
+        );
         Finding {
             code: Code::ClockSkew,
             severity: Severity::Warning,

@@ -15,7 +15,7 @@ const MAX_FILE: u64 = 1024 * 1024;
 
 /// The hosts that containerd tries for one registry.
 #[derive(Clone, Debug)]
-pub struct HostsConfig {
+pub(crate) struct HostsConfig {
     /// The directory it was read from.
     pub dir: PathBuf,
     /// In the order they are tried; the last one is the `server`.
@@ -28,7 +28,7 @@ pub struct HostsConfig {
 /// Why the configuration of a registry could not be read. containerd fails the pull on
 /// [`Self::Read`].
 #[derive(Debug, thiserror::Error)]
-pub enum CertsDError {
+pub(crate) enum CertsDError {
     /// A file or directory is there but not readable.
     #[error("read {}: {source}", path.display())]
     Read {
@@ -50,7 +50,7 @@ pub enum CertsDError {
 ///
 /// The first directory that exists decides: `host_port_`, `host:port` (or `host`, without a port),
 /// `_default`.
-pub fn load(
+pub(crate) fn load(
     root: &Path,
     registry_host: &str,
     port: Option<u16>,

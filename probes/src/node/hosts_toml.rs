@@ -17,7 +17,7 @@ use url::Url;
 const DOCKER_HUB: &str = "registry-1.docker.io";
 
 /// Reads the text of a hosts.toml in `dir`, which its relative paths start from.
-pub fn parse(
+pub(crate) fn parse(
     text: &str,
     dir: &Path,
     registry_host: &str,
@@ -52,7 +52,7 @@ pub fn parse(
 
 /// One host that images can be pulled from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Host {
+pub(crate) struct Host {
     /// How it is spoken to.
     pub scheme: Scheme,
     /// A name or an address, without brackets.
@@ -77,7 +77,7 @@ pub struct Host {
 
 /// How a host is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Scheme {
+pub(crate) enum Scheme {
     /// TLS.
     Https,
     /// In the clear.
@@ -89,7 +89,7 @@ pub enum Scheme {
 
 /// What a host is trusted to do. `referrers` is understood and not kept: no pull needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Capabilities {
+pub(crate) struct Capabilities {
     /// Manifests and blobs by digest.
     pub pull: bool,
     /// Tags to digests.
@@ -129,8 +129,8 @@ impl Capabilities {
 }
 
 /// The TLS settings of a host.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Trust {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Trust {
     /// PEM files with roots, beside those of the node.
     pub ca: Vec<PathBuf>,
     /// No certificate is checked.
@@ -140,8 +140,8 @@ pub struct Trust {
 }
 
 /// A client certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientCertificate {
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ClientCertificate {
     /// PEM file with the chain.
     pub cert: PathBuf,
     /// PEM file with the key; `None` if the chain's file holds it too.
@@ -152,7 +152,7 @@ impl Host {
     /// The registry itself, as containerd reaches it when nothing is configured: https, Docker Hub
     /// at its real name, and a local registry with a port of its own over whatever it speaks,
     /// unchecked.
-    pub fn upstream(registry_host: &str, port: Option<u16>) -> Self {
+    pub(crate) fn upstream(registry_host: &str, port: Option<u16>) -> Self {
         let is_local = registry_host == "localhost"
             || registry_host
                 .parse()
@@ -186,7 +186,7 @@ impl Host {
 
 /// Why containerd does not take a hosts.toml.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HostsTomlError {
+pub(crate) enum HostsTomlError {
     /// No TOML, or a value of the wrong type. The line itself is not shown: it may be a header with
     /// a secret.
     #[error("decode hosts.toml: line {line}: {message}")]

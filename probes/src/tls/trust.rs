@@ -23,11 +23,11 @@ pub struct TrustStore {
 
 impl TrustStore {
     /// The node's bundle, found as OpenSSL finds it (`SSL_CERT_FILE` and `SSL_CERT_DIR` win), and
-    /// the certificates of `ca_file`.
-    pub fn load(ca_file: Option<&Path>) -> Result<Self, TrustError> {
+    /// the certificates of `ca_files`.
+    pub fn load(ca_files: &[PathBuf]) -> Result<Self, TrustError> {
         // A bundle with a broken entry is still a bundle: Go skips such entries as well.
         let mut certificates = rustls_native_certs::load_native_certs().certs;
-        if let Some(path) = ca_file {
+        for path in ca_files {
             certificates.extend(read(path)?);
         }
         if certificates.is_empty() {

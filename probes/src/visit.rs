@@ -1,0 +1,198 @@
+//! How one endpoint is reached: directly or through the node's proxy, with which trust, until when.
+//! Dialling an address goes through the stages `connect`, `proxy` and `tls`, each recorded with its
+//! own time.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use tokio::{net::TcpStream, time::Instant};
+use tokio_rustls::client::TlsStream;
+
+use crate::{
+    connect::{self, Connected},
+    endpoint::{Endpoint, Scheme},
+    exchange::{HttpConnection, HttpFault},
+    io_fault::IoFault,
+    node::{
+        Node,
+        proxy::{ProxyScheme, ProxyUrl},
+    },
+    outcome::{Evidence, Fault, StageOutcome},
+    proxy,
+    reason::Stage,
+    round::Deadlines,
+    tls::{TlsClient, TlsFault},
+};
+
+/// For a second, small ClientHello after a large one got no answer.
+const SECOND_HELLO: Duration = Duration::from_millis(600);
+
+/// One endpoint and the way to it.
+#[derive(Clone)]
+pub(crate) struct Visit<'a> {
+    pub(crate) node: &'a Node,
+    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) tls: TlsClient,
+    pub(crate) proxy: Option<&'a ProxyUrl>,
+    /// Addresses that a stranger named are checked before they are dialled.
+    pub(crate) may_dial: fn(IpAddr) -> bool,
+    /// In which turn the node's client asks the host that led here.
+    pub(crate) turn: u32,
+}
+
+impl Visit<'_> {
+    /// The host to look up and dial: the proxy, where there is one.
+    pub(crate) fn dial_host(&self) -> &str {
+        self.proxy.map_or(&self.endpoint.host, |proxy| &proxy.host)
+    }
+
+    /// The socket address to dial.
+    pub(crate) fn dial_address(&self, address: IpAddr) -> SocketAddr {
+        SocketAddr::new(
+            address,
+            self.proxy.map_or(self.endpoint.port, |proxy| proxy.port),
+        )
+    }
+
+    /// Goes through the stages up to where HTTP can begin.
+    pub(crate) async fn dial(
+        &self,
+        address: IpAddr,
+        stages: &mut Vec<StageOutcome>,
+    ) -> Option<Stream> {
+        let mut record = |stage, start: Instant, result| {
+            stages.push(StageOutcome {
+                stage,
+                took: start.elapsed(),
+                result,
+            });
+        };
+        let start = Instant::now();
+        let to = self.dial_address(address);
+        let (stream, connected) = match connect::dial(to, self.deadlines.next()).await {
+            Ok(dialled) => dialled,
+            Err(fault) => {
+                record(Stage::Connect, start, Err(Fault::Connect(fault)));
+                return None;
+            }
+        };
+        record(Stage::Connect, start, Ok(Evidence::Connect(connected)));
+
+        let start = Instant::now();
+        let stream = match self.proxy {
+            None => Stream::Plain(stream),
+            Some(proxy) => match self.tunnel(proxy, stream).await {
+                Ok(stream) => {
+                    record(Stage::Proxy, start, Ok(Evidence::Proxy(proxy.to_string())));
+                    stream
+                }
+                Err(fault) => {
+                    record(Stage::Proxy, start, Err(fault));
+                    return None;
+                }
+            },
+        };
+        if self.endpoint.scheme == Scheme::Http {
+            return Some(stream);
+        }
+
+        let start = Instant::now();
+        let shaken = match stream {
+            Stream::Plain(stream) => {
+                let shaken = self
+                    .tls
+                    .handshake(stream, &self.endpoint.host, self.deadlines.next());
+                shaken
+                    .await
+                    .map(|(stream, shaken)| (Stream::Tls(Box::new(stream)), shaken))
+            }
+            Stream::Tls(stream) => {
+                let shaken =
+                    self.tls
+                        .handshake(*stream, &self.endpoint.host, self.deadlines.next());
+                shaken
+                    .await
+                    .map(|(stream, shaken)| (Stream::TlsInTls(Box::new(stream)), shaken))
+            }
+            Stream::TlsInTls(_) => return None,
+        };
+        let took = start.elapsed();
+        let (result, stream) = match shaken {
+            Ok((stream, shaken)) => (Ok(Evidence::Tls(Box::new(shaken))), Some(stream)),
+            Err(TlsFault::Io(IoFault::Timeout)) if self.small_hello_passes(to).await => {
+                (Err(Fault::Tls(Box::new(TlsFault::LargeHello))), None)
+            }
+            Err(fault) => (Err(Fault::Tls(Box::new(fault))), None),
+        };
+        // Segments lost during the handshake count as the connection's.
+        if let (Some(Stream::Tls(stream)), Some(first)) = (&stream, stages.first_mut())
+            && let Ok(Evidence::Connect(connected)) = &mut first.result
+        {
+            connected.retransmits = Connected::of(stream.get_ref().0).retransmits;
+        }
+        stages.push(StageOutcome {
+            stage: Stage::Tls,
+            took,
+            result,
+        });
+        stream
+    }
+
+    async fn tunnel(&self, proxy: &ProxyUrl, stream: TcpStream) -> Result<Stream, Fault> {
+        let deadline = self.deadlines.next();
+        let (host, port) = (&*self.endpoint.host, self.endpoint.port);
+        let tunnel = |fault| Fault::Proxy(fault);
+        match proxy.scheme {
+            ProxyScheme::Http => {
+                let stream = proxy::connect(stream, proxy, host, port, deadline).await;
+                stream.map(Stream::Plain).map_err(tunnel)
+            }
+            ProxyScheme::Https => {
+                let shaken = self.tls.handshake(stream, &proxy.host, deadline).await;
+                let (stream, _) = shaken.map_err(|fault| Fault::Tls(Box::new(fault)))?;
+                let stream = proxy::connect(stream, proxy, host, port, deadline).await;
+                stream.map(Box::new).map(Stream::Tls).map_err(tunnel)
+            }
+            ProxyScheme::Socks5 => Err(tunnel(proxy::ProxyFault::Socks)),
+        }
+    }
+
+    /// Whether a hello that fits one packet is answered where a large one was not: then a device
+    /// on the path drops large ones.
+    async fn small_hello_passes(&self, to: SocketAddr) -> bool {
+        if self.proxy.is_some() {
+            return false;
+        }
+        let deadline = Instant::now() + SECOND_HELLO;
+        match connect::dial(to, deadline).await {
+            Ok((stream, _)) => {
+                self.tls
+                    .answers_small_hello(stream, &self.endpoint.host, deadline)
+                    .await
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+/// An open connection, ready for HTTP.
+pub(crate) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+    /// TLS to an endpoint inside TLS to a proxy.
+    TlsInTls(Box<TlsStream<TlsStream<TcpStream>>>),
+}
+
+impl Stream {
+    pub(crate) async fn into_http(self, endpoint: &Endpoint) -> Result<HttpConnection, HttpFault> {
+        let authority = endpoint.authority();
+        match self {
+            Self::Plain(stream) => HttpConnection::open(stream, authority).await,
+            Self::Tls(stream) => HttpConnection::open(stream, authority).await,
+            Self::TlsInTls(stream) => HttpConnection::open(stream, authority).await,
+        }
+    }
+}
