@@ -9,10 +9,11 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use nix::net::if_::if_nametoindex;
 use regprobe_probes::{
-    AcrName, Depth, Endpoint, Expectation, Hosts, Nameserver, Node, Origin, ResolvConf, Role,
-    Scheme, Target, TlsClient, TrustError, TrustStore,
+    AcrName, Depth, Endpoint, Expectation, Expectations, Hosts, Nameserver, Node, Origin,
+    ResolvConf, Role, Scheme, Target, TlsClient, TrustError, TrustStore,
 };
 
 use crate::config::{self, Config, Private, Server};
@@ -33,7 +34,7 @@ impl Plan {
     /// they are asked as if they were the node's own.
     pub(crate) fn new(config: &Config, instead: &[SocketAddr]) -> Result<Self, TrustError> {
         let intervals = Intervals::from(&config.schedule);
-        let planned = |registry| Arc::new(PlannedRegistry::new(registry, intervals));
+        let planned = |registry| Arc::new(PlannedRegistry::new(registry, intervals, &config.tls));
         let added = config.nameservers.iter().map(|nameserver| Nameserver {
             address: nameserver.address,
             name: nameserver.name.as_ref().map(|name| name.as_str().into()),
@@ -64,12 +65,19 @@ pub(crate) struct PlannedRegistry {
     pub target: Target,
     /// Where its addresses should be.
     pub expectation: Expectation,
+    /// How long before its end a certificate is reported.
+    pub expiry_warning: Duration,
     /// How often each depth is due.
     pub intervals: Intervals,
 }
 
 impl PlannedRegistry {
-    fn new(registry: &config::Registry, intervals: Intervals) -> Self {
+    /// Works out the endpoints of one registry.
+    pub(crate) fn new(
+        registry: &config::Registry,
+        intervals: Intervals,
+        tls: &config::Tls,
+    ) -> Self {
         let login = endpoint(&registry.server, Role::Login);
         let derived = data_hosts(registry).map(|host| Endpoint {
             host: host.into(),
@@ -104,7 +112,18 @@ impl PlannedRegistry {
                 Private::Yes => Expectation::PrivateScope,
                 Private::Within(ranges) => Expectation::Ranges(ranges.clone()),
             },
+            expiry_warning: tls.expiry_warning,
             intervals,
+        }
+    }
+
+    /// What the diagnosis of a round at `now` measures it by.
+    pub(crate) fn expectations(&self, now: Timestamp) -> Expectations {
+        Expectations {
+            private: self.expectation.clone(),
+            anonymous_pull: self.target.anonymous_pull,
+            expiry_warning: self.expiry_warning,
+            now,
         }
     }
 }

@@ -1,6 +1,51 @@
 //! What follows from an outcome. Pure: the same outcome always gives the same diagnosis.
 
-use crate::{endpoint::Origin, outcome::Outcome};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+pub use self::finding::{Code, Finding, Severity};
+use crate::{outcome::Outcome, scope::Expectation};
+
+mod finding;
+
+/// What is expected of a registry, and when it was looked at.
+#[derive(Clone, Debug)]
+pub struct Expectations {
+    /// Where its addresses should be.
+    pub private: Expectation,
+    /// Whether an anonymous token should be granted.
+    pub anonymous_pull: bool,
+    /// How long before its end a certificate is reported; zero never does.
+    pub expiry_warning: Duration,
+    /// The time to judge certificates by.
+    pub now: Timestamp,
+}
+
+/// What is wrong with a registry, if anything is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// Worst first.
+    pub findings: Vec<Finding>,
+    /// How long a pull would wait for what does not answer, where that is known.
+    pub predicted_pull_delay: Option<Duration>,
+}
+
+impl Diagnosis {
+    /// Failing with a critical finding, degraded with a warning.
+    pub fn verdict(&self) -> Verdict {
+        match self.findings.iter().map(|finding| finding.severity).max() {
+            Some(Severity::Critical) => Verdict::Failing,
+            Some(Severity::Warning) => Verdict::Degraded,
+            Some(Severity::Info) | None => Verdict::Ok,
+        }
+    }
+}
+
+/// What follows from `outcome`.
+pub fn diagnose(_outcome: &Outcome, _expectations: &Expectations) -> Diagnosis {
+    Diagnosis::default()
+}
 
 /// How a pull through a registry would fare from this node now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,33 +66,5 @@ impl Verdict {
             Self::Degraded => "degraded",
             Self::Failing => "failing",
         }
-    }
-}
-
-/// Failing if any endpoint is down; degraded if a nameserver of the node or an address beside the
-/// path is.
-pub fn verdict(outcome: &Outcome) -> Verdict {
-    let mut endpoints = outcome.endpoints.iter();
-    if endpoints.any(|seen| !seen.is_up()) {
-        return Verdict::Failing;
-    }
-    let blemished = outcome.endpoints.iter().any(|seen| {
-        let mut asked = seen
-            .lookups
-            .iter()
-            .filter(|l| l.nameserver.origin == Origin::Node);
-        asked.any(|lookup| {
-            lookup
-                .fault()
-                .is_some_and(|fault| fault.negative().is_none())
-        }) || seen
-            .addresses
-            .iter()
-            .any(|address| address.failure().is_some())
-    });
-    if blemished {
-        Verdict::Degraded
-    } else {
-        Verdict::Ok
     }
 }

@@ -29,7 +29,7 @@ mod www_authenticate;
 pub use crate::{
     challenge::{Access, Bearer, Challenge},
     connect::Connected,
-    diagnosis::{Verdict, verdict},
+    diagnosis::{Code, Diagnosis, Expectations, Finding, Severity, Verdict, diagnose},
     endpoint::{Endpoint, Nameserver, Origin, Role, Scheme},
     exchange::{HttpFault, Refusal},
     http::Answered,
