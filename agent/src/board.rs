@@ -9,7 +9,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use regprobe_probes::{Nameserver, Outcome, Verdict, verdict};
+use regprobe_probes::{Diagnosis, Nameserver, Outcome, diagnose};
 
 use crate::{
     journal,
@@ -58,7 +58,18 @@ pub(crate) struct Round {
     /// What is known now.
     pub outcome: Outcome,
     /// What follows from it.
-    pub verdict: Verdict,
+    pub diagnosis: Diagnosis,
+}
+
+impl Round {
+    /// The round that began `at` and saw `outcome`, judged as of then.
+    pub(crate) fn new(planned: &PlannedRegistry, at: Timestamp, outcome: Outcome) -> Self {
+        Self {
+            at,
+            diagnosis: diagnose(&outcome, &planned.expectations(at)),
+            outcome,
+        }
+    }
 }
 
 impl Board {
@@ -131,14 +142,8 @@ impl Board {
                     Some(before) => outcome.over(&before.outcome),
                     None => outcome,
                 };
-                let verdict = verdict(&outcome);
-                state.round = Some(Round {
-                    at,
-                    outcome,
-                    verdict,
-                });
-                self.metrics
-                    .show(before.as_ref().map(|round| &round.outcome), state);
+                state.round = Some(Round::new(&planned, at, outcome));
+                self.metrics.show(before.as_ref(), state);
                 journal::note(before.as_ref(), state);
                 self.publish();
             }
@@ -161,7 +166,8 @@ impl RegistryState {
         }
     }
 
-    fn new(planned: Arc<PlannedRegistry>) -> Self {
+    /// The state before the first round.
+    pub(crate) fn new(planned: Arc<PlannedRegistry>) -> Self {
         Self {
             planned,
             round: None,

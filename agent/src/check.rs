@@ -6,7 +6,7 @@ use std::{io::Write, process::ExitCode, sync::Arc};
 use anyhow::{Context, bail};
 use futures_util::future;
 use jiff::Timestamp;
-use regprobe_probes::{self as probes, Depth, Reason, Verdict, verdict};
+use regprobe_probes::{self as probes, Depth, Reason, Verdict};
 
 use crate::{
     board::{RegistryState, Round, Snapshot},
@@ -42,11 +42,7 @@ pub(crate) async fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
 async fn round(planned: &Arc<PlannedRegistry>, node: &probes::Node) -> Arc<RegistryState> {
     let at = Timestamp::now();
     let outcome = probes::run(&planned.target, node, Depth::Token).await;
-    let round = Round {
-        at,
-        verdict: verdict(&outcome),
-        outcome,
-    };
+    let round = Round::new(planned, at, outcome);
     Arc::new(RegistryState::after(planned.clone(), round))
 }
 
@@ -164,7 +160,7 @@ fn exit_code(snapshot: &Snapshot) -> ExitCode {
     };
     if rounds().any(local) {
         ExitCode::from(2)
-    } else if rounds().any(|round| round.verdict == Verdict::Failing) {
+    } else if rounds().any(|round| round.diagnosis.verdict() == Verdict::Failing) {
         ExitCode::from(1)
     } else {
         ExitCode::SUCCESS

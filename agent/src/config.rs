@@ -131,7 +131,7 @@ pub struct Nameserver {
 #[serde(
     default,
     deny_unknown_fields,
-    expecting = "a mapping with the keys resolv_conf, hosts, certs_d and proxy"
+    expecting = "a mapping with the keys resolv_conf, hosts, certs_d, localdns and proxy"
 )]
 pub struct Node {
     /// The node's resolv.conf, as this process sees it.
@@ -143,6 +143,9 @@ pub struct Node {
     /// containerd's directory of `<registry>/hosts.toml` files.
     #[serde(deserialize_with = "scalar::absolute_path")]
     pub certs_d: PathBuf,
+    /// The directory of AKS's LocalDNS: its upstream servers and its pins.
+    #[serde(deserialize_with = "scalar::absolute_path")]
+    pub localdns: PathBuf,
     /// Where the proxy settings come from.
     pub proxy: ProxySource,
 }
@@ -153,6 +156,7 @@ impl Default for Node {
             resolv_conf: "/etc/resolv.conf".into(),
             hosts: "/etc/hosts".into(),
             certs_d: "/etc/containerd/certs.d".into(),
+            localdns: "/etc/localdns".into(),
             proxy: ProxySource::Env,
         }
     }

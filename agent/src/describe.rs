@@ -17,6 +17,7 @@ fn evidence(evidence: &Evidence) -> String {
             0 => String::new(),
             lost => format!("{lost} segments sent again"),
         },
+        Evidence::Proxy(proxy) => format!("through {proxy}"),
         Evidence::Tls(handshake) => {
             let ends = handshake
                 .chain

@@ -1,7 +1,8 @@
 //! The log of what changes: one line when an endpoint comes up or goes down or fails for another
-//! reason, none for a round that is like the one before.
+//! reason, when a finding appears or clears, and when the verdict changes; none for a round that
+//! is like the one before.
 
-use regprobe_probes::{EndpointOutcome, Verdict};
+use regprobe_probes::{EndpointOutcome, Finding, Severity, Verdict};
 
 use crate::board::{RegistryState, Round};
 
@@ -28,11 +29,60 @@ pub(crate) fn note(before: Option<&Round>, state: &RegistryState) {
             ),
         }
     }
-    if before.map(|before| before.verdict) != Some(round.verdict) {
-        let verdict = round.verdict.as_str();
-        match round.verdict {
-            Verdict::Ok => tracing::info!(registry, verdict, "registry verdict"),
-            _ => tracing::warn!(registry, verdict, "registry verdict"),
+    note_findings(before, round, registry);
+    let verdict = round.diagnosis.verdict();
+    if before.map(|before| before.diagnosis.verdict()) != Some(verdict) {
+        let word = verdict.as_str();
+        match verdict {
+            Verdict::Ok => tracing::info!(registry, verdict = word, "registry verdict"),
+            _ => tracing::warn!(registry, verdict = word, "registry verdict"),
         }
     }
+}
+
+fn note_findings(before: Option<&Round>, now: &Round, registry: &str) {
+    let earlier = before.map_or(&[][..], |before| &before.diagnosis.findings);
+    let findings = &now.diagnosis.findings;
+    for finding in missing_from(earlier, findings) {
+        let (code, severity) = (finding.code.as_str(), finding.severity.as_str());
+        let (endpoint, role) = (&finding.endpoint, finding.endpoint.role.as_str());
+        let detail = &*finding.message;
+        match finding.severity {
+            Severity::Info => {
+                tracing::info!(code, severity, registry, %endpoint, role, detail, "finding");
+            }
+            Severity::Warning | Severity::Critical => {
+                tracing::warn!(code, severity, registry, %endpoint, role, detail, "finding");
+            }
+        }
+    }
+    for finding in missing_from(findings, earlier) {
+        let (code, severity) = (finding.code.as_str(), finding.severity.as_str());
+        let (endpoint, role) = (&finding.endpoint, finding.endpoint.role.as_str());
+        let detail = &*finding.message;
+        tracing::info!(code, severity, registry, %endpoint, role, detail, "finding cleared");
+    }
+}
+
+/// The findings that are in `these` and not in `those`. Which address shows one makes no other
+/// finding of it: an endpoint may have a new address in every answer.
+fn missing_from<'a>(
+    those: &'a [Finding],
+    these: &'a [Finding],
+) -> impl Iterator<Item = &'a Finding> {
+    let identity = |finding: &'a Finding| {
+        let Finding {
+            code,
+            severity,
+            endpoint,
+            nameserver,
+            ..
+        } = finding;
+        (code, severity, endpoint, nameserver)
+    };
+    these.iter().filter(move |finding| {
+        those
+            .iter()
+            .all(|other| identity(other) != identity(finding))
+    })
 }

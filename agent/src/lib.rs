@@ -13,6 +13,7 @@ mod describe;
 mod journal;
 mod logging;
 mod metrics;
+mod node;
 mod plan;
 mod report;
 mod run;

@@ -2,21 +2,27 @@
 //! web server. Label sets are closed: names of the plan and values of the probes' enums; no text of
 //! a stranger ever becomes a label, the sorted addresses of `dns_answer_info` aside.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use prometheus::{
     Encoder, Gauge, GaugeVec, HistogramVec, IntCounterVec, Registry, TextEncoder,
     process_collector::ProcessCollector,
 };
-use regprobe_probes::{
-    Depth, Endpoint, EndpointOutcome, Evidence, Expectation, Lookup, Nameserver, Outcome, Reason,
-    Scope, Stage, Verdict,
+use regprobe_probes::{Depth, Endpoint, Evidence, Finding, Nameserver, Outcome, Stage, Verdict};
+
+use self::{
+    families::{Families, forget},
+    series::Series,
+};
+use crate::{
+    board::{RegistryState, Round},
+    config,
+    plan::PlannedRegistry,
+    schedule::Skip,
 };
 
-use self::families::{Families, forget};
-use crate::{board::RegistryState, config, plan::PlannedRegistry, schedule::Skip};
-
 mod families;
+mod series;
 
 /// How late rounds start is known to the scheduler alone, whatever buckets the stages have.
 const LAG_BUCKETS: [f64; 6] = [0.001, 0.01, 0.1, 1.0, 5.0, 15.0];
@@ -30,6 +36,8 @@ pub(crate) struct Metrics {
     up: GaugeVec,
     last_success: GaugeVec,
     verdict: GaugeVec,
+    predicted_delay: GaugeVec,
+    findings: GaugeVec,
     lookups: IntCounterVec,
     lookup_durations: Option<HistogramVec>,
     answer_private: GaugeVec,
@@ -97,6 +105,16 @@ impl Metrics {
                 "registry_verdict",
                 "Verdict of a registry: 0 ok, 1 degraded, 2 failing.",
                 &["registry"],
+            )?,
+            predicted_delay: families.gauge(
+                "predicted_pull_delay_seconds",
+                "Time that a pull would wait for what does not answer.",
+                &["registry"],
+            )?,
+            findings: families.gauge(
+                "finding",
+                "1 while the finding holds.",
+                &["registry", "endpoint", "role", "code", "severity"],
             )?,
             lookups: families.counter(
                 "dns_lookups_total",
@@ -241,6 +259,8 @@ impl Metrics {
             &self.up,
             &self.last_success,
             &self.verdict,
+            &self.predicted_delay,
+            &self.findings,
             &self.answer_private,
             &self.answer_expected,
             &self.answer_ttl,
@@ -276,17 +296,21 @@ impl Metrics {
 
     /// Shows the state of a registry after a round, and takes away what `before` showed and is no
     /// more.
-    pub(crate) fn show(&self, before: Option<&Outcome>, state: &RegistryState) {
+    pub(crate) fn show(&self, before: Option<&Round>, state: &RegistryState) {
         let (planned, Some(round)) = (&state.planned, &state.round) else {
             return;
         };
         self.verdict
             .with_label_values(&[&*planned.name])
-            .set(match round.verdict {
+            .set(match round.diagnosis.verdict() {
                 Verdict::Ok => 0.0,
                 Verdict::Degraded => 1.0,
                 Verdict::Failing => 2.0,
             });
+        let delay = round.diagnosis.predicted_pull_delay;
+        let delay = delay.map(|delay| delay.as_secs_f64());
+        put(&self.predicted_delay, &[&planned.name], delay);
+        self.show_findings(before, round, &planned.name);
         let skew = round.outcome.endpoints.iter().find_map(|seen| {
             match seen.evidence(Stage::Challenge)? {
                 Evidence::Challenge(challenge) => challenge.clock_skew,
@@ -305,14 +329,31 @@ impl Metrics {
                     .with_label_values(&series.with_role())
                     .set(now);
             }
-            let before = before.and_then(|outcome| {
-                outcome
-                    .endpoints
-                    .iter()
-                    .find(|before| before.endpoint == seen.endpoint)
-            });
+            let before = before.and_then(|round| round.outcome.of(&seen.endpoint));
             series.show_connection(before, seen);
             series.show_answers(before, seen, &planned.expectation);
+        }
+    }
+
+    /// Several findings with the same labels are one series.
+    fn show_findings(&self, before: Option<&Round>, now: &Round, registry: &str) {
+        let labels = |round: &Round| -> HashSet<_> {
+            let findings = &round.diagnosis.findings;
+            findings
+                .iter()
+                .map(|finding| finding_labels(finding, registry))
+                .collect()
+        };
+        let now = labels(now);
+        for gone in before.map(labels).unwrap_or_default().difference(&now) {
+            put(&self.findings, &gone.each_ref().map(String::as_str), None);
+        }
+        for holds in &now {
+            put(
+                &self.findings,
+                &holds.each_ref().map(String::as_str),
+                Some(1.0),
+            );
         }
     }
 
@@ -358,204 +399,19 @@ impl Metrics {
     }
 
     fn of<'a>(&'a self, planned: &'a PlannedRegistry, endpoint: &'a Endpoint) -> Series<'a> {
-        Series {
-            metrics: self,
-            registry: &planned.name,
-            endpoint,
-            label: endpoint.to_string(),
-        }
+        Series::new(self, &planned.name, endpoint)
     }
 }
 
-/// The series of one endpoint.
-struct Series<'a> {
-    metrics: &'a Metrics,
-    registry: &'a str,
-    endpoint: &'a Endpoint,
-    label: String,
+fn finding_labels(finding: &Finding, registry: &str) -> [String; 5] {
+    [
+        registry.to_owned(),
+        finding.endpoint.to_string(),
+        finding.endpoint.role.as_str().to_owned(),
+        finding.code.to_string(),
+        finding.severity.as_str().to_owned(),
+    ]
 }
-
-impl Series<'_> {
-    fn endpoint(&self) -> [&str; 2] {
-        [self.registry, &self.label]
-    }
-
-    fn with_role(&self) -> [&str; 3] {
-        [self.registry, &self.label, self.endpoint.role.as_str()]
-    }
-
-    fn with<'a>(&'a self, nameserver: &'a str) -> [&'a str; 3] {
-        [self.registry, &self.label, nameserver]
-    }
-
-    fn with_stage(&self, stage: Stage) -> [&str; 4] {
-        [
-            self.registry,
-            &self.label,
-            self.endpoint.role.as_str(),
-            stage.as_str(),
-        ]
-    }
-
-    fn expect_stage(&self, stage: Stage) {
-        self.metrics
-            .attempts
-            .with_label_values(&self.with_stage(stage));
-        if let Some(durations) = &self.metrics.durations {
-            durations.with_label_values(&self.with_stage(stage));
-        }
-    }
-
-    fn expect_nameserver(&self, nameserver: &Nameserver) {
-        let nameserver = nameserver.to_string();
-        self.lookup_result(&nameserver, NO_ERROR, 0);
-        self.metrics
-            .answer_changes
-            .with_label_values(&self.with(&nameserver));
-        if let Some(durations) = &self.metrics.lookup_durations {
-            durations.with_label_values(&self.with(&nameserver));
-        }
-    }
-
-    /// One attempt at a stage. With the first failure every reason of the stage appears, at 0.
-    fn count(&self, stage: Stage, took: Duration, failed: Option<Reason>) {
-        self.metrics
-            .attempts
-            .with_label_values(&self.with_stage(stage))
-            .inc();
-        match failed {
-            None => {
-                if let Some(durations) = &self.metrics.durations {
-                    durations
-                        .with_label_values(&self.with_stage(stage))
-                        .observe(took.as_secs_f64());
-                }
-            }
-            Some(failed) => {
-                for reason in stage.reasons() {
-                    let [registry, endpoint, role, stage] = self.with_stage(stage);
-                    self.metrics
-                        .failures
-                        .with_label_values(&[registry, endpoint, role, stage, reason.as_str()])
-                        .inc_by((reason == failed).into());
-                }
-            }
-        }
-    }
-
-    fn count_lookups(&self, seen: &EndpointOutcome) {
-        if let Some(fault) = seen.no_lookup() {
-            self.count(Stage::Resolve, Duration::ZERO, Some(fault.reason()));
-        }
-        for lookup in seen.lookups_of_host() {
-            let nameserver = lookup.nameserver.to_string();
-            let reason = lookup.fault().map(|fault| fault.reason());
-            self.count(Stage::Resolve, lookup.took, reason);
-            self.lookup_result(&nameserver, reason.map_or(NO_ERROR, Reason::as_str), 1);
-            if let (None, Some(durations)) = (reason, &self.metrics.lookup_durations) {
-                let seconds = lookup.took.as_secs_f64();
-                durations
-                    .with_label_values(&self.with(&nameserver))
-                    .observe(seconds);
-            }
-        }
-    }
-
-    fn lookup_result(&self, nameserver: &str, result: &str, count: u64) {
-        let [registry, endpoint, nameserver] = self.with(nameserver);
-        let labels = [registry, endpoint, nameserver, result];
-        self.metrics
-            .lookups
-            .with_label_values(&labels)
-            .inc_by(count);
-    }
-
-    fn show_connection(&self, before: Option<&EndpointOutcome>, seen: &EndpointOutcome) {
-        let rtt = match seen.evidence(Stage::Connect) {
-            Some(Evidence::Connect(connected)) => connected.rtt,
-            _ => None,
-        };
-        put(
-            &self.metrics.tcp_rtt,
-            &self.endpoint(),
-            rtt.map(|rtt| rtt.as_secs_f64()),
-        );
-        let not_after = seen.handshake().and_then(|handshake| {
-            let ends = handshake
-                .chain
-                .certificates
-                .iter()
-                .map(|certificate| certificate.not_after);
-            ends.min().map(|end| end.as_second() as f64)
-        });
-        put(
-            &self.metrics.certificate_not_after,
-            &self.endpoint(),
-            not_after,
-        );
-        let info = |seen: &EndpointOutcome| {
-            let handshake = seen.handshake()?;
-            let issuer = handshake.chain.leaf().map_or("", |leaf| &leaf.issuer);
-            let labels = [
-                handshake.version,
-                &handshake.cipher,
-                &handshake.group,
-                issuer,
-            ];
-            Some(
-                [&self.endpoint()[..], &labels[..]]
-                    .concat()
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect(),
-            )
-        };
-        replace(&self.metrics.tls_info, before.and_then(info), info(seen));
-    }
-
-    fn show_answers(
-        &self,
-        before: Option<&EndpointOutcome>,
-        seen: &EndpointOutcome,
-        expectation: &Expectation,
-    ) {
-        let metrics = self.metrics;
-        for lookup in seen.lookups_of_host() {
-            let nameserver = lookup.nameserver.to_string();
-            let labels = self.with(&nameserver);
-            let all = |holds: &dyn Fn(IpAddr) -> bool| {
-                let found = lookup.addresses().next().is_some();
-                found.then(|| f64::from(lookup.addresses().all(holds)))
-            };
-            put(
-                &metrics.answer_private,
-                &labels,
-                all(&|a| Scope::of(a).is_private()),
-            );
-            put(
-                &metrics.answer_expected,
-                &labels,
-                all(&|a| expectation.allows(a)),
-            );
-            put(&metrics.answer_ttl, &labels, lookup.ttl().map(f64::from));
-            let info = |lookup: &Lookup| {
-                let addresses = joined(lookup)?;
-                Some(
-                    [&labels[..], &[&addresses]]
-                        .concat()
-                        .iter()
-                        .map(ToString::to_string)
-                        .collect(),
-                )
-            };
-            let same_server = |before: &&Lookup| before.nameserver == lookup.nameserver;
-            let before = before.and_then(|before| before.lookups_of_host().find(same_server));
-            replace(&metrics.answer_info, before.and_then(info), info(lookup));
-        }
-    }
-}
-
-const NO_ERROR: &str = "noerror";
 
 /// Sets a gauge; what is not measured is absent.
 fn put(family: &GaugeVec, labels: &[&str], value: Option<f64>) {
@@ -564,24 +420,6 @@ fn put(family: &GaugeVec, labels: &[&str], value: Option<f64>) {
         // It is no error that there was nothing to remove.
         None => drop(family.remove_label_values(labels)),
     }
-}
-
-/// One series of an info family takes the place of another.
-fn replace(family: &GaugeVec, before: Option<Vec<String>>, now: Option<Vec<String>>) {
-    if let Some(labels) = before.filter(|before| now.as_ref() != Some(before)) {
-        drop(family.remove_label_values(&labels));
-    }
-    if let Some(labels) = now {
-        family.with_label_values(&labels).set(1.0);
-    }
-}
-
-fn joined(lookup: &Lookup) -> Option<String> {
-    let mut addresses: Vec<_> = lookup.addresses().collect();
-    addresses.sort_unstable();
-    addresses.dedup();
-    let texts: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();
-    (!texts.is_empty()).then(|| texts.join(","))
 }
 
 /// The label `kind`.

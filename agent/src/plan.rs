@@ -1,24 +1,17 @@
 //! What to probe, worked out from the configuration: targets with all their endpoints, and how to
 //! see the node. Made at start and at every reload; nothing here talks to the network.
 
-use std::{
-    fs, io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use nix::net::if_::if_nametoindex;
+use jiff::Timestamp;
 use regprobe_probes::{
-    AcrName, Depth, Endpoint, Expectation, Hosts, Nameserver, Node, Origin, ResolvConf, Role,
-    Scheme, Target, TlsClients, TrustError,
+    AcrName, Depth, Endpoint, Expectation, Expectations, Role, Scheme, Target, TrustError,
 };
 
-use crate::config::{self, Config, Private, Server};
-
-/// For one question to one nameserver; never longer than the time-out of a stage.
-const QUESTION_LIMIT: Duration = Duration::from_secs(3);
+use crate::{
+    config::{self, Config, Private, Server},
+    node::NodeSource,
+};
 
 /// All that a scheduler needs to know.
 pub(crate) struct Plan {
@@ -33,22 +26,10 @@ impl Plan {
     /// they are asked as if they were the node's own.
     pub(crate) fn new(config: &Config, instead: &[SocketAddr]) -> Result<Self, TrustError> {
         let intervals = Intervals::from(&config.schedule);
-        let planned = |registry| Arc::new(PlannedRegistry::new(registry, intervals));
-        let added = config.nameservers.iter().map(|nameserver| Nameserver {
-            address: nameserver.address,
-            name: nameserver.name.as_ref().map(|name| name.as_str().into()),
-            origin: Origin::Config,
-        });
+        let planned = |registry| Arc::new(PlannedRegistry::new(registry, intervals, &config.tls));
         Ok(Self {
             registries: config.registries.iter().map(planned).collect(),
-            node: Arc::new(NodeSource {
-                resolv_conf: config.node.resolv_conf.clone(),
-                hosts: config.node.hosts.clone(),
-                instead: instead.iter().map(own).collect(),
-                added: added.map(Arc::new).collect(),
-                tls: Arc::new(TlsClients::load(config.tls.ca_file.as_deref())?),
-                stage_limit: config.schedule.timeout,
-            }),
+            node: Arc::new(NodeSource::new(config, instead)?),
         })
     }
 }
@@ -64,12 +45,19 @@ pub(crate) struct PlannedRegistry {
     pub target: Target,
     /// Where its addresses should be.
     pub expectation: Expectation,
+    /// How long before its end a certificate is reported.
+    pub expiry_warning: Duration,
     /// How often each depth is due.
     pub intervals: Intervals,
 }
 
 impl PlannedRegistry {
-    fn new(registry: &config::Registry, intervals: Intervals) -> Self {
+    /// Works out the endpoints of one registry.
+    pub(crate) fn new(
+        registry: &config::Registry,
+        intervals: Intervals,
+        tls: &config::Tls,
+    ) -> Self {
         let login = endpoint(&registry.server, Role::Login);
         let derived = data_hosts(registry).map(|host| Endpoint {
             host: host.into(),
@@ -104,7 +92,18 @@ impl PlannedRegistry {
                 Private::Yes => Expectation::PrivateScope,
                 Private::Within(ranges) => Expectation::Ranges(ranges.clone()),
             },
+            expiry_warning: tls.expiry_warning,
             intervals,
+        }
+    }
+
+    /// What the diagnosis of a round at `now` measures it by.
+    pub(crate) fn expectations(&self, now: Timestamp) -> Expectations {
+        Expectations {
+            private: self.expectation.clone(),
+            anonymous_pull: self.target.anonymous_pull,
+            expiry_warning: self.expiry_warning,
+            now,
         }
     }
 }
@@ -137,56 +136,6 @@ impl From<&config::Schedule> for Intervals {
             network: schedule.network_interval,
             request: schedule.request_interval,
             token: schedule.token_interval,
-        }
-    }
-}
-
-/// How probes see the node: files read anew for each round, and what the configuration says.
-pub(crate) struct NodeSource {
-    resolv_conf: PathBuf,
-    hosts: PathBuf,
-    instead: Vec<Arc<Nameserver>>,
-    added: Vec<Arc<Nameserver>>,
-    tls: Arc<TlsClients>,
-    stage_limit: Duration,
-}
-
-impl NodeSource {
-    /// The node as it is now. A file that is not there reads as empty, as it does for Go.
-    pub(crate) fn read(&self) -> io::Result<Node> {
-        let text = text_of(&self.resolv_conf)?;
-        let resolv_conf = ResolvConf::parse(&text, |zone| if_nametoindex(zone).ok());
-        let mut nameservers: Vec<_> = match self.instead.is_empty() {
-            true => resolv_conf.nameservers.iter().map(own).collect(),
-            false => self.instead.clone(),
-        };
-        nameservers.extend(self.added.iter().cloned());
-        Ok(Node {
-            nameservers,
-            resolv_conf,
-            hosts: Hosts::parse(&text_of(&self.hosts)?),
-            tls: self.tls.clone(),
-            question_limit: QUESTION_LIMIT.min(self.stage_limit),
-            stage_limit: self.stage_limit,
-        })
-    }
-}
-
-fn own(address: &SocketAddr) -> Arc<Nameserver> {
-    Arc::new(Nameserver {
-        address: *address,
-        name: None,
-        origin: Origin::Node,
-    })
-}
-
-fn text_of(path: &Path) -> io::Result<String> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => {
-            let text = format!("cannot read {}: {error}", path.display());
-            Err(io::Error::new(error.kind(), text))
         }
     }
 }

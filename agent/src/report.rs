@@ -24,7 +24,7 @@ fn registry(state: &RegistryState) -> String {
     let Some(round) = &state.round else {
         return format!("{}: not probed yet\n", state.planned.name);
     };
-    let verdict = round.verdict.as_str().to_uppercase();
+    let verdict = round.diagnosis.verdict().as_str().to_uppercase();
     let mut text = format!("{}: {verdict}\n", state.planned.name);
     for seen in &round.outcome.endpoints {
         // Writing to a string cannot fail.
@@ -58,7 +58,7 @@ fn endpoint(text: &mut String, seen: &EndpointOutcome) -> std::fmt::Result {
         writeln!(text, "    hosts file: {}", pinned.join(" "))?;
     }
     for address in &seen.addresses {
-        self::address(text, address, seen.path == Some(address.address))?;
+        self::address(text, address, seen.path.address == Some(address.address))?;
     }
     Ok(())
 }

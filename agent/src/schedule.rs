@@ -18,7 +18,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::plan::{Intervals, NodeSource, Plan, PlannedRegistry};
+use crate::{
+    node::NodeSource,
+    plan::{Intervals, Plan, PlannedRegistry},
+};
 
 /// Rounds at the same time; each is a few sockets for an endpoint.
 const MAX_ROUNDS: usize = 32;

@@ -60,7 +60,7 @@ impl RegistryStatus {
         Self {
             name: state.planned.name.to_string(),
             server: state.planned.server.clone(),
-            verdict: round.map(|round| round.verdict.as_str()),
+            verdict: round.map(|round| round.diagnosis.verdict().as_str()),
             at: round.map(|round| round.at),
             endpoints: endpoints.unwrap_or_default(),
         }

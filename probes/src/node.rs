@@ -21,6 +21,8 @@ pub struct Node {
     pub resolv_conf: ResolvConf,
     /// Pinned names.
     pub hosts: Hosts,
+    /// Names that the node's own DNS cache pins.
+    pub localdns_hosts: Hosts,
     /// containerd's directory of `<registry>/hosts.toml` files.
     pub certs_d: PathBuf,
     /// Which hosts are reached through a proxy.

@@ -61,6 +61,8 @@ pub struct EndpointOutcome {
     pub dialled: Arc<str>,
     /// Addresses that the hosts file pins the name to.
     pub pinned: Vec<IpAddr>,
+    /// Addresses that the node's own DNS cache pins the name to.
+    pub pinned_in_cache: Vec<IpAddr>,
     /// What every nameserver said, in the order in which the node would ask them.
     pub lookups: Vec<Lookup>,
     /// Every distinct address, in the order in which it was found.

@@ -282,6 +282,7 @@ fn unreached(endpoint: &Endpoint, turn: u32, stage: Stage, fault: Fault) -> Endp
         proxy: None,
         dialled: endpoint.host.clone(),
         pinned: Vec::new(),
+        pinned_in_cache: Vec::new(),
         lookups: Vec::new(),
         addresses: vec![AddressOutcome {
             address,

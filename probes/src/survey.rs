@@ -97,6 +97,12 @@ impl<'a> Survey<'a> {
             proxy: self.visit.proxy.map(ToString::to_string),
             dialled: self.visit.dial_host().into(),
             pinned: self.pinned,
+            pinned_in_cache: self
+                .visit
+                .node
+                .localdns_hosts
+                .lookup(self.visit.dial_host())
+                .to_vec(),
             lookups: self.lookups,
             addresses: self.addresses,
             path,

@@ -35,7 +35,22 @@ pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> V
         .map(|lookup| Judged::new(lookup, seen, expected))
         .collect();
     if !seen.pinned.is_empty() {
-        return pinned(seen, &judged);
+        return pinned(seen, &seen.pinned, "the hosts file", &judged);
+    }
+    let beyond_cache: Vec<_> = judged
+        .iter()
+        .filter(|judged| !judged.is_nodes_own())
+        .collect();
+    if !seen.pinned_in_cache.is_empty() && !beyond_cache.is_empty() {
+        let pins = pinned(
+            seen,
+            &seen.pinned_in_cache,
+            "LocalDNS's hosts file",
+            &beyond_cache,
+        );
+        if !pins.is_empty() {
+            return pins;
+        }
     }
     if seen.no_lookup().is_some() {
         return vec![no_nameserver(seen)];
@@ -266,17 +281,22 @@ fn no_nameserver(seen: &EndpointOutcome) -> Finding {
     }
 }
 
-/// The hosts file decides where it knows the name; what DNS says matters only for comparison.
-fn pinned(seen: &EndpointOutcome, judged: &[Judged<'_>]) -> Vec<Finding> {
-    let by_dns: BTreeSet<_> = judged
-        .iter()
+/// A hosts file decides where it knows the name; what DNS says matters only for comparison.
+fn pinned<'a>(
+    seen: &EndpointOutcome,
+    pins: &[IpAddr],
+    file: &str,
+    judged: &[impl std::borrow::Borrow<Judged<'a>>],
+) -> Vec<Finding> {
+    let judged = || judged.iter().map(std::borrow::Borrow::borrow);
+    let by_dns: BTreeSet<_> = judged()
         .flat_map(|judged| judged.lookup.addresses())
         .collect();
-    if seen.pinned.iter().all(|address| by_dns.contains(address)) {
+    if pins.iter().all(|address| by_dns.contains(address)) {
         return Vec::new();
     }
-    let pins: Vec<_> = seen.pinned.iter().map(ToString::to_string).collect();
-    let pins = format!("the hosts file says {}", pins.join(", "));
+    let addresses: Vec<_> = pins.iter().map(ToString::to_string).collect();
+    let says = format!("{file} says {}", addresses.join(", "));
     vec![Finding {
         code: Code::HostsFileOverride,
         severity: Severity::Warning,
@@ -284,13 +304,13 @@ fn pinned(seen: &EndpointOutcome, judged: &[Judged<'_>]) -> Vec<Finding> {
         stage: Stage::Resolve,
         reason: None,
         nameserver: None,
-        address: seen.pinned.first().copied(),
+        address: pins.first().copied(),
         message: format!(
-            "the hosts file pins {} to what DNS does not say",
+            "{file} pins {} to what DNS does not say",
             seen.endpoint.host
         ),
-        evidence: std::iter::once(pins)
-            .chain(judged.iter().map(Judged::says))
+        evidence: std::iter::once(says)
+            .chain(judged().map(Judged::says))
             .collect(),
         client_error: None,
         remedy: advice::remedy(Code::HostsFileOverride, seen, None),

@@ -1,0 +1,230 @@
+//! The series of one endpoint: brought into being, counted and shown. The families are those of
+//! [`Metrics`].
+
+use std::{net::IpAddr, time::Duration};
+
+use prometheus::GaugeVec;
+use regprobe_probes::{
+    Endpoint, EndpointOutcome, Evidence, Expectation, Lookup, Nameserver, Reason, Scope, Stage,
+};
+
+use super::{Metrics, put};
+
+/// The series of one endpoint.
+pub(super) struct Series<'a> {
+    metrics: &'a Metrics,
+    registry: &'a str,
+    endpoint: &'a Endpoint,
+    label: String,
+}
+
+impl<'a> Series<'a> {
+    pub(super) fn new(metrics: &'a Metrics, registry: &'a str, endpoint: &'a Endpoint) -> Self {
+        Self {
+            metrics,
+            registry,
+            endpoint,
+            label: endpoint.to_string(),
+        }
+    }
+}
+
+impl Series<'_> {
+    pub(super) fn endpoint(&self) -> [&str; 2] {
+        [self.registry, &self.label]
+    }
+
+    pub(super) fn with_role(&self) -> [&str; 3] {
+        [self.registry, &self.label, self.endpoint.role.as_str()]
+    }
+
+    pub(super) fn with<'a>(&'a self, nameserver: &'a str) -> [&'a str; 3] {
+        [self.registry, &self.label, nameserver]
+    }
+
+    fn with_stage(&self, stage: Stage) -> [&str; 4] {
+        [
+            self.registry,
+            &self.label,
+            self.endpoint.role.as_str(),
+            stage.as_str(),
+        ]
+    }
+
+    pub(super) fn expect_stage(&self, stage: Stage) {
+        self.metrics
+            .attempts
+            .with_label_values(&self.with_stage(stage));
+        if let Some(durations) = &self.metrics.durations {
+            durations.with_label_values(&self.with_stage(stage));
+        }
+    }
+
+    pub(super) fn expect_nameserver(&self, nameserver: &Nameserver) {
+        let nameserver = nameserver.to_string();
+        self.lookup_result(&nameserver, NO_ERROR, 0);
+        self.metrics
+            .answer_changes
+            .with_label_values(&self.with(&nameserver));
+        if let Some(durations) = &self.metrics.lookup_durations {
+            durations.with_label_values(&self.with(&nameserver));
+        }
+    }
+
+    /// One attempt at a stage. With the first failure every reason of the stage appears, at 0.
+    pub(super) fn count(&self, stage: Stage, took: Duration, failed: Option<Reason>) {
+        self.metrics
+            .attempts
+            .with_label_values(&self.with_stage(stage))
+            .inc();
+        match failed {
+            None => {
+                if let Some(durations) = &self.metrics.durations {
+                    durations
+                        .with_label_values(&self.with_stage(stage))
+                        .observe(took.as_secs_f64());
+                }
+            }
+            Some(failed) => {
+                for reason in stage.reasons() {
+                    let [registry, endpoint, role, stage] = self.with_stage(stage);
+                    self.metrics
+                        .failures
+                        .with_label_values(&[registry, endpoint, role, stage, reason.as_str()])
+                        .inc_by((reason == failed).into());
+                }
+            }
+        }
+    }
+
+    pub(super) fn count_lookups(&self, seen: &EndpointOutcome) {
+        if let Some(fault) = seen.no_lookup() {
+            self.count(Stage::Resolve, Duration::ZERO, Some(fault.reason()));
+        }
+        for lookup in seen.lookups_of_host() {
+            let nameserver = lookup.nameserver.to_string();
+            let reason = lookup.fault().map(|fault| fault.reason());
+            self.count(Stage::Resolve, lookup.took, reason);
+            self.lookup_result(&nameserver, reason.map_or(NO_ERROR, Reason::as_str), 1);
+            if let (None, Some(durations)) = (reason, &self.metrics.lookup_durations) {
+                let seconds = lookup.took.as_secs_f64();
+                durations
+                    .with_label_values(&self.with(&nameserver))
+                    .observe(seconds);
+            }
+        }
+    }
+
+    fn lookup_result(&self, nameserver: &str, result: &str, count: u64) {
+        let [registry, endpoint, nameserver] = self.with(nameserver);
+        let labels = [registry, endpoint, nameserver, result];
+        self.metrics
+            .lookups
+            .with_label_values(&labels)
+            .inc_by(count);
+    }
+
+    pub(super) fn show_connection(&self, before: Option<&EndpointOutcome>, seen: &EndpointOutcome) {
+        let rtt = match seen.evidence(Stage::Connect) {
+            Some(Evidence::Connect(connected)) => connected.rtt,
+            _ => None,
+        };
+        put(
+            &self.metrics.tcp_rtt,
+            &self.endpoint(),
+            rtt.map(|rtt| rtt.as_secs_f64()),
+        );
+        let not_after = seen.handshake().and_then(|handshake| {
+            let ends = handshake
+                .chain
+                .certificates
+                .iter()
+                .map(|certificate| certificate.not_after);
+            ends.min().map(|end| end.as_second() as f64)
+        });
+        put(
+            &self.metrics.certificate_not_after,
+            &self.endpoint(),
+            not_after,
+        );
+        let info = |seen: &EndpointOutcome| {
+            let handshake = seen.handshake()?;
+            let issuer = handshake.chain.leaf().map_or("", |leaf| &leaf.issuer);
+            let labels = [
+                handshake.version,
+                &handshake.cipher,
+                &handshake.group,
+                issuer,
+            ];
+            Some(
+                [&self.endpoint()[..], &labels[..]]
+                    .concat()
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect(),
+            )
+        };
+        replace(&self.metrics.tls_info, before.and_then(info), info(seen));
+    }
+
+    pub(super) fn show_answers(
+        &self,
+        before: Option<&EndpointOutcome>,
+        seen: &EndpointOutcome,
+        expectation: &Expectation,
+    ) {
+        let metrics = self.metrics;
+        for lookup in seen.lookups_of_host() {
+            let nameserver = lookup.nameserver.to_string();
+            let labels = self.with(&nameserver);
+            let all = |holds: &dyn Fn(IpAddr) -> bool| {
+                let found = lookup.addresses().next().is_some();
+                found.then(|| f64::from(lookup.addresses().all(holds)))
+            };
+            put(
+                &metrics.answer_private,
+                &labels,
+                all(&|a| Scope::of(a).is_private()),
+            );
+            put(
+                &metrics.answer_expected,
+                &labels,
+                all(&|a| expectation.allows(a)),
+            );
+            put(&metrics.answer_ttl, &labels, lookup.ttl().map(f64::from));
+            let info = |lookup: &Lookup| {
+                let addresses = joined(lookup)?;
+                Some(
+                    [&labels[..], &[&addresses]]
+                        .concat()
+                        .iter()
+                        .map(ToString::to_string)
+                        .collect(),
+                )
+            };
+            let same_server = |before: &&Lookup| before.nameserver == lookup.nameserver;
+            let before = before.and_then(|before| before.lookups_of_host().find(same_server));
+            replace(&metrics.answer_info, before.and_then(info), info(lookup));
+        }
+    }
+}
+
+const NO_ERROR: &str = "noerror";
+
+/// One series of an info family takes the place of another.
+fn replace(family: &GaugeVec, before: Option<Vec<String>>, now: Option<Vec<String>>) {
+    if let Some(labels) = before.filter(|before| now.as_ref() != Some(before)) {
+        drop(family.remove_label_values(&labels));
+    }
+    if let Some(labels) = now {
+        family.with_label_values(&labels).set(1.0);
+    }
+}
+
+fn joined(lookup: &Lookup) -> Option<String> {
+    let mut addresses: Vec<_> = lookup.addresses().collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    let texts: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();
+    (!texts.is_empty()).then(|| texts.join(","))
+}

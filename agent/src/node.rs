@@ -1,0 +1,125 @@
+//! The node as it is now: its resolver's files read anew for each round, with what the configuration
+//! adds. containerd reads the same files for each pull, so a change of theirs needs no reload.
+
+use std::{
+    fs, io,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use nix::net::if_::if_nametoindex;
+use regprobe_probes::{
+    Hosts, Nameserver, Node, Origin, ProxyRules, ResolvConf, TlsClients, TrustError,
+};
+
+use crate::config::{self, Config, ProxySource};
+
+/// For one question to one nameserver; never longer than the time-out of a stage.
+const QUESTION_LIMIT: Duration = Duration::from_secs(3);
+const DNS_PORT: u16 = 53;
+/// Upstream servers of AKS's LocalDNS, in its directory.
+const LOCALDNS_UPSTREAM: &str = "upstream-dns";
+/// Names that AKS's LocalDNS pins, in its directory.
+const LOCALDNS_HOSTS: &str = "hosts";
+
+/// Where to look, and what to add.
+pub(crate) struct NodeSource {
+    files: config::Node,
+    instead: Vec<SocketAddr>,
+    added: Vec<Arc<Nameserver>>,
+    proxies: ProxyRules,
+    tls: Arc<TlsClients>,
+    stage_limit: Duration,
+}
+
+impl NodeSource {
+    /// Loads the trusted roots. Where `instead` names servers, they are asked as if they were the
+    /// node's own.
+    pub(crate) fn new(config: &Config, instead: &[SocketAddr]) -> Result<Self, TrustError> {
+        let added = config.nameservers.iter().map(|nameserver| {
+            let name = nameserver.name.as_ref().map(|name| name.as_str().into());
+            Nameserver {
+                address: nameserver.address,
+                name,
+                origin: Origin::Config,
+            }
+        });
+        Ok(Self {
+            files: config.node.clone(),
+            instead: instead.to_vec(),
+            added: added.map(Arc::new).collect(),
+            proxies: match config.node.proxy {
+                ProxySource::Env => ProxyRules::from_env(|name| std::env::var(name).ok()),
+                ProxySource::None => ProxyRules::default(),
+            },
+            tls: Arc::new(TlsClients::load(config.tls.ca_file.as_deref())?),
+            stage_limit: config.schedule.timeout,
+        })
+    }
+
+    /// The node as it is now. A file that is not there reads as empty, as it does for Go.
+    pub(crate) fn read(&self) -> io::Result<Node> {
+        let text = text_of(&self.files.resolv_conf)?;
+        let mut resolv_conf = ResolvConf::parse(&text, |zone| if_nametoindex(zone).ok());
+        if !self.instead.is_empty() {
+            resolv_conf.nameservers.clone_from(&self.instead);
+        }
+        let own = resolv_conf
+            .nameservers
+            .iter()
+            .map(|address| nameserver(*address, Origin::Node));
+        let mut nameservers: Vec<_> = own.collect();
+        for address in self.localdns_upstreams()? {
+            nameservers.push(nameserver(address, Origin::Config));
+        }
+        nameservers.extend(self.added.iter().cloned());
+        let mut seen = Vec::new();
+        nameservers.retain(|nameserver| {
+            let new = !seen.contains(&nameserver.address);
+            seen.push(nameserver.address);
+            new
+        });
+        Ok(Node {
+            nameservers,
+            resolv_conf,
+            hosts: Hosts::parse(&text_of(&self.files.hosts)?),
+            localdns_hosts: Hosts::parse(&text_of(&self.files.localdns.join(LOCALDNS_HOSTS))?),
+            certs_d: self.files.certs_d.clone(),
+            proxies: self.proxies.clone(),
+            tls: self.tls.clone(),
+            question_limit: QUESTION_LIMIT.min(self.stage_limit),
+            stage_limit: self.stage_limit,
+        })
+    }
+
+    /// Every address in LocalDNS's file, whatever else stands there.
+    fn localdns_upstreams(&self) -> io::Result<Vec<SocketAddr>> {
+        let text = text_of(&self.files.localdns.join(LOCALDNS_UPSTREAM))?;
+        let words = text.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '"'));
+        let addresses = words.filter_map(|word| word.parse::<IpAddr>().ok());
+        Ok(addresses
+            .map(|address| SocketAddr::new(address, DNS_PORT))
+            .collect())
+    }
+}
+
+fn nameserver(address: SocketAddr, origin: Origin) -> Arc<Nameserver> {
+    Arc::new(Nameserver {
+        address,
+        name: None,
+        origin,
+    })
+}
+
+fn text_of(path: &Path) -> io::Result<String> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => {
+            let text = format!("cannot read {}: {error}", path.display());
+            Err(io::Error::new(error.kind(), text))
+        }
+    }
+}
