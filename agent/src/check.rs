@@ -6,15 +6,17 @@ use std::{io::Write, process::ExitCode, sync::Arc};
 use anyhow::{Context, bail};
 use futures_util::future;
 use jiff::Timestamp;
-use regprobe_probes::{self as probes, Depth, Reason, Verdict};
+use regprobe_probes::{self as probes, Depth};
 
 use crate::{
     board::{RegistryState, Round, Snapshot},
     cli::{CheckArgs, Output, PrivateArg, parse_server},
+    condition::Condition,
     config::{Config, ConfigFile, Private, Registry, RegistryFile},
     node_name,
     plan::{Plan, PlannedRegistry},
-    report, run,
+    report::{self, Screen},
+    run,
     status::Status,
 };
 
@@ -28,7 +30,7 @@ pub(crate) async fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
         registries: future::join_all(rounds).await,
     };
     let text = match args.output {
-        Output::Text => report::text(&snapshot),
+        Output::Text => report::text(&snapshot, Screen::of_stdout()),
         Output::Json => {
             let status = Status::of(&snapshot, &node_name());
             serde_json::to_string_pretty(&status).context("failed to write JSON")? + "\n"
@@ -144,27 +146,13 @@ fn matches(glob: &str, text: &str) -> bool {
 }
 
 fn exit_code(snapshot: &Snapshot) -> ExitCode {
-    let rounds = || {
-        snapshot
-            .registries
-            .iter()
-            .filter_map(|state| state.round.as_ref())
-    };
-    let local = |round: &Round| {
-        let mut failures = round
-            .outcome
-            .endpoints
-            .iter()
-            .filter_map(|seen| seen.failure());
-        failures.any(|(_, fault)| fault.reason() == Reason::Local)
-    };
-    if rounds().any(local) {
-        ExitCode::from(2)
-    } else if rounds().any(|round| round.diagnosis.verdict() == Verdict::Failing) {
-        ExitCode::from(1)
-    } else {
-        ExitCode::SUCCESS
-    }
+    let registries = snapshot.registries.iter();
+    let worst = registries.map(|state| Condition::of(state)).max();
+    ExitCode::from(match worst {
+        Some(Condition::Failing) => 1,
+        Some(Condition::Unknown) => 2,
+        Some(Condition::Ok | Condition::Degraded) | None => 0,
+    })
 }
 
 #[cfg(test)]

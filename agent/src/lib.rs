@@ -9,6 +9,7 @@ pub mod config;
 mod board;
 mod check;
 mod cli;
+mod condition;
 mod describe;
 mod journal;
 mod logging;
