@@ -93,7 +93,7 @@ pub(crate) struct CheckArgs {
     /// Trust the certificates in this file too.
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
-    /// How long one stage may take [default: as configured, or 10s].
+    /// How long one stage may take [default: as configured, or 10s; for npd 2s at most].
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub timeout: Option<Duration>,
     /// How to say it.
@@ -159,6 +159,8 @@ pub(crate) enum Output {
     Text,
     /// The status document.
     Json,
+    /// For node-problem-detector: one line of 80 bytes at most, within 4 s.
+    Npd,
 }
 
 /// A registry as typed on the command line.

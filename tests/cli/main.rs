@@ -1,8 +1,9 @@
-//! The binary as scripts meet it: standard output and exit status.
+//! The binary as scripts and node-problem-detector meet it: standard output, exit status, time.
 
 use std::{
     net::UdpSocket,
     process::{Command, Output},
+    time::{Duration, Instant},
 };
 
 fn regprobe(arguments: &[&str]) -> Output {
@@ -39,6 +40,35 @@ fn an_unknown_code_is_a_usage_error_with_a_hint() {
     let message = String::from_utf8_lossy(&refused.stderr);
     assert_eq!((refused.status.code(), stdout(&refused)), (Some(2), ""));
     assert!(message.contains("did you mean ClockSkew?"), "{message}");
+}
+
+#[test]
+fn npd_has_its_line_within_4_s_though_nobody_answers() {
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let nameserver = format!("--nameserver={}", silent.local_addr().unwrap());
+    let start = Instant::now();
+    let told = regprobe(&["check", "--output=npd", &nameserver, "contoso", "fabrikam"]);
+    assert!(
+        start.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        start.elapsed()
+    );
+    let line = stdout(&told);
+    assert!(
+        line.len() <= 81 && line.ends_with('\n') && line.lines().count() == 1,
+        "{line}"
+    );
+}
+
+#[test]
+fn npd_has_its_line_even_where_nothing_can_be_checked() {
+    let told = regprobe(&["check", "--output=npd", "--config.file=/nonexistent"]);
+    assert_eq!(told.status.code(), Some(2));
+    assert!(
+        stdout(&told).starts_with("unknown: /nonexistent: "),
+        "{}",
+        stdout(&told)
+    );
 }
 
 #[test]
