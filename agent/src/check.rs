@@ -1,49 +1,76 @@
 //! `regprobe check`: one round over each registry, now, and what it says. The exit status is for
 //! scripts: 0 no registry failing, 1 some failing, 2 could not tell.
 
-use std::{io::Write, process::ExitCode, sync::Arc};
+use std::{io::Write, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use futures_util::future;
 use jiff::Timestamp;
-use regprobe_probes::{self as probes, Depth, Reason, Verdict};
+use regprobe_probes::{self as probes, Depth};
+use tokio::time::timeout;
 
 use crate::{
     board::{RegistryState, Round, Snapshot},
     cli::{CheckArgs, Output, PrivateArg, parse_server},
+    condition::Condition,
     config::{Config, ConfigFile, Private, Registry, RegistryFile},
     node_name,
     plan::{Plan, PlannedRegistry},
-    report, run,
+    report::{self, Screen},
+    run,
     status::Status,
 };
 
+mod npd;
+
+/// The longest that one stage may take for node-problem-detector, unless the command line says
+/// otherwise. It gives its plugins 5 s.
+const NPD_TIMEOUT: Duration = Duration::from_secs(2);
+/// What a round may take beyond the time-out of a stage; the rest is unknown.
+const NPD_GRACE: Duration = Duration::from_millis(1700);
+
 /// Checks what `args` name.
 pub(crate) async fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
-    let config = config(&args)?;
-    let plan = Plan::new(&config, &args.nameservers).context("failed to set up TLS")?;
-    let node = plan.node.read().context("failed to see the node")?;
-    let rounds = plan.registries.iter().map(|planned| round(planned, &node));
-    let snapshot = Snapshot {
-        registries: future::join_all(rounds).await,
-    };
-    let text = match args.output {
-        Output::Text => report::text(&snapshot),
-        Output::Json => {
-            let status = Status::of(&snapshot, &node_name());
+    let checked = look(&args).await;
+    let text = match (args.output, &checked) {
+        (Output::Npd, Ok(snapshot)) => npd::line(snapshot),
+        (Output::Npd, Err(error)) => npd::no_check(error),
+        (Output::Text, Ok(snapshot)) => report::text(snapshot, Screen::of_stdout()),
+        (Output::Json, Ok(snapshot)) => {
+            let status = Status::of(snapshot, &node_name());
             serde_json::to_string_pretty(&status).context("failed to write JSON")? + "\n"
         }
+        (_, Err(_)) => String::new(),
     };
     // A reader that has seen enough, as `head`, does not change what the check found.
     let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(exit_code(&snapshot))
+    Ok(exit_code(&checked?))
 }
 
-async fn round(planned: &Arc<PlannedRegistry>, node: &probes::Node) -> Arc<RegistryState> {
+async fn look(args: &CheckArgs) -> anyhow::Result<Snapshot> {
+    let config = config(args)?;
+    let plan = Plan::new(&config, &args.nameservers).context("failed to set up TLS")?;
+    let node = plan.node.read().context("failed to see the node")?;
+    let patience = match args.output {
+        Output::Npd => config.schedule.timeout.saturating_add(NPD_GRACE),
+        // Rounds end by themselves, a little later if there are many search domains.
+        Output::Text | Output::Json => Duration::MAX,
+    };
+    let rounds = plan.registries.iter().map(|planned| async {
+        // Boxed, for a round is large.
+        let round = Box::pin(round(planned, &node));
+        let unknown = || RegistryState::new(planned.clone());
+        Arc::new(timeout(patience, round).await.unwrap_or_else(|_| unknown()))
+    });
+    Ok(Snapshot {
+        registries: future::join_all(rounds).await,
+    })
+}
+
+async fn round(planned: &Arc<PlannedRegistry>, node: &probes::Node) -> RegistryState {
     let at = Timestamp::now();
     let outcome = probes::run(&planned.target, node, Depth::Token).await;
-    let round = Round::new(planned, at, outcome);
-    Arc::new(RegistryState::after(planned.clone(), round))
+    RegistryState::after(planned.clone(), Round::new(planned, at, outcome))
 }
 
 fn config(args: &CheckArgs) -> anyhow::Result<Config> {
@@ -58,8 +85,12 @@ fn config(args: &CheckArgs) -> anyhow::Result<Config> {
     if let Some(ca_file) = &args.ca_file {
         config.tls.ca_file = Some(ca_file.clone());
     }
-    if let Some(timeout) = args.timeout {
-        config.schedule.timeout = timeout;
+    match (args.timeout, args.output) {
+        (Some(timeout), _) => config.schedule.timeout = timeout,
+        (None, Output::Npd) => {
+            config.schedule.timeout = config.schedule.timeout.min(NPD_TIMEOUT);
+        }
+        (None, Output::Text | Output::Json) => {}
     }
     if let Some(glob) = &args.only {
         config.registries.retain(|registry| {
@@ -144,27 +175,13 @@ fn matches(glob: &str, text: &str) -> bool {
 }
 
 fn exit_code(snapshot: &Snapshot) -> ExitCode {
-    let rounds = || {
-        snapshot
-            .registries
-            .iter()
-            .filter_map(|state| state.round.as_ref())
-    };
-    let local = |round: &Round| {
-        let mut failures = round
-            .outcome
-            .endpoints
-            .iter()
-            .filter_map(|seen| seen.failure());
-        failures.any(|(_, fault)| fault.reason() == Reason::Local)
-    };
-    if rounds().any(local) {
-        ExitCode::from(2)
-    } else if rounds().any(|round| round.diagnosis.verdict() == Verdict::Failing) {
-        ExitCode::from(1)
-    } else {
-        ExitCode::SUCCESS
-    }
+    let registries = snapshot.registries.iter();
+    let worst = registries.map(|state| Condition::of(state)).max();
+    ExitCode::from(match worst {
+        Some(Condition::Failing) => 1,
+        Some(Condition::Unknown) => 2,
+        Some(Condition::Ok | Condition::Degraded) | None => 0,
+    })
 }
 
 #[cfg(test)]

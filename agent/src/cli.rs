@@ -1,10 +1,16 @@
-//! The command line as typed. What it means is worked out by `run` and `check`.
+//! The command line as typed. What it means is worked out by `run`, `check` and
+//! `explain`.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{Image, Region, Server, parse_duration, parse_nameserver, parse_range};
+use regprobe_probes::Code;
+
+use crate::{
+    config::{Image, Region, Server, parse_duration, parse_nameserver, parse_range},
+    explain::parse_code,
+};
 
 /// Tells whether this node can pull images, and if not, why.
 #[derive(Debug, Parser)]
@@ -20,8 +26,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Probe on a schedule and export what is seen.
     Run(RunArgs),
-    /// Probe once, now, and say what is seen.
+    /// Probe once, now, and say what is seen, what is wrong and what to do.
     Check(CheckArgs),
+    /// Explain a finding: what it means, how to confirm it, how to mend it.
+    Explain(ExplainArgs),
 }
 
 /// `regprobe run`.
@@ -85,7 +93,7 @@ pub(crate) struct CheckArgs {
     /// Trust the certificates in this file too.
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
-    /// How long one stage may take.
+    /// How long one stage may take [default: as configured, or 10s; for npd 2s at most].
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub timeout: Option<Duration>,
     /// How to say it.
@@ -94,6 +102,14 @@ pub(crate) struct CheckArgs {
     /// Only registries whose name matches (`*` and `?`).
     #[arg(long, value_name = "GLOB")]
     pub only: Option<String>,
+}
+
+/// `regprobe explain`.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// The code of a finding, in any case; without it, all codes are listed.
+    #[arg(value_name = "CODE", value_parser = parse_code)]
+    pub code: Option<Code>,
 }
 
 /// One item of `--private`.
@@ -143,6 +159,8 @@ pub(crate) enum Output {
     Text,
     /// The status document.
     Json,
+    /// For node-problem-detector: one line of 80 bytes at most, within 4 s.
+    Npd,
 }
 
 /// A registry as typed on the command line.
@@ -153,4 +171,16 @@ pub(crate) fn parse_server(text: &str) -> Result<Server, String> {
         .unwrap_or(text)
         .parse()
         .map_err(|error| format!("{text}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
 }

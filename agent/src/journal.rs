@@ -86,3 +86,29 @@ fn missing_from<'a>(
             .all(|other| identity(other) != identity(finding))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use regprobe_probes::Code;
+
+    use super::*;
+    use crate::report::story;
+
+    #[test]
+    fn what_holds_is_no_news_whatever_its_address() {
+        let state = story::failing();
+        let earlier = &state.round.as_ref().unwrap().diagnosis.findings;
+        let codes = |those: &[Finding], these: &[Finding]| -> Vec<_> {
+            missing_from(those, these)
+                .map(|finding| finding.code)
+                .collect()
+        };
+        assert_eq!(codes(&[], earlier).len(), 2);
+        let mut now = earlier.clone();
+        now[1].address = None;
+        assert_eq!(codes(earlier, &now), []);
+        now[1].severity = Severity::Critical;
+        assert_eq!(codes(earlier, &now), [Code::CertificateExpiringSoon]);
+        assert_eq!(codes(&now, earlier), [Code::CertificateExpiringSoon]);
+    }
+}

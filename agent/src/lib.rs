@@ -9,7 +9,9 @@ pub mod config;
 mod board;
 mod check;
 mod cli;
+mod condition;
 mod describe;
+mod explain;
 mod journal;
 mod logging;
 mod metrics;
@@ -55,6 +57,7 @@ fn work(command: Command) -> anyhow::Result<ExitCode> {
         match command {
             Command::Run(args) => run::run(args).await,
             Command::Check(args) => check::check(args).await,
+            Command::Explain(args) => Ok(explain::explain(args.code)),
         }
     })
 }

@@ -430,3 +430,66 @@ fn kind(depth: Depth) -> &'static str {
         Depth::Token => "token",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use regprobe_probes::Diagnosis;
+
+    use super::*;
+    use crate::report::story;
+
+    /// The series of `family`, without their prefix.
+    fn series(metrics: &Metrics, family: &str) -> Vec<String> {
+        let text = String::from_utf8(metrics.encode().unwrap()).unwrap();
+        let prefix = format!("regprobe_{family}{{");
+        let series = text.lines().filter_map(|line| line.strip_prefix(&prefix));
+        series.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_finding_is_a_series_while_it_holds() {
+        let metrics = Metrics::new(&config::Metrics::default()).unwrap();
+        let mut state = RegistryState::clone(&story::failing());
+        let round = state.round.as_mut().unwrap();
+        let twice = round.diagnosis.findings[0].clone();
+        round.diagnosis.findings.push(twice);
+        metrics.show(None, &state);
+        assert_eq!(
+            series(&metrics, "finding"),
+            [
+                "code=\"CertificateExpiringSoon\",endpoint=\"contoso.azurecr.io:443\",\
+                 registry=\"contoso\",role=\"login\",severity=\"warning\"} 1",
+                "code=\"PrivateLinkRecordMissing\",\
+                 endpoint=\"contoso.westeurope.data.azurecr.io:443\",\
+                 registry=\"contoso\",role=\"data\",severity=\"critical\"} 1",
+            ]
+        );
+        let delays = series(&metrics, "predicted_pull_delay_seconds");
+        assert_eq!(delays, ["registry=\"contoso\"} 0"]);
+        let verdicts = series(&metrics, "registry_verdict");
+        assert_eq!(verdicts, ["registry=\"contoso\"} 2"]);
+
+        let before = state.round.clone();
+        state.round.as_mut().unwrap().diagnosis = Diagnosis::default();
+        metrics.show(before.as_ref(), &state);
+        assert!(series(&metrics, "finding").is_empty());
+        assert!(series(&metrics, "predicted_pull_delay_seconds").is_empty());
+    }
+
+    #[test]
+    fn a_registry_takes_its_findings_along() {
+        let metrics = Metrics::new(&config::Metrics::default()).unwrap();
+        for state in [story::failing(), story::drift()] {
+            metrics.show(None, &Arc::unwrap_or_clone(state));
+        }
+        metrics.forget("contoso");
+        let left = series(&metrics, "finding");
+        assert_eq!(left.len(), 2);
+        assert!(
+            left.iter()
+                .all(|series| series.contains("registry=\"drift\""))
+        );
+    }
+}

@@ -1,16 +1,18 @@
 //! The status document `regprobe/v1`: what `/api/v1/status` and `check --output=json` say. Made
 //! from a snapshot; field names are contract.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use regprobe_probes::{
-    AddressOutcome, Certificate, EndpointOutcome, Evidence, Expectation, Lookup, Scope,
+    AddressOutcome, Certificate, EndpointOutcome, Evidence, Expectation, Finding, Lookup, Scope,
     StageOutcome,
 };
 use serde::Serialize;
 
 use crate::{
     board::{RegistryState, Snapshot},
-    describe,
+    describe, explain,
 };
 
 /// The whole document.
@@ -49,6 +51,9 @@ struct RegistryStatus {
     verdict: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    predicted_pull_delay_seconds: Option<f64>,
+    findings: Vec<FindingStatus>,
     endpoints: Vec<EndpointStatus>,
 }
 
@@ -57,12 +62,57 @@ impl RegistryStatus {
         let round = state.round.as_ref();
         let endpoint = |seen| EndpointStatus::of(seen, &state.planned.expectation);
         let endpoints = round.map(|round| round.outcome.endpoints.iter().map(endpoint).collect());
+        let diagnosis = round.map(|round| &round.diagnosis);
+        let findings = diagnosis.iter().flat_map(|diagnosis| &diagnosis.findings);
+        let delay = diagnosis.and_then(|diagnosis| diagnosis.predicted_pull_delay);
         Self {
             name: state.planned.name.to_string(),
             server: state.planned.server.clone(),
-            verdict: round.map(|round| round.diagnosis.verdict().as_str()),
+            verdict: diagnosis.map(|diagnosis| diagnosis.verdict().as_str()),
             at: round.map(|round| round.at),
+            predicted_pull_delay_seconds: delay.map(|delay| delay.as_secs_f64()),
+            findings: findings.map(FindingStatus::of).collect(),
             endpoints: endpoints.unwrap_or_default(),
+        }
+    }
+}
+
+/// What a finding has none of is null.
+#[derive(Debug, Serialize)]
+struct FindingStatus {
+    code: &'static str,
+    severity: &'static str,
+    endpoint: String,
+    role: &'static str,
+    stage: &'static str,
+    reason: Option<&'static str>,
+    nameserver: Option<String>,
+    address: Option<IpAddr>,
+    message: String,
+    evidence: Vec<String>,
+    client_error: Option<String>,
+    health_check_code: Option<&'static str>,
+    remedy: String,
+    runbook: String,
+}
+
+impl FindingStatus {
+    fn of(finding: &Finding) -> Self {
+        Self {
+            code: finding.code.as_str(),
+            severity: finding.severity.as_str(),
+            endpoint: finding.endpoint.to_string(),
+            role: finding.endpoint.role.as_str(),
+            stage: finding.stage.as_str(),
+            reason: finding.reason.map(|reason| reason.as_str()),
+            nameserver: finding.nameserver.clone(),
+            address: finding.address,
+            message: finding.message.clone(),
+            evidence: finding.evidence.clone(),
+            client_error: finding.client_error.clone(),
+            health_check_code: finding.health_check_code(),
+            remedy: finding.remedy.clone(),
+            runbook: explain::link(finding.code),
         }
     }
 }
@@ -228,5 +278,56 @@ fn certificates(outcome: &StageOutcome) -> &[Certificate] {
         Ok(Evidence::Tls(handshake)) => &handshake.chain.certificates,
         Ok(_) => &[],
         Err(fault) => fault.chain().map_or(&[], |chain| &chain.certificates),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::report::story;
+
+    fn registry(state: &RegistryState) -> Value {
+        serde_json::to_value(RegistryStatus::of(state)).unwrap()
+    }
+
+    #[test]
+    fn a_finding_has_every_field_and_null_for_what_it_lacks() {
+        let document = registry(&story::drift());
+        assert_eq!(document["verdict"], "degraded");
+        assert_eq!(document["predicted_pull_delay_seconds"], 5.0);
+        assert_eq!(
+            document["findings"][1],
+            json!({
+                "code": "CredentialsRequired",
+                "severity": "info",
+                "endpoint": "drift.azurecr.io:443",
+                "role": "login",
+                "stage": "token",
+                "reason": null,
+                "nameserver": null,
+                "address": null,
+                "message": "An anonymous token was denied, as on most registries.",
+                "evidence": [],
+                "client_error": null,
+                "health_check_code": null,
+                "remedy": "Nothing, if pods bring credentials.",
+                "runbook": "https://github.com/regprobe/regprobe/blob/main/deploy/runbooks/\
+                            CredentialsRequired.md",
+            })
+        );
+        let disagree = &document["findings"][0];
+        assert_eq!(disagree["nameserver"], "10.0.0.11:53");
+        assert_eq!(disagree["address"], "20.61.97.128");
+    }
+
+    #[test]
+    fn a_delay_that_is_not_known_is_absent_and_findings_never_are() {
+        let document = registry(&story::healthy());
+        assert_eq!(document.get("predicted_pull_delay_seconds"), None);
+        assert_eq!(document["findings"], json!([]));
+        let zero = registry(&story::failing());
+        assert_eq!(zero["predicted_pull_delay_seconds"], 0.0);
     }
 }

@@ -72,6 +72,21 @@ pub struct EndpointOutcome {
 }
 
 impl EndpointOutcome {
+    /// Of an endpoint of which nothing is seen yet.
+    pub fn unseen(endpoint: Endpoint) -> Self {
+        Self {
+            turn: 0,
+            proxy: None,
+            dialled: endpoint.host.clone(),
+            pinned: Vec::new(),
+            pinned_in_cache: Vec::new(),
+            lookups: Vec::new(),
+            addresses: Vec::new(),
+            path: PullPath::default(),
+            endpoint,
+        }
+    }
+
     /// The address on the pull path.
     pub fn on_path(&self) -> Option<&AddressOutcome> {
         self.addresses

@@ -277,13 +277,7 @@ fn unreached(endpoint: &Endpoint, turn: u32, stage: Stage, fault: Fault) -> Endp
         result: Err(fault),
     }];
     EndpointOutcome {
-        endpoint: endpoint.clone(),
         turn,
-        proxy: None,
-        dialled: endpoint.host.clone(),
-        pinned: Vec::new(),
-        pinned_in_cache: Vec::new(),
-        lookups: Vec::new(),
         addresses: vec![AddressOutcome {
             address,
             source: None,
@@ -293,6 +287,7 @@ fn unreached(endpoint: &Endpoint, turn: u32, stage: Stage, fault: Fault) -> Endp
             error,
             ..PullPath::default()
         },
+        ..EndpointOutcome::unseen(endpoint.clone())
     }
 }
 

@@ -1,0 +1,122 @@
+//! The line that node-problem-detector's custom plugin reads: at most 80 bytes, worst first. The
+//! exit status beside it is that of `check`: 0 is OK to it, 1 NonOK, anything else unknown.
+
+use crate::{
+    board::{RegistryState, Snapshot},
+    condition::Condition,
+};
+
+/// What node-problem-detector keeps of a message unless told otherwise (`max_output_length`).
+const LIMIT: usize = 80;
+
+/// Of all registries.
+pub(super) fn line(snapshot: &Snapshot) -> String {
+    let mut worst: Vec<_> = snapshot
+        .registries
+        .iter()
+        .map(|state| (Condition::of(state), &**state))
+        .filter(|(condition, _)| *condition != Condition::Ok)
+        .collect();
+    worst.sort_by_key(|(condition, _)| std::cmp::Reverse(*condition));
+    let items: Vec<_> = worst
+        .into_iter()
+        .map(|(condition, state)| item(condition, state))
+        .collect();
+    match (items.as_slice(), snapshot.registries.as_slice()) {
+        ([], [only]) => ended(format!("{} ok", only.planned.name)),
+        ([], all) => ended(format!("{} registries ok", all.len())),
+        (items, _) => ended(joined(items)),
+    }
+}
+
+/// Instead of all registries: why none was checked.
+pub(super) fn no_check(error: &anyhow::Error) -> String {
+    ended(format!("unknown: {error:#}"))
+}
+
+fn item(condition: Condition, state: &RegistryState) -> String {
+    let name = &state.planned.name;
+    let findings = state
+        .round
+        .iter()
+        .flat_map(|round| &round.diagnosis.findings);
+    let mut told = findings.filter(|_| condition != Condition::Unknown);
+    match told.next() {
+        Some(finding) => {
+            let reason = finding.reason.map_or("", |reason| reason.as_str());
+            let role = finding.endpoint.role.as_str();
+            format!("{name} {} {role} {reason}", finding.code)
+                .trim_end()
+                .to_owned()
+        }
+        None => format!("{name} {}", condition.as_str()),
+    }
+}
+
+/// As many items as there is room for, and how many more there are.
+fn joined(items: &[String]) -> String {
+    let with_rest = |shown: usize| {
+        let rest = items.len() - shown;
+        let text = items[..shown].join(", ");
+        if rest == 0 {
+            text
+        } else {
+            format!("{text}, +{rest} more")
+        }
+    };
+    let shown = (1..=items.len())
+        .rev()
+        .find(|shown| with_rest(*shown).len() <= LIMIT);
+    with_rest(shown.unwrap_or(1))
+}
+
+/// One line without control characters, cut where it is too long.
+fn ended(text: String) -> String {
+    let mut text = text.replace(char::is_control, " ");
+    text.truncate(text.floor_char_boundary(LIMIT));
+    text + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::story;
+
+    #[test]
+    fn the_worst_comes_first_and_what_is_well_is_left_out() {
+        let snapshot = Snapshot {
+            registries: vec![story::healthy(), story::drift(), story::failing()],
+        };
+        assert_eq!(
+            line(&snapshot),
+            "contoso PrivateLinkRecordMissing data nxdomain, drift NameserversDisagree login\n"
+        );
+    }
+
+    #[test]
+    fn all_is_well() {
+        let registries = vec![story::healthy()];
+        assert_eq!(line(&Snapshot { registries }), "contoso.azurecr.io ok\n");
+        let registries = vec![story::healthy(), story::healthy()];
+        assert_eq!(line(&Snapshot { registries }), "2 registries ok\n");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted() {
+        let registries = vec![story::failing(); 12];
+        assert_eq!(
+            line(&Snapshot { registries }),
+            "contoso PrivateLinkRecordMissing data nxdomain, +11 more\n"
+        );
+    }
+
+    #[test]
+    fn a_line_is_a_line_of_80_bytes() {
+        let error = anyhow::anyhow!("{}\n{}", "Grüße ".repeat(9), "ü".repeat(80));
+        let line = no_check(&error);
+        assert!(
+            line.len() <= LIMIT + 1 && line.lines().count() == 1,
+            "{line}"
+        );
+    }
+}

@@ -1,0 +1,85 @@
+//! The binary as scripts and node-problem-detector meet it: standard output, exit status, time.
+
+use std::{
+    net::UdpSocket,
+    process::{Command, Output},
+    time::{Duration, Instant},
+};
+
+fn regprobe(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_regprobe"))
+        .args(arguments)
+        .output()
+        .expect("the binary was built for this test")
+}
+
+fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).expect("it prints UTF-8")
+}
+
+#[test]
+fn a_runbook_is_printed_as_it_is() {
+    let explained = regprobe(&["explain", "clockSKEW"]);
+    let page = include_str!("../../deploy/runbooks/ClockSkew.md");
+    assert_eq!(
+        (explained.status.code(), stdout(&explained)),
+        (Some(0), page)
+    );
+}
+
+#[test]
+fn without_a_code_all_are_listed() {
+    let listed = regprobe(&["explain"]);
+    assert_eq!(listed.status.code(), Some(0));
+    assert!(stdout(&listed).starts_with("PrivateLinkZoneNotLinked  The name leaves"));
+}
+
+#[test]
+fn an_unknown_code_is_a_usage_error_with_a_hint() {
+    let refused = regprobe(&["explain", "ClockScrew"]);
+    let message = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!((refused.status.code(), stdout(&refused)), (Some(2), ""));
+    assert!(message.contains("did you mean ClockSkew?"), "{message}");
+}
+
+#[test]
+fn npd_has_its_line_within_4_s_though_nobody_answers() {
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let nameserver = format!("--nameserver={}", silent.local_addr().unwrap());
+    let start = Instant::now();
+    let told = regprobe(&["check", "--output=npd", &nameserver, "contoso", "fabrikam"]);
+    assert!(
+        start.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        start.elapsed()
+    );
+    let line = stdout(&told);
+    assert!(
+        line.len() <= 81 && line.ends_with('\n') && line.lines().count() == 1,
+        "{line}"
+    );
+}
+
+#[test]
+fn npd_has_its_line_even_where_nothing_can_be_checked() {
+    let told = regprobe(&["check", "--output=npd", "--config.file=/nonexistent"]);
+    assert_eq!(told.status.code(), Some(2));
+    assert!(
+        stdout(&told).starts_with("unknown: /nonexistent: "),
+        "{}",
+        stdout(&told)
+    );
+}
+
+#[test]
+fn a_report_to_a_pipe_has_no_colour() {
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let nameserver = format!("--nameserver={}", silent.local_addr().unwrap());
+    let told = regprobe(&["check", "--timeout=50ms", &nameserver, "contoso"]);
+    let report = stdout(&told);
+    assert!(report.starts_with("contoso.azurecr.io  "), "{report}");
+    assert!(
+        !report.contains('\u{1b}') && report.contains("timeout"),
+        "{report}"
+    );
+}
