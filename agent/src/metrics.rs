@@ -209,33 +209,28 @@ impl Metrics {
                 .set(seconds);
         }
         for endpoint in std::iter::once(&target.login).chain(&target.data) {
-            let series = self.of(planned, endpoint);
-            endpoint
-                .stages()
-                .for_each(|stage| series.expect_stage(stage));
-            if endpoint.literal().is_none() {
-                nameservers
-                    .iter()
-                    .for_each(|nameserver| series.expect_nameserver(nameserver));
-            }
-            self.tcp_retransmits.with_label_values(&series.endpoint());
+            self.of(planned, endpoint).expect(nameservers);
         }
     }
 
     /// Takes away every series of a registry.
     pub(crate) fn forget(&self, registry: &str) {
-        let theirs = [("registry", registry)];
+        self.forget_all(&[("registry", registry)]);
+    }
+
+    /// Takes away every series with these labels.
+    fn forget_all(&self, theirs: &[(&str, &str)]) {
         for family in [&self.attempts, &self.failures, &self.lookups] {
-            forget(family, &theirs);
+            forget(family, theirs);
         }
         for family in [&self.answer_changes, &self.tcp_retransmits] {
-            forget(family, &theirs);
+            forget(family, theirs);
         }
         for family in [&self.durations, &self.lookup_durations]
             .into_iter()
             .flatten()
         {
-            forget(family, &theirs);
+            forget(family, theirs);
         }
         for family in [
             &self.up,
@@ -251,7 +246,7 @@ impl Metrics {
             &self.clock_skew,
             &self.effective_interval,
         ] {
-            forget(family, &theirs);
+            forget(family, theirs);
         }
     }
 
@@ -259,6 +254,12 @@ impl Metrics {
     pub(crate) fn count(&self, planned: &PlannedRegistry, outcome: &Outcome) {
         for seen in &outcome.endpoints {
             let series = self.of(planned, &seen.endpoint);
+            // What the plan could not know of: the token endpoint, and a nameserver of today.
+            let nameservers: Vec<_> = seen
+                .lookups_of_host()
+                .map(|lookup| lookup.nameserver.clone())
+                .collect();
+            series.expect(&nameservers);
             series.count_lookups(seen);
             let mut retransmits = 0;
             for stage in seen.addresses.iter().flat_map(|address| &address.stages) {
@@ -294,6 +295,12 @@ impl Metrics {
             }
         });
         put(&self.clock_skew, &[&planned.name], skew);
+        let gone = |seen: &&EndpointOutcome| round.outcome.of(&seen.endpoint).is_none();
+        let earlier = before.iter().flat_map(|before| &before.endpoints);
+        for gone in earlier.filter(gone) {
+            let endpoint = gone.endpoint.to_string();
+            self.forget_all(&[("registry", &planned.name), ("endpoint", &endpoint)]);
+        }
         for seen in &round.outcome.endpoints {
             let series = self.of(planned, &seen.endpoint);
             self.up
@@ -395,6 +402,21 @@ impl Series<'_> {
             self.endpoint.role.as_str(),
             stage.as_str(),
         ]
+    }
+
+    /// Brings every series of the endpoint into being that does not wait for an answer.
+    fn expect(&self, nameservers: &[Arc<Nameserver>]) {
+        for stage in self.endpoint.stages() {
+            self.expect_stage(stage);
+        }
+        if self.endpoint.literal().is_none() {
+            for nameserver in nameservers {
+                self.expect_nameserver(nameserver);
+            }
+        }
+        self.metrics
+            .tcp_retransmits
+            .with_label_values(&self.endpoint());
     }
 
     fn expect_stage(&self, stage: Stage) {
@@ -520,6 +542,20 @@ impl Series<'_> {
         expectation: &Expectation,
     ) {
         let metrics = self.metrics;
+        let asked: Vec<_> = seen
+            .lookups_of_host()
+            .map(|lookup| lookup.nameserver.to_string())
+            .collect();
+        let earlier = before.iter().flat_map(|before| before.lookups_of_host());
+        let earlier = earlier.map(|lookup| lookup.nameserver.to_string());
+        for gone in earlier.filter(|nameserver| !asked.contains(nameserver)) {
+            let [registry, endpoint, nameserver] = self.with(&gone);
+            metrics.forget_all(&[
+                ("registry", registry),
+                ("endpoint", endpoint),
+                ("nameserver", nameserver),
+            ]);
+        }
         for lookup in seen.lookups_of_host() {
             let nameserver = lookup.nameserver.to_string();
             let labels = self.with(&nameserver);
