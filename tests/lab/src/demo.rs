@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::future;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::{self, Child, Command, Stdio};
 use std::time::Duration;
 
@@ -61,7 +62,7 @@ impl Options {
         };
         let mut arguments = arguments.iter().map(|argument| argument.to_str());
         while let Some(flag) = arguments.next() {
-            let seconds = || arguments.next().flatten()?.parse().ok();
+            let mut seconds = || arguments.next().flatten()?.parse().ok();
             match (flag, seconds().map(Duration::from_secs)) {
                 (Some("--drift-after"), Some(after)) => options.drift_after = after,
                 (Some("--seconds"), after @ Some(_)) => options.end_after = after,
@@ -111,7 +112,12 @@ pub(crate) fn run(options: Options) -> Result<()> {
 
 async fn show(drift_after: Duration) -> Result<()> {
     let start = Instant::now();
-    let said = |text: &str| say(&format!("\n[{:4.1} s] {text}", start.elapsed().as_secs_f64()));
+    let said = |text: &str| {
+        say(&format!(
+            "\n[{:4.1} s] {text}",
+            start.elapsed().as_secs_f64()
+        ))
+    };
     let ground = Ground::new().context("failed to start the servers")?;
     let mut agent = Agent::start(&ground).context("failed to start the agent")?;
     say(&format!(
@@ -215,8 +221,8 @@ impl Ground {
     fn write_config(&self) -> Result<()> {
         let path = |name| self.folder.path().join(name);
         let (server, dns) = (self.private.server(), self.dns.addr());
-        let [resolv_conf, hosts, certs_d, ca_file] =
-            ["resolv.conf", "hosts", "certs.d", "ca.crt"].map(|name| path(name).display().to_string());
+        let [resolv_conf, hosts, certs_d, ca_file] = ["resolv.conf", "hosts", "certs.d", "ca.crt"]
+            .map(|name| path(name).display().to_string());
         fs::write(
             path("resolv.conf"),
             format!("nameserver [{}]:{}\n", dns.ip(), dns.port()),
@@ -275,7 +281,7 @@ fn registry(dns: &Dns, pki: &Pki, at: [Ipv4Addr; 3], port: u16) -> Result<Acr> {
 struct Agent {
     addr: SocketAddr,
     child: Child,
-    log: std::path::PathBuf,
+    log: PathBuf,
 }
 
 impl Agent {
@@ -339,7 +345,8 @@ impl Agent {
             let mut answers = metrics
                 .lines()
                 .filter(|line| line.starts_with("regprobe_dns_answer_expected{"));
-            Ok(answers.clone().count() == PRIVATE.len() && answers.all(|line| line.ends_with(value)))
+            Ok(answers.clone().count() == PRIVATE.len()
+                && answers.all(|line| line.ends_with(value)))
         })
         .await
     }
