@@ -123,7 +123,7 @@ async fn show(drift_after: Duration) -> Result<()> {
     say(&format!(
         "Started, all on loopback addresses of this machine:\n  \
            nameserver  {dns}\n  \
-           registry    {server}, private link at {login}, with data endpoints in {regions}\n  \
+           registry    {server} at {login}, data endpoints in {regions}\n  \
            agent       regprobe run, a round every second; its log is {log}\n\n\
          Look at it while it runs:\n  \
            http://{agent}/metrics\n  \
