@@ -120,6 +120,6 @@ fn line(
 ) -> std::fmt::Result {
     let took = format!("{:.1} ms", took.as_secs_f64() * 1000.0);
     let result = reason.unwrap_or("ok");
-    let line = format!("      {indent}{stage:<10} {took:>11}  {result:<14} {detail}");
+    let line = format!("      {indent}{stage:<10} {took:>10}  {result:<14} {detail}");
     writeln!(text, "{}", line.trim_end())
 }
