@@ -32,6 +32,7 @@ const IDLE: Duration = Duration::from_secs(60);
 /// A running token service; it ends when dropped.
 pub struct TokenServer {
     addr: SocketAddr,
+    realm: String,
     pki: Pki,
     desk: Arc<Desk>,
     _server: Background,
@@ -66,6 +67,7 @@ impl TokenServer {
         })?;
         Ok(Self {
             addr,
+            realm: format!("http://{addr}/token"),
             pki,
             desk,
             _server: server,
@@ -77,9 +79,16 @@ impl TokenServer {
         self.addr
     }
 
+    /// Its realm is that of a TLS front, a host with its port.
     #[must_use]
-    pub fn realm(&self) -> String {
-        format!("http://{}/token", self.addr)
+    pub fn behind(mut self, front: &str) -> Self {
+        self.realm = format!("https://{front}/token");
+        self
+    }
+
+    #[must_use]
+    pub fn realm(&self) -> &str {
+        &self.realm
     }
 
     #[must_use]
