@@ -75,9 +75,6 @@ async fn round(planned: &Arc<PlannedRegistry>, node: &probes::Node) -> RegistryS
 
 fn config(args: &CheckArgs) -> anyhow::Result<Config> {
     let known = args.config_file.as_deref().map(run::load).transpose()?;
-    if known.is_none() && args.registries.is_empty() {
-        bail!("no registry named; try: regprobe check myregistry, or --config.file=FILE");
-    }
     let mut config = match known {
         Some(known) if args.registries.is_empty() => known,
         known => named(args, known)?,

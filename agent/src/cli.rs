@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use regprobe_probes::Code;
 
 use crate::{
-    config::{Image, Region, Server, parse_duration, parse_nameserver, parse_range},
+    config::{Image, Region, Server, check_timeout, parse_duration, parse_nameserver, parse_range},
     explain::parse_code,
 };
 
@@ -65,7 +65,7 @@ pub(crate) struct RunArgs {
 pub(crate) struct CheckArgs {
     /// Registries: a server, `http://` before it for plain HTTP, or the bare name of an Azure
     /// Container Registry.
-    #[arg(value_name = "REGISTRY")]
+    #[arg(value_name = "REGISTRY", required_unless_present = "config_file")]
     pub registries: Vec<String>,
     /// Take registries and settings from a configuration.
     #[arg(long = "config.file", value_name = "FILE")]
@@ -94,7 +94,7 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
     /// How long one stage may take [default: as configured, or 10s; for npd 2s at most].
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_timeout)]
     pub timeout: Option<Duration>,
     /// How to say it.
     #[arg(long, value_enum, default_value_t = Output::Text)]
@@ -128,6 +128,12 @@ fn parse_private(text: &str) -> Result<PrivateArg, String> {
             .map(PrivateArg::Range)
             .map_err(|error| error.to_string()),
     }
+}
+
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = parse_duration(text).map_err(|error| error.to_string())?;
+    check_timeout(timeout).map_err(|problem| problem.to_string())?;
+    Ok(timeout)
 }
 
 /// Levels of the log.

@@ -23,9 +23,7 @@ fn evidence(evidence: &Evidence) -> String {
                 .chain
                 .leaf()
                 .map(|leaf| leaf.not_after.strftime("%Y-%m-%d"));
-            let until = ends
-                .map(|day| format!(", valid until {day}"))
-                .unwrap_or_default();
+            let until = ends.map(|day| format!(", to {day}")).unwrap_or_default();
             format!("{} {}{until}", handshake.version, handshake.group)
         }
         Evidence::Challenge(challenge) => {

@@ -84,13 +84,20 @@ impl Visit for Fields {
     }
 }
 
-/// Bare where that is unambiguous, else in quotes with escapes.
+/// Bare where that is unambiguous, else in quotes with the escapes of JSON, as readers of logfmt
+/// expect them.
 fn quoted(value: &str) -> String {
     let bare = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '=' | '\\');
-    match !value.is_empty() && value.chars().all(bare) {
-        true => value.to_owned(),
-        false => format!("{value:?}"),
+    if !value.is_empty() && value.chars().all(bare) {
+        return value.to_owned();
     }
+    let escaped = value.chars().map(|c| match c {
+        '"' | '\\' => format!("\\{c}"),
+        '\n' => "\\n".to_owned(),
+        c if c.is_control() => format!("\\u{:04x}", u32::from(c)),
+        c => c.to_string(),
+    });
+    format!("\"{}\"", escaped.collect::<String>())
 }
 
 #[cfg(test)]
@@ -104,7 +111,8 @@ mod tests {
             ("", r#""""#),
             ("two words", r#""two words""#),
             ("a=b", r#""a=b""#),
-            ("line\nbreak\u{1b}[31m", r#""line\nbreak\u{1b}[31m""#),
+            (r#"a "b" \c"#, r#""a \"b\" \\c""#),
+            ("line\nbreak\u{1b}[31m", r#""line\nbreak\u001b[31m""#),
         ] {
             assert_eq!(quoted(value), line);
         }

@@ -8,7 +8,9 @@ use prometheus::{
     Encoder, Gauge, GaugeVec, HistogramVec, IntCounterVec, Registry, TextEncoder,
     process_collector::ProcessCollector,
 };
-use regprobe_probes::{Depth, Endpoint, Evidence, Finding, Nameserver, Outcome, Stage, Verdict};
+use regprobe_probes::{
+    Depth, Endpoint, EndpointOutcome, Evidence, Finding, Nameserver, Outcome, Stage, Verdict,
+};
 
 use self::{
     families::{Families, forget},
@@ -227,33 +229,28 @@ impl Metrics {
                 .set(seconds);
         }
         for endpoint in std::iter::once(&target.login).chain(&target.data) {
-            let series = self.of(planned, endpoint);
-            endpoint
-                .stages()
-                .for_each(|stage| series.expect_stage(stage));
-            if endpoint.literal().is_none() {
-                nameservers
-                    .iter()
-                    .for_each(|nameserver| series.expect_nameserver(nameserver));
-            }
-            self.tcp_retransmits.with_label_values(&series.endpoint());
+            self.of(planned, endpoint).expect(nameservers);
         }
     }
 
     /// Takes away every series of a registry.
     pub(crate) fn forget(&self, registry: &str) {
-        let theirs = [("registry", registry)];
+        self.forget_all(&[("registry", registry)]);
+    }
+
+    /// Takes away every series with these labels.
+    fn forget_all(&self, theirs: &[(&str, &str)]) {
         for family in [&self.attempts, &self.failures, &self.lookups] {
-            forget(family, &theirs);
+            forget(family, theirs);
         }
         for family in [&self.answer_changes, &self.tcp_retransmits] {
-            forget(family, &theirs);
+            forget(family, theirs);
         }
         for family in [&self.durations, &self.lookup_durations]
             .into_iter()
             .flatten()
         {
-            forget(family, &theirs);
+            forget(family, theirs);
         }
         for family in [
             &self.up,
@@ -271,7 +268,7 @@ impl Metrics {
             &self.clock_skew,
             &self.effective_interval,
         ] {
-            forget(family, &theirs);
+            forget(family, theirs);
         }
     }
 
@@ -279,6 +276,12 @@ impl Metrics {
     pub(crate) fn count(&self, planned: &PlannedRegistry, outcome: &Outcome) {
         for seen in &outcome.endpoints {
             let series = self.of(planned, &seen.endpoint);
+            // What the plan could not know of: the token endpoint, and a nameserver of today.
+            let nameservers: Vec<_> = seen
+                .lookups_of_host()
+                .map(|lookup| lookup.nameserver.clone())
+                .collect();
+            series.expect(&nameservers);
             series.count_lookups(seen);
             let mut retransmits = 0;
             for stage in seen.addresses.iter().flat_map(|address| &address.stages) {
@@ -318,6 +321,12 @@ impl Metrics {
             }
         });
         put(&self.clock_skew, &[&planned.name], skew);
+        let gone = |seen: &&EndpointOutcome| round.outcome.of(&seen.endpoint).is_none();
+        let earlier = before.iter().flat_map(|before| &before.outcome.endpoints);
+        for gone in earlier.filter(gone) {
+            let endpoint = gone.endpoint.to_string();
+            self.forget_all(&[("registry", &planned.name), ("endpoint", &endpoint)]);
+        }
         for seen in &round.outcome.endpoints {
             let series = self.of(planned, &seen.endpoint);
             self.up

@@ -163,7 +163,7 @@ async fn drive(shared: Arc<Shared>, planned: Arc<PlannedRegistry>, mut timetable
         }
         let report = match round(&shared, &target, tick.depth).await {
             Ok((outcome, at)) => {
-                target.token = token_endpoint(&outcome).or(target.token);
+                target.token = token_endpoint(&outcome);
                 let (planned, depth, lag) = (planned.clone(), tick.depth, now - tick.due);
                 Report::Round {
                     planned,

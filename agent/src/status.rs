@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use regprobe_probes::{
-    AddressOutcome, Certificate, EndpointOutcome, Evidence, Expectation, Finding, Lookup, Scope,
-    StageOutcome,
+    AddressOutcome, Certificate, EndpointOutcome, Evidence, Expectation, Finding, Lookup,
+    ResolveFault, Scope, StageOutcome,
 };
 use serde::Serialize;
 
@@ -129,15 +129,18 @@ struct EndpointStatus {
 
 impl EndpointStatus {
     fn of(seen: &EndpointOutcome, expectation: &Expectation) -> Self {
+        let host = &seen.endpoint.host;
+        let missing = seen.no_lookup();
+        let lookups = seen.lookups.iter();
         Self {
-            host: seen.endpoint.host.to_string(),
+            host: host.to_string(),
             port: seen.endpoint.port,
             role: seen.endpoint.role.as_str(),
             up: seen.is_up(),
-            lookups: seen
-                .lookups
-                .iter()
-                .map(|l| LookupStatus::of(l, expectation))
+            lookups: missing
+                .map(|fault| LookupStatus::missing(host, fault))
+                .into_iter()
+                .chain(lookups.map(|l| LookupStatus::of(l, expectation)))
                 .collect(),
             addresses: seen.addresses.iter().map(AddressStatus::of).collect(),
         }
@@ -146,7 +149,8 @@ impl EndpointStatus {
 
 #[derive(Debug, Serialize)]
 struct LookupStatus {
-    nameserver: String,
+    /// None where there was none to ask.
+    nameserver: Option<String>,
     name: String,
     result: &'static str,
     chain: Vec<AliasStatus>,
@@ -155,17 +159,33 @@ struct LookupStatus {
     private: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expected: Option<bool>,
-    seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
 }
 
 impl LookupStatus {
+    /// Of a lookup that could not be made.
+    fn missing(host: &str, fault: &ResolveFault) -> Self {
+        Self {
+            nameserver: None,
+            name: host.to_owned(),
+            result: fault.reason().as_str(),
+            chain: Vec::new(),
+            addresses: Vec::new(),
+            private: None,
+            expected: None,
+            seconds: None,
+            detail: Some(fault.to_string()),
+        }
+    }
+
     fn of(lookup: &Lookup, expectation: &Expectation) -> Self {
         let found = lookup.addresses().next().is_some();
         let chain = lookup.chain().iter();
         Self {
-            nameserver: lookup.nameserver.to_string(),
+            nameserver: Some(lookup.nameserver.to_string()),
             name: lookup.name.to_string(),
             result: lookup
                 .fault()
@@ -182,7 +202,7 @@ impl LookupStatus {
                 .collect(),
             private: found.then(|| lookup.addresses().all(|a| Scope::of(a).is_private())),
             expected: found.then(|| lookup.addresses().all(|a| expectation.allows(a))),
-            seconds: lookup.took.as_secs_f64(),
+            seconds: Some(lookup.took.as_secs_f64()),
             detail: lookup.fault().map(ToString::to_string),
         }
     }

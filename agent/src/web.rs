@@ -33,8 +33,8 @@ use crate::{board::Snapshot, metrics::Metrics, status::Status};
 const MAX_CONNECTIONS: usize = 128;
 /// For the head of a request, and so for an idle connection too.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// For answers under way when the agent ends.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// For answers under way when the agent ends: it is to be gone within 5 s.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 const BACKLOG: i32 = 128;
 
 /// What handlers read.
@@ -78,9 +78,12 @@ pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>, stop: impl Fut
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     tokio::pin!(stop);
     loop {
-        let slot = slots.clone().acquire_owned().await;
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let next = async {
+            let slot = slots.clone().acquire_owned().await;
+            (slot, listener.accept().await)
+        };
+        let (slot, accepted) = tokio::select! {
+            next = next => next,
             () = &mut stop => break,
         };
         let stream = match accepted {

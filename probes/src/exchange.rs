@@ -265,6 +265,10 @@ impl HttpFault {
         }
     }
 
+    fn broken_tls(error: &rustls::Error) -> Self {
+        Self::Malformed(format!("TLS broke off ({error})"))
+    }
+
     /// A redirect that is not followed.
     pub fn redirect_denied(to: &str, why: &'static str) -> Self {
         Self::RedirectDenied {
@@ -287,7 +291,11 @@ impl From<hyper::Error> for HttpFault {
             cause = inner;
         }
         match cause.downcast_ref::<io::Error>() {
-            Some(io) => Self::Io(IoFault::from(io)),
+            Some(io) => match io.get_ref().and_then(|inner| inner.downcast_ref()) {
+                // A server of TLS 1.3 refuses a client's certificate after the handshake.
+                Some(tls) => Self::broken_tls(tls),
+                None => Self::Io(IoFault::from(io)),
+            },
             // Incomplete message, or a connection that closed before the request was sent.
             None => Self::Io(IoFault::Closed),
         }

@@ -33,7 +33,8 @@ pub struct Target {
     pub login: Endpoint,
     /// The data endpoints.
     pub data: Vec<Endpoint>,
-    /// The token endpoint that an earlier round met, to be surveyed in rounds that ask no token.
+    /// The token endpoint that an earlier round met, to be surveyed in rounds that are not told of
+    /// any.
     pub token: Option<Endpoint>,
     /// The repository that a token is asked for, where one is configured.
     pub repository: Option<String>,
@@ -123,8 +124,10 @@ impl Round<'_> {
         };
         let ((), token) = tokio::join!(survey.finish(), asked);
         let login = survey.outcome(requests.map(Requests::into_stages));
+        // Only a challenge that was due can tell that the token endpoint is gone.
+        let told = self.depth >= Depth::Token && login.evidence(Stage::Challenge).is_some();
         match (token, &self.target.token) {
-            (None, Some(known)) if self.depth < Depth::Token => {
+            (None, Some(known)) if !told => {
                 let known = self.known_token(known, &login, host.turn).await;
                 (login, known)
             }

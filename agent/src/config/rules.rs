@@ -117,15 +117,11 @@ fn check_schedule(schedule: &Schedule) -> Result<(), Complaint> {
         ("image_interval", schedule.image_interval),
     ];
     for (key, interval) in intervals {
-        check_range(path.key(key), interval, second, day)?;
+        check_range(interval, second, day)
+            .map_err(|problem| Complaint::new(path.key(key), problem))?;
     }
-    let shortest_timeout = Duration::from_millis(100);
-    check_range(
-        path.key("timeout"),
-        schedule.timeout,
-        shortest_timeout,
-        60 * second,
-    )?;
+    check_timeout(schedule.timeout)
+        .map_err(|problem| Complaint::new(path.key("timeout"), problem))?;
 
     let [network, request, token, image] = intervals;
     for ((carrier, carried_by), (key, interval)) in
@@ -143,10 +139,16 @@ fn check_schedule(schedule: &Schedule) -> Result<(), Complaint> {
     Ok(())
 }
 
+/// Whether a stage may take this long, in the config or on the command line.
+pub fn check_timeout(timeout: Duration) -> Result<(), Problem> {
+    check_range(timeout, Duration::from_millis(100), Duration::from_secs(60))
+}
+
 fn check_tls(tls: &Tls) -> Result<(), Complaint> {
     let path = KeyPath::of("tls").key("expiry_warning");
     let year = Duration::from_secs(365 * 24 * 60 * 60);
-    check_range(path, tls.expiry_warning, Duration::ZERO, year)
+    check_range(tls.expiry_warning, Duration::ZERO, year)
+        .map_err(|problem| Complaint::new(path, problem))
 }
 
 fn check_buckets(buckets: &[f64]) -> Result<(), Complaint> {
@@ -168,22 +170,16 @@ fn check_buckets(buckets: &[f64]) -> Result<(), Complaint> {
     Ok(())
 }
 
-fn check_range(
-    path: KeyPath,
-    duration: Duration,
-    least: Duration,
-    most: Duration,
-) -> Result<(), Complaint> {
+fn check_range(duration: Duration, least: Duration, most: Duration) -> Result<(), Problem> {
     if (least..=most).contains(&duration) {
         return Ok(());
     }
     let [duration, least, most] = [duration, least, most].map(DurationText);
-    let problem = Problem::OutOfRange {
+    Err(Problem::OutOfRange {
         duration,
         least,
         most,
-    };
-    Err(Complaint::new(path, problem))
+    })
 }
 
 fn check_distinct<T: Eq + Hash + ToString>(

@@ -57,7 +57,7 @@ impl Families {
 }
 
 /// Removes every series whose labels are among others `matching`. It walks the whole family, so it
-/// is for reloads.
+/// is for what seldom happens.
 pub(super) fn forget<T: MetricVecBuilder>(family: &MetricVec<T>, matching: &[(&str, &str)]) {
     for metric in family
         .collect()

@@ -1,7 +1,7 @@
 //! The series of one endpoint: brought into being, counted and shown. The families are those of
 //! [`Metrics`].
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use prometheus::GaugeVec;
 use regprobe_probes::{
@@ -51,7 +51,22 @@ impl Series<'_> {
         ]
     }
 
-    pub(super) fn expect_stage(&self, stage: Stage) {
+    /// Brings every series of the endpoint into being that does not wait for an answer.
+    pub(super) fn expect(&self, nameservers: &[Arc<Nameserver>]) {
+        for stage in self.endpoint.stages() {
+            self.expect_stage(stage);
+        }
+        if self.endpoint.literal().is_none() {
+            for nameserver in nameservers {
+                self.expect_nameserver(nameserver);
+            }
+        }
+        self.metrics
+            .tcp_retransmits
+            .with_label_values(&self.endpoint());
+    }
+
+    fn expect_stage(&self, stage: Stage) {
         self.metrics
             .attempts
             .with_label_values(&self.with_stage(stage));
@@ -60,7 +75,7 @@ impl Series<'_> {
         }
     }
 
-    pub(super) fn expect_nameserver(&self, nameserver: &Nameserver) {
+    fn expect_nameserver(&self, nameserver: &Nameserver) {
         let nameserver = nameserver.to_string();
         self.lookup_result(&nameserver, NO_ERROR, 0);
         self.metrics
@@ -174,6 +189,20 @@ impl Series<'_> {
         expectation: &Expectation,
     ) {
         let metrics = self.metrics;
+        let asked: Vec<_> = seen
+            .lookups_of_host()
+            .map(|lookup| lookup.nameserver.to_string())
+            .collect();
+        let earlier = before.iter().flat_map(|before| before.lookups_of_host());
+        let earlier = earlier.map(|lookup| lookup.nameserver.to_string());
+        for gone in earlier.filter(|nameserver| !asked.contains(nameserver)) {
+            let [registry, endpoint, nameserver] = self.with(&gone);
+            metrics.forget_all(&[
+                ("registry", registry),
+                ("endpoint", endpoint),
+                ("nameserver", nameserver),
+            ]);
+        }
         for lookup in seen.lookups_of_host() {
             let nameserver = lookup.nameserver.to_string();
             let labels = self.with(&nameserver);

@@ -1,1 +1,23 @@
-//! x
+//! The test ground of regprobe: everything a node meets on the way to an image, on loopback
+//! addresses or in network namespaces, healthy or broken in one chosen way.
+//!
+//! Whatever is started here runs on threads or child processes of its own, may be changed while it
+//! runs, and ends when it is dropped. The library knows nothing of the agent, which is tested
+//! against it; only the demo runs both.
+
+pub mod acr;
+pub mod addresses;
+mod background;
+pub mod client;
+pub mod dns;
+mod http;
+pub mod image;
+pub mod netns;
+pub mod pki;
+pub mod private_link;
+mod process;
+pub mod proxy;
+pub mod servers;
+pub mod sockets;
+pub mod suite;
+pub mod wait;

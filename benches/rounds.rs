@@ -1,0 +1,177 @@
+//! What the agent costs its node: processor time for 1,000 full rounds, memory, and whether either
+//! memory or the number of series grows.
+//!
+//! `cargo bench -p regprobe --bench rounds -- 600` runs it for 600 seconds. Five fake Azure
+//! registries, each a login server and two data endpoints with TLS, are probed to the full depth
+//! every second, so a full round is 6 questions to a nameserver, 3 TCP dials and TLS handshakes, and
+//! 4 HTTP requests. Time and memory are the agent's own `process_*` metrics.
+//! `REGPROBE_STATIC_BINARY` names another binary than the one just built.
+
+use std::env;
+use std::fs;
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use regprobe_lab::acr::Acr;
+use regprobe_lab::addresses::{free_addr, free_port, loopback};
+use regprobe_lab::client;
+use regprobe_lab::dns::Dns;
+use regprobe_lab::pki::Pki;
+use regprobe_lab::wait;
+
+const REGISTRIES: usize = 5;
+const REGIONS: [&str; 2] = ["westeurope", "northeurope"];
+/// Between two lines of the report.
+const STEP: Duration = Duration::from_secs(30);
+
+fn main() -> Result<()> {
+    let seconds = env::args().find_map(|argument| argument.parse().ok());
+    let length = Duration::from_secs(seconds.unwrap_or(60));
+    let folder = tempfile::tempdir()?;
+    let pki = Pki::new()?;
+    let ca_file = folder.path().join("ca.crt");
+    pki.write_ca(&ca_file)?;
+    let dns = Dns::start((loopback(), 0))?;
+    let mut config = String::from("registries:\n");
+    let mut registries = Vec::new();
+    for number in 1..=REGISTRIES {
+        let acr = registry(&dns, &pki, &format!("myregistry{number}"))?;
+        config += &format!(
+            "- {{server: \"{}\", regions: [{}], private: [127.0.0.0/8]}}\n",
+            acr.server(),
+            REGIONS.join(", ")
+        );
+        registries.push(acr);
+    }
+    let at = folder.path().display();
+    let nameserver = dns.addr();
+    fs::write(
+        folder.path().join("resolv.conf"),
+        format!("nameserver [{}]:{}\n", nameserver.ip(), nameserver.port()),
+    )?;
+    config += &format!(
+        "node: {{resolv_conf: {at}/resolv.conf, hosts: {at}/hosts, certs_d: {at}/certs.d}}\n\
+         schedule: {{network_interval: 1s, request_interval: 1s, token_interval: 1s}}\n\
+         tls: {{ca_file: {}}}\n",
+        ca_file.display()
+    );
+    fs::write(folder.path().join("regprobe.yaml"), config)?;
+
+    let agent = Agent::start(&format!("{at}/regprobe.yaml"))?;
+    let first = wait::until("the first rounds", Duration::from_secs(20), || {
+        client::get(agent.addr, "/-/ready")
+            .send()?
+            .expect_status(200)?;
+        agent.sample()
+    })?;
+    println!("seconds  rounds  cpu_seconds  rss_bytes  series");
+    let start = Instant::now();
+    let mut last = first;
+    first.print(start);
+    while start.elapsed() < length {
+        wait::pause(STEP.min(length.saturating_sub(start.elapsed())));
+        last = agent.sample()?;
+        last.print(start);
+        ensure!(last.series == first.series, "the number of series changed");
+        for registry in &registries {
+            registry.forget();
+        }
+    }
+    let rounds = last.rounds - first.rounds;
+    println!(
+        "{:.2} CPU seconds for 1,000 full rounds, over {rounds} of them; RSS {:.1} MB at the end",
+        (last.cpu - first.cpu) / rounds * 1000.0,
+        last.rss / 1e6
+    );
+    Ok(())
+}
+
+fn registry(dns: &Dns, pki: &Pki, name: &str) -> Result<Acr> {
+    let at = [loopback(), loopback(), loopback()];
+    let port = free_port(at[0])?;
+    let names = dns.acr(name);
+    let names = [
+        names.login(),
+        names.data(REGIONS[0]),
+        names.data(REGIONS[1]),
+    ];
+    for (name, at) in names.iter().zip(at) {
+        name.linked([at]);
+    }
+    let [login, west, north] = names;
+    Acr::at(login.host(), (at[0], port))
+        .data(west.host(), (at[1], port))
+        .data(north.host(), (at[2], port))
+        .tls(pki)
+        .start()
+}
+
+struct Agent {
+    addr: SocketAddr,
+    child: Child,
+}
+
+/// What one scrape says of the agent itself.
+#[derive(Clone, Copy)]
+struct Sample {
+    rounds: f64,
+    cpu: f64,
+    rss: f64,
+    series: usize,
+}
+
+impl Agent {
+    fn start(config: &str) -> Result<Self> {
+        let binary = env::var_os("REGPROBE_STATIC_BINARY")
+            .unwrap_or_else(|| env!("CARGO_BIN_EXE_regprobe").into());
+        let addr = free_addr(loopback())?;
+        let child = Command::new(binary)
+            .arg("run")
+            .arg(format!("--config.file={config}"))
+            .arg(format!("--web.listen-address={addr}"))
+            .arg("--log.level=warn")
+            .stdin(Stdio::null())
+            .spawn()?;
+        Ok(Self { addr, child })
+    }
+
+    fn sample(&self) -> Result<Sample> {
+        let metrics = client::get(self.addr, "/metrics").send()?.text();
+        let value = |name: &str| -> Result<f64> {
+            let mut lines = metrics.lines().filter_map(|line| line.strip_prefix(name));
+            let value = lines.find_map(|rest| rest.strip_prefix(' '));
+            Ok(value.with_context(|| format!("no {name}"))?.parse()?)
+        };
+        Ok(Sample {
+            rounds: value("regprobe_schedule_lag_seconds_count")?,
+            cpu: value("process_cpu_seconds_total")?,
+            rss: value("process_resident_memory_bytes")?,
+            series: metrics
+                .lines()
+                .filter(|line| !line.starts_with('#'))
+                .count(),
+        })
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Sample {
+    fn print(&self, start: Instant) {
+        println!(
+            "{:7.0}  {:6}  {:11.2}  {:9}  {:6}",
+            start.elapsed().as_secs_f64(),
+            self.rounds,
+            self.cpu,
+            self.rss,
+            self.series
+        );
+    }
+}

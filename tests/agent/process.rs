@@ -1,0 +1,166 @@
+//! The real binary, `regprobe run`, as a child process.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use regprobe_lab::addresses::{free_addr, loopback};
+use regprobe_lab::client::{self, Reply};
+use regprobe_lab::wait;
+use serde_json::Value;
+
+use crate::scrape::Scrape;
+
+/// For anything that the agent is to show after a round or two.
+pub(crate) const SOON: Duration = Duration::from_secs(15);
+
+/// Name of the node that agents are told they run on.
+pub(crate) const NODE: &str = "node-1";
+
+pub(crate) struct Agent {
+    pub(crate) addr: SocketAddr,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Agent {
+    /// Returns once it listens; its first round may not be over.
+    pub(crate) fn start(config: &Path, flags: &[&str]) -> Result<Self> {
+        let addr = free_addr(loopback())?;
+        let log = config.with_extension(format!("{}.log", addr.port()));
+        let child = regprobe(["run"])
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--web.listen-address={addr}"))
+            .args(flags)
+            .stderr(File::create(&log)?)
+            .spawn()?;
+        let mut agent = Self { addr, child, log };
+        wait::until("the agent listens", SOON, || {
+            match agent.child.try_wait()? {
+                Some(status) => Ok(Err(anyhow::anyhow!("ended with {status}"))),
+                None => agent.get("/-/healthy").map(|_| Ok(())),
+            }
+        })
+        .flatten()
+        .with_context(|| agent.log().join("\n"))?;
+        Ok(agent)
+    }
+
+    /// Returns once its first round is over.
+    pub(crate) fn ready(config: &Path, flags: &[&str]) -> Result<Self> {
+        let agent = Self::start(config, flags)?;
+        agent.until("is ready", |agent| {
+            agent.get("/-/ready")?.expect_status(200)
+        })?;
+        Ok(agent)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Result<Reply> {
+        client::get(self.addr, path).send()
+    }
+
+    pub(crate) fn post(&self, path: &str) -> Result<Reply> {
+        client::call("POST", self.addr, path).send()
+    }
+
+    pub(crate) fn scrape(&self) -> Result<Scrape> {
+        Scrape::parse(self.get("/metrics")?.expect_status(200)?.text())
+    }
+
+    pub(crate) fn status(&self) -> Result<Value> {
+        self.get("/api/v1/status")?.expect_status(200)?.json()
+    }
+
+    /// Asks again and again until it gives a value.
+    pub(crate) fn until<T>(&self, what: &str, done: impl Fn(&Self) -> Result<T>) -> Result<T> {
+        wait::until(&format!("the agent {what}"), SOON, || done(self))
+            .with_context(|| self.log().join("\n"))
+    }
+
+    /// Waits until a metric has a value.
+    pub(crate) fn until_value(
+        &self,
+        name: &str,
+        labels: &[(&str, &str)],
+        expected: f64,
+    ) -> Result<Scrape> {
+        self.until("shows a value", |agent| {
+            let scrape = agent.scrape()?;
+            let value = scrape.value(name, labels)?;
+            ensure!(
+                value == expected,
+                "{name} with {labels:?} is {value}, not {expected}"
+            );
+            Ok(scrape)
+        })
+    }
+
+    /// Waits until there were some more rounds over each of these registries.
+    pub(crate) fn until_rounds(&self, registries: &[&str]) -> Result<()> {
+        let counted = |scrape: &Scrape, registry| {
+            scrape.sum(
+                "regprobe_stage_attempts_total",
+                &[("registry", registry), ("stage", "connect")],
+            )
+        };
+        for registry in registries {
+            let before = counted(&self.scrape()?, *registry);
+            self.until("goes on probing", |agent| {
+                let now = counted(&agent.scrape()?, *registry);
+                ensure!(now > before + 1.0, "{registry}: {before} dials, then {now}");
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What it has logged so far, a line each.
+    pub(crate) fn log(&self) -> Vec<String> {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        log.lines().map(str::to_owned).collect()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill(Pid::from_raw(self.child.id().try_into()?), signal)?)
+    }
+
+    /// Ends it by SIGTERM, as Kubernetes does; it has five seconds.
+    pub(crate) fn end(mut self) -> Result<ExitStatus> {
+        self.signal(Signal::SIGTERM)?;
+        wait::until("the agent ends", Duration::from_secs(5), || {
+            match self.child.try_wait()? {
+                Some(status) => Ok(status),
+                None => bail!("still running"),
+            }
+        })
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `regprobe` with these arguments, about to be started.
+pub(crate) fn regprobe<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_regprobe"));
+    command
+        .args(arguments)
+        .env("NODE_NAME", NODE)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    command
+}
+
+/// What a command printed on both its outputs.
+pub(crate) fn printed(out: &Output) -> String {
+    String::from_utf8_lossy(&[&*out.stdout, &out.stderr].concat()).into_owned()
+}

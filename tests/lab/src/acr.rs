@@ -1,0 +1,469 @@
+//! An Azure Container Registry to probe and to pull from: a login server, any number of data
+//! endpoints, over TLS or not, each on loopback addresses of its own. It records every request, and
+//! any part of it can be told to answer wrongly while it runs. A public twin of a private registry
+//! is a second instance.
+
+mod answer;
+mod connection;
+mod registry;
+mod service;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use anyhow::Result;
+use jiff::SignedDuration;
+use tokio::net::TcpListener;
+
+pub use self::answer::{Answer, Challenge};
+use self::registry::{LOGIN, Registry, Site, State};
+use crate::background::Background;
+use crate::http;
+use crate::image::Image;
+use crate::pki::{Identity, Pki};
+
+/// The parts of a registry that can answer wrongly, each on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Route {
+    /// `GET /v2/`
+    Ping,
+    /// `GET /oauth2/token`
+    Token,
+    Manifest,
+    /// A blob at the login server.
+    Blob,
+    /// Everything at the data endpoints.
+    Data,
+    /// Any other path of the login server.
+    Other,
+}
+
+/// A request as it was received.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The endpoint that received it, whatever the Host header says.
+    pub host: String,
+    pub route: Route,
+    pub client: SocketAddr,
+    pub method: String,
+    /// The path and its query.
+    pub target: String,
+    pub headers: Vec<(String, String)>,
+}
+
+impl Seen {
+    /// The first header of that name, in any case of letters.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        http::header(&self.headers, name)
+    }
+}
+
+/// A registry about to be started.
+#[must_use]
+pub struct AcrBuilder<'pki> {
+    login: Site,
+    data: Vec<Site>,
+    pki: Option<&'pki Pki>,
+    images: Vec<Image>,
+    anonymous_pull: bool,
+}
+
+impl<'pki> AcrBuilder<'pki> {
+    /// One more address for the login server, on the port of the first.
+    pub fn also_at(mut self, at: impl Into<SocketAddr>) -> Self {
+        self.login.addresses.push(at.into());
+        self
+    }
+
+    /// A data endpoint; blobs are redirected to the first one.
+    pub fn data(mut self, host: &str, at: impl Into<SocketAddr>) -> Self {
+        self.data.push(Site::new(host, at));
+        self
+    }
+
+    /// TLS everywhere, with a good certificate for each endpoint. Without it: plain HTTP.
+    pub fn tls(mut self, pki: &'pki Pki) -> Self {
+        self.pki = Some(pki);
+        self
+    }
+
+    pub fn image(mut self, image: Image) -> Self {
+        self.images.push(image);
+        self
+    }
+
+    pub fn anonymous_pull(mut self) -> Self {
+        self.anonymous_pull = true;
+        self
+    }
+
+    pub fn start(self) -> Result<Acr> {
+        let mut listeners = Vec::new();
+        let mut state = State {
+            images: self.images,
+            anonymous_pull: self.anonymous_pull,
+            ..State::default()
+        };
+        let mut sites = vec![self.login];
+        sites.extend(self.data);
+        for (n, site) in sites.iter_mut().enumerate() {
+            listeners.extend(site.listen()?.into_iter().map(|listener| (n, listener)));
+            if let Some(pki) = self.pki {
+                let identity = pki.leaf([&site.host]).issue()?;
+                state
+                    .identities
+                    .insert(site.host.clone(), identity.server_config()?);
+            }
+        }
+        let registry = Arc::new(Registry {
+            scheme: if self.pki.is_some() { "https" } else { "http" },
+            sites,
+            state: Mutex::new(state),
+        });
+        let served = Arc::clone(&registry);
+        let server = Background::run("lab-acr", move || async move {
+            for (site, listener) in listeners {
+                if let Ok(listener) = TcpListener::from_std(listener) {
+                    tokio::spawn(connection::accept(Arc::clone(&served), site, listener));
+                }
+            }
+            std::future::pending().await
+        })?;
+        Ok(Acr {
+            registry,
+            _server: server,
+        })
+    }
+}
+
+/// A running registry; it ends when dropped.
+pub struct Acr {
+    registry: Arc<Registry>,
+    _server: Background,
+}
+
+impl Acr {
+    /// A registry whose login server has this name and listens here; port 0 takes a free one.
+    pub fn at<'pki>(host: &str, at: impl Into<SocketAddr>) -> AcrBuilder<'pki> {
+        AcrBuilder {
+            login: Site::new(host, at),
+            data: Vec::new(),
+            pki: None,
+            images: Vec::new(),
+            anonymous_pull: false,
+        }
+    }
+
+    /// The login server's first address.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.registry.sites[LOGIN].addresses[0]
+    }
+
+    /// The login server as an image reference names it: the host, and the port if it is not the
+    /// scheme's own.
+    #[must_use]
+    pub fn server(&self) -> String {
+        self.registry.authority(LOGIN)
+    }
+
+    /// The first address of a data endpoint, in the order they were added.
+    #[must_use]
+    pub fn data_addr(&self, n: usize) -> Option<SocketAddr> {
+        let site = self.registry.sites.get(LOGIN + 1 + n)?;
+        site.addresses.first().copied()
+    }
+
+    /// From now on this part of the registry answers so.
+    pub fn answer(&self, route: Route, answer: Answer) -> &Self {
+        self.registry.state().answers.insert(route, answer);
+        self
+    }
+
+    /// From now on this endpoint answers everything so; it overrides [`Acr::answer`].
+    pub fn answer_at(&self, host: &str, answer: Answer) -> &Self {
+        self.registry
+            .state()
+            .answers_at
+            .insert(host.to_owned(), answer);
+        self
+    }
+
+    /// Ends every wrong answer; certificates stay.
+    pub fn mend(&self) -> &Self {
+        let mut state = self.registry.state();
+        state.answers.clear();
+        state.answers_at.clear();
+        drop(state);
+        self
+    }
+
+    /// From now on this endpoint presents this certificate, on new connections.
+    pub fn present(&self, host: &str, identity: &Identity) -> Result<&Self> {
+        let config = identity.server_config()?;
+        self.registry
+            .state()
+            .identities
+            .insert(host.to_owned(), config);
+        Ok(self)
+    }
+
+    pub fn allow_anonymous_pull(&self, allowed: bool) -> &Self {
+        self.registry.state().anonymous_pull = allowed;
+        self
+    }
+
+    /// Sets the registry's clock, as its `Date` shows it, ahead of the node's by so many seconds.
+    pub fn set_clock_ahead(&self, seconds: i64) -> &Self {
+        self.registry.state().clock_ahead = SignedDuration::from_secs(seconds);
+        self
+    }
+
+    /// Every request so far, in order.
+    #[must_use]
+    pub fn seen(&self) -> Vec<Seen> {
+        self.registry.state().seen.clone()
+    }
+
+    #[must_use]
+    pub fn seen_on(&self, route: Route) -> Vec<Seen> {
+        let mut seen = self.seen();
+        seen.retain(|seen| seen.route == route);
+        seen
+    }
+
+    /// Forgets the requests so far.
+    pub fn forget(&self) -> &Self {
+        self.registry.state().seen.clear();
+        self
+    }
+
+    /// How many connections were accepted, at all endpoints.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.registry.state().connections
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::addresses;
+
+    const HOST: &str = "contoso.azurecr.io";
+    const DATA: &str = "contoso.westeurope.data.azurecr.io";
+
+    /// A registry with an image, and curl as a client that trusts its authority.
+    struct Setup {
+        acr: Acr,
+        dir: tempfile::TempDir,
+    }
+
+    impl Setup {
+        fn new() -> Self {
+            let pki = Pki::new().unwrap();
+            let dir = tempfile::tempdir().unwrap();
+            pki.write_ca(dir.path().join("ca.crt")).unwrap();
+            let acr = Acr::at(HOST, (addresses::loopback(), 0))
+                .data(DATA, (addresses::loopback(), 0))
+                .tls(&pki)
+                .image(Image::hello().unwrap())
+                .anonymous_pull()
+                .start()
+                .unwrap();
+            Self { acr, dir }
+        }
+
+        /// The head and the body, or what curl complains of.
+        fn curl(&self, path: &str, extra: &[&str]) -> String {
+            let (login, data) = (self.acr.addr(), self.acr.data_addr(0).unwrap());
+            let out = Command::new("curl")
+                .args(["--noproxy", "*", "-sSi", "--max-time", "2", "--cacert"])
+                .arg(self.dir.path().join("ca.crt"))
+                .args([
+                    "--resolve",
+                    &format!("{HOST}:{}:{}", login.port(), login.ip()),
+                ])
+                .args([
+                    "--resolve",
+                    &format!("{DATA}:{}:{}", data.port(), data.ip()),
+                ])
+                .args(extra)
+                .arg(format!("https://{}{path}", self.acr.server()))
+                .output()
+                .unwrap();
+            String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned()
+        }
+
+        fn bearer(&self) -> String {
+            let said = self.curl(
+                "/oauth2/token?service=x&scope=repository:probe/hello:pull",
+                &[],
+            );
+            let body: Value = serde_json::from_str(said.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+            format!(
+                "Authorization: Bearer {}",
+                body["access_token"].as_str().unwrap()
+            )
+        }
+    }
+
+    #[test]
+    fn serves_an_image_as_azure_does() {
+        let setup = Setup::new();
+        let said = setup.curl("/v2/", &[]);
+        let realm = format!(
+            "realm=\"https://{}/oauth2/token\",service=\"{HOST}\"",
+            setup.acr.server()
+        );
+        assert!(said.starts_with("HTTP/1.1 401"), "{said}");
+        for expected in [
+            &realm,
+            "X-Ms-Correlation-Request-Id",
+            "registry/2.0",
+            "UNAUTHORIZED",
+            "Date: ",
+        ] {
+            assert!(said.contains(expected), "expected {expected} in {said}");
+        }
+
+        let manifest = "/v2/probe/hello/manifests/v1";
+        assert!(
+            setup
+                .curl(manifest, &[])
+                .contains("scope=\"repository:probe/hello:pull\"")
+        );
+        let bearer = setup.bearer();
+        let index = setup.curl(manifest, &["-H", &bearer]);
+        assert!(index.contains("\"architecture\":\"arm64\""), "{index}");
+
+        let image = Image::hello().unwrap();
+        let (digest, blob) = image.blobs().next().unwrap();
+        let path = format!("/v2/probe/hello/blobs/{digest}");
+        let redirected = setup.curl(&path, &["-H", &bearer]);
+        assert!(
+            redirected.contains("307") && redirected.contains("sig="),
+            "{redirected}"
+        );
+        let followed = setup.curl(&path, &["-L", "-r", "0-0", "-H", &bearer]);
+        assert!(
+            followed.contains(&format!("Content-Range: bytes 0-0/{}", blob.len())),
+            "{followed}"
+        );
+
+        let at_data = setup.acr.seen_on(Route::Data);
+        assert_eq!(at_data.len(), 1);
+        assert_eq!(
+            at_data[0].header("authorization"),
+            None,
+            "curl drops it, and so must we"
+        );
+        setup.acr.allow_anonymous_pull(false);
+        assert!(
+            setup
+                .curl("/oauth2/token?scope=repository:probe/hello:pull", &[])
+                .contains("401")
+        );
+    }
+
+    #[test]
+    fn every_wrong_answer_shows() {
+        let setup = Setup::new();
+        let elsewhere = "https://fabrikam.example/".to_owned();
+        let cases = [
+            (
+                Answer::Firewall([203, 0, 113, 9].into()),
+                "client with IP '203.0.113.9' is not allowed",
+            ),
+            (Answer::Status(503), "HTTP/1.1 503"),
+            (
+                Answer::Throttled(Some(Duration::from_secs(7))),
+                "Retry-After: 7",
+            ),
+            (Answer::Challenge(Challenge::MixedCase), "bEaReR rEaLm="),
+            (
+                Answer::Challenge(Challenge::Several),
+                "nonce=\"c=\", Bearer realm=",
+            ),
+            (
+                Answer::Challenge(Challenge::QuotedPairs),
+                "realm=\"https:\\/\\/contoso",
+            ),
+            (
+                Answer::Challenge(Challenge::ExtraParameters),
+                "charset=UTF-8 ,",
+            ),
+            (
+                Answer::Challenge(Challenge::BasicAndBearer),
+                "Www-Authenticate: Basic",
+            ),
+            (
+                Answer::Challenge(Challenge::BasicOnly),
+                "Www-Authenticate: Basic",
+            ),
+            (
+                Answer::Challenge(Challenge::Realm(elsewhere.clone())),
+                "realm=\"https://fabrikam.example/\"",
+            ),
+            (Answer::Mcr, "Docker-Distribution-Api-Version: registry/2.0"),
+            (Answer::EmptyJson, "{}"),
+            (Answer::NotJson, "{\"access_token\":"),
+            (Answer::HugeJson, "at the end"),
+            (Answer::CaptivePortal, "Please log in"),
+            (
+                Answer::RedirectTo(elsewhere),
+                "Location: https://fabrikam.example/",
+            ),
+            (Answer::RedirectLoop, "Maximum (3) redirects followed"),
+            (Answer::HangBeforeHeaders, "timed out"),
+            (Answer::HangInBody, "timed out"),
+            (Answer::EndlessBody, "timed out"),
+            (Answer::HugeHeaders, "curl: (27)"),
+            (Answer::EndlessHeaders, "Too large response headers"),
+            (Answer::Eof, "Empty reply"),
+            (Answer::Reset, "reset by peer"),
+            (Answer::Garbage, "HTTP/0.9"),
+            (Answer::Http10, "HTTP/1.0 401"),
+            (Answer::Chunked, "Transfer-Encoding: chunked"),
+        ];
+        for (answer, expected) in cases {
+            setup.acr.answer(Route::Ping, answer.clone());
+            let follow: &[&str] = match answer {
+                Answer::RedirectLoop => &["-L", "--max-redirs", "3"],
+                _ => &[],
+            };
+            let said = setup.curl("/v2/", follow);
+            let shown = &said[said.len().saturating_sub(500)..];
+            assert!(
+                said.contains(expected),
+                "{answer:?}: expected {expected:?} in {shown}"
+            );
+        }
+        setup.acr.mend().answer_at(DATA, Answer::Status(400));
+        assert!(setup.curl("/v2/", &[]).contains("401"));
+    }
+
+    #[test]
+    fn certificate_and_clock_change_while_it_runs() {
+        let setup = Setup::new();
+        let other = Pki::new().unwrap().leaf([HOST]).issue().unwrap();
+        setup.acr.set_clock_ahead(-86_400);
+        let yesterday = (Timestamp::now() - SignedDuration::from_hours(24))
+            .strftime("%d %b %Y")
+            .to_string();
+        assert!(setup.curl("/v2/", &[]).contains(&yesterday));
+        setup.acr.present(HOST, &other).unwrap();
+        assert!(
+            setup
+                .curl("/v2/", &[])
+                .contains("unable to get local issuer certificate")
+        );
+    }
+}

@@ -1,0 +1,238 @@
+//! The ways in which a registry's endpoint can answer, told by name, and what each of them puts on
+//! the wire.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::http::{Framing, Response};
+
+/// How an endpoint answers; anything but [`Answer::AsAzure`] is a fault or at least odd.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// As an Azure Container Registry in good health does.
+    AsAzure,
+    /// 403 `DENIED`, naming the address the registry saw.
+    Firewall(IpAddr),
+    /// This status, with an error of the registry's kind in the body and nothing else: 401 thus
+    /// lacks a challenge, 403 is not the firewall's.
+    Status(u16),
+    /// 429, with `Retry-After` where a time is given.
+    Throttled(Option<Duration>),
+    /// 401 with another challenge than the usual one.
+    Challenge(Challenge),
+    /// 200 with `Docker-Distribution-Api-Version` and no body, as mcr.microsoft.com.
+    Mcr,
+    /// 200 `{}`: a registry that wants no credentials; for a token: no token.
+    EmptyJson,
+    /// 200 and JSON that is cut off.
+    NotJson,
+    /// 200 and four megabytes of JSON, with a token at the end.
+    HugeJson,
+    /// 200 and a page that asks to log in.
+    CaptivePortal,
+    /// 302 to another URL.
+    RedirectTo(String),
+    /// 302 to the very URL that was asked.
+    RedirectLoop,
+    /// The request is read and never answered.
+    HangBeforeHeaders,
+    /// Headers, a part of the body, and then nothing.
+    HangInBody,
+    /// A body that never ends.
+    EndlessBody,
+    /// A header of one megabyte.
+    HugeHeaders,
+    /// Headers that never end.
+    EndlessHeaders,
+    /// The connection is closed in place of an answer.
+    Eof,
+    /// The connection is reset in place of an answer.
+    Reset,
+    /// Bytes that are not HTTP.
+    Garbage,
+    /// The healthy answer, in HTTP/1.0.
+    Http10,
+    /// The healthy answer, its body in chunks.
+    Chunked,
+}
+
+/// Challenges that are legal (RFC 9110, section 11) and not what Azure sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Challenge {
+    /// `bEaReR rEaLm=…`
+    MixedCase,
+    /// Two schemes in one header, the first with a comma in a quoted string.
+    Several,
+    /// The realm with quoted pairs: `https:\/\/…`
+    QuotedPairs,
+    /// Parameters nobody knows, a token in place of a quoted string, spaces around commas.
+    ExtraParameters,
+    /// `Basic` and `Bearer`, each in a header of its own.
+    BasicAndBearer,
+    /// Basic alone.
+    BasicOnly,
+    /// The usual challenge with a realm elsewhere, such as another host, or
+    /// `http://169.254.169.254/metadata/identity/oauth2/token`, which nobody should follow.
+    Realm(String),
+    /// These values of `Www-Authenticate`, as they are.
+    Raw(Vec<String>),
+}
+
+/// What a connection does with a request.
+pub(super) enum Act {
+    Respond(Response, Framing),
+    /// Writes these bytes, and then does as told.
+    Raw(Vec<u8>, Then),
+}
+
+pub(super) enum Then {
+    Close,
+    Reset,
+    Hang,
+    /// Writes these bytes until the client has had enough.
+    Repeat(Vec<u8>),
+}
+
+/// What an answer may need to know of the request it answers.
+pub(super) struct Asked<'a> {
+    pub(super) url: String,
+    pub(super) realm: String,
+    pub(super) service: &'a str,
+}
+
+impl Answer {
+    /// What to do, given what Azure would have answered.
+    pub(super) fn act(&self, asked: &Asked<'_>, azure: Response) -> Act {
+        match self {
+            Self::AsAzure => respond(azure),
+            Self::Firewall(client) => respond(firewall(*client)),
+            Self::Status(status) => respond(refusal(*status)),
+            Self::Throttled(retry_after) => respond(throttled(*retry_after)),
+            Self::Challenge(challenge) => respond(challenge.response(asked)),
+            Self::Mcr => respond(Response::new(200).header(API_VERSION.0, API_VERSION.1)),
+            Self::EmptyJson => respond(Response::new(200).json(&json!({}))),
+            Self::NotJson => {
+                respond(Response::new(200).body("application/json", "{\"access_token\":"))
+            }
+            Self::HugeJson => respond(Response::new(200).json(&huge_json())),
+            Self::CaptivePortal => respond(captive_portal()),
+            Self::RedirectTo(url) => respond(Response::new(302).header("Location", url)),
+            Self::RedirectLoop => respond(Response::new(302).header("Location", &asked.url)),
+            Self::HangBeforeHeaders => Act::Raw(Vec::new(), Then::Hang),
+            Self::HangInBody => Act::Raw(body_of_thousand(), Then::Hang),
+            Self::EndlessBody => Act::Raw(
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{\"a\":\"".to_vec(),
+                Then::Repeat(vec![b'a'; 16 * 1024]),
+            ),
+            Self::HugeHeaders => respond(azure.header("X-Filler", "a".repeat(1024 * 1024))),
+            Self::EndlessHeaders => Act::Raw(
+                b"HTTP/1.1 401 Unauthorized\r\n".to_vec(),
+                Then::Repeat(b"X-Filler: and so on\r\n".repeat(500)),
+            ),
+            Self::Eof => Act::Raw(Vec::new(), Then::Close),
+            Self::Reset => Act::Raw(Vec::new(), Then::Reset),
+            Self::Garbage => Act::Raw(b"\x00\x01 this is not HTTP\r\n\r\n".to_vec(), Then::Close),
+            Self::Http10 => Act::Respond(azure, Framing::Http10),
+            Self::Chunked => Act::Respond(azure, Framing::Chunked),
+        }
+    }
+}
+
+impl Challenge {
+    fn response(&self, asked: &Asked<'_>) -> Response {
+        self.lines(&asked.realm, asked.service)
+            .into_iter()
+            .fold(unauthorized(), |response, line| {
+                response.header("Www-Authenticate", line)
+            })
+    }
+
+    fn lines(&self, realm: &str, service: &str) -> Vec<String> {
+        match self {
+            Self::MixedCase => vec![format!(r#"bEaReR rEaLm="{realm}",SERVICE="{service}""#)],
+            Self::Several => vec![format!(
+                r#"Digest realm="a, b", nonce="c=", Bearer realm="{realm}",service="{service}""#
+            )],
+            Self::QuotedPairs => {
+                let realm = realm.replace('/', r"\/");
+                vec![format!(r#"Bearer realm="{realm}",service="{service}""#)]
+            }
+            Self::ExtraParameters => vec![format!(
+                r#"Bearer charset=UTF-8 , realm="{realm}" ,, error_description="a, \"b\"", service="{service}""#
+            )],
+            Self::BasicAndBearer => vec![
+                format!(r#"Basic realm="{service}""#),
+                azure_challenge(realm, service),
+            ],
+            Self::BasicOnly => vec![format!(r#"Basic realm="{service}""#)],
+            Self::Realm(elsewhere) => vec![azure_challenge(elsewhere, service)],
+            Self::Raw(lines) => lines.clone(),
+        }
+    }
+}
+
+pub(super) const API_VERSION: (&str, &str) = ("Docker-Distribution-Api-Version", "registry/2.0");
+
+pub(super) fn azure_challenge(realm: &str, service: &str) -> String {
+    format!(r#"Bearer realm="{realm}",service="{service}""#)
+}
+
+/// The body Azure sends with every 401; the challenge is up to the caller.
+pub(super) fn unauthorized() -> Response {
+    error(
+        401,
+        "UNAUTHORIZED",
+        "authentication required, visit https://aka.ms/acr/authorization for more information.",
+    )
+    .header(API_VERSION.0, API_VERSION.1)
+}
+
+/// An error as the distribution specification words them.
+pub(super) fn error(status: u16, code: &str, message: &str) -> Response {
+    Response::new(status)
+        .json(&json!({"errors": [{"code": code, "message": message, "detail": null}]}))
+}
+
+fn firewall(client: IpAddr) -> Response {
+    let message = format!(
+        "client with IP '{client}' is not allowed access. Refer https://aka.ms/acr/firewall to grant access."
+    );
+    Response::new(403).json(&json!({"errors": [{"code": "DENIED", "message": message}]}))
+}
+
+fn refusal(status: u16) -> Response {
+    match status {
+        401 => unauthorized(),
+        404 => error(404, "NOT_FOUND", "the requested resource does not exist"),
+        _ => error(status, "UNKNOWN", "something went wrong"),
+    }
+}
+
+fn throttled(retry_after: Option<Duration>) -> Response {
+    let response = error(429, "TOOMANYREQUESTS", "too many requests");
+    match retry_after {
+        Some(time) => response.header("Retry-After", time.as_secs().to_string()),
+        None => response,
+    }
+}
+
+fn huge_json() -> Value {
+    json!({"a_filler": "a".repeat(4 * 1024 * 1024), "access_token": "at the end"})
+}
+
+fn captive_portal() -> Response {
+    Response::new(200).body(
+        "text/html",
+        "<!doctype html><title>Welcome</title><form>Please log in to use this network.</form>",
+    )
+}
+
+fn body_of_thousand() -> Vec<u8> {
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{".to_vec()
+}
+
+fn respond(response: Response) -> Act {
+    Act::Respond(response, Framing::Length)
+}

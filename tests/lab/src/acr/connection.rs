@@ -1,0 +1,95 @@
+//! The connections of the fake registry: a TLS handshake where the endpoint has a certificate, and
+//! request after request, each answered as the registry decides.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time;
+use tokio_rustls::TlsAcceptor;
+
+use super::answer::{Act, Then};
+use super::registry::Registry;
+use crate::http::{Framing, Request};
+
+/// How long an idle client is borne with.
+const IDLE: Duration = Duration::from_secs(60);
+
+pub(super) async fn accept(registry: Arc<Registry>, site: usize, listener: TcpListener) {
+    while let Ok((stream, client)) = listener.accept().await {
+        let registry = Arc::clone(&registry);
+        tokio::spawn(async move {
+            // A client that breaks off is the client's business; tests look at what was seen.
+            let _ = serve(&registry, site, client, stream).await;
+        });
+    }
+}
+
+async fn serve(
+    registry: &Registry,
+    site: usize,
+    client: SocketAddr,
+    stream: TcpStream,
+) -> Result<()> {
+    // TLS takes the stream away, and a reset must be set on the socket below it.
+    let socket = SockRef::from(&stream).try_clone()?;
+    let ended = match registry.identity(site) {
+        Some(config) => {
+            let stream = TlsAcceptor::from(config).accept(stream).await?;
+            converse(registry, site, client, stream).await?
+        }
+        None => converse(registry, site, client, stream).await?,
+    };
+    if let Ended::WithReset = ended {
+        socket.set_linger(Some(Duration::ZERO))?;
+    }
+    Ok(())
+}
+
+enum Ended {
+    Normally,
+    WithReset,
+}
+
+/// Answers request after request.
+async fn converse(
+    registry: &Registry,
+    site: usize,
+    client: SocketAddr,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+) -> Result<Ended> {
+    let mut stream = BufReader::new(stream);
+    while let Some(request) = time::timeout(IDLE, Request::read(&mut stream)).await?? {
+        match registry.act(site, client, &request) {
+            Act::Respond(response, framing) => {
+                stream
+                    .write_all(&response.encode(&request.method, framing))
+                    .await?;
+                stream.flush().await?;
+                if request.is_last || framing == Framing::Http10 {
+                    break;
+                }
+            }
+            Act::Raw(bytes, then) => {
+                stream.write_all(&bytes).await?;
+                stream.flush().await?;
+                match then {
+                    Then::Close => break,
+                    Then::Reset => return Ok(Ended::WithReset),
+                    Then::Hang => std::future::pending().await,
+                    Then::Repeat(bytes) => loop {
+                        stream.write_all(&bytes).await?;
+                        stream.flush().await?;
+                        time::sleep(Duration::from_millis(1)).await;
+                    },
+                }
+            }
+        }
+    }
+    stream.shutdown().await?;
+    Ok(Ended::Normally)
+}

@@ -1,0 +1,55 @@
+//! A tokio runtime on a thread of its own, for as long as its handle lives. Every in-process server
+//! of the lab runs on one, so tests stay plain functions, and a server started inside a network
+//! namespace stays in it: a new thread inherits the namespace of the thread that starts it.
+
+use std::future::Future;
+use std::thread::{self, JoinHandle};
+
+use anyhow::{Context, Result};
+use tokio::runtime;
+use tokio::sync::oneshot;
+
+pub(crate) struct Background {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Background {
+    /// Runs the future that `serve` makes, and whatever tasks it spawns, until the handle is
+    /// dropped.
+    pub(crate) fn run<F, Fut>(name: &str, serve: F) -> Result<Self>
+    where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = ()>,
+    {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("failed to build a runtime")?;
+        let (stop, stopped) = oneshot::channel();
+        let thread = thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                runtime.block_on(async {
+                    tokio::select! {
+                        () = serve() => {}
+                        _ = stopped => {}
+                    }
+                });
+            })
+            .context("failed to start a thread")?;
+        Ok(Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! A certificate authority of the test's own, and every way in which a server's certificate can be
+//! wrong. A [`Pki`] issues leaves through a small builder that reads as the story does:
+//! `pki.leaf(["contoso.azurecr.io"]).expired().issue()`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose,
+};
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+type Ca = CertifiedIssuer<'static, KeyPair>;
+
+/// A root authority with an intermediate below it.
+pub struct Pki {
+    root: Ca,
+    intermediate: Ca,
+}
+
+impl Pki {
+    /// A new authority. No two share a distinguished name: verifiers that look an issuer up by name
+    /// would report a bad signature where the truth is an unknown issuer.
+    pub fn new() -> Result<Self> {
+        static SERIAL: AtomicU32 = AtomicU32::new(1);
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let root = Ca::self_signed(
+            ca_params(&format!("Lab Root {serial}")),
+            KeyPair::generate()?,
+        )?;
+        let intermediate = Ca::signed_by(
+            ca_params(&format!("Lab Intermediate {serial}")),
+            KeyPair::generate()?,
+            &root,
+        )?;
+        Ok(Self { root, intermediate })
+    }
+
+    /// The root, as a client must trust it.
+    #[must_use]
+    pub fn ca_pem(&self) -> String {
+        self.root.pem()
+    }
+
+    #[must_use]
+    pub fn ca_der(&self) -> &CertificateDer<'static> {
+        self.root.der()
+    }
+
+    pub fn write_ca(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        fs::write(path, self.ca_pem())
+            .with_context(|| format!("failed to write {}", path.display()))
+    }
+
+    /// A server certificate for DNS names and IP addresses, valid from yesterday for ninety days
+    /// unless the builder is told otherwise.
+    pub fn leaf<N: Into<String>>(&self, names: impl IntoIterator<Item = N>) -> Leaf<'_> {
+        Leaf::new(names, Signer::Root(self))
+    }
+}
+
+/// A certificate that signs itself, as a private registry without an authority has.
+pub fn self_signed<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Leaf<'static> {
+    Leaf::new(names, Signer::Itself)
+}
+
+/// A server certificate about to be issued.
+#[must_use]
+pub struct Leaf<'pki> {
+    names: Vec<String>,
+    signer: Signer<'pki>,
+    not_before: SystemTime,
+    not_after: SystemTime,
+    subject_alt_names: bool,
+    is_ca: bool,
+}
+
+enum Signer<'pki> {
+    Root(&'pki Pki),
+    Intermediate { pki: &'pki Pki, sent: bool },
+    Itself,
+}
+
+impl<'pki> Leaf<'pki> {
+    fn new<N: Into<String>>(names: impl IntoIterator<Item = N>, signer: Signer<'pki>) -> Self {
+        let now = SystemTime::now();
+        Self {
+            names: names.into_iter().map(Into::into).collect(),
+            signer,
+            not_before: now - DAY,
+            not_after: now + 90 * DAY,
+            subject_alt_names: true,
+            is_ca: false,
+        }
+    }
+
+    pub fn valid(mut self, not_before: SystemTime, not_after: SystemTime) -> Self {
+        self.not_before = not_before;
+        self.not_after = not_after;
+        self
+    }
+
+    /// It ended an hour ago.
+    pub fn expired(self) -> Self {
+        let now = SystemTime::now();
+        self.valid(now - 30 * DAY, now - DAY / 24)
+    }
+
+    /// It is good from tomorrow.
+    pub fn not_yet_valid(self) -> Self {
+        let now = SystemTime::now();
+        self.valid(now + DAY, now + 30 * DAY)
+    }
+
+    /// It is good now, and for no longer than `time`.
+    pub fn expires_in(self, time: Duration) -> Self {
+        let now = SystemTime::now();
+        self.valid(now - DAY, now + time)
+    }
+
+    /// The names stand in the subject only, as certificates of the last century had them.
+    pub fn without_san(mut self) -> Self {
+        self.subject_alt_names = false;
+        self
+    }
+
+    /// Signed by the intermediate, which the server sends along.
+    pub fn via_intermediate(self) -> Self {
+        self.signed_by_intermediate(true)
+    }
+
+    /// Signed by the intermediate, which the server forgets to send.
+    pub fn via_unsent_intermediate(self) -> Self {
+        self.signed_by_intermediate(false)
+    }
+
+    fn signed_by_intermediate(mut self, sent: bool) -> Self {
+        if let Signer::Root(pki) = self.signer {
+            self.signer = Signer::Intermediate { pki, sent };
+        }
+        self
+    }
+
+    /// With `CA:TRUE`, as `openssl req -x509` makes them: good to Go when it is itself trusted.
+    pub fn with_ca_true(mut self) -> Self {
+        self.is_ca = true;
+        self
+    }
+
+    pub fn issue(self) -> Result<Identity> {
+        let key = KeyPair::generate()?;
+        let params = self.params()?;
+        let (leaf, extra) = match self.signer {
+            Signer::Root(pki) => (params.signed_by(&key, &pki.root)?, None),
+            Signer::Intermediate { pki, sent } => (
+                params.signed_by(&key, &pki.intermediate)?,
+                sent.then_some(&pki.intermediate),
+            ),
+            Signer::Itself => (params.self_signed(&key)?, None),
+        };
+        let mut identity = Identity {
+            chain_pem: leaf.pem(),
+            chain: vec![leaf.der().clone()],
+            key_pem: key.serialize_pem(),
+            key_der: key.serialize_der(),
+        };
+        if let Some(intermediate) = extra {
+            identity.chain_pem.push_str(&intermediate.pem());
+            identity.chain.push(intermediate.der().clone());
+        }
+        Ok(identity)
+    }
+
+    fn params(&self) -> Result<CertificateParams> {
+        let sans = if self.subject_alt_names {
+            self.names.clone()
+        } else {
+            Vec::new()
+        };
+        let mut params = CertificateParams::new(sans)?;
+        params.distinguished_name.remove(DnType::CommonName);
+        if let Some(name) = self.names.first() {
+            params
+                .distinguished_name
+                .push(DnType::CommonName, name.as_str());
+        }
+        params.not_before = self.not_before.into();
+        params.not_after = self.not_after.into();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        if self.is_ca {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
+        Ok(params)
+    }
+}
+
+/// A certificate chain and its key: what a TLS server is.
+#[derive(Clone)]
+pub struct Identity {
+    chain_pem: String,
+    chain: Vec<CertificateDer<'static>>,
+    key_pem: String,
+    key_der: Vec<u8>,
+}
+
+/// Where [`Identity::write`] put an identity.
+#[derive(Clone, Debug)]
+pub struct IdentityFiles {
+    pub chain: PathBuf,
+    pub key: PathBuf,
+}
+
+impl Identity {
+    /// The chain as the server sends it: the leaf first, the root never.
+    #[must_use]
+    pub fn chain_pem(&self) -> &str {
+        &self.chain_pem
+    }
+
+    #[must_use]
+    pub fn chain_der(&self) -> &[CertificateDer<'static>] {
+        &self.chain
+    }
+
+    #[must_use]
+    pub fn key_pem(&self) -> &str {
+        &self.key_pem
+    }
+
+    #[must_use]
+    pub fn key_der(&self) -> PrivateKeyDer<'static> {
+        PrivatePkcs8KeyDer::from(self.key_der.clone()).into()
+    }
+
+    /// Writes `tls.crt` and `tls.key` into a folder.
+    pub fn write(&self, folder: impl AsRef<Path>) -> Result<IdentityFiles> {
+        let folder = folder.as_ref();
+        let files = IdentityFiles {
+            chain: folder.join("tls.crt"),
+            key: folder.join("tls.key"),
+        };
+        fs::write(&files.chain, &self.chain_pem)
+            .and_then(|()| fs::write(&files.key, &self.key_pem))
+            .with_context(|| format!("failed to write an identity to {}", folder.display()))?;
+        Ok(files)
+    }
+
+    /// A server that presents this identity, speaks TLS 1.2 and 1.3, and offers HTTP/1.1.
+    pub fn server_config(&self) -> Result<Arc<ServerConfig>> {
+        self.server_config_for(rustls::ALL_VERSIONS)
+    }
+
+    pub(crate) fn server_config_for(
+        &self,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> Result<Arc<ServerConfig>> {
+        let mut config =
+            ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+                .with_protocol_versions(versions)?
+                .with_no_client_auth()
+                .with_single_cert(self.chain.clone(), self.key_der())?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
+}
+
+fn ca_params(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.remove(DnType::CommonName);
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let now = SystemTime::now();
+    params.not_before = (now - 365 * DAY).into();
+    params.not_after = (now + 3650 * DAY).into();
+    params
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// What `openssl verify` says of a leaf, with the root trusted and a host name to match.
+    fn openssl_verify(pki: &Pki, identity: &Identity, host: &str) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let ca = dir.path().join("ca.crt");
+        pki.write_ca(&ca).unwrap();
+        let files = identity.write(dir.path()).unwrap();
+        let out = Command::new("openssl")
+            .args(["verify", "-verify_hostname", host, "-CAfile"])
+            .arg(&ca)
+            .arg("-untrusted")
+            .arg(&files.chain)
+            .arg(&files.chain)
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)
+    }
+
+    #[test]
+    fn each_leaf_is_wrong_in_its_own_way() {
+        let pki = Pki::new().unwrap();
+        let other = Pki::new().unwrap();
+        let host = "contoso.azurecr.io";
+        let leaf = || pki.leaf([host]);
+        let cases = [
+            (leaf().issue(), ": OK"),
+            (leaf().expired().issue(), "certificate has expired"),
+            (
+                leaf().not_yet_valid().issue(),
+                "certificate is not yet valid",
+            ),
+            (leaf().without_san().issue(), ": OK"), // openssl still falls back to the subject
+            (leaf().via_intermediate().issue(), ": OK"),
+            (
+                leaf().via_unsent_intermediate().issue(),
+                "unable to get local issuer",
+            ),
+            (
+                pki.leaf(["fabrikam.azurecr.io"]).issue(),
+                "hostname mismatch",
+            ),
+            (other.leaf([host]).issue(), "unable to get local issuer"),
+            (self_signed([host]).issue(), "self-signed certificate"),
+            (
+                self_signed([host]).with_ca_true().issue(),
+                "self-signed certificate",
+            ),
+        ];
+        for (identity, expected) in cases {
+            let said = openssl_verify(&pki, &identity.unwrap(), host);
+            assert!(said.contains(expected), "expected {expected:?} in {said:?}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! `nginx` as a front: it ends TLS for a registry behind it, or answers by itself.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use crate::addresses;
+use crate::pki::Identity;
+use crate::process::Process;
+
+/// A running `nginx`; it ends when dropped.
+pub struct Nginx {
+    addr: SocketAddr,
+    process: Process,
+    _folder: TempDir,
+}
+
+/// An `nginx` about to be started.
+#[must_use]
+pub struct NginxBuilder {
+    at: SocketAddr,
+    identity: Option<Identity>,
+    protocols: String,
+    locations: String,
+}
+
+impl Nginx {
+    /// A server of plain HTTP that answers 404 to everything.
+    pub fn at(at: impl Into<SocketAddr>) -> NginxBuilder {
+        NginxBuilder {
+            at: at.into(),
+            identity: None,
+            protocols: "TLSv1.2 TLSv1.3".to_owned(),
+            locations: String::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+}
+
+impl NginxBuilder {
+    /// Speaks TLS with this certificate.
+    pub fn tls(mut self, identity: &Identity) -> Self {
+        self.identity = Some(identity.clone());
+        self
+    }
+
+    /// Speaks these versions only, as nginx writes them: `TLSv1.2`, `TLSv1.3`.
+    pub fn protocols(mut self, protocols: &str) -> Self {
+        protocols.clone_into(&mut self.protocols);
+        self
+    }
+
+    /// Passes everything on, over plain HTTP, and tells the registry by which name and scheme it
+    /// was asked, so that it can say so in its challenge and its redirects.
+    pub fn pass_to(mut self, upstream: SocketAddr) -> Self {
+        let _ = writeln!(
+            self.locations,
+            "location / {{
+                proxy_pass http://{upstream};
+                proxy_set_header Host $http_host;
+                proxy_set_header X-Forwarded-Proto $scheme;
+                proxy_read_timeout 5s;
+            }}"
+        );
+        self
+    }
+
+    /// Answers one path by itself.
+    pub fn answer(mut self, path: &str, status: u16, body: &str) -> Self {
+        let _ = writeln!(
+            self.locations,
+            "location = {path} {{ return {status} '{body}'; }}"
+        );
+        self
+    }
+
+    pub fn start(self) -> Result<Nginx> {
+        let addr = addresses::with_port(self.at)?;
+        let folder = tempfile::tempdir()?;
+        let at = folder.path().display();
+        let tls = match &self.identity {
+            Some(identity) => {
+                let files = identity.write(&folder)?;
+                format!(
+                    "ssl_certificate {}; ssl_certificate_key {}; ssl_protocols {};",
+                    files.chain.display(),
+                    files.key.display(),
+                    self.protocols
+                )
+            }
+            None => String::new(),
+        };
+        let ssl = if tls.is_empty() { "" } else { " ssl" };
+        let locations = &self.locations;
+        // One process, so that ending it ends everything.
+        let config = format!(
+            "daemon off; master_process off; pid {at}/pid; error_log stderr;
+            events {{ }}
+            http {{
+                access_log /dev/stdout;
+                client_body_temp_path {at}/body; proxy_temp_path {at}/proxy;
+                fastcgi_temp_path {at}/fastcgi; uwsgi_temp_path {at}/uwsgi; scgi_temp_path {at}/scgi;
+                server {{ listen {addr}{ssl}; {tls} {locations} }}
+            }}"
+        );
+        let file = folder.path().join("nginx.conf");
+        fs::write(&file, config)?;
+        let mut command = Command::new("/usr/sbin/nginx");
+        command
+            .arg("-p")
+            .arg(folder.path())
+            .arg("-c")
+            .arg(&file)
+            .args(["-e", "stderr"]);
+        let process = Process::start(command, folder.path(), || {
+            TcpStream::connect_timeout(&addr, Duration::from_secs(1)).context("not listening")?;
+            Ok(())
+        })?;
+        Ok(Nginx {
+            addr,
+            process,
+            _folder: folder,
+        })
+    }
+}
