@@ -34,7 +34,9 @@ pub use crate::{
     exchange::{HttpFault, Refusal},
     http::Answered,
     io_fault::{Errno, IoFault},
-    node::{Hosts, Node, ResolvConf},
+    node::{
+        Hosts, Node, ProxyCredentials, ProxyError, ProxyRules, ProxyScheme, ProxyUrl, ResolvConf,
+    },
     outcome::{AddressOutcome, EndpointOutcome, Evidence, Fault, FaultRef, Outcome, StageOutcome},
     privatelink::{AcrEndpoint, AcrName, expand_bare_name},
     reason::{Reason, Stage},

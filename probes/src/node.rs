@@ -3,10 +3,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-pub use self::{hosts::Hosts, resolv_conf::ResolvConf};
+pub use self::{
+    hosts::Hosts,
+    proxy::{ProxyCredentials, ProxyError, ProxyRules, ProxyScheme, ProxyUrl},
+    resolv_conf::ResolvConf,
+};
 use crate::{endpoint::Nameserver, tls::TlsClient};
 
 mod hosts;
+mod proxy;
 mod resolv_conf;
 
 /// What all probes of a round share.
