@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use url::Url;
+use url::{Host, Url};
 
 use crate::reason::Stage;
 
@@ -25,6 +25,31 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// The endpoint that a URL leads to; `None` where the URL is neither https nor http.
+    pub(crate) fn of(url: &Url, role: Role) -> Option<Self> {
+        let scheme = match url.scheme() {
+            "https" => Scheme::Https,
+            "http" => Scheme::Http,
+            _ => return None,
+        };
+        let host = match url.host()? {
+            Host::Domain(name) => name.trim_end_matches('.').to_lowercase(),
+            Host::Ipv4(address) => address.to_string(),
+            Host::Ipv6(address) => address.to_string(),
+        };
+        Some(Self {
+            host: host.into(),
+            port: url.port_or_known_default()?,
+            role,
+            scheme,
+        })
+    }
+
+    /// Whether both are one server, whatever part it plays.
+    pub(crate) fn is_same_server(&self, other: &Self) -> bool {
+        (&self.host, self.port, self.scheme) == (&other.host, other.port, other.scheme)
+    }
+
     /// The address, where the host is one and no lookup is needed.
     pub fn literal(&self) -> Option<IpAddr> {
         self.host.parse().ok()
@@ -35,8 +60,9 @@ impl Endpoint {
         let name = self.literal().is_none().then_some(Stage::Resolve);
         let tls = (self.scheme == Scheme::Https).then_some(Stage::Tls);
         let requests: &[Stage] = match self.role {
-            Role::Login => &[Stage::Challenge, Stage::Token],
+            Role::Login | Role::Mirror => &[Stage::Challenge, Stage::Token],
             Role::Data => &[Stage::Http],
+            Role::Storage => &[Stage::Blob],
             Role::Token => &[Stage::Token],
         };
         name.into_iter()
@@ -81,8 +107,12 @@ pub enum Role {
     Login,
     /// Serves blobs under the registry's own name.
     Data,
+    /// Serves blobs under a name that a redirect led to.
+    Storage,
     /// Hands out tokens, on a host that is not the login server.
     Token,
+    /// Stands in for the login server where the node's hosts.toml says so.
+    Mirror,
 }
 
 impl Role {
@@ -91,7 +121,9 @@ impl Role {
         match self {
             Self::Login => "login",
             Self::Data => "data",
+            Self::Storage => "storage",
             Self::Token => "token",
+            Self::Mirror => "mirror",
         }
     }
 }

@@ -10,24 +10,33 @@ pub enum Stage {
     Resolve,
     /// One TCP dial to one address.
     Connect,
+    /// One `CONNECT` at a proxy, over an open connection to it.
+    Proxy,
     /// One TLS handshake on a dialled connection.
     Tls,
     /// `GET /v2/` at a login server.
     Challenge,
     /// The anonymous token request.
     Token,
+    /// The manifests of one image, from its reference down to those of this node's platform.
+    Manifest,
+    /// The first byte of one blob, at one host of the redirects that lead to it.
+    Blob,
     /// `GET /` at a data or storage endpoint, where any status is an answer.
     Http,
 }
 
 impl Stage {
     /// Every stage, in the order in which a pull meets them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::Resolve,
         Self::Connect,
+        Self::Proxy,
         Self::Tls,
         Self::Challenge,
         Self::Token,
+        Self::Manifest,
+        Self::Blob,
         Self::Http,
     ];
 
@@ -36,9 +45,12 @@ impl Stage {
         match self {
             Self::Resolve => "resolve",
             Self::Connect => "connect",
+            Self::Proxy => "proxy",
             Self::Tls => "tls",
             Self::Challenge => "challenge",
             Self::Token => "token",
+            Self::Manifest => "manifest",
+            Self::Blob => "blob",
             Self::Http => "http",
         }
     }
@@ -51,9 +63,12 @@ impl Stage {
             .filter(move |reason| reason.occurs_at(self))
     }
 
-    /// Whether the stage is one HTTP exchange.
+    /// Whether the stage asks a registry, or where it leads, over HTTP.
     pub fn is_http(self) -> bool {
-        matches!(self, Self::Challenge | Self::Token | Self::Http)
+        matches!(
+            self,
+            Self::Challenge | Self::Token | Self::Manifest | Self::Blob | Self::Http
+        )
     }
 }
 
@@ -102,12 +117,16 @@ fn resolve(stage: Stage) -> bool {
     stage == Stage::Resolve
 }
 
+fn proxy(stage: Stage) -> bool {
+    stage == Stage::Proxy
+}
+
 fn tls(stage: Stage) -> bool {
     stage == Stage::Tls
 }
 
-fn resolve_or_http(stage: Stage) -> bool {
-    resolve(stage) || stage.is_http()
+fn resolve_proxy_or_http(stage: Stage) -> bool {
+    resolve(stage) || proxy(stage) || stage.is_http()
 }
 
 reasons! {
@@ -134,7 +153,11 @@ reasons! {
     /// No nameserver is configured.
     NoNameserver = "no_nameserver" at resolve;
     /// The answer breaks its protocol.
-    Malformed = "malformed" at resolve_or_http;
+    Malformed = "malformed" at resolve_proxy_or_http;
+    /// The proxy will not connect to this host.
+    Denied = "denied" at proxy;
+    /// The proxy wants a user name and a password, or others.
+    AuthRequired = "auth_required" at proxy;
     /// The certificate is no longer valid.
     Expired = "expired" at tls;
     /// The certificate is not valid yet.
@@ -173,6 +196,8 @@ reasons! {
     TooManyRedirects = "too_many_redirects" at Stage::is_http;
     /// A redirect, or a token realm, to where no probe may go.
     RedirectDenied = "redirect_denied" at Stage::is_http;
+    /// An image without a manifest for this node's platform.
+    PlatformMismatch = "platform_mismatch" at Stage::is_http;
 }
 
 #[cfg(test)]
@@ -204,5 +229,8 @@ mod tests {
         assert!(of(Stage::Resolve).contains(&"nxdomain"));
         assert!(of(Stage::Tls).contains(&"not_tls") && !of(Stage::Tls).contains(&"malformed"));
         assert!(of(Stage::Token).contains(&"firewall"));
+        assert!(of(Stage::Manifest).contains(&"platform_mismatch"));
+        let proxy = of(Stage::Proxy);
+        assert_eq!(proxy[6..], ["malformed", "denied", "auth_required"]);
     }
 }

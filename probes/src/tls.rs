@@ -10,7 +10,7 @@ use rustls::{
     pki_types::ServerName,
 };
 use tokio::{
-    net::TcpStream,
+    io::{AsyncRead, AsyncWrite},
     time::{Instant, timeout_at},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -52,13 +52,17 @@ impl TlsClient {
         })
     }
 
-    /// Shakes hands over `stream` for `host`, a DNS name or an IP address.
-    pub async fn handshake(
+    /// Shakes hands over `stream`, which may itself be TLS to a proxy, for `host`, a DNS name or an
+    /// IP address.
+    pub async fn handshake<S>(
         &self,
-        stream: TcpStream,
+        stream: S,
         host: &str,
         deadline: Instant,
-    ) -> Result<(TlsStream<TcpStream>, Handshake), TlsFault> {
+    ) -> Result<(TlsStream<S>, Handshake), TlsFault>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| TlsFault::Broken(format!("{host} cannot be named in TLS")))?;
         let stream = timeout_at(deadline, self.connector.connect(name, stream))
@@ -84,7 +88,7 @@ pub struct Handshake {
 }
 
 impl Handshake {
-    fn of(stream: &TlsStream<TcpStream>) -> Self {
+    fn of<S>(stream: &TlsStream<S>) -> Self {
         let (_, connection) = stream.get_ref();
         let version = match connection.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_2) => "TLS1.2",

@@ -4,10 +4,10 @@
 
 use std::net::IpAddr;
 
-use hyper::StatusCode;
+use hyper::{StatusCode, header::HeaderValue};
 use serde::Deserialize;
 use tokio::time::Instant;
-use url::{Host, Url};
+use url::Url;
 
 use crate::{
     challenge::Bearer,
@@ -72,6 +72,23 @@ pub enum Token {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
+impl Secret {
+    /// The value of the header `Authorization`; it prints itself no more than the token does.
+    pub(crate) fn authorization(&self) -> Result<HeaderValue, HttpFault> {
+        let mut value = HeaderValue::try_from(format!("Bearer {}", self.0))
+            .map_err(|_| HttpFault::Malformed("a token that no header can carry".to_owned()))?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+}
+
+#[cfg(test)]
+impl From<&str> for Secret {
+    fn from(token: &str) -> Self {
+        Self(token.to_owned())
+    }
+}
+
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(…)")
@@ -105,23 +122,7 @@ impl Realm {
 
     /// The endpoint to dial: `None` where the login server itself hands out tokens.
     pub(crate) fn endpoint(&self, login: &Endpoint) -> Option<Endpoint> {
-        let scheme = match self.url.scheme() {
-            "http" => Scheme::Http,
-            _ => Scheme::Https,
-        };
-        let host = match self.url.host()? {
-            Host::Domain(name) => name.trim_end_matches('.').to_lowercase(),
-            Host::Ipv4(address) => address.to_string(),
-            Host::Ipv6(address) => address.to_string(),
-        };
-        let port = self.url.port_or_known_default()?;
-        let elsewhere = *host != *login.host || port != login.port || scheme != login.scheme;
-        elsewhere.then(|| Endpoint {
-            host: host.into(),
-            port,
-            role: Role::Token,
-            scheme,
-        })
+        Endpoint::of(&self.url, Role::Token).filter(|endpoint| !endpoint.is_same_server(login))
     }
 
     /// ACR's token service answers per scope, so the scope of a pull is asked for.
@@ -204,6 +205,18 @@ mod tests {
         assert!(Realm::parse(&bearer("ftp://auth.example/t"), &http).is_err());
         assert!(Realm::parse(&bearer("https://u:p@auth.example/t"), &https).is_err());
         assert!(Realm::parse(&bearer("/oauth2/token"), &https).is_err());
+    }
+
+    #[test]
+    fn a_token_travels_without_being_shown() {
+        let value = Secret::from("abc.def").authorization().unwrap();
+        assert_eq!(value, "Bearer abc.def");
+        assert!(!format!("{value:?}").contains("abc"));
+        let fault = Secret::from("a\r\nHost: b").authorization().unwrap_err();
+        assert_eq!(
+            fault.to_string(),
+            "malformed answer: a token that no header can carry"
+        );
     }
 
     #[test]
