@@ -14,11 +14,14 @@ mod exchange;
 mod fake;
 mod http;
 mod io_fault;
+#[cfg_attr(not(test), expect(dead_code, reason = "round.rs calls it next"))]
+mod manifest;
 mod node;
 mod outcome;
 mod privatelink;
 #[cfg_attr(not(test), expect(dead_code, reason = "round.rs calls it next"))]
 mod proxy;
+mod pull;
 mod pull_path;
 mod reason;
 mod redact;
@@ -38,6 +41,7 @@ pub use crate::{
     exchange::{HttpFault, Refusal},
     http::Answered,
     io_fault::{Errno, IoFault},
+    manifest::{Descriptor, Digest, Manifest, Platform},
     node::{
         Hosts, Node, ProxyCredentials, ProxyError, ProxyRules, ProxyScheme, ProxyUrl, ResolvConf,
     },
