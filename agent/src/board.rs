@@ -139,7 +139,7 @@ impl Board {
                 state.note_answers(&outcome, &self.metrics);
                 let before = state.round.take();
                 let outcome = match &before {
-                    Some(before) => outcome.over(&before.outcome),
+                    Some(before) => outcome.over(&before.outcome, depth),
                     None => outcome,
                 };
                 state.round = Some(Round::new(&planned, at, outcome));

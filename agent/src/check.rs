@@ -69,7 +69,7 @@ async fn look(args: &CheckArgs) -> anyhow::Result<Snapshot> {
 
 async fn round(planned: &Arc<PlannedRegistry>, node: &probes::Node) -> RegistryState {
     let at = Timestamp::now();
-    let outcome = probes::run(&planned.target, node, Depth::Token).await;
+    let outcome = probes::run(&planned.target, node, Depth::Image).await;
     RegistryState::after(planned.clone(), Round::new(planned, at, outcome))
 }
 

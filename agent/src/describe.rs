@@ -5,9 +5,13 @@ use regprobe_probes::{Access, Evidence, StageOutcome, Token};
 
 /// What a stage has to show.
 pub(crate) fn stage(outcome: &StageOutcome) -> String {
-    match &outcome.result {
+    let what = match &outcome.result {
         Ok(evidence) => self::evidence(evidence),
         Err(fault) => fault.to_string(),
+    };
+    match &outcome.subject {
+        Some(subject) => format!("{subject}: {what}"),
+        None => what,
     }
 }
 
@@ -17,7 +21,7 @@ fn evidence(evidence: &Evidence) -> String {
             0 => String::new(),
             lost => format!("{lost} segments sent again"),
         },
-        Evidence::Proxy(proxy) => format!("through {proxy}"),
+        Evidence::Proxy(tunnel) => format!("through {}", tunnel.proxy),
         Evidence::Tls(handshake) => {
             let ends = handshake
                 .chain
@@ -36,6 +40,7 @@ fn evidence(evidence: &Evidence) -> String {
         }
         Evidence::Token(Token::Granted(_)) => "granted".to_owned(),
         Evidence::Token(Token::Denied) => "denied: no anonymous pull, as on most".to_owned(),
-        Evidence::Http(answered) => answered.status.to_string(),
+        Evidence::Manifest(manifest) => manifest.digest.to_string(),
+        Evidence::Blob(answered) | Evidence::Http(answered) => answered.status.to_string(),
     }
 }

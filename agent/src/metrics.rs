@@ -222,7 +222,7 @@ impl Metrics {
     /// Brings every series of a planned registry into being, counters at 0.
     pub(crate) fn expect(&self, planned: &PlannedRegistry, nameservers: &[Arc<Nameserver>]) {
         let target = &planned.target;
-        for depth in [Depth::Network, Depth::Request, Depth::Token] {
+        for depth in Depth::ALL {
             let seconds = planned.intervals.of(depth).as_secs_f64();
             self.effective_interval
                 .with_label_values(&[&*planned.name, kind(depth)])
@@ -437,6 +437,7 @@ fn kind(depth: Depth) -> &'static str {
         Depth::Network => "network",
         Depth::Request => "request",
         Depth::Token => "token",
+        Depth::Image => "image",
     }
 }
 

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use regprobe_probes::{
-    AcrName, Depth, Endpoint, Expectation, Expectations, Role, Scheme, Target, TrustError,
+    AcrName, Depth, Endpoint, Expectation, Expectations, Image, Role, Scheme, Target, TrustError,
 };
 
 use crate::{
@@ -81,10 +81,7 @@ impl PlannedRegistry {
                 login,
                 data,
                 token: None,
-                repository: registry
-                    .images
-                    .first()
-                    .map(|image| image.repository().to_owned()),
+                images: registry.images.iter().map(image).collect(),
                 anonymous_pull: registry.anonymous_pull,
             },
             expectation: match &registry.private {
@@ -117,6 +114,8 @@ pub(crate) struct Intervals {
     pub request: Duration,
     /// Of rounds with a token request.
     pub token: Duration,
+    /// Of rounds that walk to the images.
+    pub image: Duration,
 }
 
 impl Intervals {
@@ -126,6 +125,7 @@ impl Intervals {
             Depth::Network => self.network,
             Depth::Request => self.request,
             Depth::Token => self.token,
+            Depth::Image => self.image,
         }
     }
 }
@@ -136,6 +136,7 @@ impl From<&config::Schedule> for Intervals {
             network: schedule.network_interval,
             request: schedule.request_interval,
             token: schedule.token_interval,
+            image: schedule.image_interval,
         }
     }
 }
@@ -151,6 +152,13 @@ fn endpoint(server: &Server, role: Role) -> Endpoint {
         port: server.port(),
         role,
         scheme,
+    }
+}
+
+fn image(image: &config::Image) -> Image {
+    Image {
+        repository: image.repository().to_owned(),
+        reference: image.reference().to_owned(),
     }
 }
 

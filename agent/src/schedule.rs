@@ -233,7 +233,7 @@ fn phase(node_name: &str, registry: &str) -> f64 {
 #[derive(Debug)]
 struct Timetable {
     intervals: Intervals,
-    due: [(Depth, Instant); 3],
+    due: [(Depth, Instant); 4],
     first: bool,
 }
 
@@ -247,8 +247,7 @@ struct Tick {
 
 impl Timetable {
     fn start(now: Instant, intervals: Intervals, phase: f64) -> Self {
-        let due = [Depth::Network, Depth::Request, Depth::Token]
-            .map(|depth| (depth, now + intervals.of(depth).mul_f64(phase)));
+        let due = Depth::ALL.map(|depth| (depth, now + intervals.of(depth).mul_f64(phase)));
         Self {
             intervals,
             due: due.map(|(depth, at)| (depth, at.max(now))),
@@ -270,7 +269,7 @@ impl Timetable {
                 advance(due, self.intervals.of(*depth), now);
             }
             return Tick {
-                depth: Depth::Token,
+                depth: Depth::Image,
                 due: now,
                 missed: 0,
             };
@@ -316,6 +315,7 @@ mod tests {
         network: Duration::from_secs(15),
         request: Duration::from_secs(60),
         token: Duration::from_secs(300),
+        image: Duration::from_secs(900),
     };
 
     fn after(start: Instant, seconds: f64) -> Instant {
@@ -331,7 +331,7 @@ mod tests {
         assert_eq!(
             tick,
             Tick {
-                depth: Depth::Token,
+                depth: Depth::Image,
                 due: start,
                 missed: 0
             }

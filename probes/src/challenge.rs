@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use hyper::{
     HeaderMap, StatusCode,
-    header::{DATE, LOCATION, SERVER, WWW_AUTHENTICATE},
+    header::{DATE, SERVER, WWW_AUTHENTICATE},
 };
 use jiff::{Timestamp, fmt::rfc2822};
 use tokio::time::Instant;
@@ -29,13 +29,13 @@ pub(crate) async fn challenge(
     target: &str,
     deadline: Instant,
 ) -> Result<Challenge, HttpFault> {
-    let mut target = target.to_owned();
+    let malformed = |_| HttpFault::Malformed("no URL to ask".to_owned());
+    let mut url = origin.join(target).map_err(malformed)?;
     for _ in 0..=MAX_REDIRECTS {
-        let mut response = connection.get(&target, deadline).await?;
-        if response.status.is_redirection()
-            && let Some(location) = response.header(LOCATION)
-        {
-            target = on_the_same_host(origin, &location)?;
+        let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
+        let mut response = connection.get(target, deadline).await?;
+        if let Some(location) = response.redirect() {
+            url = on_the_same_host(&url, location)?;
             response.body(deadline).await?;
             continue;
         }
@@ -154,16 +154,17 @@ fn is_empty_json(body: &[u8]) -> bool {
     }
 }
 
-fn on_the_same_host(origin: &Url, location: &str) -> Result<String, HttpFault> {
+/// Where `location`, in an answer to a request for `asked`, leads, if that is the same host.
+pub(crate) fn on_the_same_host(asked: &Url, location: &str) -> Result<Url, HttpFault> {
     let malformed = |_| HttpFault::Malformed("a redirect to what is no URL".to_owned());
-    let to = origin.join(location).map_err(malformed)?;
-    if to.origin() != origin.origin() {
+    let to = asked.join(location).map_err(malformed)?;
+    if to.origin() != asked.origin() {
         return Err(HttpFault::redirect_denied(
-            location,
+            to.as_str(),
             "another host than the registry's",
         ));
     }
-    Ok(to[url::Position::BeforePath..url::Position::AfterQuery].to_owned())
+    Ok(to)
 }
 
 fn clock_skew(headers: &HeaderMap) -> Option<f64> {
@@ -213,7 +214,13 @@ mod tests {
     #[test]
     fn redirects_stay_on_the_host() {
         let origin = Url::parse("https://contoso.azurecr.io/").unwrap();
-        assert_eq!(on_the_same_host(&origin, "/v2/x?y=1").unwrap(), "/v2/x?y=1");
+        for (location, to) in [
+            ("/v2/x?y=1", "https://contoso.azurecr.io/v2/x?y=1"),
+            ("x", "https://contoso.azurecr.io/x"),
+            ("//contoso.azurecr.io//x", "https://contoso.azurecr.io//x"),
+        ] {
+            assert_eq!(on_the_same_host(&origin, location).unwrap().as_str(), to);
+        }
         for away in [
             "https://login.example/",
             "http://contoso.azurecr.io/v2/",

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use url::Url;
+use url::{Host, Url};
 
 use crate::reason::Stage;
 
@@ -25,6 +25,31 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// The endpoint that a URL leads to; `None` where the URL is neither https nor http.
+    pub(crate) fn of(url: &Url, role: Role) -> Option<Self> {
+        let scheme = match url.scheme() {
+            "https" => Scheme::Https,
+            "http" => Scheme::Http,
+            _ => return None,
+        };
+        let host = match url.host()? {
+            Host::Domain(name) => name.trim_end_matches('.').to_lowercase(),
+            Host::Ipv4(address) => address.to_string(),
+            Host::Ipv6(address) => address.to_string(),
+        };
+        Some(Self {
+            host: host.into(),
+            port: url.port_or_known_default()?,
+            role,
+            scheme,
+        })
+    }
+
+    /// Whether both are one server, whatever part it plays.
+    pub(crate) fn is_same_server(&self, other: &Self) -> bool {
+        (&self.host, self.port, self.scheme) == (&other.host, other.port, other.scheme)
+    }
+
     /// The address, where the host is one and no lookup is needed.
     pub fn literal(&self) -> Option<IpAddr> {
         self.host.parse().ok()
@@ -36,7 +61,8 @@ impl Endpoint {
         let tls = (self.scheme == Scheme::Https).then_some(Stage::Tls);
         let requests: &[Stage] = match self.role {
             Role::Login => &[Stage::Challenge, Stage::Token],
-            Role::Data | Role::Storage => &[Stage::Http],
+            Role::Data => &[Stage::Http],
+            Role::Storage => &[Stage::Blob],
             Role::Mirror => &[Stage::Challenge],
             Role::Token => &[Stage::Token],
         };
@@ -82,11 +108,11 @@ pub enum Role {
     Login,
     /// Serves blobs under the registry's own name.
     Data,
-    /// Serves blobs under another name, where the registry redirects to.
+    /// Serves blobs under a name that a redirect led to.
     Storage,
     /// Hands out tokens, on a host that is not the login server.
     Token,
-    /// Stands in for the registry, as the node's hosts.toml says.
+    /// Stands in for the login server where the node's hosts.toml says so.
     Mirror,
 }
 

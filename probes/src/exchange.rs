@@ -1,5 +1,5 @@
 //! One HTTP/1.1 request over an open connection, with caps on all that comes back. The stages
-//! `challenge`, `token` and `http` stand on it; what an answer means is theirs to say.
+//! `challenge`, `token`, `manifest`, `blob` and `http` stand on it; what an answer means is theirs to say.
 
 use std::{future::Future, io, net::IpAddr};
 
@@ -9,7 +9,10 @@ use hyper::{
     HeaderMap, StatusCode,
     body::Incoming,
     client::conn::http1::{self, SendRequest},
-    header::{ACCEPT, CONNECTION, HOST, HeaderName, RETRY_AFTER, SERVER, USER_AGENT},
+    header::{
+        ACCEPT, AUTHORIZATION, CONNECTION, HOST, HeaderName, HeaderValue, LOCATION, RANGE,
+        RETRY_AFTER, SERVER, USER_AGENT,
+    },
 };
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
@@ -22,7 +25,7 @@ use tokio::{
 use crate::{io_fault::IoFault, reason::Reason, redact::redacted};
 
 /// Headers in all; registries answer with less than one.
-const MAX_HEAD: usize = 64 * 1024;
+pub(crate) const MAX_HEAD: usize = 64 * 1024;
 /// Lines of headers.
 const MAX_HEADERS: usize = 100;
 /// Body, where one is read at all.
@@ -30,7 +33,7 @@ const MAX_BODY: usize = 64 * 1024;
 /// Text taken over from a server into a message.
 const MAX_TEXT: usize = 300;
 
-/// Who we are.
+/// Who asks; no client is imitated.
 pub(crate) const AGENT: &str = concat!(
     "regprobe/",
     env!("CARGO_PKG_VERSION"),
@@ -81,11 +84,27 @@ impl HttpConnection {
         target: &str,
         deadline: Instant,
     ) -> Result<Response, HttpFault> {
-        let request = hyper::Request::get(target)
+        self.send(Request::of(target), deadline).await
+    }
+
+    /// Sends `request` and waits for the head of the answer.
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<'_>,
+        deadline: Instant,
+    ) -> Result<Response, HttpFault> {
+        let mut get = hyper::Request::get(request.target)
             .header(HOST, self.authority.as_str())
             .header(USER_AGENT, AGENT)
-            .header(ACCEPT, "*/*")
-            .header(CONNECTION, "keep-alive")
+            .header(ACCEPT, request.accept)
+            .header(CONNECTION, "keep-alive");
+        if let Some(bearer) = request.authorization {
+            get = get.header(AUTHORIZATION, bearer);
+        }
+        if let Some(range) = request.range {
+            get = get.header(RANGE, range);
+        }
+        let request = get
             .body(Empty::new())
             .map_err(|error| HttpFault::Malformed(format!("the request target: {error}")))?;
         let answer = within(deadline, self.sender.send_request(request)).await?;
@@ -101,6 +120,30 @@ impl HttpConnection {
 impl Drop for HttpConnection {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+/// A `GET`. It has no `Debug`: the target may be signed.
+pub(crate) struct Request<'a> {
+    /// Path and query.
+    pub target: &'a str,
+    /// The header `Accept`.
+    pub accept: &'a str,
+    /// The header `Authorization`.
+    pub authorization: Option<HeaderValue>,
+    /// The header `Range`.
+    pub range: Option<&'static str>,
+}
+
+impl<'a> Request<'a> {
+    /// A request for `target`, whatever its type.
+    pub(crate) fn of(target: &'a str) -> Self {
+        Self {
+            target,
+            accept: "*/*",
+            authorization: None,
+            range: None,
+        }
     }
 }
 
@@ -127,12 +170,46 @@ impl Response {
         self.header(CORRELATION_ID)
     }
 
-    /// Reads the body once, up to the cap.
+    /// Where the answer sends the client, uncut: for following, never for printing. The statuses
+    /// are those that Go's client follows.
+    pub(crate) fn redirect(&self) -> Option<&str> {
+        let follows = matches!(self.status.as_u16(), 301 | 302 | 303 | 307 | 308);
+        let location = self.headers.get(LOCATION).filter(|_| follows)?;
+        std::str::from_utf8(location.as_bytes()).ok()
+    }
+
+    /// Whether the body has a first byte; the rest is not read, so the connection is of no more
+    /// use.
+    pub(crate) async fn has_first_byte(&mut self, deadline: Instant) -> Result<bool, HttpFault> {
+        let Some(mut body) = self.body.take() else {
+            return Ok(false);
+        };
+        while let Some(frame) = timeout_at(deadline, body.frame())
+            .await
+            .map_err(|_| IoFault::Timeout)?
+        {
+            if frame?.data_ref().is_some_and(|data| !data.is_empty()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Reads the body once, up to what answers about a registry need.
     pub(crate) async fn body(&mut self, deadline: Instant) -> Result<Bytes, HttpFault> {
+        self.body_up_to(MAX_BODY, deadline).await
+    }
+
+    /// Reads the body once, up to `cap` bytes.
+    pub(crate) async fn body_up_to(
+        &mut self,
+        cap: usize,
+        deadline: Instant,
+    ) -> Result<Bytes, HttpFault> {
         let Some(body) = self.body.take() else {
             return Ok(Bytes::new());
         };
-        let collected = timeout_at(deadline, Limited::new(body, MAX_BODY).collect())
+        let collected = timeout_at(deadline, Limited::new(body, cap).collect())
             .await
             .map_err(|_| IoFault::Timeout)?;
         match collected {
@@ -249,6 +326,14 @@ pub enum HttpFault {
         /// Why not.
         why: &'static str,
     },
+    /// An image, but none that this node can run.
+    #[error("the image is not built for {platform}, only for {offered}")]
+    PlatformMismatch {
+        /// This node's.
+        platform: String,
+        /// Those of the image, joined.
+        offered: String,
+    },
 }
 
 impl HttpFault {
@@ -262,6 +347,7 @@ impl HttpFault {
             Self::TooLarge(_) => Reason::TooLarge,
             Self::TooManyRedirects(_) => Reason::TooManyRedirects,
             Self::RedirectDenied { .. } => Reason::RedirectDenied,
+            Self::PlatformMismatch { .. } => Reason::PlatformMismatch,
         }
     }
 

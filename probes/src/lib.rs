@@ -5,21 +5,26 @@
 //! The crate holds no configuration, no metrics and no state between rounds.
 #![warn(missing_docs)]
 
+mod blob;
 mod challenge;
 mod connect;
 mod diagnosis;
 mod endpoint;
 mod exchange;
+#[cfg(test)]
+mod fake;
 mod go_client;
 mod go_dialer;
 mod go_resolver;
 mod hosts_in_turn;
 mod http;
 mod io_fault;
+mod manifest;
 mod node;
 mod outcome;
 mod privatelink;
 mod proxy;
+mod pull;
 mod pull_path;
 mod reason;
 mod redact;
@@ -43,15 +48,16 @@ pub use crate::{
     hosts_in_turn::Misconfigured,
     http::Answered,
     io_fault::{Errno, IoFault},
+    manifest::{Descriptor, Digest, Manifest, Platform},
     node::{Hosts, Node, ProxyRules, ResolvConf},
     outcome::{AddressOutcome, EndpointOutcome, Evidence, Fault, FaultRef, Outcome, StageOutcome},
     privatelink::{AcrEndpoint, AcrName, expand_bare_name},
-    proxy::ProxyFault,
+    proxy::{ProxyFault, Tunnel},
     pull_path::PullPath,
     reason::{Reason, Stage},
     redact::redacted,
     resolve::{Alias, Answer, Lookup, Negative, ResolveFault, lookup},
-    round::{Depth, Target, run},
+    round::{Depth, Image, Target, run},
     scope::{Expectation, Scope},
     tls::{
         Certificate, CertificateProblem, Chain, Handshake, TlsClients, TlsFault, TrustError,

@@ -3,6 +3,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+pub(crate) use self::proxy::{ProxyCredentials, ProxyUrl};
 pub use self::{hosts::Hosts, proxy::ProxyRules, resolv_conf::ResolvConf};
 use crate::{endpoint::Nameserver, tls::TlsClients};
 

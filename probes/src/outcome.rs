@@ -6,15 +6,17 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use crate::{
     challenge::Challenge,
     connect::Connected,
-    endpoint::{Endpoint, Origin},
+    endpoint::{Endpoint, Origin, Role},
     exchange::HttpFault,
     hosts_in_turn::Misconfigured,
     http::Answered,
     io_fault::IoFault,
-    proxy::ProxyFault,
+    manifest::Manifest,
+    proxy::{ProxyFault, Tunnel},
     pull_path::PullPath,
     reason::{Reason, Stage},
     resolve::{Lookup, ResolveFault},
+    round::Depth,
     tls::{Chain, Handshake, TlsFault},
     token::Token,
 };
@@ -29,13 +31,19 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// This outcome, with the HTTP stages that it did not ask taken over from the one before.
+    /// This outcome, of a round of this `depth`, with the requests that were not due taken over from
+    /// the one before.
     #[must_use]
-    pub fn over(mut self, before: &Self) -> Self {
+    pub fn over(mut self, before: &Self, depth: Depth) -> Self {
         for seen in &mut self.endpoints {
             if let Some(before) = before.of(&seen.endpoint) {
                 seen.take_over_requests(before);
             }
+        }
+        if depth < Depth::Image {
+            let storage = |seen: &&EndpointOutcome| seen.endpoint.role == Role::Storage;
+            self.endpoints
+                .extend(before.endpoints.iter().filter(storage).cloned());
         }
         self
     }
@@ -259,10 +267,24 @@ impl AddressOutcome {
 pub struct StageOutcome {
     /// Which.
     pub stage: Stage,
+    /// The image or blob that it is about, where it is about one.
+    pub subject: Option<Arc<str>>,
     /// From the end of the stage before.
     pub took: Duration,
     /// What it gave.
     pub result: Result<Evidence, Fault>,
+}
+
+impl StageOutcome {
+    /// An attempt that is about no image in particular.
+    pub fn new(stage: Stage, took: Duration, result: Result<Evidence, Fault>) -> Self {
+        Self {
+            stage,
+            subject: None,
+            took,
+            result,
+        }
+    }
 }
 
 /// What a stage that succeeded has to show.
@@ -270,14 +292,18 @@ pub struct StageOutcome {
 pub enum Evidence {
     /// Of `connect`.
     Connect(Connected),
-    /// Of `proxy`: which one.
-    Proxy(String),
+    /// Of `proxy`.
+    Proxy(Tunnel),
     /// Of `tls`.
     Tls(Box<Handshake>),
     /// Of `challenge`.
     Challenge(Challenge),
     /// Of `token`.
     Token(Token),
+    /// Of `manifest`.
+    Manifest(Manifest),
+    /// Of `blob`: served, or redirected to the next host.
+    Blob(Answered),
     /// Of `http`.
     Http(Answered),
 }

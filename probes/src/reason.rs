@@ -10,7 +10,7 @@ pub enum Stage {
     Resolve,
     /// One TCP dial to one address.
     Connect,
-    /// `CONNECT` at the node's proxy.
+    /// One `CONNECT` at a proxy, over an open connection to it.
     Proxy,
     /// One TLS handshake on a dialled connection.
     Tls,
@@ -18,19 +18,25 @@ pub enum Stage {
     Challenge,
     /// The anonymous token request.
     Token,
+    /// The manifests of one image, from its reference down to those of this node's platform.
+    Manifest,
+    /// The first byte of one blob, at one host of the redirects that lead to it.
+    Blob,
     /// `GET /` at a data or storage endpoint, where any status is an answer.
     Http,
 }
 
 impl Stage {
     /// Every stage, in the order in which a pull meets them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Resolve,
         Self::Connect,
         Self::Proxy,
         Self::Tls,
         Self::Challenge,
         Self::Token,
+        Self::Manifest,
+        Self::Blob,
         Self::Http,
     ];
 
@@ -43,6 +49,8 @@ impl Stage {
             Self::Tls => "tls",
             Self::Challenge => "challenge",
             Self::Token => "token",
+            Self::Manifest => "manifest",
+            Self::Blob => "blob",
             Self::Http => "http",
         }
     }
@@ -55,9 +63,12 @@ impl Stage {
             .filter(move |reason| reason.occurs_at(self))
     }
 
-    /// Whether the stage is one HTTP exchange.
+    /// Whether the stage asks a registry, or where it leads, over HTTP.
     pub fn is_http(self) -> bool {
-        matches!(self, Self::Challenge | Self::Token | Self::Http)
+        matches!(
+            self,
+            Self::Challenge | Self::Token | Self::Manifest | Self::Blob | Self::Http
+        )
     }
 }
 
@@ -106,15 +117,15 @@ fn resolve(stage: Stage) -> bool {
     stage == Stage::Resolve
 }
 
-fn tls(stage: Stage) -> bool {
-    stage == Stage::Tls
-}
-
 fn proxy(stage: Stage) -> bool {
     stage == Stage::Proxy
 }
 
-fn not_connect_or_tls(stage: Stage) -> bool {
+fn tls(stage: Stage) -> bool {
+    stage == Stage::Tls
+}
+
+fn resolve_proxy_or_http(stage: Stage) -> bool {
     resolve(stage) || proxy(stage) || stage.is_http()
 }
 
@@ -142,10 +153,10 @@ reasons! {
     /// No nameserver is configured.
     NoNameserver = "no_nameserver" at resolve;
     /// The answer breaks its protocol.
-    Malformed = "malformed" at not_connect_or_tls;
-    /// The proxy forbids the connection.
+    Malformed = "malformed" at resolve_proxy_or_http;
+    /// The proxy will not connect to this host.
     Denied = "denied" at proxy;
-    /// The proxy wants credentials.
+    /// The proxy wants a user name and a password, or others.
     AuthRequired = "auth_required" at proxy;
     /// The certificate is no longer valid.
     Expired = "expired" at tls;
@@ -185,6 +196,8 @@ reasons! {
     TooManyRedirects = "too_many_redirects" at Stage::is_http;
     /// A redirect, or a token realm, to where no probe may go.
     RedirectDenied = "redirect_denied" at Stage::is_http;
+    /// An image without a manifest for this node's platform.
+    PlatformMismatch = "platform_mismatch" at Stage::is_http;
 }
 
 #[cfg(test)]
@@ -216,5 +229,8 @@ mod tests {
         assert!(of(Stage::Resolve).contains(&"nxdomain"));
         assert!(of(Stage::Tls).contains(&"not_tls") && !of(Stage::Tls).contains(&"malformed"));
         assert!(of(Stage::Token).contains(&"firewall"));
+        assert!(of(Stage::Manifest).contains(&"platform_mismatch"));
+        let proxy = of(Stage::Proxy);
+        assert_eq!(proxy[6..], ["malformed", "denied", "auth_required"]);
     }
 }

@@ -1,23 +1,31 @@
 //! The HTTP stages of one endpoint, one after another over one connection, which is made anew where
 //! the server closes it.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use tokio::time::Instant;
 
 use crate::{
-    challenge::{self, Challenge},
+    blob::{BlobStep, Hop},
+    challenge::{self, Access},
     exchange::{HttpConnection, HttpFault},
     http,
+    manifest::{Descriptor, ManifestWalk},
     outcome::{Evidence, Fault, StageOutcome},
+    pull::Pull,
     reason::Stage,
-    round::Target,
-    token::{self, Realm},
+    round::{Image, Target},
+    token::{self, Realm, Secret, Token},
     visit::{Stream, Visit},
 };
 
-/// The repository that a token is asked for where no image is configured.
-const ANY_REPOSITORY: &str = "regprobe/probe";
+/// By whose leave an anonymous pull goes on after the challenge.
+pub(crate) enum Leave {
+    /// Nobody's: the registry is open.
+    Open,
+    /// By that of a token from this realm.
+    Token(Realm),
+}
 
 /// Requests to one address of an endpoint.
 pub(crate) struct Requests<'a> {
@@ -48,18 +56,27 @@ impl<'a> Requests<'a> {
         (self.address, self.stages)
     }
 
-    /// Asks for the challenge at `target`; returns the realm to ask, if a token is `wanted`.
-    pub(crate) async fn challenge(&mut self, target: &str, wanted: bool) -> Option<Realm> {
+    /// Asks for the challenge at `target`; returns what a pull has to ask for next, if that
+    /// is `wanted`.
+    pub(crate) async fn challenge(&mut self, target: &str, wanted: bool) -> Option<Leave> {
         let (origin, deadline) = (self.visit.endpoint.origin(), self.visit.deadlines.next());
         let start = Instant::now();
         let result = match self.connection().await? {
             Ok(http) => challenge::challenge(http, &origin, target, deadline).await,
             Err(fault) => Err(fault),
         };
-        let bearer = result.as_ref().ok().and_then(Challenge::bearer).cloned();
+        let access = result
+            .as_ref()
+            .ok()
+            .map(|challenge| challenge.access.clone());
         self.record(Stage::Challenge, start, result.map(Evidence::Challenge));
-        match Realm::parse(&bearer.filter(|_| wanted)?, self.visit.endpoint) {
-            Ok(realm) => Some(realm),
+        let bearer = match access.filter(|_| wanted)? {
+            Access::Open => return Some(Leave::Open),
+            Access::Basic => return None,
+            Access::Bearer(bearer) => bearer,
+        };
+        match Realm::parse(&bearer, self.visit.endpoint) {
+            Ok(realm) => Some(Leave::Token(realm)),
             Err(fault) => {
                 self.record(Stage::Token, Instant::now(), Err(fault));
                 None
@@ -67,19 +84,85 @@ impl<'a> Requests<'a> {
         }
     }
 
-    /// Asks `realm` for an anonymous token.
-    pub(crate) async fn token(&mut self, realm: &Realm, target: &Target) {
-        let repository = target.repository.as_deref().unwrap_or(ANY_REPOSITORY);
+    /// Asks `realm` for an anonymous token; returns it where it is granted.
+    pub(crate) async fn token(&mut self, realm: &Realm, target: &Target) -> Option<Secret> {
+        let repositories = target.repositories();
         let deadline = self.visit.deadlines.next();
         let start = Instant::now();
-        let result = match self.connection().await {
-            Some(Ok(http)) => {
-                token::token(http, realm, repository, target.anonymous_pull, deadline).await
+        let result = match self.connection().await? {
+            Ok(http) => {
+                token::token(http, realm, &repositories, target.anonymous_pull, deadline).await
             }
-            Some(Err(fault)) => Err(fault),
-            None => return,
+            Err(fault) => Err(fault),
+        };
+        let granted = match &result {
+            Ok(Token::Granted(secret)) => Some(secret.clone()),
+            _ => None,
         };
         self.record(Stage::Token, start, result.map(Evidence::Token));
+        granted
+    }
+
+    /// Walks to the manifest of an image, then asks for its blobs; returns where those redirect to.
+    pub(crate) async fn image(&mut self, pull: &Pull<'_>, image: &Image) -> Vec<(Descriptor, Hop)> {
+        let mut walk = ManifestWalk::start(pull, &image.reference);
+        let deadline = self.visit.deadlines.next();
+        let start = Instant::now();
+        let result = loop {
+            let step = match self.connection().await {
+                Some(Ok(http)) => walk.step(http, deadline).await,
+                Some(Err(fault)) => Err(fault),
+                None => return Vec::new(),
+            };
+            match step {
+                Ok(Some(manifest)) => break Ok(manifest),
+                Ok(None) => {}
+                Err(fault) => break Err(fault),
+            }
+        };
+        let blobs = result
+            .as_ref()
+            .map_or_else(|_| Vec::new(), |found| found.blobs.clone());
+        let subject: Arc<str> = image.to_string().into();
+        self.record_of(
+            &subject,
+            Stage::Manifest,
+            start,
+            result.map(Evidence::Manifest),
+        );
+        let mut hops = Vec::new();
+        for descriptor in blobs {
+            let first = Hop::first(pull, &descriptor);
+            hops.extend(
+                self.blob(pull, &descriptor, &first)
+                    .await
+                    .map(|hop| (descriptor, hop)),
+            );
+        }
+        hops
+    }
+
+    /// Asks for the first byte of a blob at `hop`; returns the next hop, if it is not served here.
+    pub(crate) async fn blob(
+        &mut self,
+        pull: &Pull<'_>,
+        descriptor: &Descriptor,
+        hop: &Hop,
+    ) -> Option<Hop> {
+        let deadline = self.visit.deadlines.next();
+        let start = Instant::now();
+        let step = match self.connection().await? {
+            Ok(http) => hop.fetch(http, pull, descriptor, deadline).await,
+            Err(fault) => Err(fault),
+        };
+        let (result, next) = match step {
+            Ok(BlobStep::Served(answered)) => (Ok(answered), None),
+            Ok(BlobStep::Redirect(answered, next)) => (Ok(answered), Some(next)),
+            Err(fault) => (Err(fault), None),
+        };
+        let subject: Arc<str> = descriptor.digest.to_string().into();
+        self.record_of(&subject, Stage::Blob, start, result.map(Evidence::Blob));
+        next
     }
 
     /// Asks for `target`, where any status is an answer.
@@ -126,10 +209,20 @@ impl<'a> Requests<'a> {
 
     fn record(&mut self, stage: Stage, start: Instant, result: Result<Evidence, HttpFault>) {
         let result = result.map_err(Fault::Http);
-        self.stages.push(StageOutcome {
-            stage,
-            took: start.elapsed(),
-            result,
-        });
+        self.stages
+            .push(StageOutcome::new(stage, start.elapsed(), result));
+    }
+
+    fn record_of(
+        &mut self,
+        subject: &Arc<str>,
+        stage: Stage,
+        start: Instant,
+        result: Result<Evidence, HttpFault>,
+    ) {
+        self.record(stage, start, result);
+        if let Some(recorded) = self.stages.last_mut() {
+            recorded.subject = Some(subject.clone());
+        }
     }
 }

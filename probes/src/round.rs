@@ -2,27 +2,32 @@
 //! connection that a pull would use. A round ends within the stage limit and a little, however
 //! many faults there are.
 
-use std::{net::IpAddr, time::Duration};
+use std::{fmt, net::IpAddr, time::Duration};
 
 use futures_util::future;
 use tokio::time::Instant;
 
 use crate::{
+    blob::Hop,
     endpoint::{Endpoint, Role},
     hosts_in_turn::{HostInTurn, HostsInTurn},
+    manifest::Descriptor,
     node::{Node, hosts_toml::Trust},
     outcome::{AddressOutcome, EndpointOutcome, Fault, Outcome, StageOutcome},
     proxy::ProxyFault,
+    pull::Pull,
     pull_path::PullPath,
     reason::Stage,
-    requests::Requests,
+    requests::{Leave, Requests},
     survey::Survey,
-    token::{self, Realm},
+    token::{self, Realm, Secret},
     visit::Visit,
 };
 
 /// How long a round waits for addresses that come first before it uses one that is there.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// The repository that a token is asked for where no image is configured.
+const ANY_REPOSITORY: &str = "regprobe/probe";
 /// What a round may take beyond the limit of one stage.
 const GRACE: Duration = Duration::from_millis(1500);
 
@@ -36,10 +41,46 @@ pub struct Target {
     /// The token endpoint that an earlier round met, to be surveyed in rounds that are not told of
     /// any.
     pub token: Option<Endpoint>,
-    /// The repository that a token is asked for, where one is configured.
-    pub repository: Option<String>,
+    /// The images to walk to.
+    pub images: Vec<Image>,
     /// Whether an anonymous token is expected.
     pub anonymous_pull: bool,
+}
+
+impl Target {
+    /// The repositories that a token is asked for.
+    pub(crate) fn repositories(&self) -> Vec<&str> {
+        let mut repositories: Vec<_> = self
+            .images
+            .iter()
+            .map(|image| image.repository.as_str())
+            .collect();
+        repositories.dedup();
+        match repositories.is_empty() {
+            true => vec![ANY_REPOSITORY],
+            false => repositories,
+        }
+    }
+}
+
+/// One image of a registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// As `probe/hello`.
+    pub repository: String,
+    /// Tag or digest.
+    pub reference: String,
+}
+
+impl fmt::Display for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let separator = if self.reference.contains(':') {
+            '@'
+        } else {
+            ':'
+        };
+        write!(f, "{}{separator}{}", self.repository, self.reference)
+    }
 }
 
 /// How far up a round goes; each depth includes those before it.
@@ -51,6 +92,13 @@ pub enum Depth {
     Request,
     /// The token request.
     Token,
+    /// Manifest and blobs of the configured images.
+    Image,
+}
+
+impl Depth {
+    /// Every depth, the least first.
+    pub const ALL: [Self; 4] = [Self::Network, Self::Request, Self::Token, Self::Image];
 }
 
 /// Walks `target` once, as deep as `depth`.
@@ -74,12 +122,41 @@ pub async fn run(target: &Target, node: &Node, depth: Depth) -> Outcome {
                 .map(|endpoint| round.data(endpoint, turn))
         ),
     );
-    let (asked, tokens): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
+    let (asked, led_to): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
     let mut endpoints: Vec<_> = asked.into_iter().chain(data).collect();
-    endpoints.extend(tokens.into_iter().flatten());
+    led_to
+        .into_iter()
+        .flatten()
+        .for_each(|seen| merge(&mut endpoints, seen));
     Outcome {
         endpoints,
         misconfigured: hosts.misconfigured,
+    }
+}
+
+/// An endpoint that the round was led to may be one that it knew of: then only what was asked there
+/// is news.
+fn merge(endpoints: &mut Vec<EndpointOutcome>, led_to: EndpointOutcome) {
+    let Some(known) = endpoints
+        .iter_mut()
+        .find(|seen| seen.endpoint == led_to.endpoint)
+    else {
+        endpoints.push(led_to);
+        return;
+    };
+    let path = known.path.address;
+    let on_path = known
+        .addresses
+        .iter_mut()
+        .find(|seen| Some(seen.address) == path);
+    let asked = led_to
+        .addresses
+        .into_iter()
+        .flat_map(|address| address.stages);
+    if let Some(on_path) = on_path {
+        on_path
+            .stages
+            .extend(asked.filter(|stage| stage.stage.is_http()));
     }
 }
 
@@ -91,71 +168,149 @@ struct Round<'a> {
 }
 
 impl Round<'_> {
-    /// A host to pull from, and the token endpoint if it names another.
-    async fn host(&self, host: &HostInTurn) -> (EndpointOutcome, Option<EndpointOutcome>) {
+    /// A host to pull from, and the endpoints that it leads to.
+    async fn host(&self, host: &HostInTurn) -> (EndpointOutcome, Vec<EndpointOutcome>) {
         match host.endpoint.role {
-            Role::Mirror => (self.mirror(host).await, None),
+            Role::Mirror => (self.mirror(host).await, Vec::new()),
             _ => self.login(host).await,
         }
     }
 
-    async fn login(&self, host: &HostInTurn) -> (EndpointOutcome, Option<EndpointOutcome>) {
+    async fn login(&self, host: &HostInTurn) -> (EndpointOutcome, Vec<EndpointOutcome>) {
         let visit = match self.visit(&host.endpoint, &host.trust, host.turn, |_| true) {
             Ok(visit) => visit,
-            Err(unreachable) => return (*unreachable, None),
+            Err(unreachable) => return (*unreachable, Vec::new()),
         };
         let mut survey = Survey::start(visit.clone());
         let mut requests = self.requests(&visit, &mut survey).await;
         let asked = async {
-            let requests = requests.as_mut()?;
-            let realm = requests
-                .challenge("/v2/", self.depth >= Depth::Token)
-                .await?;
-            match realm.endpoint(&host.endpoint) {
-                Some(elsewhere) => {
-                    self.token(&elsewhere, requests.address(), &realm, host.turn)
-                        .await
-                }
-                None => {
-                    requests.token(&realm, self.target).await;
-                    None
-                }
+            match &mut requests {
+                Some(requests) => self.pull(requests, host).await,
+                None => Vec::new(),
             }
         };
-        let ((), token) = tokio::join!(survey.finish(), asked);
+        let ((), mut led_to) = tokio::join!(survey.finish(), asked);
         let login = survey.outcome(requests.map(Requests::into_stages));
         // Only a challenge that was due can tell that the token endpoint is gone.
         let told = self.depth >= Depth::Token && login.evidence(Stage::Challenge).is_some();
-        match (token, &self.target.token) {
-            (None, Some(known)) if !told => {
-                let known = self.known_token(known, &login, host.turn).await;
-                (login, known)
-            }
-            (token, _) => (login, token),
+        if let Some(known) = self.target.token.as_ref().filter(|_| !told) {
+            led_to.extend(self.known_token(known, &login, host.turn).await);
         }
+        (login, led_to)
+    }
+
+    /// Challenge, token and images, as far as they are due; returns the endpoints that they led to.
+    async fn pull(&self, login: &mut Requests<'_>, host: &HostInTurn) -> Vec<EndpointOutcome> {
+        let mut led_to = Vec::new();
+        let Some(leave) = login.challenge("/v2/", self.depth >= Depth::Token).await else {
+            return led_to;
+        };
+        let may_dial = led_from(Some(login.address()));
+        let token = match leave {
+            Leave::Open => None,
+            Leave::Token(realm) => {
+                let granted = match realm.endpoint(&host.endpoint) {
+                    None => login.token(&realm, self.target).await,
+                    Some(elsewhere) => {
+                        let (seen, granted) =
+                            self.token(&elsewhere, &realm, host.turn, may_dial).await;
+                        led_to.push(seen);
+                        granted
+                    }
+                };
+                let Some(granted) = granted else {
+                    return led_to;
+                };
+                Some(granted)
+            }
+        };
+        if self.depth < Depth::Image {
+            return led_to;
+        }
+        for image in &self.target.images {
+            let (registry, repository) = (&host.endpoint, image.repository.as_str());
+            let pull = Pull {
+                registry,
+                repository,
+                token: token.as_ref(),
+            };
+            for (descriptor, hop) in login.image(&pull, image).await {
+                let hops = self
+                    .follow(&pull, &descriptor, hop, login, host.turn, may_dial)
+                    .await;
+                hops.into_iter().for_each(|seen| merge(&mut led_to, seen));
+            }
+        }
+        led_to
+    }
+
+    /// Follows a blob from hop to hop until it is served.
+    async fn follow(
+        &self,
+        pull: &Pull<'_>,
+        descriptor: &Descriptor,
+        first: Hop,
+        login: &mut Requests<'_>,
+        turn: u32,
+        may_dial: fn(IpAddr) -> bool,
+    ) -> Vec<EndpointOutcome> {
+        let mut seen = Vec::new();
+        let mut next = Some(first);
+        while let Some(hop) = next {
+            if hop.endpoint == *pull.registry {
+                next = login.blob(pull, descriptor, &hop).await;
+                continue;
+            }
+            let known = self
+                .target
+                .data
+                .iter()
+                .find(|data| data.is_same_server(&hop.endpoint));
+            let endpoint = known.unwrap_or(&hop.endpoint).clone();
+            let visit = match self.visit(&endpoint, &Trust::default(), turn, may_dial) {
+                Ok(visit) => visit,
+                Err(unreachable) => {
+                    seen.push(*unreachable);
+                    break;
+                }
+            };
+            let mut survey = Survey::start(visit.clone());
+            let mut requests = self.requests(&visit, &mut survey).await;
+            let asked = async {
+                match &mut requests {
+                    Some(requests) => requests.blob(pull, descriptor, &hop).await,
+                    None => None,
+                }
+            };
+            let ((), further) = tokio::join!(survey.finish(), asked);
+            seen.push(survey.outcome(requests.map(Requests::into_stages)));
+            next = further;
+        }
+        seen
     }
 
     /// A token endpoint, asked for a token.
     async fn token(
         &self,
         endpoint: &Endpoint,
-        login: IpAddr,
         realm: &Realm,
         turn: u32,
-    ) -> Option<EndpointOutcome> {
-        let visit = match self.visit(endpoint, &Trust::default(), turn, led_from(Some(login))) {
+        may_dial: fn(IpAddr) -> bool,
+    ) -> (EndpointOutcome, Option<Secret>) {
+        let visit = match self.visit(endpoint, &Trust::default(), turn, may_dial) {
             Ok(visit) => visit,
-            Err(unreachable) => return Some(*unreachable),
+            Err(unreachable) => return (*unreachable, None),
         };
         let mut survey = Survey::start(visit.clone());
         let mut requests = self.requests(&visit, &mut survey).await;
         let asked = async {
-            if let Some(requests) = &mut requests {
-                requests.token(realm, self.target).await;
+            match &mut requests {
+                Some(requests) => requests.token(realm, self.target).await,
+                None => None,
             }
         };
-        tokio::join!(survey.finish(), asked);
-        Some(survey.outcome(requests.map(Requests::into_stages)))
+        let ((), granted) = tokio::join!(survey.finish(), asked);
+        (survey.outcome(requests.map(Requests::into_stages)), granted)
     }
 
     /// A token endpoint that an earlier round met, surveyed only.
@@ -274,11 +429,7 @@ fn led_from(login: Option<IpAddr>) -> fn(IpAddr) -> bool {
 fn unreached(endpoint: &Endpoint, turn: u32, stage: Stage, fault: Fault) -> EndpointOutcome {
     let error = Some(fault.to_string());
     let address = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
-    let stages = vec![StageOutcome {
-        stage,
-        took: Duration::ZERO,
-        result: Err(fault),
-    }];
+    let stages = vec![StageOutcome::new(stage, Duration::ZERO, Err(fault))];
     EndpointOutcome {
         turn,
         addresses: vec![AddressOutcome {

@@ -14,7 +14,6 @@ use crate::{
     node::Node,
     outcome::{AddressOutcome, EndpointOutcome, Fault, StageOutcome},
     pull_path::{self, PullPath},
-    reason::Stage,
     resolve::{self, Lookup},
     visit::{Stream, Visit},
 };
@@ -127,12 +126,7 @@ impl<'a> Survey<'a> {
         if !(self.visit.may_dial)(address) {
             let why = "a probe is not led to this node, its link or a metadata service";
             let fault = Fault::Http(HttpFault::redirect_denied(&address.to_string(), why));
-            let stage = Stage::Token;
-            let denied = StageOutcome {
-                stage,
-                took: Duration::ZERO,
-                result: Err(fault),
-            };
+            let denied = StageOutcome::new(self.visit.last_stage(), Duration::ZERO, Err(fault));
             self.addresses.push(AddressOutcome {
                 address,
                 source: None,

@@ -4,10 +4,10 @@
 
 use std::net::IpAddr;
 
-use hyper::StatusCode;
+use hyper::{StatusCode, header::HeaderValue};
 use serde::Deserialize;
 use tokio::time::Instant;
-use url::{Host, Url};
+use url::Url;
 
 use crate::{
     challenge::Bearer,
@@ -22,16 +22,18 @@ const METADATA: [IpAddr; 3] = [
     IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
 ];
 
-/// Asks `realm` for an anonymous token that may pull `repository`. A denial is a fault only where
+/// Asks `realm` for an anonymous token that may pull `repositories`. A denial is a fault only where
 /// a grant is `expected`.
 pub(crate) async fn token(
     connection: &mut HttpConnection,
     realm: &Realm,
-    repository: &str,
+    repositories: &[&str],
     expected: bool,
     deadline: Instant,
 ) -> Result<Token, HttpFault> {
-    let mut response = connection.get(&realm.target(repository), deadline).await?;
+    let mut response = connection
+        .get(&realm.target(repositories), deadline)
+        .await?;
     match response.status {
         StatusCode::OK => {
             let body = response.body(deadline).await?;
@@ -72,6 +74,23 @@ pub enum Token {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
+impl Secret {
+    /// The value of the header `Authorization`; it prints itself no more than the token does.
+    pub(crate) fn authorization(&self) -> Result<HeaderValue, HttpFault> {
+        let mut value = HeaderValue::try_from(format!("Bearer {}", self.0))
+            .map_err(|_| HttpFault::Malformed("a token that no header can carry".to_owned()))?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+}
+
+#[cfg(test)]
+impl From<&str> for Secret {
+    fn from(token: &str) -> Self {
+        Self(token.to_owned())
+    }
+}
+
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(…)")
@@ -105,30 +124,16 @@ impl Realm {
 
     /// The endpoint to dial: `None` where the login server itself hands out tokens.
     pub(crate) fn endpoint(&self, login: &Endpoint) -> Option<Endpoint> {
-        let scheme = match self.url.scheme() {
-            "http" => Scheme::Http,
-            _ => Scheme::Https,
-        };
-        let host = match self.url.host()? {
-            Host::Domain(name) => name.trim_end_matches('.').to_lowercase(),
-            Host::Ipv4(address) => address.to_string(),
-            Host::Ipv6(address) => address.to_string(),
-        };
-        let port = self.url.port_or_known_default()?;
-        let elsewhere = *host != *login.host || port != login.port || scheme != login.scheme;
-        elsewhere.then(|| Endpoint {
-            host: host.into(),
-            port,
-            role: Role::Token,
-            scheme,
-        })
+        Endpoint::of(&self.url, Role::Token).filter(|endpoint| !endpoint.is_same_server(login))
     }
 
-    /// ACR's token service answers per scope, so the scope of a pull is asked for.
-    fn target(&self, repository: &str) -> String {
+    /// ACR's token service answers per scope, so the scope of each pull is asked for.
+    fn target(&self, repositories: &[&str]) -> String {
         let mut url = self.url.clone();
-        url.query_pairs_mut()
-            .append_pair("scope", &format!("repository:{repository}:pull"));
+        for repository in repositories {
+            let scope = format!("repository:{repository}:pull");
+            url.query_pairs_mut().append_pair("scope", &scope);
+        }
         url[url::Position::BeforePath..url::Position::AfterQuery].to_owned()
     }
 }
@@ -177,7 +182,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(
-            realm.target("probe/hello"),
+            realm.target(&["probe/hello"]),
             "/oauth2/token?x=1&service=contoso.azurecr.io&scope=repository%3Aprobe%2Fhello%3Apull"
         );
         assert_eq!(realm.endpoint(&login(Scheme::Https, 443)), None);
@@ -204,6 +209,18 @@ mod tests {
         assert!(Realm::parse(&bearer("ftp://auth.example/t"), &http).is_err());
         assert!(Realm::parse(&bearer("https://u:p@auth.example/t"), &https).is_err());
         assert!(Realm::parse(&bearer("/oauth2/token"), &https).is_err());
+    }
+
+    #[test]
+    fn a_token_travels_without_being_shown() {
+        let value = Secret::from("abc.def").authorization().unwrap();
+        assert_eq!(value, "Bearer abc.def");
+        assert!(!format!("{value:?}").contains("abc"));
+        let fault = Secret::from("a\r\nHost: b").authorization().unwrap_err();
+        assert_eq!(
+            fault.to_string(),
+            "malformed answer: a token that no header can carry"
+        );
     }
 
     #[test]

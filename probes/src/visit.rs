@@ -20,7 +20,7 @@ use crate::{
         proxy::{ProxyScheme, ProxyUrl},
     },
     outcome::{Evidence, Fault, StageOutcome},
-    proxy,
+    proxy::{self, ProxyFault, Tunnel},
     reason::Stage,
     round::Deadlines,
     tls::{TlsClient, TlsFault},
@@ -44,6 +44,11 @@ pub(crate) struct Visit<'a> {
 }
 
 impl Visit<'_> {
+    /// The stage for which the endpoint is visited.
+    pub(crate) fn last_stage(&self) -> Stage {
+        self.endpoint.stages().last().unwrap_or(Stage::Connect)
+    }
+
     /// The host to look up and dial: the proxy, where there is one.
     pub(crate) fn dial_host(&self) -> &str {
         self.proxy.map_or(&self.endpoint.host, |proxy| &proxy.host)
@@ -64,11 +69,7 @@ impl Visit<'_> {
         stages: &mut Vec<StageOutcome>,
     ) -> Option<Stream> {
         let mut record = |stage, start: Instant, result| {
-            stages.push(StageOutcome {
-                stage,
-                took: start.elapsed(),
-                result,
-            });
+            stages.push(StageOutcome::new(stage, start.elapsed(), result));
         };
         let start = Instant::now();
         let to = self.dial_address(address);
@@ -85,8 +86,8 @@ impl Visit<'_> {
         let stream = match self.proxy {
             None => Stream::Plain(stream),
             Some(proxy) => match self.tunnel(proxy, stream).await {
-                Ok(stream) => {
-                    record(Stage::Proxy, start, Ok(Evidence::Proxy(proxy.to_string())));
+                Ok((stream, tunnel)) => {
+                    record(Stage::Proxy, start, Ok(Evidence::Proxy(tunnel)));
                     stream
                 }
                 Err(fault) => {
@@ -133,30 +134,26 @@ impl Visit<'_> {
         {
             connected.retransmits = Connected::of(stream.get_ref().0).retransmits;
         }
-        stages.push(StageOutcome {
-            stage: Stage::Tls,
-            took,
-            result,
-        });
+        stages.push(StageOutcome::new(Stage::Tls, took, result));
         stream
     }
 
-    async fn tunnel(&self, proxy: &ProxyUrl, stream: TcpStream) -> Result<Stream, Fault> {
+    async fn tunnel(&self, proxy: &ProxyUrl, stream: TcpStream) -> Result<(Stream, Tunnel), Fault> {
         let deadline = self.deadlines.next();
-        let (host, port) = (&*self.endpoint.host, self.endpoint.port);
-        let tunnel = |fault| Fault::Proxy(fault);
         match proxy.scheme {
             ProxyScheme::Http => {
-                let stream = proxy::connect(stream, proxy, host, port, deadline).await;
-                stream.map(Stream::Plain).map_err(tunnel)
+                let opened = proxy::tunnel(stream, proxy, self.endpoint, deadline).await;
+                let (stream, tunnel) = opened.map_err(Fault::Proxy)?;
+                Ok((Stream::Plain(stream), tunnel))
             }
             ProxyScheme::Https => {
                 let shaken = self.tls.handshake(stream, &proxy.host, deadline).await;
                 let (stream, _) = shaken.map_err(|fault| Fault::Tls(Box::new(fault)))?;
-                let stream = proxy::connect(stream, proxy, host, port, deadline).await;
-                stream.map(Box::new).map(Stream::Tls).map_err(tunnel)
+                let opened = proxy::tunnel(stream, proxy, self.endpoint, deadline).await;
+                let (stream, tunnel) = opened.map_err(Fault::Proxy)?;
+                Ok((Stream::Tls(Box::new(stream)), tunnel))
             }
-            ProxyScheme::Socks5 => Err(tunnel(proxy::ProxyFault::Socks)),
+            ProxyScheme::Socks5 => Err(Fault::Proxy(ProxyFault::Socks)),
         }
     }
 

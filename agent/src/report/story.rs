@@ -162,6 +162,7 @@ pub(crate) fn long_names() -> Arc<RegistryState> {
     stages.truncate(1);
     let alert = "handshake_failure\u{1b}]0;owned\u{7}\u{1b}[2J".to_owned();
     stages.push(StageOutcome {
+        subject: None,
         stage: Stage::Tls,
         took: Duration::from_millis(10_001),
         result: Err(Fault::Tls(Box::new(TlsFault::Alert(alert)))),
@@ -345,6 +346,7 @@ fn handshake(host: &str) -> StageOutcome {
 
 fn ok(stage: Stage, micros: u64, evidence: Evidence) -> StageOutcome {
     StageOutcome {
+        subject: None,
         stage,
         took: Duration::from_micros(micros),
         result: Ok(evidence),

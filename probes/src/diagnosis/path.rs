@@ -108,7 +108,10 @@ fn code(stage: Stage, fault: &Fault, to: Option<IpAddr>, expected: &Expectation)
             Reason::NotTls => Code::NotTls,
             _ => Code::TlsDropped,
         },
-        Stage::Challenge | Stage::Token | Stage::Http => match reason {
+        Stage::Blob => Code::BlobUnavailable,
+        Stage::Manifest if reason == Reason::NotFound => Code::ImageNotFound,
+        Stage::Manifest if reason == Reason::PlatformMismatch => Code::PlatformMismatch,
+        Stage::Challenge | Stage::Token | Stage::Manifest | Stage::Http => match reason {
             Reason::Timeout => Code::NoResponse,
             Reason::Firewall => Code::RegistryFirewall,
             Reason::Forbidden => Code::Forbidden,
