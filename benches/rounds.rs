@@ -155,6 +155,15 @@ impl Agent {
                 .count(),
         })
     }
+
+    /// `utime` and `stime` of proc(5); the metric has whole seconds only.
+    fn cpu_seconds(&self) -> Result<f64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let (_, fields) = stat.rsplit_once(')').context("not a stat line")?;
+        let ticks = fields.split_whitespace().skip(11).take(2);
+        let ticks = ticks.map(str::parse::<u32>).sum::<Result<u32, _>>()?;
+        Ok(f64::from(ticks) / 100.0)
+    }
 }
 
 impl Drop for Agent {
