@@ -1,11 +1,11 @@
 //! `regprobe run`: the agent. It boots in the order told here, then reloads and ends on signals.
 
-use std::{path::Path, process::ExitCode, sync::Arc};
+use std::{io, path::Path, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use jiff::Timestamp;
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, oneshot},
 };
 
@@ -26,6 +26,8 @@ const REPORTS: usize = 64;
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
+    // First of all: a signal that nobody listens for would end the process, SIGHUP included.
+    let signals = Signals::listen().context("failed to listen for signals")?;
     let config = load(&args.config_file)?;
     if args.config_check {
         println!(
@@ -72,7 +74,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         board,
         scheduler,
     };
-    agent.work(incoming, reloads).await?;
+    agent.work(incoming, reloads, signals).await;
     drop(agent);
 
     tracing::info!("ending");
@@ -88,6 +90,22 @@ pub(crate) fn load(path: &Path) -> anyhow::Result<Config> {
     Config::load(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
 }
 
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
 struct Agent<'a> {
     config_file: &'a Path,
     metrics: Arc<Metrics>,
@@ -101,17 +119,15 @@ impl Agent<'_> {
         &mut self,
         mut reports: mpsc::Receiver<Report>,
         mut reloads: mpsc::Receiver<oneshot::Sender<Result<(), String>>>,
-    ) -> anyhow::Result<()> {
-        let mut hangup = signal(SignalKind::hangup())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+        mut signals: Signals,
+    ) {
         loop {
             tokio::select! {
                 Some(report) = reports.recv() => self.board.take(report),
-                Some(()) = hangup.recv() => drop(self.reload()),
+                Some(()) = signals.hangup.recv() => drop(self.reload()),
                 Some(done) = reloads.recv() => drop(done.send(self.reload())),
-                _ = terminate.recv() => return Ok(()),
-                _ = interrupt.recv() => return Ok(()),
+                _ = signals.terminate.recv() => return,
+                _ = signals.interrupt.recv() => return,
             }
         }
     }
