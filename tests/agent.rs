@@ -353,6 +353,12 @@ fn cannot_start() -> Result<()> {
 fn logs_are_lines_on_change() -> Result<()> {
     for format in ["logfmt", "json"] {
         let ground = Ground::new()?;
+        // Without a token to ask for there is nothing to find while all is well.
+        let well = || {
+            let challenge = Answer::Challenge(Challenge::BasicOnly);
+            ground.contoso.answer(Route::Ping, challenge);
+        };
+        well();
         let config = ground.config(&[&ground.contoso_entry()])?;
         let agent = Agent::ready(&config, &[&format!("--log.format={format}")])?;
         let lines = || logs::parse(format, &agent.log());
@@ -377,7 +383,7 @@ fn logs_are_lines_on_change() -> Result<()> {
         agent.until_value("regprobe_registry_verdict", &verdict, 2.0)?;
         quiet()?;
         let down = &lines()?[known..];
-        ensure!(down.len() == 2, "{format}: {down:#?}");
+        ensure!(down.len() == 3, "{format}: {down:#?}");
         let endpoint = &down[0];
         for (key, value) in [
             ("level", "warn"),
@@ -395,15 +401,20 @@ fn logs_are_lines_on_change() -> Result<()> {
         }
         ensure!(
             down[1]
+                .get("code")
+                .is_some_and(|code| code == "RegistryError")
+        );
+        ensure!(
+            down[2]
                 .get("verdict")
                 .is_some_and(|verdict| verdict == "failing")
         );
 
         let known = known + down.len();
-        ground.contoso.mend();
+        well();
         agent.until_value("regprobe_registry_verdict", &verdict, 0.0)?;
         quiet()?;
-        ensure!(lines()?[known..].len() == 2, "{format}: {:#?}", agent.log());
+        ensure!(lines()?[known..].len() == 3, "{format}: {:#?}", agent.log());
     }
     Ok(())
 }

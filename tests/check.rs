@@ -17,6 +17,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use regprobe_lab::addresses::loopback;
 use regprobe_lab::dns::Dns;
+use regprobe_lab::image::Image;
 use regprobe_lab::pki::Pki;
 use regprobe_lab::servers::{DockerRegistry, Nginx, TokenServer};
 use regprobe_lab::sockets;
@@ -57,7 +58,7 @@ fn real_registry() -> Result<()> {
     let said = stdout(&out);
     ensure!(out.status.code() == Some(0), "{out:?}");
     ensure!(
-        said.starts_with(&format!("{}: OK\n", real.server)),
+        said.starts_with(&format!("{}  OK  ", real.server)),
         "{said}"
     );
     for (stage, role) in [
@@ -65,6 +66,8 @@ fn real_registry() -> Result<()> {
         ("connect", "login"),
         ("tls", "login"),
         ("challenge", "login"),
+        ("manifest", "login"),
+        ("blob", "login"),
         ("resolve", "token"),
         ("connect", "token"),
         ("tls", "token"),
@@ -108,7 +111,7 @@ fn stopped_registry() -> Result<()> {
     let out = real.check(&[])?;
     ensure!(out.status.code() == Some(1), "{out:?}");
     ensure!(
-        stdout(&out).starts_with(&format!("{}: FAILING\n", real.server)),
+        stdout(&out).starts_with(&format!("{}  FAILING  ", real.server)),
         "{out:?}"
     );
     ensure!(
@@ -372,12 +375,16 @@ fn several() -> Result<()> {
             .output()?;
         ensure!(out.status.code() == Some(1), "{out:?}");
         let said = stdout(&out);
-        let verdicts = said
-            .lines()
-            .filter(|line| !line.is_empty() && !line.starts_with(' '));
-        anyhow::Ok(verdicts.map(str::to_owned).collect::<Vec<_>>())
+        let starts = |line: &&str| servers.iter().any(|server| line.starts_with(server));
+        let words = |line: &str| {
+            line.split_whitespace()
+                .take(2)
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        anyhow::Ok(said.lines().filter(starts).map(words).collect::<Vec<_>>())
     };
-    let (good_line, bad_line) = (format!("{good}: OK"), format!("{bad}: FAILING"));
+    let (good_line, bad_line) = (format!("{good} OK"), format!("{bad} FAILING"));
     ensure!(verdicts([&good, bad])? == [&*good_line, &*bad_line]);
     ensure!(verdicts([bad, &good])? == [&*bad_line, &*good_line]);
     Ok(())
@@ -585,6 +592,7 @@ impl Real {
         let tokens = tokens.behind(&format!("{AUTH}:{}", auth.addr().port()));
         tokens.grant("probe/hello");
         let registry = DockerRegistry::with_tokens((ip, 0), &tokens)?;
+        registry.push_with_token(&Image::hello()?, &tokens)?;
         let front = Nginx::at((ip, 0))
             .tls(&pki.leaf([REGISTRY]).issue()?)
             .pass_to(registry.addr())

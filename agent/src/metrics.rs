@@ -9,7 +9,7 @@ use prometheus::{
     process_collector::ProcessCollector,
 };
 use regprobe_probes::{
-    Depth, Endpoint, EndpointOutcome, Evidence, Finding, Nameserver, Outcome, Stage, Verdict,
+    Depth, Endpoint, EndpointOutcome, Evidence, Finding, Nameserver, Outcome, Role, Stage, Verdict,
 };
 
 use self::{
@@ -229,7 +229,12 @@ impl Metrics {
                 .set(seconds);
         }
         for endpoint in std::iter::once(&target.login).chain(&target.data) {
-            self.of(planned, endpoint).expect(nameservers);
+            let series = self.of(planned, endpoint);
+            series.expect(nameservers);
+            if !target.images.is_empty() && endpoint.role == Role::Login {
+                series.expect_stage(Stage::Manifest);
+                series.expect_stage(Stage::Blob);
+            }
         }
     }
 

@@ -110,7 +110,11 @@ fn endpoint(page: &mut Page, seen: &EndpointOutcome) {
         labelled(page, "hosts file:", &pinned.join(" "));
     }
     for address in &seen.addresses {
-        self::address(page, address, seen.path.address == Some(address.address));
+        let off_path = seen
+            .path
+            .address
+            .is_some_and(|used| used != address.address);
+        self::address(page, address, off_path);
     }
 }
 
@@ -147,11 +151,11 @@ fn lookup(page: &mut Page, lookup: &Lookup, host: &str) {
     }
 }
 
-fn address(page: &mut Page, seen: &AddressOutcome, on_path: bool) {
-    let note = if on_path {
-        ""
-    } else {
+fn address(page: &mut Page, seen: &AddressOutcome, off_path: bool) {
+    let note = if off_path {
         "(not on the pull path)"
+    } else {
+        ""
     };
     page.line(4, 8)
         .cell(0, PLAIN, "address")

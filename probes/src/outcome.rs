@@ -172,6 +172,17 @@ impl EndpointOutcome {
             .or_else(|| failed().map(|seen| seen.address))
     }
 
+    /// The image or blob at which a pull would fail.
+    pub fn failed_subject(&self) -> Option<&str> {
+        let failed = |stage: &&StageOutcome| stage.result.is_err();
+        self.on_path()?
+            .stages
+            .iter()
+            .find(failed)?
+            .subject
+            .as_deref()
+    }
+
     /// The stages that a pull would get through before it fails, with their times.
     pub fn passed_stages(&self) -> String {
         let address = self

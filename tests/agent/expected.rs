@@ -1,6 +1,6 @@
 //! The metrics as DESIGN fixes them, as far as the stages feed them: every family with its type and
-//! labels, and for a list of endpoints every series there must be. `finding`,
-//! `predicted_pull_delay_seconds` and `fleet_size` belong to work that is still to come.
+//! labels, and for a list of endpoints every series there must be. `fleet_size`
+//! belongs to work that is still to come.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,6 +41,12 @@ const FAMILIES: &[(&str, &str, Each, &[&str])] = &[
         ENDPOINT,
     ),
     ("registry_verdict", "gauge", Each::Registry, &["registry"]),
+    (
+        "predicted_pull_delay_seconds",
+        "gauge",
+        Each::Registry,
+        &["registry"],
+    ),
     (
         "dns_lookup_duration_seconds",
         "histogram",
@@ -136,6 +142,8 @@ pub(crate) struct Expected {
 impl Expected {
     fn stages(&self) -> Vec<&'static str> {
         let requests: &[&str] = match self.role {
+            // The one registry of which an image is configured.
+            "login" if self.registry == "tokens" => &["challenge", "token", "manifest", "blob"],
             "login" => &["challenge", "token"],
             "data" => &["http"],
             _ => &["token"],
@@ -220,6 +228,13 @@ pub(crate) fn check(scrape: &Scrape, endpoints: &[Expected], nameserver: &str) -
         }
         types.insert(name, (*kind).to_owned());
     }
+    // What is no more than information: most registries want credentials.
+    ensure!(
+        scrape
+            .of("regprobe_finding", &[])
+            .all(|s| s.labels["severity"] == "info")
+    );
+    types.insert("regprobe_finding".to_owned(), "gauge".to_owned());
     let (process, ours): (BTreeMap<_, _>, BTreeMap<_, _>) = scrape
         .types
         .clone()
@@ -263,7 +278,7 @@ fn rows(each: Each, endpoints: &[Expected], nameserver: &str) -> BTreeSet<Vec<St
             Each::Lookup | Each::Handshake => Vec::new(),
             Each::Connection => vec![row(&[registry, endpoint])],
             Each::Registry => vec![row(&[registry])],
-            Each::Interval => ["network", "request", "token"]
+            Each::Interval => ["network", "request", "token", "image"]
                 .map(|kind| row(&[registry, kind]))
                 .to_vec(),
             Each::Of([]) => vec![row(&[])],

@@ -188,6 +188,8 @@ impl Real {
             front,
             _behind: behind,
         };
+        real.with_tokens
+            .push_with_token(&Image::hello()?, &real.tokens)?;
         for (name, addr) in [
             ("open", real.open.addr()),
             ("tokens", real.with_tokens.addr()),

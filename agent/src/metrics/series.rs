@@ -66,7 +66,7 @@ impl Series<'_> {
             .with_label_values(&self.endpoint());
     }
 
-    fn expect_stage(&self, stage: Stage) {
+    pub(super) fn expect_stage(&self, stage: Stage) {
         self.metrics
             .attempts
             .with_label_values(&self.with_stage(stage));

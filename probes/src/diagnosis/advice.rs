@@ -83,6 +83,14 @@ pub(super) fn of_fault(code: Code, seen: &EndpointOutcome, stage: Stage, fault: 
             Some(ip) => format!("{endpoint} turns away this node, which it sees as {ip}"),
             None => format!("{endpoint} turns away this node"),
         },
+        Code::ImageNotFound => match seen.failed_subject() {
+            Some(image) => format!("the image {image} is not in {endpoint}"),
+            None => format!("an image is not in {endpoint}"),
+        },
+        Code::PlatformMismatch | Code::BlobUnavailable => match seen.failed_subject() {
+            Some(subject) => format!("{subject} at {endpoint}: {fault}"),
+            None => format!("{stage} at {endpoint} fails: {fault}"),
+        },
         Code::CredentialsRequired => {
             format!("{endpoint} gives no anonymous token, and one is expected")
         }
@@ -118,6 +126,15 @@ pub(super) fn client_error(stage: Stage, fault: &Fault, seen: &EndpointOutcome) 
         (Stage::Tls, Reason::Version | Reason::Alert) => {
             "remote error: tls: handshake failure".to_owned()
         }
+        (Stage::Manifest, Reason::NotFound) => match seen.failed_subject() {
+            Some(image) => format!("{host}/{image}: not found"),
+            None => return None,
+        },
+        (Stage::Manifest, Reason::PlatformMismatch) => match seen.failed_subject() {
+            Some(image) => format!("no match for platform in manifest {image}: not found"),
+            None => return None,
+        },
+        (Stage::Blob, _) => format!("failed to copy: httpReadSeeker: failed open: {fault}"),
         (_, Reason::Closed) => "EOF".to_owned(),
         (_, Reason::Reset) => "read: connection reset by peer".to_owned(),
         (Stage::Token, _) => match fault {
