@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 
 pub use self::answer::{Answer, Challenge};
 use self::registry::{LOGIN, Registry, Site, State};
+pub use self::service::CREDENTIALS;
 use crate::background::Background;
 use crate::http;
 use crate::image::Image;
@@ -207,6 +208,28 @@ impl Acr {
             .identities
             .insert(host.to_owned(), config);
         Ok(self)
+    }
+
+    /// As [`Acr::present`], and the endpoint ends at TLS 1.2.
+    pub fn present_tls12(&self, host: &str, identity: &Identity) -> Result<&Self> {
+        let config = identity.server_config_for(&[&rustls::version::TLS12])?;
+        self.registry
+            .state()
+            .identities
+            .insert(host.to_owned(), config);
+        Ok(self)
+    }
+
+    /// The form of every challenge from now on; the usual one if none is given.
+    pub fn challenge(&self, form: Option<Challenge>) -> &Self {
+        self.registry.state().challenge = form;
+        self
+    }
+
+    /// What the data endpoints answer to whoever has no signed URL; 403 unless told otherwise.
+    pub fn answer_unsigned(&self, status: u16) -> &Self {
+        self.registry.state().unsigned_status = Some(status);
+        self
     }
 
     pub fn allow_anonymous_pull(&self, allowed: bool) -> &Self {

@@ -40,7 +40,7 @@ pub struct Asked {
 pub struct Dns {
     addr: SocketAddr,
     state: Arc<Mutex<State>>,
-    _server: Background,
+    _server: Option<Background>,
 }
 
 #[derive(Default)]
@@ -59,6 +59,16 @@ impl Dns {
         let tcp = StdTcpListener::bind(at).with_context(|| format!("failed to listen on {at}"))?;
         tcp.set_nonblocking(true)?;
         Self::serve(at, Some(tcp))
+    }
+
+    /// Listens nowhere: its names are for another nameserver, by [`Dns::master_files`].
+    #[must_use]
+    pub fn draft() -> Self {
+        Self {
+            addr: (IpAddr::from([0, 0, 0, 0]), 0).into(),
+            state: Arc::default(),
+            _server: None,
+        }
     }
 
     /// Listens on UDP only, as behind a firewall that rejects TCP to port 53.
@@ -82,7 +92,7 @@ impl Dns {
         Ok(Self {
             addr,
             state,
-            _server: server,
+            _server: Some(server),
         })
     }
 
@@ -174,6 +184,13 @@ impl Dns {
             .iter()
             .filter(|asked| asked.name == name)
             .count()
+    }
+
+    /// What it holds, zone by zone, as records in the master file format (RFC 1035, section 5),
+    /// for another nameserver to serve.
+    #[must_use]
+    pub fn master_files(&self) -> Vec<(String, String)> {
+        self.state().zones.master_files()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -6,12 +6,12 @@ use std::fmt::Write as _;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, copy, sink};
 
 /// More than any client of the lab has a reason to send.
 const HEAD_LIMIT: u64 = 64 * 1024;
 
-/// The head of a request; none of the lab's servers takes a body.
+/// The head of a request; none of the lab's servers looks at a body.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) method: String,
@@ -47,6 +47,9 @@ impl Request {
             let line = line.trim_end();
             if line.is_empty() {
                 let is_last = is_old || header(&headers, "connection") == Some("close");
+                // A body, such as a form with credentials, is read past.
+                let body = header(&headers, "content-length").unwrap_or("0").parse()?;
+                copy(&mut stream.take(body), &mut sink()).await?;
                 return Ok(Some(Self {
                     is_last,
                     method,

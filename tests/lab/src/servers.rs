@@ -8,6 +8,7 @@ mod dnsmasq;
 mod docker_registry;
 mod nginx;
 mod prometheus;
+mod squid;
 mod token_server;
 
 use std::net::{SocketAddr, UdpSocket};
@@ -23,6 +24,7 @@ pub use self::dnsmasq::{Dnsmasq, DnsmasqBuilder};
 pub use self::docker_registry::DockerRegistry;
 pub use self::nginx::{Nginx, NginxBuilder};
 pub use self::prometheus::Prometheus;
+pub use self::squid::{Squid, SquidBuilder};
 pub use self::token_server::TokenServer;
 
 /// Succeeds once a nameserver answers. It is asked for its version (in the CHAOS class), since that

@@ -37,6 +37,7 @@ impl Need {
     pub const IPROUTE: Self = Self::Package("iproute2", "/usr/sbin/ip");
     pub const NFTABLES: Self = Self::Package("nftables", "/usr/sbin/nft");
     pub const NGINX: Self = Self::Package("nginx-light", "/usr/sbin/nginx");
+    pub const SQUID: Self = Self::Package("squid", "/usr/sbin/squid");
     pub const PROMETHEUS: Self = Self::Package("prometheus", "/usr/bin/prometheus");
 
     fn is_met(self) -> bool {
@@ -112,8 +113,20 @@ impl Test {
 
 /// Runs the tests that the command line asks for; the whole `main` of a test file.
 pub fn run(tests: impl IntoIterator<Item = Test>) -> ExitCode {
+    run_with(&Arguments::from_args(), tests)
+}
+
+/// As [`run`], with so many at a time unless the command line says otherwise: for tests that wait
+/// most of the time.
+pub fn run_many_at_a_time(threads: usize, tests: impl IntoIterator<Item = Test>) -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(threads);
+    run_with(&arguments, tests)
+}
+
+fn run_with(arguments: &Arguments, tests: impl IntoIterator<Item = Test>) -> ExitCode {
     let trials = tests.into_iter().map(Test::into_trial).collect();
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    libtest_mimic::run(arguments, trials).exit_code()
 }
 
 /// A test that overruns its limit is left behind on its thread and ends with the process.

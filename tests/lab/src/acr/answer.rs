@@ -110,7 +110,7 @@ impl Answer {
             Self::Firewall(client) => respond(firewall(*client)),
             Self::Status(status) => respond(refusal(*status)),
             Self::Throttled(retry_after) => respond(throttled(*retry_after)),
-            Self::Challenge(challenge) => respond(challenge.response(asked)),
+            Self::Challenge(challenge) => respond(challenge.response(&asked.realm, asked.service)),
             Self::Mcr => respond(Response::new(200).header(API_VERSION.0, API_VERSION.1)),
             Self::EmptyJson => respond(Response::new(200).json(&json!({}))),
             Self::NotJson => {
@@ -141,8 +141,8 @@ impl Answer {
 }
 
 impl Challenge {
-    fn response(&self, asked: &Asked<'_>) -> Response {
-        self.lines(&asked.realm, asked.service)
+    pub(super) fn response(&self, realm: &str, service: &str) -> Response {
+        self.lines(realm, service)
             .into_iter()
             .fold(unauthorized(), |response, line| {
                 response.header("Www-Authenticate", line)

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
 use rustls::ServerConfig;
 
-use super::answer::{Act, Answer, Asked};
+use super::answer::{Act, Answer, Asked, Challenge};
 use super::service::Service;
 use super::{Route, Seen};
 use crate::addresses;
@@ -40,6 +40,8 @@ pub(super) struct State {
     pub(super) identities: HashMap<String, Arc<ServerConfig>>,
     pub(super) answers: HashMap<Route, Answer>,
     pub(super) answers_at: HashMap<String, Answer>,
+    pub(super) challenge: Option<Challenge>,
+    pub(super) unsigned_status: Option<u16>,
     pub(super) clock_ahead: SignedDuration,
     pub(super) seen: Vec<Seen>,
     pub(super) connections: usize,
@@ -99,6 +101,8 @@ impl Registry {
             data_url: data_url.as_deref(),
             images: &state.images,
             anonymous_pull: state.anonymous_pull,
+            challenge: state.challenge.as_ref(),
+            unsigned_status: state.unsigned_status,
         };
         let azure = service.respond(route, request);
         let answer = state

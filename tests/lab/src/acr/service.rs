@@ -2,11 +2,11 @@
 //! redirect, and the data endpoint behind it. No faults and no sockets here.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::json;
 
 use super::Route;
-use super::answer::{API_VERSION, azure_challenge, error, unauthorized};
+use super::answer::{API_VERSION, Challenge, azure_challenge, error, unauthorized};
 use crate::http::{Request, Response};
 use crate::image::Image;
 
@@ -18,6 +18,10 @@ pub(super) struct Service<'a> {
     pub(super) data_url: Option<&'a str>,
     pub(super) images: &'a [Image],
     pub(super) anonymous_pull: bool,
+    /// The form of its challenges, if it is not the usual one.
+    pub(super) challenge: Option<&'a Challenge>,
+    /// What a data endpoint answers without a signature, if it is not 403.
+    pub(super) unsigned_status: Option<u16>,
 }
 
 impl Route {
@@ -46,6 +50,9 @@ impl Service<'_> {
     }
 
     fn challenge(&self, scope: &str) -> Response {
+        if let Some(form) = self.challenge {
+            return form.response(self.realm, self.name);
+        }
         let mut challenge = azure_challenge(self.realm, self.name);
         if !scope.is_empty() {
             challenge.push_str(&format!(r#",scope="{scope}""#));
@@ -55,7 +62,7 @@ impl Service<'_> {
 
     fn token(&self, request: &Request) -> Response {
         let scope = request.parameter("scope").unwrap_or_default();
-        if self.anonymous_pull
+        if (self.anonymous_pull || request.header("authorization") == Some(&basic()))
             && self
                 .images
                 .iter()
@@ -107,7 +114,8 @@ impl Service<'_> {
     /// The data endpoint knows no bearer: whoever has a signed URL may read that blob.
     fn data(&self, request: &Request) -> Response {
         if request.parameter("sig").as_deref() != Some(SIGNATURE) {
-            return storage_error(403, "AuthenticationFailed");
+            let status = self.unsigned_status.unwrap_or(403);
+            return storage_error(status, "AuthenticationFailed");
         }
         let digest = request.path().trim_end_matches("/data").rsplit('/').next();
         let blob = digest.and_then(|hex| self.find_blob(&format!("sha256:{hex}")));
@@ -130,6 +138,13 @@ impl Service<'_> {
     fn find_blob(&self, digest: &str) -> Option<&[u8]> {
         self.images.iter().find_map(|image| image.blob(digest))
     }
+}
+
+/// The one account that every registry of the lab knows.
+pub const CREDENTIALS: &str = "reader:secret";
+
+fn basic() -> String {
+    format!("Basic {}", STANDARD.encode(CREDENTIALS))
 }
 
 const SIGNATURE: &str = "c2VjcmV0LW9mLXRoZS1sYWI=";

@@ -1,6 +1,7 @@
 //! What a nameserver holds, and the answer that follows from it. No sockets and no faults here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use hickory_resolver::proto::op::{Edns, Message, Query, ResponseCode};
 use hickory_resolver::proto::rr::rdata::SOA;
@@ -70,6 +71,31 @@ impl Zones {
             }
             return response;
         }
+    }
+
+    /// Every zone with its records as text. A name without records gets one that nobody asks for,
+    /// since in a master file it would not exist.
+    pub(super) fn master_files(&self) -> Vec<(String, String)> {
+        let mut files: BTreeMap<_, String> = self
+            .zones
+            .iter()
+            .map(|zone| (zone, String::new()))
+            .collect();
+        for (name, records) in &self.records {
+            let Some(file) = self.zone_of(name).and_then(|zone| files.get_mut(zone)) else {
+                continue;
+            };
+            for record in records {
+                let _ = writeln!(file, "{record}");
+            }
+            if records.is_empty() {
+                let _ = writeln!(file, "{name} TXT nothing");
+            }
+        }
+        files
+            .into_iter()
+            .map(|(zone, text)| (zone.to_ascii().trim_end_matches('.').to_owned(), text))
+            .collect()
     }
 
     fn zone_of(&self, name: &Name) -> Option<&Name> {

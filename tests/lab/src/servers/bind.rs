@@ -86,6 +86,20 @@ impl BindBuilder {
         self
     }
 
+    /// Follows aliases from zone to zone, as a node's nameserver does. It will look for names of no
+    /// zone on the Internet.
+    pub fn recursive(mut self) -> Self {
+        self.recursion = true;
+        self
+    }
+
+    /// The order of a name's addresses, in BIND's words: `none` is the same each time, `cyclic`
+    /// another.
+    pub fn rrset_order(mut self, order: &str) -> Self {
+        let _ = writeln!(self.options, "rrset-order {{ order {order}; }};");
+        self
+    }
+
     pub fn start(self) -> Result<Bind> {
         let addr = addresses::with_port(self.at)?;
         let folder = tempfile::tempdir()?;

@@ -44,7 +44,9 @@ impl Containerd {
                 root = \"{at}/root\"\n\
                 state = \"{at}/state\"\n\
                 disabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n\
-                [grpc]\n  address = \"{}\"\n",
+                [grpc]\n  address = \"{}\"\n\
+                [plugins.\"io.containerd.metadata.v1.bolt\"]\n\
+                content_sharing_policy = \"isolated\"\n",
                 socket.display()
             ),
         )?;
@@ -66,6 +68,13 @@ impl Containerd {
             process,
             folder,
         })
+    }
+
+    /// Where `ctr` finds it. A pull into a namespace of containerd's own finds nothing there, and
+    /// so fetches everything, whatever was pulled before.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
     }
 
     #[must_use]

@@ -1,0 +1,53 @@
+//! A relay in front of a sound server that holds back whatever the server says. What the client
+//! sends passes at once, so the wait comes once a turn, as with a slow backend.
+
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time;
+
+use crate::background::Background;
+use crate::sockets;
+
+/// A running relay; it ends when dropped.
+pub struct Relay {
+    _server: Background,
+}
+
+/// Passes connections on, and what comes back only after a wait.
+pub fn late(at: SocketAddr, upstream: SocketAddr, wait: Duration) -> Result<Relay> {
+    let listener = StdTcpListener::bind(at).with_context(|| format!("failed to listen on {at}"))?;
+    listener.set_nonblocking(true)?;
+    let server = Background::run("lab-relay", move || async move {
+        let Ok(listener) = TcpListener::from_std(listener) else {
+            return;
+        };
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(pass(client, upstream, wait));
+        }
+    })?;
+    Ok(Relay { _server: server })
+}
+
+async fn pass(client: TcpStream, upstream: SocketAddr, wait: Duration) -> Result<()> {
+    let (mut from_server, mut to_server) = sockets::dial(upstream).await?.into_split();
+    let (mut from_client, mut to_client) = client.into_split();
+    let asked = copy(&mut from_client, &mut to_server);
+    let answered = async {
+        let mut piece = [0; 16 * 1024];
+        loop {
+            let length = from_server.read(&mut piece).await?;
+            if length == 0 {
+                return to_client.shutdown().await;
+            }
+            time::sleep(wait).await;
+            to_client.write_all(&piece[..length]).await?;
+        }
+    };
+    // A client that says no more may still listen.
+    let _ = tokio::join!(asked, answered);
+    Ok(())
+}

@@ -1,0 +1,248 @@
+//! A scenario of the fault lab: one file that says what is wrong with the world, what containerd
+//! makes of it, and what the agent must say. The vocabulary is closed: a word it does not have is
+//! refused, so no fault can be misspelt into health. `tests/scenarios/README.md` explains it to
+//! whoever writes one.
+
+mod setting;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+pub use self::setting::{
+    Answers, Blobs, Certificate, ChallengeForm, Connection, Names, Nameserver, NameserverIs,
+    Packets, ProxyIs, Registry, Setting, Site, Target,
+};
+
+/// One scenario.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// The file's name without its ending.
+    #[serde(skip)]
+    pub name: String,
+    /// What happened, in words.
+    pub story: String,
+    /// What the agent's config says of the registry.
+    #[serde(default)]
+    pub agent: Told,
+    /// How the world differs from a healthy one.
+    #[serde(default)]
+    pub world: Setting,
+    /// What the node's real client does.
+    pub containerd: Client,
+    /// What the agent says of the registry.
+    pub verdict: Verdict,
+    /// The codes of every finding of severity `warning` or `critical`; no others may be there.
+    #[serde(default)]
+    pub loud: BTreeSet<String>,
+    /// Codes of findings of severity `info` that must be there; others may be, too.
+    #[serde(default)]
+    pub quiet: BTreeSet<String>,
+    /// Whether the agent's `predicted_pull_delay_seconds` is held against the wait containerd had.
+    #[serde(default)]
+    pub predicted_delay_seconds: Option<Tolerance>,
+}
+
+/// The part of the agent's config that a scenario chooses.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Told {
+    /// The registry; the node pulls from the same.
+    pub server: String,
+    pub regions: Vec<String>,
+    /// `false`, `true` or ranges, as in the config.
+    pub private: Value,
+    pub anonymous_pull: bool,
+    pub images: Vec<String>,
+    /// Nameservers beside the node's own, by name.
+    pub nameservers: Vec<Beside>,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self {
+            server: "myregistry.azurecr.io".to_owned(),
+            regions: vec!["westeurope".to_owned()],
+            private: json!(["10.240.0.0/16"]),
+            anonymous_pull: false,
+            images: Vec::new(),
+            nameservers: Vec::new(),
+        }
+    }
+}
+
+/// A nameserver that the agent is told to ask as well.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Beside {
+    pub name: String,
+    pub address: IpAddr,
+}
+
+/// What containerd does with a pull.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Client {
+    pub does: Does,
+    /// A part of what it prints.
+    pub saying: Option<String>,
+    /// The least time it takes.
+    pub after_seconds: Option<f64>,
+    /// The most time it takes; a pull that hangs is given up after it.
+    pub within_seconds: Option<f64>,
+    /// `repository:tag`
+    #[serde(default = "default_image")]
+    pub image: String,
+    /// `user:password`, for a registry that grants nothing to strangers.
+    #[serde(rename = "as")]
+    pub credentials: Option<String>,
+    /// Why the pull and the verdict rightly disagree here.
+    pub although: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Does {
+    Pulls,
+    Fails,
+    /// Containerd waits for ever; the lab does not.
+    Hangs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    Ok,
+    Degraded,
+    Failing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum Tolerance {
+    #[serde(rename = "within 20%")]
+    Fifth,
+}
+
+impl Client {
+    /// When the lab gives up on the pull.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        Duration::from_secs_f64(self.within_seconds.unwrap_or(match self.does {
+            Does::Hangs => 12.0,
+            Does::Pulls | Does::Fails => 45.0,
+        }))
+    }
+}
+
+impl Verdict {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Degraded => "degraded",
+            Self::Failing => "failing",
+        }
+    }
+}
+
+impl Scenario {
+    /// Every scenario of a folder, by name.
+    pub fn read_all(folder: &Path) -> Result<Vec<Self>> {
+        let mut scenarios = Vec::new();
+        let entries =
+            fs::read_dir(folder).with_context(|| format!("failed to read {}", folder.display()))?;
+        for entry in entries {
+            let path = entry?.path();
+            if path.extension().is_some_and(|ending| ending == "yaml") {
+                scenarios.push(Self::read(&path)?);
+            }
+        }
+        scenarios.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(scenarios)
+    }
+
+    fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path)?;
+        let mut scenario =
+            Self::parse(&text).with_context(|| format!("failed to read {}", path.display()))?;
+        scenario.name = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        Ok(scenario)
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let yaml = serde_yaml::Deserializer::from_str(text);
+        let scenario: Self = serde_yaml::with::singleton_map_recursive::deserialize(yaml)?;
+        scenario.check()?;
+        Ok(scenario)
+    }
+
+    /// What the words mean together must hold as well.
+    fn check(&self) -> Result<()> {
+        let agrees = (self.containerd.does == Does::Pulls) == (self.verdict != Verdict::Failing);
+        ensure!(
+            agrees != self.containerd.although.is_some(),
+            "`although` is for scenarios in which pull and verdict disagree, and for them alone"
+        );
+        ensure!(
+            self.verdict != Verdict::Ok || self.loud.is_empty(),
+            "a verdict of ok leaves nothing loud to say"
+        );
+        ensure!(
+            self.verdict == Verdict::Ok || !self.loud.is_empty(),
+            "a verdict other than ok has a loud finding"
+        );
+        ensure!(
+            self.containerd.does != Does::Hangs || self.containerd.saying.is_none(),
+            "a pull that hangs says nothing"
+        );
+        Ok(())
+    }
+}
+
+fn default_image() -> String {
+    "probe/hello:v1".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DRIFT: &str = "story: The zone is not linked.\n\
+        world: {nameservers: [{at: 198.18.0.53, login: not linked, data: {linked to: [10.240.1.9]}}]}\n\
+        containerd: {does: pulls}\n";
+
+    #[test]
+    fn reads_the_vocabulary_and_nothing_else() {
+        let good = format!("{DRIFT}verdict: degraded\nloud: [PrivateLinkZoneNotLinked]\n");
+        let scenario = Scenario::parse(&good).unwrap();
+        let nameserver = &scenario.world.nameservers[0];
+        assert_eq!(nameserver.login, Names::NotLinked);
+        assert_eq!(
+            nameserver.data,
+            Names::LinkedTo(vec![[10, 240, 1, 9].into()])
+        );
+        for (bad, complaint) in [
+            (
+                good.replace("not linked", "unlinked"),
+                "unknown variant `unlinked`",
+            ),
+            (good.replace("story", "tale"), "unknown field `tale`"),
+            (good.replace("degraded", "failing"), "`although` is for"),
+            (good.replace("degraded", "ok"), "leaves nothing loud"),
+        ] {
+            let error = Scenario::parse(&bad).unwrap_err();
+            assert!(format!("{error:#}").contains(complaint), "{error:#}");
+        }
+    }
+}

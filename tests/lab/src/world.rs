@@ -1,0 +1,168 @@
+//! The world of the fault lab: a node, and everything else at the far end of its one cable, each a
+//! network namespace. A world is made once and set for one scene after another; nothing of a scene
+//! survives into the next but what both have in common.
+
+mod endpoints;
+mod nameservers;
+pub mod places;
+mod proxy;
+mod scene;
+
+use std::fs;
+use std::net::IpAddr;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+
+use self::endpoints::Endpoints;
+pub use self::scene::{Checked, STAGE_TIMEOUT, Scene};
+use crate::netns::{Direction, Namespace};
+use crate::pki::Pki;
+use crate::scenario::{Nameserver, NameserverIs, Packets, Scenario, Setting};
+use crate::servers::Containerd;
+
+/// A node and its network.
+pub struct World {
+    node: Namespace,
+    network: Namespace,
+    containerd: Containerd,
+    pki: Pki,
+    folder: TempDir,
+    nameservers: Vec<(Nameserver, nameservers::Server)>,
+    /// How many scenes there have been.
+    scenes: u32,
+}
+
+impl World {
+    /// A world with a running containerd, and nobody to pull from.
+    pub fn new() -> Result<Self> {
+        let node = Namespace::new("node")?;
+        let network = Namespace::new("network")?;
+        node.cable(places::NODE, &network, places::ROUTER)?;
+        node.cable(places::NODE_V6, &network, places::ROUTER_V6)?;
+        for address in places::addresses() {
+            let length = if address.is_ipv4() { 32 } else { 128 };
+            network.address(&format!("{address}/{length}"))?;
+        }
+        // Hosts tell of every closed port, however many they tell of.
+        network.enter(|| Ok(fs::write("/proc/sys/net/ipv4/icmp_ratelimit", "0")?))?;
+        let containerd = node.enter(Containerd::start)?;
+        Ok(Self {
+            node,
+            network,
+            containerd,
+            pki: Pki::new()?,
+            folder: tempfile::tempdir()?,
+            nameservers: Vec::new(),
+            scenes: 0,
+        })
+    }
+
+    /// Sets the world for a scenario. The scene before is over by then: it borrowed the world.
+    pub fn set<'w>(&'w mut self, scenario: &'w Scenario) -> Result<Scene<'w>> {
+        let setting = &scenario.world;
+        self.scenes += 1;
+        self.network.clear_filters()?;
+        self.routes(setting)?;
+        self.serve_names(&wanted_nameservers(setting))?;
+        let endpoints = self
+            .network
+            .enter(|| endpoints::open(&self.pki, setting))
+            .context("failed to open the endpoints")?;
+        let proxy = setting
+            .proxy
+            .map(|is| self.network.enter(|| proxy::start(is)))
+            .transpose()
+            .context("failed to start the proxy")?;
+        self.filter(setting)?;
+        Scene::new(self, scenario, endpoints, proxy)
+    }
+
+    fn routes(&self, setting: &Setting) -> Result<()> {
+        let route = |family, here: bool, router: &str| {
+            let (router, _) = router.split_once('/').unwrap_or((router, ""));
+            let default = if here {
+                vec![family, "route", "replace", "default", "via", router]
+            } else {
+                // There may be none to flush.
+                vec![family, "route", "flush", "default"]
+            };
+            run(self.node.command("/usr/sbin/ip").args(default))
+        };
+        route("-4", !setting.no_default_route, places::ROUTER)?;
+        route("-6", setting.node_ipv6, places::ROUTER_V6)
+    }
+
+    /// A nameserver that the last scene had as well stays as it is.
+    fn serve_names(&mut self, wanted: &[Nameserver]) -> Result<()> {
+        self.nameservers
+            .retain(|(served, _)| wanted.contains(served));
+        for nameserver in wanted {
+            if self
+                .nameservers
+                .iter()
+                .all(|(served, _)| served != nameserver)
+            {
+                let server = nameservers::start(&self.network, nameserver)
+                    .with_context(|| format!("failed to start {}", nameserver.at))?;
+                self.nameservers.push((nameserver.clone(), server));
+            }
+        }
+        Ok(())
+    }
+
+    fn filter(&self, setting: &Setting) -> Result<()> {
+        let filter = |rule: &str| self.network.filter(Direction::In, rule);
+        for nameserver in wanted_nameservers(setting) {
+            if nameserver.is == NameserverIs::Silent {
+                filter(&format!("{} drop", to(nameserver.at)))?;
+            }
+        }
+        for (target, packets) in &setting.packets {
+            for address in &target.0 {
+                filter(&rule(*address, *packets))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The nameservers of a setting; the one healthy one if it does not name any.
+fn wanted_nameservers(setting: &Setting) -> Vec<Nameserver> {
+    if !setting.nameservers.is_empty() {
+        return setting.nameservers.clone();
+    }
+    vec![Nameserver::healthy(places::NAMESERVERS[0])]
+}
+
+fn rule(address: IpAddr, packets: Packets) -> String {
+    let to = to(address);
+    let icmp = if address.is_ipv4() { "icmp" } else { "icmpv6" };
+    match packets {
+        Packets::Dropped => format!("{to} drop"),
+        Packets::DroppedWhenLarge => format!("{to} meta length > 1000 drop"),
+        Packets::Refused => format!("{to} meta l4proto tcp reject with tcp reset"),
+        Packets::Unreachable if address.is_ipv6() => {
+            format!("{to} reject with icmpv6 addr-unreachable")
+        }
+        Packets::Unreachable => format!("{to} reject with icmp host-unreachable"),
+        Packets::Prohibited => format!("{to} reject with {icmp} admin-prohibited"),
+    }
+}
+
+/// Packets for an address that come over the cable; the proxy's are not among them.
+fn to(address: IpAddr) -> String {
+    let family = if address.is_ipv4() { "ip" } else { "ip6" };
+    format!("iifname != \"lo\" {family} daddr {address}")
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let out = command.output()?;
+    ensure!(
+        out.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    Ok(())
+}

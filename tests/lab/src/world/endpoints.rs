@@ -1,0 +1,236 @@
+//! The HTTP side of a scene: the registry behind its private endpoint, its public twin, a mirror, a
+//! token server and a portal, each endpoint in the health that the scenario gives it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::places::{self, Place};
+use crate::acr::{Acr, Answer, Challenge, Route};
+use crate::image::Image;
+use crate::pki::{self, Identity, Pki};
+use crate::relay::{self, Relay};
+use crate::scenario::{Answers, Blobs, Certificate, ChallengeForm, Connection, Setting, Site};
+use crate::sockets::{self, Trap};
+
+const HTTPS: u16 = 443;
+
+/// The address that the firewall says it saw.
+const EGRESS: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
+
+/// Everything that serves, until dropped.
+#[derive(Default)]
+pub(super) struct Endpoints {
+    registries: Vec<Acr>,
+    fronts: Vec<Front>,
+    /// Certificates that nodes trust beside the authority of the world.
+    pub(super) trusted: String,
+    /// How many addresses behind fronts are taken.
+    behind: u8,
+}
+
+/// What stands in an endpoint's place and spoils or delays its connections.
+enum Front {
+    Trap { _held: Trap },
+    Relay { _held: Relay },
+}
+
+/// Opens everything that a setting has; to be called inside the network.
+pub(super) fn open(pki: &Pki, setting: &Setting) -> Result<Endpoints> {
+    let well = Site::default();
+    let mut opened = Endpoints::default();
+    let (data, public_data): (&[_], &[_]) = match setting.registry.blobs {
+        Blobs::FromData => (
+            &[(&places::DATA, &setting.data), (&places::NORTH_DATA, &well)],
+            &[(&places::PUBLIC_DATA, &setting.public_data)],
+        ),
+        Blobs::FromLogin => (&[], &[]),
+        // Whoever has a private endpoint has data endpoints.
+        Blobs::FromStorage => (&[], &[(&places::STORAGE, &well)]),
+    };
+    opened.registry(pki, setting, (&places::LOGIN, &setting.login), data)?;
+    let public_login = (&places::PUBLIC_LOGIN, &setting.public_login);
+    opened.registry(pki, setting, public_login, public_data)?;
+    if let Some(mirror) = &setting.mirror {
+        opened.registry(pki, setting, (&places::MIRROR, mirror), &[])?;
+    }
+    if let Some(tokens) = &setting.token_server {
+        opened.registry(pki, setting, (&places::TOKEN_SERVER, tokens), &[])?;
+    }
+    if redirects_away(setting) {
+        let portal = Site {
+            answers: Answers::CaptivePortal,
+            ..Site::default()
+        };
+        opened.registry(pki, setting, (&places::PORTAL, &portal), &[])?;
+    }
+    Ok(opened)
+}
+
+/// A registry's name with a certificate of somebody else's, for a proxy that reads along.
+pub(super) fn impostor(at: SocketAddr) -> Result<Acr> {
+    Acr::at(places::LOGIN.host, at).tls(&Pki::new()?).start()
+}
+
+fn redirects_away(setting: &Setting) -> bool {
+    [&setting.login, &setting.public_login]
+        .iter()
+        .any(|site| site.answers == Answers::RedirectAway || site.ping == Answers::RedirectAway)
+}
+
+impl Endpoints {
+    fn registry(
+        &mut self,
+        pki: &Pki,
+        setting: &Setting,
+        (place, login): (&Place, &Site),
+        data: &[(&Place, &Site)],
+    ) -> Result<()> {
+        let mut acr = Acr::at(place.host, self.listens(place, login)?).tls(pki);
+        if !has_front(login) {
+            for address in &place.addresses[1..] {
+                acr = acr.also_at((*address, HTTPS));
+            }
+        }
+        for (place, site) in data {
+            acr = acr.data(place.host, self.listens(place, site)?);
+        }
+        let registry = &setting.registry;
+        let platforms: Vec<_> = registry.platforms.iter().map(String::as_str).collect();
+        acr = acr.image(Image::new("probe/hello", "v1", &platforms)?);
+        let acr = acr.start()?;
+        acr.allow_anonymous_pull(registry.anonymous_pull)
+            .set_clock_ahead(registry.clock_ahead_seconds)
+            .answer_unsigned(registry.unsigned_status)
+            .challenge(challenge(registry.challenge));
+        for (place, site) in [(place, login)].iter().chain(data) {
+            self.dress(&acr, pki, place, site)?;
+        }
+        for (route, answers) in [
+            (Route::Ping, login.ping),
+            (Route::Token, login.token),
+            (Route::Manifest, login.manifest),
+            (Route::Blob, login.blob),
+        ] {
+            acr.answer(route, answer(answers));
+        }
+        self.registries.push(acr);
+        Ok(())
+    }
+
+    /// Where a site's server listens: at its place, or behind the front that stands there.
+    fn listens(&mut self, place: &Place, site: &Site) -> Result<SocketAddr> {
+        let at = SocketAddr::new(place.address(), HTTPS);
+        if !has_front(site) {
+            return Ok(at);
+        }
+        // The same port, since a registry tells clients its own.
+        self.behind += 1;
+        let behind = SocketAddr::new(Ipv4Addr::new(127, 1, 0, self.behind).into(), HTTPS);
+        self.fronts.push(front(site, at, behind)?);
+        Ok(behind)
+    }
+
+    fn dress(&mut self, acr: &Acr, pki: &Pki, place: &Place, site: &Site) -> Result<()> {
+        let identity = identity(pki, place.host, site.certificate)?;
+        if site.certificate == Certificate::SelfSignedTrusted {
+            self.trusted.push_str(identity.chain_pem());
+        }
+        if site.connection == Connection::Tls12 {
+            acr.present_tls12(place.host, &identity)?;
+        } else {
+            acr.present(place.host, &identity)?;
+        }
+        if site.answers != Answers::Well {
+            acr.answer_at(place.host, answer(site.answers));
+        }
+        Ok(())
+    }
+}
+
+fn has_front(site: &Site) -> bool {
+    site.late_seconds > 0.0 || !matches!(site.connection, Connection::Sound | Connection::Tls12)
+}
+
+fn front(site: &Site, at: SocketAddr, behind: SocketAddr) -> Result<Front> {
+    let trap = match site.connection {
+        Connection::Sound | Connection::Tls12 => {
+            let wait = Duration::from_secs_f64(site.late_seconds);
+            let relay = relay::late(at, behind, wait)?;
+            return Ok(Front::Relay { _held: relay });
+        }
+        Connection::Closes => sockets::closes(at),
+        Connection::Resets => sockets::resets(at),
+        Connection::Stalls => sockets::stalls(at),
+        Connection::ClosesAfterHello => sockets::tls_closes(at),
+        Connection::ResetsAfterHello => sockets::tls_resets(at),
+        Connection::StallsAfterHello => sockets::tls_stalls(at),
+        Connection::DropsLargeHello => sockets::drops_large_hello(at, behind),
+        Connection::PlainHttp => sockets::plain_http(at),
+        Connection::Tls11 => sockets::tls11_only(at),
+        Connection::HandshakeFailure => sockets::tls_alerts(at, sockets::ALERT_HANDSHAKE_FAILURE),
+        Connection::UnrecognizedName => sockets::tls_alerts(at, sockets::ALERT_UNRECOGNIZED_NAME),
+    };
+    Ok(Front::Trap { _held: trap? })
+}
+
+fn identity(pki: &Pki, host: &str, certificate: Certificate) -> Result<Identity> {
+    const THREE_DAYS: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+    let leaf = || pki.leaf([host]);
+    match certificate {
+        Certificate::Good => leaf().issue(),
+        Certificate::Expired => leaf().expired().issue(),
+        Certificate::NotYetValid => leaf().not_yet_valid().issue(),
+        Certificate::EndsInThreeDays => leaf().expires_in(THREE_DAYS).issue(),
+        Certificate::UnknownIssuer => Pki::new()?.leaf([host]).issue(),
+        Certificate::OtherName => pki.leaf(["fabrikam.azurecr.io"]).issue(),
+        Certificate::WithoutNames => leaf().without_san().issue(),
+        Certificate::ByIntermediate => leaf().via_intermediate().issue(),
+        Certificate::ByUnsentIntermediate => leaf().via_unsent_intermediate().issue(),
+        Certificate::SelfSigned => pki::self_signed([host]).issue(),
+        Certificate::SelfSignedTrusted => pki::self_signed([host]).with_ca_true().issue(),
+    }
+}
+
+fn challenge(form: ChallengeForm) -> Option<Challenge> {
+    Some(match form {
+        ChallengeForm::Usual => return None,
+        ChallengeForm::MixedCase => Challenge::MixedCase,
+        ChallengeForm::Several => Challenge::Several,
+        ChallengeForm::QuotedPairs => Challenge::QuotedPairs,
+        ChallengeForm::ExtraParameters => Challenge::ExtraParameters,
+        ChallengeForm::BasicAndBearer => Challenge::BasicAndBearer,
+        ChallengeForm::BasicOnly => Challenge::BasicOnly,
+        ChallengeForm::ToTokenServer => Challenge::Realm(format!(
+            "https://{}/oauth2/token",
+            places::TOKEN_SERVER.host
+        )),
+    })
+}
+
+fn answer(answers: Answers) -> Answer {
+    match answers {
+        Answers::Well => Answer::AsAzure,
+        Answers::Status(status) => Answer::Status(status),
+        Answers::Firewall => Answer::Firewall(IpAddr::V4(EGRESS)),
+        Answers::Throttled => Answer::Throttled(Some(Duration::from_secs(30))),
+        Answers::Mcr => Answer::Mcr,
+        Answers::EmptyJson => Answer::EmptyJson,
+        Answers::NotJson => Answer::NotJson,
+        Answers::CaptivePortal => Answer::CaptivePortal,
+        Answers::RedirectAway => {
+            Answer::RedirectTo(format!("https://{}/login", places::PORTAL.host))
+        }
+        Answers::RedirectLoop => Answer::RedirectLoop,
+        Answers::Hangs => Answer::HangBeforeHeaders,
+        Answers::HangsInBody => Answer::HangInBody,
+        Answers::EndlessBody => Answer::EndlessBody,
+        Answers::EndlessHeaders => Answer::EndlessHeaders,
+        Answers::HangsUp => Answer::Eof,
+        Answers::Resets => Answer::Reset,
+        Answers::Garbage => Answer::Garbage,
+        Answers::Http10 => Answer::Http10,
+        Answers::Chunked => Answer::Chunked,
+    }
+}

@@ -1,0 +1,187 @@
+//! The nameservers of a scene: BIND with the chains that Azure shows, and the lab's own nameserver
+//! for what BIND cannot be brought to do.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::places::{self, Place};
+use crate::dns::{Dns, Fault, OverTcp};
+use crate::netns::Namespace;
+use crate::private_link::Endpoint;
+use crate::scenario::{Names, Nameserver, NameserverIs};
+use crate::servers::Bind;
+
+const DNS_PORT: u16 = 53;
+const TTL: u32 = 60;
+
+/// Whoever answers at a nameserver's address, until dropped.
+pub(super) enum Server {
+    Bind {
+        _server: Bind,
+    },
+    Lab {
+        _server: Dns,
+    },
+    /// A closed port, or a filter in front of it.
+    Nobody,
+}
+
+/// Starts a nameserver in the network.
+pub(super) fn start(network: &Namespace, wanted: &Nameserver) -> Result<Server> {
+    network.enter(|| match fault(wanted.is) {
+        Some(fault) => {
+            let dns = if wanted.is == NameserverIs::TruncatingWithoutTcp {
+                Dns::start_without_tcp((wanted.at, DNS_PORT))?
+            } else {
+                Dns::start((wanted.at, DNS_PORT))?
+            };
+            fill(&dns, wanted);
+            if wanted.is == NameserverIs::SilentAboutData {
+                dns.break_name(places::DATA.host, fault);
+            } else {
+                dns.break_all(fault);
+            }
+            Ok(Server::Lab { _server: dns })
+        }
+        None => bind(wanted),
+    })
+}
+
+/// A nameserver that knows everything, for others than the node.
+pub(super) fn knowing(at: IpAddr, login: Names) -> Result<Dns> {
+    let dns = Dns::start((at, DNS_PORT))?;
+    fill(
+        &dns,
+        &Nameserver {
+            at,
+            login,
+            ..Nameserver::healthy(at)
+        },
+    );
+    Ok(dns)
+}
+
+/// What BIND cannot do.
+fn fault(is: NameserverIs) -> Option<Fault> {
+    match is {
+        NameserverIs::Healthy
+        | NameserverIs::Rotating
+        | NameserverIs::Silent
+        | NameserverIs::Closed
+        | NameserverIs::Failing
+        | NameserverIs::Refusing => None,
+        NameserverIs::Babbling => Some(Fault::Garbage),
+        NameserverIs::Slow => Some(Fault::Delay(Duration::from_millis(1500))),
+        NameserverIs::Truncating | NameserverIs::TruncatingWithoutTcp => {
+            Some(Fault::Truncated(OverTcp::Answers))
+        }
+        NameserverIs::SilentAboutData => Some(Fault::Silent),
+        NameserverIs::Looping => Some(Fault::CnameLoop),
+    }
+}
+
+fn bind(wanted: &Nameserver) -> Result<Server> {
+    let mut bind = Bind::at((wanted.at, DNS_PORT));
+    match wanted.is {
+        NameserverIs::Silent | NameserverIs::Closed => return Ok(Server::Nobody),
+        NameserverIs::Refusing => {}
+        NameserverIs::Failing => {
+            for zone in TOP_ZONES {
+                bind = bind.broken_zone(zone);
+            }
+        }
+        _ => {
+            // The chains are written down once, for the lab's nameserver.
+            let dns = Dns::draft();
+            fill(&dns, wanted);
+            for (zone, records) in dns.master_files() {
+                bind = bind.zone(&zone, &records);
+            }
+            bind = bind
+                .recursive()
+                .rrset_order(if wanted.is == NameserverIs::Rotating {
+                    "cyclic"
+                } else {
+                    "none"
+                });
+        }
+    }
+    Ok(Server::Bind {
+        _server: bind.start()?,
+    })
+}
+
+/// The top of what a nameserver holds: whatever it does not know below them is NXDOMAIN, as it is
+/// for a resolver that asks the whole Internet.
+const TOP_ZONES: [&str; 4] = ["io", "net", "com", "example"];
+
+fn fill(dns: &Dns, wanted: &Nameserver) {
+    for zone in TOP_ZONES {
+        dns.zone(zone);
+    }
+    let registry = dns.acr("myregistry");
+    let names = [
+        (
+            registry.login(),
+            &wanted.login,
+            &places::LOGIN,
+            &places::PUBLIC_LOGIN,
+        ),
+        (
+            registry.data("westeurope"),
+            &wanted.data,
+            &places::DATA,
+            &places::PUBLIC_DATA,
+        ),
+        (
+            registry.data("northeurope"),
+            &wanted.north_data,
+            &places::NORTH_DATA,
+            &places::PUBLIC_DATA,
+        ),
+    ];
+    for (endpoint, names, private, public) in names {
+        name(&endpoint, names, private, public);
+    }
+    for place in [
+        &places::STORAGE,
+        &places::MCR,
+        &places::MIRROR,
+        &places::TOKEN_SERVER,
+        &places::PROXY,
+        &places::PORTAL,
+    ] {
+        if !wanted.lacks.iter().any(|host| host == place.host) {
+            dns.address(place.host, [place.address()], TTL);
+        }
+    }
+}
+
+fn name(endpoint: &Endpoint<'_>, names: &Names, private: &Place, public: &Place) {
+    match names {
+        Names::Linked => endpoint.linked([private.address()]),
+        Names::LinkedTo(addresses) => endpoint.linked(addresses.iter().copied()),
+        Names::NotLinked => endpoint.unlinked([public.address()]),
+        Names::Public => endpoint.public([public.address()]),
+        Names::PublicAt(addresses) => endpoint.public(addresses.iter().copied()),
+        Names::RecordMissing => endpoint.record_missing(),
+        Names::Shadowed => endpoint.shadowed(),
+        Names::NoAddress => endpoint.linked(<[IpAddr; 0]>::default()),
+        Names::Unknown => endpoint.unknown(),
+    }
+}
+
+impl Nameserver {
+    pub(super) fn healthy(at: IpAddr) -> Self {
+        Self {
+            at,
+            login: Names::Linked,
+            data: Names::Linked,
+            north_data: Names::Linked,
+            is: NameserverIs::Healthy,
+            lacks: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! A world set for one scenario: the node's files as the scenario has them, and the two clients
+//! that are sent through it, containerd's and the agent.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::{Endpoints, World, proxy, wanted_nameservers};
+use crate::scenario::{Client, Scenario};
+use crate::servers::Pull;
+
+/// How long one stage of the agent may take.
+pub const STAGE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A world as a scenario wants it, until dropped.
+pub struct Scene<'w> {
+    world: &'w World,
+    scenario: &'w Scenario,
+    /// The node's files; those of the scene before are not among them.
+    folder: PathBuf,
+    _endpoints: Endpoints,
+    _proxy: Option<proxy::Server>,
+}
+
+/// What `regprobe check` said.
+#[derive(Debug)]
+pub struct Checked {
+    /// The JSON document; null if there was none.
+    pub document: Value,
+    pub took: Duration,
+    pub complaint: String,
+}
+
+impl<'w> Scene<'w> {
+    pub(super) fn new(
+        world: &'w World,
+        scenario: &'w Scenario,
+        endpoints: Endpoints,
+        proxy: Option<proxy::Server>,
+    ) -> Result<Self> {
+        let folder = world.folder.path().join(world.scenes.to_string());
+        fs::create_dir_all(folder.join("certs.d"))?;
+        // Go looks for more authorities in a folder; there shall be none.
+        fs::create_dir_all(folder.join("no-more-authorities"))?;
+        let bundle = world.pki.ca_pem() + &endpoints.trusted;
+        fs::write(folder.join("ca.pem"), bundle)?;
+        let scene = Self {
+            world,
+            scenario,
+            folder,
+            _endpoints: endpoints,
+            _proxy: proxy,
+        };
+        scene.write_node()?;
+        Ok(scene)
+    }
+
+    /// Pulls as the scenario's containerd would.
+    pub fn pull(&self) -> Result<Pull> {
+        let Client {
+            image, credentials, ..
+        } = &self.scenario.containerd;
+        let reference = format!("{}/{image}", self.scenario.agent.server);
+        // A namespace of containerd's own has nothing pulled yet.
+        let namespace = format!("scene-{}", self.world.scenes);
+        let mut ctr = self.command(TIMEOUT);
+        ctr.arg("--kill-after=1s")
+            .arg(format!(
+                "{}s",
+                self.scenario.containerd.patience().as_secs_f64()
+            ))
+            .args(["/usr/bin/ctr", "--namespace", &namespace, "--address"])
+            .arg(self.world.containerd.socket())
+            .args(["images", "pull", "--snapshotter", "native", "--hosts-dir"])
+            .arg(self.certs_d());
+        if let Some(credentials) = credentials {
+            ctr.args(["--user", credentials]);
+        }
+        let (out, took) = timed(ctr.arg(reference))?;
+        Ok(Pull {
+            ok: out.status.success(),
+            took,
+            said: String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned(),
+        })
+    }
+
+    /// Runs the agent, from its binary, once.
+    pub fn check(&self, regprobe: &Path) -> Result<Checked> {
+        let config = self.write_config()?;
+        let mut check = self.command(TIMEOUT);
+        check
+            .arg("60s")
+            .arg(regprobe)
+            .arg("check")
+            .arg(format!("--config.file={}", config.display()))
+            .arg("--output=json");
+        let (out, took) = timed(&mut check)?;
+        Ok(Checked {
+            document: serde_json::from_slice(&out.stdout).unwrap_or(Value::Null),
+            took,
+            complaint: String::from_utf8_lossy(&out.stderr).into_owned(),
+        })
+    }
+
+    /// A program on the node, with the node's environment and nothing of the machine's.
+    #[must_use]
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = self.world.node.command(program);
+        command
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("SSL_CERT_FILE", self.folder.join("ca.pem"))
+            .env("SSL_CERT_DIR", self.folder.join("no-more-authorities"))
+            // A Go program may leave lookups to glibc, whose rules are others; containerd's node
+            // image has no reason to.
+            .env("GODEBUG", "netdns=go")
+            .envs(&self.scenario.world.environment);
+        command
+    }
+
+    /// Writes the agent's config and says where.
+    pub fn write_config(&self) -> Result<PathBuf> {
+        let told = &self.scenario.agent;
+        let nameservers: Vec<_> = told
+            .nameservers
+            .iter()
+            .map(|beside| json!({"name": beside.name, "address": beside.address}))
+            .collect();
+        let mut registry = json!({
+            "server": told.server,
+            "private": told.private,
+            "anonymous_pull": told.anonymous_pull,
+            "images": told.images,
+        });
+        if told.server.ends_with(".azurecr.io") {
+            registry["regions"] = json!(told.regions);
+        }
+        let config = json!({
+            "registries": [registry],
+            "nameservers": nameservers,
+            "node": {"certs_d": self.certs_d()},
+            "schedule": {"timeout": format!("{}s", STAGE_TIMEOUT.as_secs())},
+        });
+        let path = self.folder.join("regprobe.yaml");
+        // JSON is YAML.
+        fs::write(&path, config.to_string())?;
+        Ok(path)
+    }
+
+    fn certs_d(&self) -> PathBuf {
+        self.folder.join("certs.d")
+    }
+
+    fn write_node(&self) -> Result<()> {
+        let (node, setting) = (&self.world.node, &self.scenario.world);
+        let resolv_conf = setting
+            .resolv_conf
+            .clone()
+            .unwrap_or_else(|| self.resolv_conf());
+        node.etc("resolv.conf", &resolv_conf)?;
+        let hosts = setting.hosts.as_deref().unwrap_or_default();
+        node.etc("hosts", &format!("127.0.0.1 localhost\n{hosts}\n"))?;
+        for (host, text) in &setting.hosts_toml {
+            let folder = self.certs_d().join(host);
+            fs::create_dir_all(&folder)?;
+            let ca = self.folder.join("ca.pem");
+            fs::write(
+                folder.join("hosts.toml"),
+                text.replace("CA_FILE", &ca.to_string_lossy()),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn resolv_conf(&self) -> String {
+        let beside = &self.scenario.agent.nameservers;
+        wanted_nameservers(&self.scenario.world)
+            .iter()
+            .filter(|nameserver| beside.iter().all(|beside| beside.address != nameserver.at))
+            .map(|nameserver| format!("nameserver {}\n", nameserver.at))
+            .collect()
+    }
+}
+
+const TIMEOUT: &str = "/usr/bin/timeout";
+
+fn timed(command: &mut Command) -> Result<(Output, Duration)> {
+    let began = Instant::now();
+    let out = command
+        .output()
+        .with_context(|| format!("failed to run {command:?}"))?;
+    Ok((out, began.elapsed()))
+}
