@@ -303,7 +303,7 @@ impl Agent {
         Ok(Self { addr, child, log })
     }
 
-    /// Prints each endpoint as the agent's status document has it.
+    /// Prints findings and endpoints as the agent's status document has them.
     fn tell_state(&self) -> Result<()> {
         let status = client::get(self.addr, "/api/v1/status").send()?.json()?;
         let registry = &status["registries"][0];
@@ -312,6 +312,16 @@ impl Agent {
             text(&registry["name"]),
             text(&registry["verdict"])
         ))?;
+        for finding in items(&registry["findings"]) {
+            // What is only for information holds of most registries.
+            if finding["severity"] != "info" {
+                say(&format!(
+                    "    {}: {}",
+                    text(&finding["code"]),
+                    text(&finding["message"])
+                ))?;
+            }
+        }
         for endpoint in items(&registry["endpoints"]) {
             let lookup = &endpoint["lookups"][0];
             let addresses: Vec<_> = items(&lookup["addresses"]).map(text).collect();
