@@ -180,7 +180,8 @@ impl Scenario {
         Ok(scenario)
     }
 
-    fn parse(text: &str) -> Result<Self> {
+    /// Reads the text of a scenario.
+    pub fn parse(text: &str) -> Result<Self> {
         let yaml = serde_yaml::Deserializer::from_str(text);
         let scenario: Self = serde_yaml::with::singleton_map_recursive::deserialize(yaml)?;
         scenario.check()?;

@@ -6,6 +6,7 @@ mod endpoints;
 mod nameservers;
 pub mod places;
 mod proxy;
+mod running;
 mod scene;
 
 use std::fs;
@@ -16,6 +17,7 @@ use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 use self::endpoints::Endpoints;
+pub use self::running::Running;
 pub use self::scene::{Checked, STAGE_TIMEOUT, Scene};
 use crate::netns::{Direction, Namespace};
 use crate::pki::Pki;

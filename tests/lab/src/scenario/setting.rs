@@ -100,6 +100,8 @@ pub enum NameserverIs {
     Healthy,
     /// Healthy, and its addresses come in another order each time.
     Rotating,
+    /// Healthy, and what it says may change while the scene lasts, for tests in Rust.
+    Changing,
     /// Its packets are lost.
     Silent,
     /// Nothing listens.

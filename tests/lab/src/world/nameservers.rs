@@ -4,14 +4,14 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::places::{self, Place};
 use crate::dns::{Dns, Fault, OverTcp};
 use crate::netns::Namespace;
 use crate::private_link::Endpoint;
 use crate::scenario::{Names, Nameserver, NameserverIs};
-use crate::servers::Bind;
+use crate::servers::{Bind, BindBuilder};
 
 const DNS_PORT: u16 = 53;
 const TTL: u32 = 60;
@@ -21,32 +21,46 @@ pub(super) enum Server {
     Bind {
         _server: Bind,
     },
-    Lab {
-        _server: Dns,
-    },
+    Lab(Dns),
     /// A closed port, or a filter in front of it.
     Nobody,
 }
 
 /// Starts a nameserver in the network.
 pub(super) fn start(network: &Namespace, wanted: &Nameserver) -> Result<Server> {
-    network.enter(|| match fault(wanted.is) {
-        Some(fault) => {
-            let dns = if wanted.is == NameserverIs::TruncatingWithoutTcp {
-                Dns::start_without_tcp((wanted.at, DNS_PORT))?
-            } else {
-                Dns::start((wanted.at, DNS_PORT))?
-            };
-            fill(&dns, wanted);
-            if wanted.is == NameserverIs::SilentAboutData {
-                dns.break_name(places::DATA.host, fault);
-            } else {
-                dns.break_all(fault);
-            }
-            Ok(Server::Lab { _server: dns })
+    network.enter(|| match wanted.is {
+        NameserverIs::Healthy => bind(wanted, "none"),
+        NameserverIs::Rotating => bind(wanted, "cyclic"),
+        NameserverIs::Silent | NameserverIs::Closed => Ok(Server::Nobody),
+        NameserverIs::Failing => {
+            let bind = Bind::at((wanted.at, DNS_PORT));
+            started(
+                TOP_ZONES
+                    .iter()
+                    .fold(bind, |bind, zone| bind.broken_zone(zone)),
+            )
         }
-        None => bind(wanted),
+        NameserverIs::Refusing => started(Bind::at((wanted.at, DNS_PORT))),
+        NameserverIs::Changing => lab(wanted),
+        NameserverIs::Babbling => lab_with(wanted, Fault::Garbage),
+        NameserverIs::Slow => lab_with(wanted, Fault::Delay(Duration::from_millis(1500))),
+        NameserverIs::Truncating | NameserverIs::TruncatingWithoutTcp => {
+            lab_with(wanted, Fault::Truncated(OverTcp::Answers))
+        }
+        NameserverIs::SilentAboutData => lab_with(wanted, Fault::Silent),
+        NameserverIs::Looping => lab_with(wanted, Fault::CnameLoop),
     })
+}
+
+impl Server {
+    /// From now on it says what is wanted; BIND would have to be started again for that.
+    pub(super) fn change(&self, wanted: &Nameserver) -> Result<()> {
+        match self {
+            Self::Lab(dns) => fill(dns, wanted),
+            Self::Bind { .. } | Self::Nobody => bail!("only a changing nameserver changes"),
+        }
+        Ok(())
+    }
 }
 
 /// A nameserver that knows everything, for others than the node.
@@ -63,54 +77,48 @@ pub(super) fn knowing(at: IpAddr, login: Names) -> Result<Dns> {
     Ok(dns)
 }
 
-/// What BIND cannot do.
-fn fault(is: NameserverIs) -> Option<Fault> {
-    match is {
-        NameserverIs::Healthy
-        | NameserverIs::Rotating
-        | NameserverIs::Silent
-        | NameserverIs::Closed
-        | NameserverIs::Failing
-        | NameserverIs::Refusing => None,
-        NameserverIs::Babbling => Some(Fault::Garbage),
-        NameserverIs::Slow => Some(Fault::Delay(Duration::from_millis(1500))),
-        NameserverIs::Truncating | NameserverIs::TruncatingWithoutTcp => {
-            Some(Fault::Truncated(OverTcp::Answers))
-        }
-        NameserverIs::SilentAboutData => Some(Fault::Silent),
-        NameserverIs::Looping => Some(Fault::CnameLoop),
-    }
+/// BIND, with the chains that are written down once, for the lab's nameserver.
+fn bind(wanted: &Nameserver, order: &str) -> Result<Server> {
+    let dns = Dns::draft();
+    fill(&dns, wanted);
+    let bind = Bind::at((wanted.at, DNS_PORT))
+        .recursive()
+        .rrset_order(order);
+    let zones = dns.master_files();
+    started(
+        zones
+            .iter()
+            .fold(bind, |bind, (zone, records)| bind.zone(zone, records)),
+    )
 }
 
-fn bind(wanted: &Nameserver) -> Result<Server> {
-    let mut bind = Bind::at((wanted.at, DNS_PORT));
-    match wanted.is {
-        NameserverIs::Silent | NameserverIs::Closed => return Ok(Server::Nobody),
-        NameserverIs::Refusing => {}
-        NameserverIs::Failing => {
-            for zone in TOP_ZONES {
-                bind = bind.broken_zone(zone);
-            }
-        }
-        _ => {
-            // The chains are written down once, for the lab's nameserver.
-            let dns = Dns::draft();
-            fill(&dns, wanted);
-            for (zone, records) in dns.master_files() {
-                bind = bind.zone(&zone, &records);
-            }
-            bind = bind
-                .recursive()
-                .rrset_order(if wanted.is == NameserverIs::Rotating {
-                    "cyclic"
-                } else {
-                    "none"
-                });
-        }
-    }
+fn started(bind: BindBuilder) -> Result<Server> {
     Ok(Server::Bind {
         _server: bind.start()?,
     })
+}
+
+fn lab(wanted: &Nameserver) -> Result<Server> {
+    let dns = if wanted.is == NameserverIs::TruncatingWithoutTcp {
+        Dns::start_without_tcp((wanted.at, DNS_PORT))?
+    } else {
+        Dns::start((wanted.at, DNS_PORT))?
+    };
+    fill(&dns, wanted);
+    Ok(Server::Lab(dns))
+}
+
+/// What BIND cannot be brought to do.
+fn lab_with(wanted: &Nameserver, fault: Fault) -> Result<Server> {
+    let server = lab(wanted)?;
+    if let Server::Lab(dns) = &server {
+        if wanted.is == NameserverIs::SilentAboutData {
+            dns.break_name(places::DATA.host, fault);
+        } else {
+            dns.break_all(fault);
+        }
+    }
+    Ok(server)
 }
 
 /// The top of what a nameserver holds: whatever it does not know below them is NXDOMAIN, as it is
@@ -174,7 +182,9 @@ fn name(endpoint: &Endpoint<'_>, names: &Names, private: &Place, public: &Place)
 }
 
 impl Nameserver {
-    pub(super) fn healthy(at: IpAddr) -> Self {
+    /// One that knows everything and is well.
+    #[must_use]
+    pub fn healthy(at: IpAddr) -> Self {
         Self {
             at,
             login: Names::Linked,

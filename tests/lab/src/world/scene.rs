@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use super::running::{self, Running};
 use super::{Endpoints, World, proxy, wanted_nameservers};
-use crate::scenario::{Client, Scenario};
+use crate::scenario::{Client, Nameserver, Scenario};
 use crate::servers::Pull;
 
 /// How long one stage of the agent may take.
@@ -90,7 +91,8 @@ impl<'w> Scene<'w> {
 
     /// Runs the agent, from its binary, once.
     pub fn check(&self, regprobe: &Path) -> Result<Checked> {
-        let config = self.write_config()?;
+        let timeout = format!("{}s", STAGE_TIMEOUT.as_secs());
+        let config = self.write_config(&json!({"timeout": timeout}))?;
         let mut check = self.command(TIMEOUT);
         check
             .arg("60s")
@@ -104,6 +106,25 @@ impl<'w> Scene<'w> {
             took,
             complaint: String::from_utf8_lossy(&out.stderr).into_owned(),
         })
+    }
+
+    /// Runs the agent until dropped, with this as the config's `schedule`.
+    pub fn run(&self, regprobe: &Path, schedule: &Value) -> Result<Running<'_>> {
+        let config = self.write_config(schedule)?;
+        let mut run = self.command(&regprobe.to_string_lossy());
+        run.arg("run")
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--web.listen-address={}", running::LISTENS_AT));
+        Running::start(&self.world.node, run, &self.folder)
+    }
+
+    /// From now on a nameserver that `is: changing` says what is wanted.
+    pub fn change(&self, wanted: &Nameserver) -> Result<()> {
+        let mut servers = self.world.nameservers.iter();
+        let (_, server) = servers
+            .find(|(served, _)| served.at == wanted.at)
+            .with_context(|| format!("no nameserver is at {}", wanted.at))?;
+        server.change(wanted)
     }
 
     /// A program on the node, with the node's environment and nothing of the machine's.
@@ -122,8 +143,7 @@ impl<'w> Scene<'w> {
         command
     }
 
-    /// Writes the agent's config and says where.
-    pub fn write_config(&self) -> Result<PathBuf> {
+    fn write_config(&self, schedule: &Value) -> Result<PathBuf> {
         let told = &self.scenario.agent;
         let nameservers: Vec<_> = told
             .nameservers
@@ -143,7 +163,7 @@ impl<'w> Scene<'w> {
             "registries": [registry],
             "nameservers": nameservers,
             "node": {"certs_d": self.certs_d()},
-            "schedule": {"timeout": format!("{}s", STAGE_TIMEOUT.as_secs())},
+            "schedule": schedule,
         });
         let path = self.folder.join("regprobe.yaml");
         // JSON is YAML.

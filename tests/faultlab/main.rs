@@ -2,6 +2,8 @@
 //! pulls there, the agent checks there, and both are held against what the file says. The last line
 //! counts what was seen.
 
+mod drift;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -55,9 +57,12 @@ fn main() -> ExitCode {
     // The longest waits first, so that none is begun when all else is done.
     scenarios.sort_by_key(|scenario| std::cmp::Reverse(wait(scenario)));
     let lab = Arc::new(Lab::default());
-    let tests = scenarios
+    let told = scenarios
         .into_iter()
         .map(|scenario| as_test(&lab, scenario));
+    // What changes while the agent runs has findings to show, or nothing.
+    let changing = agent_is_judged().then(drift::tests).into_iter().flatten();
+    let tests = changing.chain(told);
     let outcome = suite::run_many_at_a_time(WORLDS, tests);
     lab.close(&codes);
     outcome

@@ -1,0 +1,56 @@
+//! The agent as it runs on the node, and what its metrics say.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::client;
+use crate::netns::Namespace;
+use crate::process::Process;
+
+/// A port of the node's own loopback.
+pub(super) const LISTENS_AT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9118);
+
+/// A running agent; it ends when dropped.
+pub struct Running<'w> {
+    node: &'w Namespace,
+    process: Process,
+}
+
+impl<'w> Running<'w> {
+    /// Waits until the first round is done.
+    pub(super) fn start(node: &'w Namespace, run: Command, folder: &Path) -> Result<Self> {
+        let process = Process::start(run, folder, || get(node, "/-/ready").map(drop))?;
+        Ok(Self { node, process })
+    }
+
+    /// The codes of the loud findings that hold, by the metric `regprobe_finding`.
+    pub fn findings(&self) -> Result<Vec<String>> {
+        let metrics = get(self.node, "/metrics")?;
+        let holding = metrics
+            .lines()
+            .filter(|line| line.starts_with("regprobe_finding{") && line.ends_with(" 1"))
+            .filter(|line| !line.contains("severity=\"info\""));
+        let code = |line: &str| {
+            let (_, rest) = line.split_once("code=\"")?;
+            Some(rest.split_once('"')?.0.to_owned())
+        };
+        Ok(holding.filter_map(code).collect())
+    }
+
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+}
+
+fn get(node: &Namespace, path: &str) -> Result<String> {
+    node.enter(|| {
+        Ok(client::get(LISTENS_AT, path)
+            .send()?
+            .expect_status(200)?
+            .text())
+    })
+}
