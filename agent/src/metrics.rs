@@ -345,7 +345,7 @@ impl Metrics {
             }
             let before = before.and_then(|round| round.outcome.of(&seen.endpoint));
             series.show_connection(before, seen);
-            series.show_answers(before, seen, &planned.expectation);
+            series.show_answers(before, seen, seen.expectation(&planned.expectation));
         }
     }
 

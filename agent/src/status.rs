@@ -128,7 +128,8 @@ struct EndpointStatus {
 }
 
 impl EndpointStatus {
-    fn of(seen: &EndpointOutcome, expectation: &Expectation) -> Self {
+    fn of(seen: &EndpointOutcome, of_registry: &Expectation) -> Self {
+        let expectation = seen.expectation(of_registry);
         let host = &seen.endpoint.host;
         let missing = seen.no_lookup();
         let lookups = seen.lookups.iter();

@@ -44,6 +44,7 @@ pub(crate) async fn challenge(
         };
         return Ok(Challenge {
             status: response.status.as_u16(),
+            readable_by_client: is_readable_by_client(&response.headers, &access),
             access,
             server: response.header(SERVER),
             correlation_id: response.correlation_id(),
@@ -60,6 +61,8 @@ pub struct Challenge {
     pub status: u16,
     /// What it asks for.
     pub access: Access,
+    /// Whether containerd, which reads less than RFC 9110 allows, understands that too.
+    pub readable_by_client: bool,
     /// The header `Server`.
     pub server: Option<String>,
     /// The id that the registry's support asks for.
@@ -124,27 +127,45 @@ async fn access(response: &mut Response, deadline: Instant) -> Result<Option<Acc
 
 /// containerd prefers a token to a password, wherever both are offered.
 fn asked_for(headers: &HeaderMap) -> Option<Access> {
-    let lines = headers
-        .get_all(WWW_AUTHENTICATE)
-        .iter()
-        .filter_map(|line| line.to_str().ok());
-    let challenges: Vec<_> = lines.flat_map(www_authenticate::parse).collect();
+    let challenges: Vec<_> = lines(headers).flat_map(www_authenticate::parse).collect();
     let bearer = challenges
         .iter()
-        .filter(|challenge| challenge.scheme == "bearer")
-        .find_map(|c| {
-            let service = c.parameter("service").map(str::to_owned);
-            Some(Access::Bearer(Bearer {
-                realm: c.parameter("realm")?.to_owned(),
-                service,
-            }))
-        });
+        .filter(|challenge| challenge.scheme == "bearer");
+    let bearer = bearer.filter_map(|challenge| {
+        let service = challenge.parameter("service").map(str::to_owned);
+        let realm = challenge.parameter("realm")?.to_owned();
+        Some(Access::Bearer(Bearer { realm, service }))
+    });
     let basic = || {
         challenges
             .iter()
             .any(|challenge| challenge.scheme == "basic")
     };
-    bearer.or_else(|| basic().then_some(Access::Basic))
+    bearer
+        .into_iter()
+        .next()
+        .or_else(|| basic().then_some(Access::Basic))
+}
+
+/// containerd takes the first challenge of each header line for all there is (`ParseAuthHeader` in
+/// its `core/remotes/docker/auth/parse.go`).
+fn is_readable_by_client(headers: &HeaderMap, access: &Access) -> bool {
+    let wanted = match access {
+        Access::Open => return true,
+        Access::Basic => "basic",
+        Access::Bearer(_) => "bearer",
+    };
+    lines(headers).any(|line| {
+        let challenges = www_authenticate::parse(line);
+        challenges
+            .first()
+            .is_some_and(|challenge| challenge.scheme == wanted)
+    })
+}
+
+fn lines(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(WWW_AUTHENTICATE).iter();
+    lines.filter_map(|line| line.to_str().ok())
 }
 
 fn is_empty_json(body: &[u8]) -> bool {

@@ -13,6 +13,7 @@ use crate::{
 };
 
 mod advice;
+mod delay;
 mod finding;
 mod mirrors;
 mod names;
@@ -89,19 +90,23 @@ pub fn diagnose(outcome: &Outcome, expectations: &Expectations) -> Diagnosis {
             .cmp(&a.severity)
             .then_with(|| order(a).cmp(&order(b)))
     });
-    let waits = works.map(|turn| {
-        let asked = outcome.endpoints.iter().filter(|seen| seen.turn <= turn);
-        asked.map(|seen| seen.path.waits).sum()
-    });
+    let predicted_pull_delay = works.map(|turn| delay::predicted(outcome, turn));
     Diagnosis {
         findings,
-        predicted_pull_delay: waits,
+        predicted_pull_delay,
     }
 }
 
 fn endpoint(seen: &EndpointOutcome, expectations: &Expectations) -> Vec<Finding> {
     let mut findings = names::findings(seen, expectations);
     match path::failure(seen, expectations) {
+        // Nameservers that disagree about an address where nobody is: told with that address.
+        Some(mut failure) if names::disagree(&findings) => {
+            failure
+                .evidence
+                .extend(findings.drain(..).flat_map(|finding| finding.evidence));
+            findings.push(failure);
+        }
         Some(failure) => match findings
             .iter_mut()
             .find(|finding| names::explains(finding, &failure, seen))

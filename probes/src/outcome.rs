@@ -17,6 +17,7 @@ use crate::{
     reason::{Reason, Stage},
     resolve::{Lookup, ResolveFault},
     round::Depth,
+    scope::Expectation,
     tls::{Chain, Handshake, TlsFault},
     token::Token,
 };
@@ -133,6 +134,15 @@ impl EndpointOutcome {
         match self.evidence(Stage::Tls)? {
             Evidence::Tls(handshake) => Some(handshake),
             _ => None,
+        }
+    }
+
+    /// Where the addresses should be, given what is expected of the registry's: of a mirror's or a
+    /// token service's, or of a proxy's, nothing is.
+    pub fn expectation<'a>(&self, of_registry: &'a Expectation) -> &'a Expectation {
+        match self.endpoint.role {
+            Role::Login | Role::Data if self.proxy.is_none() => of_registry,
+            _ => &Expectation::Any,
         }
     }
 

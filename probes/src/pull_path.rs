@@ -109,7 +109,7 @@ fn answer(result: &Result<resolve::Answer, ResolveFault>) -> go_resolver::Answer
     match result {
         Ok(answer) => Answer::Addresses(answer.addresses.clone()),
         Err(ResolveFault::NxDomain(_)) => Answer::NxDomain,
-        Err(ResolveFault::NoData(_)) => Answer::NoData,
+        Err(ResolveFault::NoData(_) | ResolveFault::AliasLoop) => Answer::NoData,
         Err(ResolveFault::ServFail) => Answer::ServFail,
         Err(ResolveFault::Rejected(_)) => Answer::Rejected,
         Err(ResolveFault::LameReferral) => Answer::LameReferral,

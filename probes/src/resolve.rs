@@ -158,6 +158,9 @@ pub enum ResolveFault {
     /// REFUSED, NOTIMP or NOTAUTH.
     #[error("the nameserver will not answer ({0})")]
     Rejected(&'static str),
+    /// Aliases of each other, and no address: to Go's resolver there is no such host.
+    #[error("malformed answer: the alias chain does not end")]
+    AliasLoop,
     /// What came back is no answer to the question.
     #[error("malformed answer: {0}")]
     Malformed(&'static str),
@@ -175,7 +178,7 @@ impl ResolveFault {
             Self::NoData(_) => Reason::NoData,
             Self::ServFail => Reason::ServFail,
             Self::Rejected(_) | Self::LameReferral => Reason::Rejected,
-            Self::Malformed(_) => Reason::Malformed,
+            Self::AliasLoop | Self::Malformed(_) => Reason::Malformed,
             Self::NoNameserver => Reason::NoNameserver,
         }
     }
@@ -379,7 +382,7 @@ fn follow_aliases(start: &Name, answers: &[Record]) -> Result<Vec<Alias>, Resolv
         _ => None,
     }) {
         if chain.len() == MAX_CHAIN {
-            return Err(ResolveFault::Malformed("the alias chain does not end"));
+            return Err(ResolveFault::AliasLoop);
         }
         chain.push(Alias {
             name: plain(target),

@@ -235,6 +235,13 @@ impl Round<'_> {
                 token: token.as_ref(),
             };
             for (descriptor, hop) in login.image(&pull, image).await {
+                // What is down for one blob is down for the next.
+                let mut down = led_to
+                    .iter()
+                    .filter(|seen: &&EndpointOutcome| !seen.is_up());
+                if down.any(|seen| seen.endpoint.is_same_server(&hop.endpoint)) {
+                    continue;
+                }
                 let hops = self
                     .follow(&pull, &descriptor, hop, login, host.turn, may_dial)
                     .await;
@@ -458,6 +465,11 @@ impl Deadlines {
             stage,
             round: Instant::now() + stage + GRACE,
         }
+    }
+
+    /// What is left for a question of this limit that is asked now.
+    pub(crate) fn left(&self, limit: Duration) -> Duration {
+        limit.min(self.round.saturating_duration_since(Instant::now()))
     }
 
     /// For a stage that begins now.

@@ -15,6 +15,7 @@ use crate::{
     outcome::{AddressOutcome, EndpointOutcome, Fault, StageOutcome},
     pull_path::{self, PullPath},
     resolve::{self, Lookup},
+    round::Deadlines,
     visit::{Stream, Visit},
 };
 
@@ -109,12 +110,13 @@ impl<'a> Survey<'a> {
     }
 
     fn ask(&mut self) {
-        let node = self.visit.node;
+        let (node, deadlines) = (self.visit.node, self.visit.deadlines);
         let host: Arc<str> = self.visit.dial_host().into();
         for nameserver in &node.nameservers {
             let host = host.clone();
-            self.asked
-                .push(Box::pin(async move { ask(node, nameserver, &host).await }));
+            self.asked.push(Box::pin(async move {
+                ask(node, deadlines, nameserver, &host).await
+            }));
         }
     }
 
@@ -186,7 +188,12 @@ impl<'a> Survey<'a> {
 
 /// The node's own nameservers are asked the names that its client would try, until one exists;
 /// the others only the name itself.
-async fn ask(node: &Node, nameserver: &Arc<Nameserver>, host: &str) -> Vec<Lookup> {
+async fn ask(
+    node: &Node,
+    deadlines: Deadlines,
+    nameserver: &Arc<Nameserver>,
+    host: &str,
+) -> Vec<Lookup> {
     let names = match nameserver.origin {
         Origin::Node => node.resolv_conf.names(host),
         Origin::Config => vec![host.to_owned()],
@@ -194,7 +201,8 @@ async fn ask(node: &Node, nameserver: &Arc<Nameserver>, host: &str) -> Vec<Looku
     let mut lookups = Vec::new();
     for name in names {
         let name = name.trim_end_matches('.');
-        let lookup = resolve::lookup(nameserver, name, node.question_limit).await;
+        let limit = deadlines.left(node.question_limit);
+        let lookup = resolve::lookup(nameserver, name, limit).await;
         let goes_on = lookup
             .fault()
             .is_some_and(|fault| fault.negative().is_some());

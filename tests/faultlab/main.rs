@@ -19,11 +19,6 @@ use regprobe_lab::suite::{self, Need, Test, test};
 use regprobe_lab::world::{Checked, STAGE_TIMEOUT, World};
 use serde_json::Value;
 
-/// Whether the agent's side of the scenarios is judged. Until its diagnosis is in, only
-/// containerd's is; set the environment's `REGPROBE_LAB_ORACLE_ONLY` to `0` or `1` to have it
-/// otherwise for a run.
-const AGENT_IS_JUDGED: bool = false;
-
 /// How many worlds there are at a time: what scenarios do most is wait.
 const WORLDS: usize = 12;
 
@@ -300,12 +295,9 @@ fn tell(scenario: &Scenario, faults: &[String], pull: &Pull, checked: Option<&Ch
     told
 }
 
+/// `REGPROBE_LAB_ORACLE_ONLY=1` leaves the agent out, to see what containerd does by itself.
 fn agent_is_judged() -> bool {
-    match std::env::var("REGPROBE_LAB_ORACLE_ONLY").as_deref() {
-        Ok("0") => true,
-        Ok(_) => false,
-        Err(_) => AGENT_IS_JUDGED,
-    }
+    std::env::var("REGPROBE_LAB_ORACLE_ONLY").as_deref() != Ok("1")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -240,6 +240,7 @@ fn up(role: Role, host: &str, chain: &[&str], at: &str) -> EndpointOutcome {
                 Evidence::Challenge(Challenge {
                     status: 401,
                     access: Access::Basic,
+                    readable_by_client: true,
                     server: None,
                     correlation_id: None,
                     clock_skew: None,

@@ -23,19 +23,18 @@ pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> V
     if seen.dialled.parse::<IpAddr>().is_ok() {
         return Vec::new();
     }
-    // Where a proxy stands in between, its name was asked, and nothing is expected of that.
-    let anywhere = Expectation::Any;
-    let expected = if seen.proxy.is_some() {
-        &anywhere
-    } else {
-        &expectations.private
-    };
+    let expected = seen.expectation(&expectations.private);
     let judged: Vec<_> = seen
         .answers()
         .map(|lookup| Judged::new(lookup, seen, expected))
         .collect();
     if !seen.pinned.is_empty() {
-        return pinned(seen, &seen.pinned, "the hosts file", &judged);
+        // A pin that works may hide that DNS does not.
+        let hidden = deciding(seen, &judged).filter(|_| seen.path.address.is_some());
+        return match hidden.and_then(|judged| Some((judged, judged.code?))) {
+            Some((hidden, code)) => vec![about(seen, hidden, code, Severity::Warning, &judged)],
+            None => pinned(seen, &seen.pinned, "the hosts file", &judged),
+        };
     }
     let beyond_cache: Vec<_> = judged
         .iter()
@@ -72,15 +71,14 @@ pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> V
         let Some(code) = other.code else {
             continue;
         };
-        // All servers that say the same wrong thing share its cause.
-        let told = findings
-            .iter()
-            .any(|finding| finding.code == code && !code.is_of_nameserver());
-        // With nobody else to ask, the first that failed stands for all.
-        let hopeless =
-            deciding.is_some_and(|deciding| deciding.code.is_some_and(Code::is_of_nameserver));
-        let stood_for = hopeless && code.is_of_nameserver() && other.is_nodes_own();
-        if !told && !stood_for {
+        // Servers that say the same wrong thing share its cause, and with nobody else to ask the
+        // first that fails in some way stands for all that fail so.
+        let told = findings.iter().any(|finding| finding.code == code);
+        let hopeless = findings
+            .first()
+            .is_some_and(|first| first.severity == Severity::Critical);
+        let own_cause = code.is_of_nameserver() && !(hopeless && other.is_nodes_own());
+        if !told || own_cause {
             findings.push(about(seen, other, code, Severity::Warning, &judged));
         }
     }
@@ -111,6 +109,11 @@ pub(super) fn explains(finding: &Finding, failure: &Finding, seen: &EndpointOutc
             | Code::HostsFileOverride
     );
     led_there && wrong_place && decides
+}
+
+/// Whether all that is wrong is that nameservers disagree.
+pub(super) fn disagree(findings: &[Finding]) -> bool {
+    matches!(findings, [only] if only.code == Code::NameserversDisagree)
 }
 
 /// One nameserver's answer and what is wrong with it.
@@ -181,6 +184,7 @@ fn fault_code(lookup: &Lookup, fault: &ResolveFault, host: &str) -> Option<Code>
         | ResolveFault::Rejected(_)
         | ResolveFault::LameReferral
         | ResolveFault::Malformed(_) => Some(Code::NameserverFailing),
+        ResolveFault::AliasLoop => Some(Code::NoAddress),
         ResolveFault::NoNameserver => Some(Code::NoNameserver),
         ResolveFault::NxDomain(negative) | ResolveFault::NoData(negative) => {
             let zone = negative.soa.as_deref().map(|soa| SoaZone::of(soa, host));
@@ -227,7 +231,7 @@ fn deciding<'a, 'b>(seen: &EndpointOutcome, judged: &'b [Judged<'a>]) -> Option<
     let used = own().find(|judged| Some(judged.lookup.nameserver.address) == seen.path.nameserver);
     let answers = |judged: &&Judged<'_>| match judged.lookup.fault() {
         None => true,
-        Some(fault) => fault.negative().is_some(),
+        Some(fault) => fault.negative().is_some() || *fault == ResolveFault::AliasLoop,
     };
     used.or_else(|| own().find(answers))
         .or_else(|| own().next())

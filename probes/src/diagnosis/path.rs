@@ -8,6 +8,7 @@ use super::{
     finding::{Code, Finding, Severity},
 };
 use crate::{
+    challenge::Access,
     exchange::HttpFault,
     outcome::{EndpointOutcome, Evidence, Fault, FaultRef, StageOutcome},
     reason::{Reason, Stage},
@@ -71,7 +72,10 @@ pub(super) fn blemishes(seen: &EndpointOutcome, expectations: &Expectations) -> 
     let mut findings: Vec<_> = dead.collect();
     findings.extend(expiring(seen, expectations));
     findings.extend(clock_skew(seen));
-    findings.extend(credentials(seen));
+    match unreadable_challenge(seen) {
+        Some(unreadable) => findings.push(unreadable),
+        None => findings.extend(credentials(seen, expectations)),
+    }
     findings
 }
 
@@ -286,21 +290,58 @@ fn clock_skew(seen: &EndpointOutcome) -> Option<Finding> {
     })
 }
 
-fn credentials(seen: &EndpointOutcome) -> Option<Finding> {
-    let Some(Evidence::Token(Token::Denied)) = seen.evidence(Stage::Token) else {
+fn credentials(seen: &EndpointOutcome, expectations: &Expectations) -> Option<Finding> {
+    let (stage, said) = if let Some(Evidence::Token(Token::Denied)) = seen.evidence(Stage::Token) {
+        (
+            Stage::Token,
+            "401 from the token service, as from most private registries",
+        )
+    } else if let Some(Evidence::Challenge(challenge)) = seen.evidence(Stage::Challenge)
+        && challenge.access == Access::Basic
+    {
+        (
+            Stage::Challenge,
+            "the registry asks for user name and password, and knows no tokens",
+        )
+    } else {
         return None;
     };
     Some(Finding {
         code: Code::CredentialsRequired,
-        severity: Severity::Info,
+        severity: match expectations.anonymous_pull {
+            true => Severity::Critical,
+            false => Severity::Info,
+        },
         endpoint: seen.endpoint.clone(),
-        stage: Stage::Token,
+        stage,
         reason: None,
         nameserver: None,
         address: seen.path.address,
         message: "the registry gives no anonymous token; pulls need credentials".to_owned(),
-        evidence: vec!["401 from the token service, as from most private registries".to_owned()],
+        evidence: vec![said.to_owned()],
         client_error: None,
         remedy: advice::remedy(Code::CredentialsRequired, seen, None),
+    })
+}
+
+/// RFC 9110 allows more than containerd reads.
+fn unreadable_challenge(seen: &EndpointOutcome) -> Option<Finding> {
+    let Some(Evidence::Challenge(challenge)) = seen.evidence(Stage::Challenge) else {
+        return None;
+    };
+    (!challenge.readable_by_client).then(|| Finding {
+        code: Code::NotARegistry,
+        severity: Severity::Critical,
+        endpoint: seen.endpoint.clone(),
+        stage: Stage::Challenge,
+        reason: None,
+        nameserver: None,
+        address: seen.path.address,
+        message: format!("containerd cannot read the challenge of {}", seen.endpoint),
+        evidence: vec![
+            "the challenge it needs is not the first in its Www-Authenticate line".to_owned(),
+        ],
+        client_error: Some("401 Unauthorized".to_owned()),
+        remedy: "Have the registry send each challenge in a header line of its own.".to_owned(),
     })
 }

@@ -1,0 +1,41 @@
+//! What a pull would wait for nameservers and addresses that give no answer. containerd leaves
+//! bodies unread and so opens a connection anew for most requests, each with the same waits; the
+//! fault lab holds these counts against real pulls.
+
+use std::time::Duration;
+
+use crate::{
+    endpoint::Role,
+    outcome::{EndpointOutcome, Evidence, Outcome},
+    reason::Stage,
+};
+
+/// A pull of one layer fetches by tag, by digest, its config and the layer, and begins each of them
+/// at the first host.
+const FETCHES: u32 = 4;
+
+/// The waits of a pull that the host of turn `serves` serves.
+pub(super) fn predicted(outcome: &Outcome, serves: u32) -> Duration {
+    let asked = || outcome.endpoints.iter().filter(|seen| seen.turn <= serves);
+    let own_tokens = asked().all(|seen| seen.endpoint.role != Role::Token);
+    let waits = |seen: &EndpointOutcome| match seen.endpoint.role {
+        Role::Login | Role::Mirror if seen.turn < serves => seen.path.waits * FETCHES,
+        Role::Login => seen.path.waits * connections_to_login(seen, own_tokens),
+        Role::Mirror | Role::Token => seen.path.waits,
+        Role::Data | Role::Storage => Duration::ZERO,
+    };
+    // A pull is led to one of the data endpoints; which one, the registry decides.
+    let data = asked().filter(|seen| matches!(seen.endpoint.role, Role::Data | Role::Storage));
+    let data = data.map(|seen| seen.path.waits).max().unwrap_or_default();
+    asked().map(waits).sum::<Duration>() + data
+}
+
+/// With tokens: one that is answered 401, one for the token, one that goes on with it.
+fn connections_to_login(seen: &EndpointOutcome, own_tokens: bool) -> u32 {
+    match seen.evidence(Stage::Challenge) {
+        Some(Evidence::Challenge(challenge)) if challenge.bearer().is_some() => {
+            2 + u32::from(own_tokens)
+        }
+        _ => 1,
+    }
+}
