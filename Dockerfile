@@ -1,0 +1,29 @@
+# The agent as one static binary in an empty image. Builds for the platform it is built on, or with
+# buildx for linux/amd64 and linux/arm64: rustc is asked for its own target.
+
+# The compiler of rust-toolchain.toml.
+FROM rust:1.95.0-bookworm AS builder
+WORKDIR /src
+COPY . .
+# An explicit target, or the flag would reach proc-macros too, which can't be static.
+ENV RUSTFLAGS="-C target-feature=+crt-static"
+RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
+    --mount=type=cache,target=/src/target,sharing=locked \
+    triple="$(rustc --print host-tuple)" && \
+    cargo build --release --locked -p regprobe --target "$triple" && \
+    cp "target/$triple/release/regprobe" /regprobe
+
+FROM scratch
+LABEL org.opencontainers.image.title="regprobe" \
+      org.opencontainers.image.description="Tells, on every node of a cluster, whether that node can pull images, and if not, why" \
+      org.opencontainers.image.source="https://github.com/regprobe/regprobe" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0"
+# For where the node's own bundle is not mounted.
+COPY --from=builder /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=builder /regprobe /regprobe
+# `kubectl exec … -- regprobe check` finds it by name.
+ENV PATH=/
+USER 65532:65532
+EXPOSE 9118
+ENTRYPOINT ["/regprobe"]
+CMD ["run", "--config.file=/etc/regprobe/config.yaml"]

@@ -1,0 +1,24 @@
+# The daily moves; `just` alone lists them. CI runs .ci/run, which is all of these and more.
+
+_list:
+    @{{ just_executable() }} --list
+
+# Every test, or those whose name contains FILTER.
+test *FILTER:
+    tests/run {{ FILTER }}
+
+# What CI says of the source.
+lint:
+    cargo fmt --all --check && cargo clippy --workspace --all-targets --locked -- -D warnings && RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+# The lab's demo: a private-link registry, healthy and then broken.
+demo:
+    cargo run --locked -p regprobe-lab
+
+# The binary of the container image.
+static:
+    RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked -p regprobe --target "$(rustc --print host-tuple)"
+
+# All that CI does.
+ci:
+    .ci/run
