@@ -23,6 +23,8 @@ pub(super) async fn accept(registry: Arc<Registry>, site: usize, listener: TcpLi
     while let Ok((stream, client)) = listener.accept().await {
         let registry = Arc::clone(&registry);
         tokio::spawn(async move {
+            // As real servers do; else an answer waits 40 ms for the client to acknowledge the tickets.
+            let _ = stream.set_nodelay(true);
             // A client that breaks off is the client's business; tests look at what was seen.
             let _ = serve(&registry, site, client, stream).await;
         });
