@@ -32,7 +32,7 @@ pub use self::name::{HostName, HostNameError, Label, LabelError, Region, RegionE
 pub use self::place::{KeyPath, Location};
 pub use self::rules::{Complaint, Problem, check_timeout};
 pub use self::scalar::{FleetSizeError, ProxySourceError};
-pub use self::server::{Acr, Server, ServerError};
+pub use self::server::{Server, ServerError};
 
 /// The largest config that is read, in bytes: as large as a ConfigMap can be.
 const MAX_BYTES: usize = 1 << 20;

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use regprobe_probes::{
-    AcrName, Depth, Endpoint, Expectation, Expectations, Image, Role, Scheme, Target, TrustError,
+    Depth, Endpoint, Expectation, Expectations, Image, Role, Scheme, Target, TrustError,
 };
 
 use crate::{
@@ -163,7 +163,7 @@ fn image(image: &config::Image) -> Image {
 }
 
 fn data_hosts(registry: &config::Registry) -> impl Iterator<Item = String> + '_ {
-    let acr = AcrName::parse(registry.server.host());
+    let acr = registry.server.acr();
     registry.regions.iter().filter_map(move |region| {
         acr.as_ref()
             .map(|acr| acr.data_endpoint(region.as_str()).to_string())

@@ -51,7 +51,7 @@ pub use crate::{
     manifest::{Descriptor, Digest, Manifest, Platform},
     node::{Hosts, Node, ProxyRules, ResolvConf},
     outcome::{AddressOutcome, EndpointOutcome, Evidence, Fault, FaultRef, Outcome, StageOutcome},
-    privatelink::{AcrEndpoint, AcrName, expand_bare_name},
+    privatelink::{AcrCloud, AcrEndpoint, AcrName, expand_bare_name},
     proxy::{ProxyFault, Tunnel},
     pull_path::PullPath,
     reason::{Reason, Stage},

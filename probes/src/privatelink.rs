@@ -136,7 +136,11 @@ impl fmt::Display for AcrName {
 /// cannot be the name of a registry.
 pub fn expand_bare_name(name: &str) -> Option<AcrName> {
     let registry = name.to_ascii_lowercase();
-    is_registry(&registry).then_some(AcrName {
+    let long_enough = registry
+        .split('-')
+        .next()
+        .is_some_and(|name| name.len() >= 5);
+    (is_registry(&registry) && long_enough && registry != "localhost").then_some(AcrName {
         registry,
         endpoint: AcrEndpoint::Login,
         cloud: AcrCloud::Public,
@@ -261,7 +265,7 @@ fn is_registry(label: &str) -> bool {
     let (name, hash) = label
         .split_once('-')
         .map_or((label, None), |(name, hash)| (name, Some(hash)));
-    (5..=50).contains(&name.len())
+    (1..=50).contains(&name.len())
         && is_alphanumeric(name)
         && hash.is_none_or(is_alphanumeric)
         && label.len() <= 63
@@ -333,7 +337,6 @@ mod tests {
             "azurecr.io",
             ".azurecr.io",
             "mcr.microsoft.com",
-            "four.azurecr.io",
             "con_toso.azurecr.io",
             "contoso-.azurecr.io",
             "contoso-a-b.azurecr.io",

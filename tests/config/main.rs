@@ -106,7 +106,7 @@ fn every_key_is_heard() {
         panic!("two registries are listed");
     };
     assert_eq!(azure.name, "Contoso 中国");
-    assert_eq!(azure.server.acr().unwrap().suffix, "azurecr.cn");
+    assert_eq!(azure.server.acr().unwrap().cloud.suffix(), "azurecr.cn");
     assert_eq!(azure.regions[0].as_str(), "chinaeast2");
     assert_eq!(azure.data_endpoints[1].port(), 8443);
     let Private::Within(ranges) = &azure.private else {

@@ -4,14 +4,12 @@ use std::fmt::{self, Display};
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
+use regprobe_probes::{AcrEndpoint, AcrName};
 use serde::de::{Deserialize, Deserializer};
 use thiserror::Error;
 
 use super::name::{HostName, HostNameError};
 use super::scalar::{self, quoted};
-
-/// The suffixes of Azure Container Registry's clouds; `azurecr.de` is closed, but still named.
-const ACR_SUFFIXES: [&str; 4] = ["azurecr.io", "azurecr.us", "azurecr.cn", "azurecr.de"];
 
 /// A server as `host[:port]`; displays so, without the port that its scheme implies.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -43,28 +41,11 @@ impl Server {
         self.plain_http
     }
 
-    /// What the name tells of an Azure Container Registry, if it is one's login server.
-    ///
-    /// Those are `<registry>.azurecr.io` and, of one replica, `<registry>.<region>.geo.azurecr.io`
-    /// (learn.microsoft.com/azure/container-registry/container-registry-endpoint-reference).
-    pub fn acr(&self) -> Option<Acr<'_>> {
-        ACR_SUFFIXES.iter().find_map(|&suffix| {
-            let front = self.host.strip_suffix(suffix)?.strip_suffix('.')?;
-            match front.split('.').collect::<Vec<_>>()[..] {
-                [registry] | [registry, _, "geo"] => Some(Acr { registry, suffix }),
-                _ => None,
-            }
-        })
+    /// What the name tells of an Azure Container Registry, if it is one's login server, global or
+    /// of one region.
+    pub fn acr(&self) -> Option<AcrName> {
+        AcrName::parse(&self.host).filter(|name| !matches!(name.endpoint, AcrEndpoint::Data(_)))
     }
-}
-
-/// The parts of an Azure Container Registry's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Acr<'a> {
-    /// `contoso` of `contoso.azurecr.io`.
-    pub registry: &'a str,
-    /// `azurecr.io` of the same.
-    pub suffix: &'static str,
 }
 
 impl FromStr for Server {
@@ -310,32 +291,19 @@ mod tests {
     }
 
     #[test]
-    fn azure_names_are_taken_apart() {
-        let acr = |text| {
-            server(text)
-                .acr()
-                .map(|acr| (acr.registry.to_owned(), acr.suffix))
-        };
-        assert_eq!(
-            acr("contoso.azurecr.io"),
-            Some(("contoso".into(), "azurecr.io"))
-        );
-        assert_eq!(
-            acr("contoso.azurecr.cn:443"),
-            Some(("contoso".into(), "azurecr.cn"))
-        );
-        assert_eq!(
-            acr("contoso.eastus.geo.azurecr.io"),
-            Some(("contoso".into(), "azurecr.io"))
-        );
-        for text in [
-            "azurecr.io",
-            "contosoazurecr.io",
-            "contoso.azurecr.io.example",
-            "contoso.westeurope.data.azurecr.io",
-            "mcr.microsoft.com",
+    fn azure_login_servers_are_known() {
+        let login = |text| server(text).acr().map(|acr| acr.login_server().to_string());
+        for (text, expected) in [
+            ("contoso.azurecr.io", Some("contoso.azurecr.io")),
+            ("contoso.azurecr.cn:443", Some("contoso.azurecr.cn")),
+            ("contoso.eastus.geo.azurecr.io", Some("contoso.azurecr.io")),
+            ("azurecr.io", None),
+            ("contosoazurecr.io", None),
+            ("contoso.azurecr.io.example", None),
+            ("contoso.westeurope.data.azurecr.io", None),
+            ("mcr.microsoft.com", None),
         ] {
-            assert_eq!(acr(text), None, "{text}");
+            assert_eq!(login(text).as_deref(), expected, "{text}");
         }
     }
 }
