@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use crate::reason::Reason;
+use crate::{exchange::printable, reason::Reason};
 
 /// More certificates than this are not described.
 const MAX_CERTIFICATES: usize = 10;
@@ -59,8 +59,8 @@ impl Certificate {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
         let validity = certificate.validity();
         Some(Self {
-            subject: certificate.subject().to_string(),
-            issuer: certificate.issuer().to_string(),
+            subject: printable(certificate.subject().to_string().as_bytes()),
+            issuer: printable(certificate.issuer().to_string().as_bytes()),
             names: names(&certificate),
             not_before: Timestamp::from_second(validity.not_before.timestamp()).ok()?,
             not_after: Timestamp::from_second(validity.not_after.timestamp()).ok()?,
@@ -111,7 +111,7 @@ fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
         .general_names
         .iter()
         .filter_map(|name| match name {
-            GeneralName::DNSName(name) => Some((*name).to_owned()),
+            GeneralName::DNSName(name) => Some(printable(name.as_bytes())),
             GeneralName::IPAddress(octets) => ip(octets),
             _ => None,
         });

@@ -220,6 +220,8 @@ fn problem(error: &rustls::Error) -> CertificateProblem {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             CertificateProblem::NameMismatch
         }
+        // What webpki alone has a word for, as CaUsedAsEndEntity.
+        CertificateError::Other(OtherError(inner)) => bad(&inner.to_string()),
         other => bad(&other.to_string()),
     }
 }
