@@ -18,6 +18,8 @@ mod finding;
 mod mirrors;
 mod names;
 mod path;
+#[cfg(test)]
+mod tests;
 
 /// What the configuration says of a registry, and the time.
 #[derive(Clone, Debug)]
@@ -81,6 +83,8 @@ pub fn diagnose(outcome: &Outcome, expectations: &Expectations) -> Diagnosis {
     let mut judged: Vec<_> = seen
         .map(|seen| (seen, endpoint(seen, expectations)))
         .collect();
+    // What several share is told of the same one, whoever was seen first.
+    judged.sort_by_key(|(seen, _)| (seen.endpoint.role, seen.endpoint.to_string()));
     let works = mirrors::settle(&mut judged);
     let found = judged.into_iter().flat_map(|(_, findings)| findings);
     let mut findings = merge_shared_causes(found.chain(mirrors::misconfigured(outcome)));

@@ -176,10 +176,27 @@ impl EndpointOutcome {
 
     /// The address at which a pull would fail.
     pub fn failed_address(&self) -> Option<IpAddr> {
-        let failed = || self.addresses.iter().find(|seen| seen.failure().is_some());
+        let failed = || self.offered().find(|seen| seen.failure().is_some());
         self.path
             .address
             .or_else(|| failed().map(|seen| seen.address))
+    }
+
+    /// Whether the node's client would be given this address, and not only somebody else.
+    pub(crate) fn offers(&self, address: IpAddr) -> bool {
+        let by_lookup = |lookup: &Lookup| {
+            Some(lookup.nameserver.address) == self.path.nameserver
+                && lookup.addresses().any(|named| named == address)
+        };
+        self.pinned.contains(&address)
+            || self.dialled.parse() == Ok(address)
+            || self.lookups.iter().any(by_lookup)
+    }
+
+    fn offered(&self) -> impl Iterator<Item = &AddressOutcome> {
+        self.addresses
+            .iter()
+            .filter(|seen| self.offers(seen.address))
     }
 
     /// The image or blob at which a pull would fail.
@@ -211,10 +228,11 @@ impl EndpointOutcome {
         texts.collect::<Vec<_>>().join(", ")
     }
 
-    /// Why nobody was asked, where somebody should have been.
+    /// Why no nameserver of the node's own was asked, where one should have been.
     pub fn no_lookup(&self) -> Option<&'static ResolveFault> {
         let needs_one = self.dialled.parse::<IpAddr>().is_err() && self.pinned.is_empty();
-        (needs_one && self.lookups.is_empty()).then_some(&ResolveFault::NoNameserver)
+        let of_config = |lookup: &Lookup| lookup.nameserver.origin == Origin::Config;
+        (needs_one && self.lookups.iter().all(of_config)).then_some(&ResolveFault::NoNameserver)
     }
 
     /// Requests that were not due this time still hold, as long as the path to them does and the
@@ -246,7 +264,7 @@ impl EndpointOutcome {
     /// Why there is no address to use: none was found, or none could be dialled.
     fn unreached(&self) -> (Stage, FaultRef<'_>) {
         let from_node = |lookup: &&Lookup| lookup.nameserver.origin == Origin::Node;
-        let dialled = self.addresses.iter().find_map(AddressOutcome::failure);
+        let dialled = self.offered().find_map(AddressOutcome::failure);
         let unresolved = || {
             let lookups = || {
                 self.lookups

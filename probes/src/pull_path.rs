@@ -4,16 +4,17 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
 use crate::{
-    endpoint::Origin,
+    endpoint::{Nameserver, Origin},
     go_client::{Connection, DIAL_BUDGET},
     go_dialer::{Attempt, DialFault, TcpSurvey},
     go_resolver::{self, DnsSurvey, Family, GoResolver, Question, Reply},
     io_fault::IoFault,
-    node::Node,
+    node::{Hosts, ResolvConf},
     outcome::{AddressOutcome, Fault},
     reason::Stage,
     resolve::{self, Lookup, ResolveFault},
@@ -33,75 +34,126 @@ pub struct PullPath {
     pub waits: Duration,
 }
 
-/// Walks the path to `endpoint` by rule.
+/// Walks the path of a visit by rule.
 pub(crate) fn walk(visit: &Visit<'_>, lookups: &[Lookup], seen: &[AddressOutcome]) -> PullPath {
-    let (node, host) = (visit.node, visit.dial_host());
-    let sources = seen
-        .iter()
-        .filter_map(|seen| Some((seen.address, seen.source?)))
-        .collect();
-    let resolver = GoResolver {
-        hosts: &node.hosts,
-        conf: &node.resolv_conf,
-        sources: &sources,
-        has_ipv6: true,
-        rotation: 0,
+    let way = Way {
+        hosts: &visit.node.hosts,
+        resolv_conf: &visit.node.resolv_conf,
+        nameservers: &visit.node.nameservers,
+        host: visit.dial_host(),
+        port: visit.dial_address(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).port(),
+        proxied: visit.proxy.is_some(),
     };
-    let connection = Connection::open(
-        host,
-        visit.dial_address(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).port(),
-        &resolver,
-        &dns_survey(node, host, lookups),
-        &tcp_survey(visit, seen),
-        DIAL_BUDGET,
-    );
-    let result = connection.result();
-    PullPath {
-        address: result.as_ref().ok().map(SocketAddr::ip),
-        nameserver: connection.lookup.answered_by,
-        error: result.err().map(|error| match visit.proxy {
-            Some(_) => format!("proxyconnect tcp: {error}"),
-            None => error.to_string(),
-        }),
-        waits: connection.predicted_delay(),
-    }
+    way.walk(lookups, seen)
 }
 
-fn dns_survey(node: &Node, host: &str, lookups: &[Lookup]) -> DnsSurvey {
-    let silent = go_resolver::Answer::Timeout;
-    let mut survey = BTreeMap::new();
-    let question = |nameserver, name: &str, family| Question {
-        nameserver,
-        name: format!("{}.", name.trim_end_matches('.')),
-        family,
-    };
-    for nameserver in node.nameservers.iter().filter(|n| n.origin == Origin::Node) {
-        for name in node.resolv_conf.names(host) {
-            for family in [Family::V4, Family::V6] {
-                let reply = Reply {
-                    answer: silent.clone(),
-                    took: Duration::ZERO,
-                };
-                survey.insert(question(nameserver.address, &name, family), reply);
+/// Where a path begins: the node's files, and the host to dial.
+pub(crate) struct Way<'a> {
+    pub(crate) hosts: &'a Hosts,
+    pub(crate) resolv_conf: &'a ResolvConf,
+    pub(crate) nameservers: &'a [Arc<Nameserver>],
+    /// The endpoint's, or its proxy's.
+    pub(crate) host: &'a str,
+    pub(crate) port: u16,
+    pub(crate) proxied: bool,
+}
+
+impl Way<'_> {
+    /// Walks it over what was seen.
+    pub(crate) fn walk(&self, lookups: &[Lookup], seen: &[AddressOutcome]) -> PullPath {
+        let sources = seen
+            .iter()
+            .filter_map(|seen| Some((seen.address, seen.source?)))
+            .collect();
+        let resolver = GoResolver {
+            hosts: self.hosts,
+            conf: self.resolv_conf,
+            sources: &sources,
+            has_ipv6: true,
+            rotation: 0,
+        };
+        let connection = Connection::open(
+            self.host,
+            self.port,
+            &resolver,
+            &self.dns_survey(lookups),
+            &self.tcp_survey(seen),
+            DIAL_BUDGET,
+        );
+        let result = connection.result();
+        PullPath {
+            address: result.as_ref().ok().map(SocketAddr::ip),
+            nameserver: connection.lookup.answered_by,
+            error: result.err().map(|error| match self.proxied {
+                true => format!("proxyconnect tcp: {error}"),
+                false => error.to_string(),
+            }),
+            waits: connection.predicted_delay(),
+        }
+    }
+
+    fn dns_survey(&self, lookups: &[Lookup]) -> DnsSurvey {
+        let silent = go_resolver::Answer::Timeout;
+        let mut survey = BTreeMap::new();
+        let question = |nameserver, name: &str, family| Question {
+            nameserver,
+            name: format!("{}.", name.trim_end_matches('.')),
+            family,
+        };
+        for nameserver in self.nameservers.iter().filter(|n| n.origin == Origin::Node) {
+            for name in self.resolv_conf.names(self.host) {
+                for family in [Family::V4, Family::V6] {
+                    let reply = Reply {
+                        answer: silent.clone(),
+                        took: Duration::ZERO,
+                    };
+                    survey.insert(question(nameserver.address, &name, family), reply);
+                }
             }
         }
-    }
-    for lookup in lookups
-        .iter()
-        .filter(|lookup| lookup.nameserver.origin == Origin::Node)
-    {
-        for (family, result) in [(Family::V4, &lookup.a), (Family::V6, &lookup.aaaa)] {
-            let reply = Reply {
-                answer: answer(result),
-                took: lookup.took,
-            };
-            survey.insert(
-                question(lookup.nameserver.address, &lookup.name, family),
-                reply,
-            );
+        for lookup in lookups
+            .iter()
+            .filter(|lookup| lookup.nameserver.origin == Origin::Node)
+        {
+            for (family, result) in [(Family::V4, &lookup.a), (Family::V6, &lookup.aaaa)] {
+                let reply = Reply {
+                    answer: answer(result),
+                    took: lookup.took,
+                };
+                survey.insert(
+                    question(lookup.nameserver.address, &lookup.name, family),
+                    reply,
+                );
+            }
         }
+        survey
     }
-    survey
+
+    fn tcp_survey(&self, seen: &[AddressOutcome]) -> TcpSurvey {
+        let attempts = seen.iter().map(|seen| {
+            let connect = seen
+                .stages
+                .iter()
+                .find(|stage| stage.stage == Stage::Connect);
+            let attempt = match connect.map(|connect| (connect.took, &connect.result)) {
+                Some((took, Ok(_))) => Attempt { fault: None, took },
+                Some((took, Err(Fault::Connect(fault)))) => Attempt {
+                    fault: Some(dial_fault(*fault)),
+                    took,
+                },
+                Some((took, Err(_))) => Attempt {
+                    fault: Some(DialFault::NotSurveyed),
+                    took,
+                },
+                None => Attempt {
+                    fault: Some(DialFault::Timeout),
+                    took: Duration::ZERO,
+                },
+            };
+            (SocketAddr::new(seen.address, self.port), attempt)
+        });
+        attempts.collect()
+    }
 }
 
 fn answer(result: &Result<resolve::Answer, ResolveFault>) -> go_resolver::Answer {
@@ -118,32 +170,6 @@ fn answer(result: &Result<resolve::Answer, ResolveFault>) -> go_resolver::Answer
         Err(ResolveFault::Io(IoFault::Unreachable(_) | IoFault::Local(_))) => Answer::Unreachable,
         Err(ResolveFault::Io(_) | ResolveFault::NoNameserver) => Answer::Timeout,
     }
-}
-
-fn tcp_survey(visit: &Visit<'_>, seen: &[AddressOutcome]) -> TcpSurvey {
-    let attempts = seen.iter().map(|seen| {
-        let connect = seen
-            .stages
-            .iter()
-            .find(|stage| stage.stage == Stage::Connect);
-        let attempt = match connect.map(|connect| (connect.took, &connect.result)) {
-            Some((took, Ok(_))) => Attempt { fault: None, took },
-            Some((took, Err(Fault::Connect(fault)))) => Attempt {
-                fault: Some(dial_fault(*fault)),
-                took,
-            },
-            Some((took, Err(_))) => Attempt {
-                fault: Some(DialFault::NotSurveyed),
-                took,
-            },
-            None => Attempt {
-                fault: Some(DialFault::Timeout),
-                took: Duration::ZERO,
-            },
-        };
-        (visit.dial_address(seen.address), attempt)
-    });
-    attempts.collect()
 }
 
 fn dial_fault(fault: IoFault) -> DialFault {

@@ -7,6 +7,7 @@ use crate::{
     exchange::HttpFault,
     outcome::{EndpointOutcome, Fault},
     privatelink::{AcrName, did_you_mean},
+    proxy::ProxyFault,
     reason::{Reason, Stage},
     resolve::Lookup,
 };
@@ -126,6 +127,15 @@ pub(super) fn client_error(stage: Stage, fault: &Fault, seen: &EndpointOutcome) 
         (Stage::Tls, Reason::Version | Reason::Alert) => {
             "remote error: tls: handshake failure".to_owned()
         }
+        // Go prints the status without its number.
+        (Stage::Proxy, Reason::AuthRequired) => "Proxy Authentication Required".to_owned(),
+        (Stage::Proxy, Reason::Denied | Reason::Malformed) => match fault {
+            Fault::Proxy(ProxyFault::Denied(status) | ProxyFault::Failed(status)) => {
+                let (_, text) = status.split_once(' ')?;
+                text.to_owned()
+            }
+            _ => return None,
+        },
         (Stage::Manifest, Reason::NotFound) => match seen.failed_subject() {
             Some(image) => format!("{host}/{image}: not found"),
             None => return None,

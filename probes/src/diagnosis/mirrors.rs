@@ -53,7 +53,9 @@ pub(super) fn settle(judged: &mut [Judged<'_>]) -> Option<u32> {
 
 /// The node's own configuration of the registry is not what its writer meant.
 pub(super) fn misconfigured(outcome: &Outcome) -> Option<Finding> {
-    let (wrong, seen) = (outcome.misconfigured.as_ref()?, outcome.endpoints.first()?);
+    let wrong = outcome.misconfigured.as_ref()?;
+    let order = |seen: &&EndpointOutcome| (seen.endpoint.role, seen.endpoint.to_string());
+    let seen = outcome.endpoints.iter().min_by_key(order)?;
     let (severity, message) = match wrong.fatal {
         true => (
             Severity::Critical,

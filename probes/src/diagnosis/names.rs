@@ -24,10 +24,12 @@ pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> V
         return Vec::new();
     }
     let expected = seen.expectation(&expectations.private);
-    let judged: Vec<_> = seen
+    let mut judged: Vec<_> = seen
         .answers()
         .map(|lookup| Judged::new(lookup, seen, expected))
         .collect();
+    // The order of the node's own matters, that of the others does not.
+    judged.sort_by_key(|judged| (!judged.is_nodes_own()).then(|| judged.lookup.nameserver.address));
     if !seen.pinned.is_empty() {
         // A pin that works may hide that DNS does not.
         let hidden = deciding(seen, &judged).filter(|_| seen.path.address.is_some());
@@ -40,7 +42,11 @@ pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> V
         .iter()
         .filter(|judged| !judged.is_nodes_own())
         .collect();
-    if !seen.pinned_in_cache.is_empty() && !beyond_cache.is_empty() {
+    let from_cache = judged.iter().any(|judged| {
+        let mut addresses = judged.lookup.addresses();
+        judged.is_nodes_own() && addresses.any(|a| seen.pinned_in_cache.contains(&a))
+    });
+    if from_cache && !beyond_cache.is_empty() {
         let pins = pinned(
             seen,
             &seen.pinned_in_cache,
@@ -229,9 +235,14 @@ fn chain(lookup: &Lookup) -> Vec<&str> {
 fn deciding<'a, 'b>(seen: &EndpointOutcome, judged: &'b [Judged<'a>]) -> Option<&'b Judged<'a>> {
     let own = || judged.iter().filter(|judged| judged.is_nodes_own());
     let used = own().find(|judged| Some(judged.lookup.nameserver.address) == seen.path.nameserver);
-    let answers = |judged: &&Judged<'_>| match judged.lookup.fault() {
-        None => true,
-        Some(fault) => fault.negative().is_some() || *fault == ResolveFault::AliasLoop,
+    // Go takes each family by itself: that of one is final whatever becomes of the other.
+    let is_final =
+        |fault: &ResolveFault| fault.negative().is_some() || *fault == ResolveFault::AliasLoop;
+    let answers = |judged: &&Judged<'_>| {
+        let families = [&judged.lookup.a, &judged.lookup.aaaa];
+        families
+            .into_iter()
+            .any(|family| family.as_ref().err().is_none_or(is_final))
     };
     used.or_else(|| own().find(answers))
         .or_else(|| own().next())

@@ -133,7 +133,8 @@ fn code(stage: Stage, fault: &Fault, to: Option<IpAddr>, expected: &Expectation)
 
 /// The name of the node's proxy leads nowhere.
 fn proxy_unresolved(seen: &EndpointOutcome, fault: &ResolveFault) -> Option<Finding> {
-    let proxy = seen.proxy.as_ref()?;
+    // Without a nameserver no name leads anywhere: told by itself.
+    let proxy = seen.proxy.as_ref().filter(|_| seen.no_lookup().is_none())?;
     Some(Finding {
         code: Code::ProxyUnreachable,
         severity: Severity::Critical,
@@ -205,14 +206,10 @@ fn evidence(seen: &EndpointOutcome, stage: Stage, fault: &Fault) -> Vec<String> 
 fn address_down(seen: &EndpointOutcome, address: IpAddr, failed: &StageOutcome) -> Option<Finding> {
     let fault = failed.result.as_ref().err()?;
     let used = seen.path.address?;
-    // An address that only a server beside the path names is that server's story.
-    let by_path = seen.lookups.iter().any(|lookup| {
-        let asked = Some(lookup.nameserver.address) == seen.path.nameserver;
-        asked && lookup.addresses().any(|named| named == address)
-    });
     // Without a route for its family the client never tries it for long.
     let no_family = address.is_ipv6() != used.is_ipv6() && fault.reason() == Reason::Unreachable;
-    (by_path && !no_family && fault.reason() != Reason::Local).then(|| Finding {
+    // An address that only a server beside the path names is that server's story.
+    (seen.offers(address) && !no_family && fault.reason() != Reason::Local).then(|| Finding {
         code: Code::AddressDown,
         severity: Severity::Warning,
         endpoint: seen.endpoint.clone(),
@@ -319,7 +316,9 @@ fn credentials(seen: &EndpointOutcome, expectations: &Expectations) -> Option<Fi
         address: seen.path.address,
         message: "the registry gives no anonymous token; pulls need credentials".to_owned(),
         evidence: vec![said.to_owned()],
-        client_error: None,
+        client_error: expectations
+            .anonymous_pull
+            .then(|| "401 Unauthorized".to_owned()),
         remedy: advice::remedy(Code::CredentialsRequired, seen, None),
     })
 }

@@ -1,0 +1,233 @@
+//! Every rule of the diagnosis, told in hand-made outcomes and held against all that it says of
+//! them.
+
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+
+use super::{Code, Expectations, Finding, Severity, Verdict, diagnose};
+use crate::{
+    endpoint::{Nameserver, Role},
+    hosts_in_turn::Misconfigured,
+};
+
+use self::build::{Met, expecting_private, outcome};
+
+mod build;
+mod names;
+mod requests;
+mod way;
+mod words;
+
+#[test]
+fn stories() {
+    let told = stories_told();
+    let wrong: Vec<_> = told
+        .iter()
+        .filter_map(|story| story.check().err())
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_code_has_a_story() {
+    let told: BTreeSet<_> = stories_told()
+        .iter()
+        .flat_map(|story| story.finds.iter().map(|expected| expected.code))
+        .collect();
+    let missing: Vec<_> = Code::ALL
+        .iter()
+        .filter(|code| !told.contains(code))
+        .collect();
+    assert!(missing.is_empty(), "no story finds {missing:?}");
+}
+
+fn stories_told() -> Vec<Story> {
+    [names::stories(), way::stories(), requests::stories()].concat()
+}
+
+/// What a round met, and all that must be said of it.
+#[derive(Clone)]
+struct Story {
+    title: &'static str,
+    met: Vec<Met>,
+    misconfigured: Option<Misconfigured>,
+    expectations: Expectations,
+    verdict: Verdict,
+    finds: Vec<Expected>,
+}
+
+/// A story with a good end, where private endpoints are expected.
+fn story(title: &'static str, met: impl IntoIterator<Item = Met>) -> Story {
+    Story {
+        title,
+        met: met.into_iter().collect(),
+        misconfigured: None,
+        expectations: expecting_private(),
+        verdict: Verdict::Ok,
+        finds: Vec::new(),
+    }
+}
+
+impl Story {
+    fn under(mut self, expectations: Expectations) -> Self {
+        self.expectations = expectations;
+        self
+    }
+
+    fn with_hosts_toml(mut self, fatal: bool) -> Self {
+        let problem = "hosts.toml: line 3: not TOML".to_owned();
+        self.misconfigured = Some(Misconfigured { problem, fatal });
+        self
+    }
+
+    fn degraded_by(self, finds: impl IntoIterator<Item = Expected>) -> Self {
+        self.ends(Verdict::Degraded, finds)
+    }
+
+    fn fails_by(self, finds: impl IntoIterator<Item = Expected>) -> Self {
+        self.ends(Verdict::Failing, finds)
+    }
+
+    fn ok_with(self, finds: impl IntoIterator<Item = Expected>) -> Self {
+        self.ends(Verdict::Ok, finds)
+    }
+
+    fn ends(mut self, verdict: Verdict, finds: impl IntoIterator<Item = Expected>) -> Self {
+        self.verdict = verdict;
+        self.finds = finds.into_iter().collect();
+        self
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let mut outcome = outcome(self.met.clone());
+        outcome.misconfigured.clone_from(&self.misconfigured);
+        let diagnosis = diagnose(&outcome, &self.expectations);
+        let mut wrong: Vec<String> = Vec::new();
+        if diagnosis.verdict() != self.verdict {
+            wrong.push(format!("it is {:?}", diagnosis.verdict()));
+        }
+        let mut left: Vec<_> = diagnosis.findings.iter().collect();
+        for expected in &self.finds {
+            match left.iter().position(|finding| expected.is(finding)) {
+                Some(at) => wrong.extend(expected.compare(left.remove(at))),
+                None => wrong.push(format!("missing: {expected:?}")),
+            }
+        }
+        wrong.extend(
+            left.iter()
+                .map(|finding| format!("unexpected: {finding:#?}")),
+        );
+        match wrong.is_empty() {
+            true => Ok(()),
+            false => Err(format!("{}\n  {}", self.title, wrong.join("\n  "))),
+        }
+    }
+}
+
+/// All of a finding that matters.
+#[derive(Clone, Debug)]
+struct Expected {
+    code: Code,
+    severity: Severity,
+    role: Role,
+    nameserver: Option<Arc<Nameserver>>,
+    address: Option<IpAddr>,
+    client: Option<Client>,
+    shows: Vec<&'static str>,
+}
+
+/// What containerd prints.
+#[derive(Clone, Debug)]
+enum Client {
+    Says(&'static str),
+    SaysNothing { because: &'static str },
+}
+
+fn critical(code: Code) -> Expected {
+    Expected::new(code, Severity::Critical)
+}
+
+fn warning(code: Code) -> Expected {
+    Expected::new(code, Severity::Warning)
+}
+
+fn info(code: Code) -> Expected {
+    Expected::new(code, Severity::Info)
+}
+
+impl Expected {
+    /// At the login server.
+    fn new(code: Code, severity: Severity) -> Self {
+        Self {
+            code,
+            severity,
+            role: Role::Login,
+            nameserver: None,
+            address: None,
+            client: None,
+            shows: Vec::new(),
+        }
+    }
+
+    fn at(self, role: Role) -> Self {
+        Self { role, ..self }
+    }
+
+    fn by(self, nameserver: &Arc<Nameserver>) -> Self {
+        let nameserver = Some(nameserver.clone());
+        Self { nameserver, ..self }
+    }
+
+    fn on(self, address: &str) -> Self {
+        let address = Some(address.parse().unwrap());
+        Self { address, ..self }
+    }
+
+    fn saying(self, text: &'static str) -> Self {
+        let client = Some(Client::Says(text));
+        Self { client, ..self }
+    }
+
+    fn saying_nothing(self, because: &'static str) -> Self {
+        let client = Some(Client::SaysNothing { because });
+        Self { client, ..self }
+    }
+
+    /// This is among its evidence or in its message.
+    fn showing(mut self, text: &'static str) -> Self {
+        self.shows.push(text);
+        self
+    }
+
+    fn is(&self, finding: &Finding) -> bool {
+        let nameserver = self.nameserver.as_ref().map(ToString::to_string);
+        (self.code, self.severity, self.role)
+            == (finding.code, finding.severity, finding.endpoint.role)
+            && (&nameserver, self.address) == (&finding.nameserver, finding.address)
+    }
+
+    /// What of its words is not as expected.
+    fn compare(&self, finding: &Finding) -> Vec<String> {
+        let code = self.code;
+        let mut wrong = Vec::new();
+        let said = finding.client_error.as_deref();
+        match (&self.client, said) {
+            (Some(Client::Says(text)), Some(said)) if said.contains(text) => {}
+            (Some(Client::SaysNothing { because }), None) if !because.is_empty() => {}
+            (None, None) if self.severity < Severity::Critical => {}
+            (expected, _) => wrong.push(format!("{code}: client says {said:?}, not {expected:?}")),
+        }
+        for text in &self.shows {
+            let words = || std::iter::once(&finding.message).chain(&finding.evidence);
+            if !words().any(|words| words.contains(text)) {
+                wrong.push(format!(
+                    "{code}: no {text:?} in {:?}",
+                    words().collect::<Vec<_>>()
+                ));
+            }
+        }
+        if finding.message.is_empty() || finding.evidence.is_empty() || finding.remedy.is_empty() {
+            wrong.push(format!("{code}: no message, evidence or remedy"));
+        }
+        wrong
+    }
+}

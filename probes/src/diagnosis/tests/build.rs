@@ -1,0 +1,344 @@
+//! Hand-made outcomes that read like sentences. An endpoint that nothing is said of is healthy; its
+//! pull path is walked by the real rules over what it is told to have met.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+pub(super) use super::words::*;
+use crate::{
+    connect::Connected,
+    diagnosis::Expectations,
+    endpoint::{Endpoint, Nameserver, Origin, Role, Scheme},
+    io_fault::IoFault,
+    node::{Hosts, ResolvConf},
+    outcome::{AddressOutcome, EndpointOutcome, Evidence, Fault, Outcome, StageOutcome},
+    proxy::Tunnel,
+    pull_path::Way,
+    reason::Stage,
+    resolve::Lookup,
+    scope::Expectation,
+};
+
+/// The node's nameservers in their order, and one that only the configuration names.
+pub(super) static FIRST: LazyLock<Arc<Nameserver>> = LazyLock::new(|| own([198, 18, 0, 53]));
+pub(super) static SECOND: LazyLock<Arc<Nameserver>> = LazyLock::new(|| own([198, 18, 0, 54]));
+pub(super) static AZURE: LazyLock<Arc<Nameserver>> =
+    LazyLock::new(|| added("azure", [168, 63, 129, 16]));
+pub(super) static OTHER: LazyLock<Arc<Nameserver>> =
+    LazyLock::new(|| added("other", [198, 18, 0, 99]));
+
+pub(super) const PRIVATE_LOGIN: &str = "10.240.1.4";
+pub(super) const PRIVATE_DATA: &str = "10.240.1.5";
+pub(super) const PUBLIC: &str = "203.0.113.10";
+const PROXY: (&str, u16) = ("proxy.contoso.example", 3128);
+
+pub(super) fn login() -> Met {
+    Met::of("contoso.azurecr.io", Role::Login).told(&FIRST, private(PRIVATE_LOGIN))
+}
+
+pub(super) fn data() -> Met {
+    Met::of("contoso.westeurope.data.azurecr.io", Role::Data).told(&FIRST, private(PRIVATE_DATA))
+}
+
+pub(super) fn storage() -> Met {
+    Met::of("account.blob.core.windows.net", Role::Storage)
+        .told(&FIRST, found([], ["203.0.113.30"]))
+}
+
+pub(super) fn token_service() -> Met {
+    Met::of("auth.contoso.example", Role::Token).told(&FIRST, found([], ["203.0.113.20"]))
+}
+
+/// A mirror is asked before the registry.
+pub(super) fn mirror() -> Met {
+    Met::of("mirror.contoso.example", Role::Mirror).told(&FIRST, found([], ["198.18.2.10"]))
+}
+
+/// What a configuration says that expects private endpoints in 10.240.0.0/16.
+pub(super) fn expecting_private() -> Expectations {
+    Expectations {
+        private: Expectation::Ranges(vec!["10.240.0.0/16".parse().unwrap()]),
+        anonymous_pull: false,
+        expiry_warning: 14 * DAY,
+        now: now(),
+    }
+}
+
+pub(super) fn expecting_any() -> Expectations {
+    Expectations {
+        private: Expectation::Any,
+        ..expecting_private()
+    }
+}
+
+pub(super) fn expecting_anonymous_pull() -> Expectations {
+    Expectations {
+        anonymous_pull: true,
+        ..expecting_private()
+    }
+}
+
+pub(super) fn outcome(met: impl IntoIterator<Item = Met>) -> Outcome {
+    Outcome {
+        endpoints: met.into_iter().map(Met::seen).collect(),
+        misconfigured: None,
+    }
+}
+
+/// One endpoint as a round met it.
+#[derive(Clone, Debug)]
+pub(super) struct Met {
+    endpoint: Endpoint,
+    turn: u32,
+    proxied: bool,
+    pinned: Vec<IpAddr>,
+    pinned_in_cache: Vec<IpAddr>,
+    told: Vec<(Arc<Nameserver>, Said)>,
+    failures: Vec<(Option<IpAddr>, StageOutcome)>,
+    shown: Vec<Evidence>,
+}
+
+impl Met {
+    fn of(host: &str, role: Role) -> Self {
+        Self {
+            endpoint: Endpoint {
+                host: host.into(),
+                port: 443,
+                role,
+                scheme: Scheme::Https,
+            },
+            turn: 0,
+            proxied: false,
+            pinned: Vec::new(),
+            pinned_in_cache: Vec::new(),
+            told: Vec::new(),
+            failures: Vec::new(),
+            shown: Vec::new(),
+        }
+    }
+
+    pub(super) fn named(mut self, host: &str) -> Self {
+        self.endpoint.host = host.into();
+        self
+    }
+
+    pub(super) fn in_turn(mut self, turn: u32) -> Self {
+        self.turn = turn;
+        self
+    }
+
+    /// The first nameserver answers so.
+    pub(super) fn resolves_by<const N: usize>(self, chain: [&str; N], address: &str) -> Self {
+        self.told(&FIRST, found(chain, [address]))
+    }
+
+    /// What a nameserver says; a second time it takes that back.
+    pub(super) fn told(mut self, nameserver: &Arc<Nameserver>, said: Said) -> Self {
+        match self.told.iter_mut().find(|(told, _)| told == nameserver) {
+            Some((_, earlier)) => *earlier = said,
+            None => self.told.push((nameserver.clone(), said)),
+        }
+        self
+    }
+
+    pub(super) fn told_by_nobody(mut self) -> Self {
+        self.told.clear();
+        self
+    }
+
+    pub(super) fn pinned_to(mut self, address: &str) -> Self {
+        self.pinned.push(ip(address));
+        self
+    }
+
+    pub(super) fn pinned_in_cache_to(mut self, address: &str) -> Self {
+        self.pinned_in_cache.push(ip(address));
+        self
+    }
+
+    /// All that follows is by way of the node's proxy, whose own name the nameservers are asked.
+    pub(super) fn behind_the_proxy(mut self) -> Self {
+        self.proxied = true;
+        self.told_by_nobody()
+            .told(&FIRST, found([], ["198.18.2.30"]))
+    }
+
+    /// At whatever address.
+    pub(super) fn fails(mut self, stage: Stage, fault: Fault) -> Self {
+        let failure = StageOutcome::new(stage, Duration::ZERO, Err(fault));
+        self.failures.push((None, failure));
+        self
+    }
+
+    pub(super) fn fails_at(mut self, address: &str, stage: Stage, fault: Fault) -> Self {
+        let failure = StageOutcome::new(stage, Duration::ZERO, Err(fault));
+        self.failures.push((Some(ip(address)), failure));
+        self
+    }
+
+    /// About this image or blob.
+    pub(super) fn fails_on(mut self, subject: &str, stage: Stage, fault: Fault) -> Self {
+        let subject = Some(subject.into());
+        let failure = StageOutcome::new(stage, Duration::ZERO, Err(fault));
+        self.failures
+            .push((None, StageOutcome { subject, ..failure }));
+        self
+    }
+
+    /// Where it succeeds, with this to show for it.
+    pub(super) fn shows(mut self, evidence: Evidence) -> Self {
+        self.shown.push(evidence);
+        self
+    }
+
+    pub(super) fn seen(self) -> EndpointOutcome {
+        let (dialled, port) = match self.proxied {
+            true => (Arc::from(PROXY.0), PROXY.1),
+            false => (self.endpoint.host.clone(), self.endpoint.port),
+        };
+        let lookup = |(nameserver, said): &(Arc<Nameserver>, Said)| Lookup {
+            nameserver: nameserver.clone(),
+            name: dialled.clone(),
+            took: Duration::from_millis(1),
+            a: said.a.clone(),
+            aaaa: said.aaaa.clone(),
+        };
+        let lookups: Vec<_> = self.told.iter().map(lookup).collect();
+        let mut found: Vec<IpAddr> = Vec::new();
+        let named = lookups.iter().flat_map(Lookup::addresses);
+        for address in self
+            .pinned
+            .iter()
+            .copied()
+            .chain(named)
+            .chain(dialled.parse().ok())
+        {
+            if !found.contains(&address) {
+                found.push(address);
+            }
+        }
+        let mut addresses: Vec<_> = found.into_iter().map(|a| self.dialled(a)).collect();
+        let pins = self.pinned.iter().map(|pin| format!("{pin} {dialled}\n"));
+        let nameservers: Vec<_> = self.told.iter().map(|(told, _)| told.clone()).collect();
+        let own = nameservers
+            .iter()
+            .filter(|told| told.origin == Origin::Node);
+        let path = Way {
+            hosts: &Hosts::parse(&pins.collect::<String>()),
+            resolv_conf: &ResolvConf {
+                nameservers: own.map(|own| own.address).collect(),
+                ..ResolvConf::default()
+            },
+            nameservers: &nameservers,
+            host: &dialled,
+            port,
+            proxied: self.proxied,
+        }
+        .walk(&lookups, &addresses);
+        if let Some(used) = addresses
+            .iter_mut()
+            .find(|seen| Some(seen.address) == path.address)
+            && used.failure().is_none()
+        {
+            self.go_on(used, self.requests());
+        }
+        EndpointOutcome {
+            turn: self.turn,
+            proxy: self
+                .proxied
+                .then(|| format!("http://{}:{}", PROXY.0, PROXY.1)),
+            dialled,
+            pinned: self.pinned,
+            pinned_in_cache: self.pinned_in_cache,
+            lookups,
+            addresses,
+            path,
+            endpoint: self.endpoint,
+        }
+    }
+
+    fn dialled(&self, address: IpAddr) -> AddressOutcome {
+        let no_route = |(at, failure): &(Option<IpAddr>, StageOutcome)| {
+            at.is_none_or(|at| at == address)
+                && matches!(failure.result, Err(Fault::Connect(IoFault::Unreachable(_))))
+        };
+        let source = match address {
+            IpAddr::V4(_) => ip("198.18.0.7"),
+            IpAddr::V6(_) => ip("2001:db8::7"),
+        };
+        let mut seen = AddressOutcome {
+            address,
+            source: (!self.failures.iter().any(no_route)).then_some(source),
+            stages: Vec::new(),
+        };
+        let tunnel = self.proxied.then(|| {
+            Evidence::Proxy(Tunnel {
+                proxy: format!("http://{}:{}", PROXY.0, PROXY.1),
+            })
+        });
+        let connected = Evidence::Connect(Connected {
+            rtt: None,
+            retransmits: 0,
+        });
+        let handshake = certificate_for(100 * DAY);
+        let way = std::iter::once(connected).chain(tunnel).chain([handshake]);
+        self.go_on(&mut seen, way.collect());
+        seen
+    }
+
+    fn requests(&self) -> Vec<Evidence> {
+        match self.endpoint.role {
+            Role::Login => vec![challenge(), granted()],
+            Role::Mirror => vec![challenge()],
+            Role::Token => vec![granted()],
+            Role::Data => vec![Evidence::Http(answered(403))],
+            Role::Storage => vec![Evidence::Blob(answered(206))],
+        }
+    }
+
+    /// Through these stages, and those that are told to fail, up to the first that does.
+    fn go_on(&self, seen: &mut AddressOutcome, healthy: Vec<Evidence>) {
+        let requests = healthy.iter().any(|evidence| stage_of(evidence).is_http());
+        let here = |(at, failure): &&(Option<IpAddr>, StageOutcome)| {
+            at.is_none_or(|at| at == seen.address) && failure.stage.is_http() == requests
+        };
+        let shown = |evidence| {
+            let stage = stage_of(&evidence);
+            let shown = self.shown.iter().find(|shown| stage_of(shown) == stage);
+            StageOutcome::new(
+                stage,
+                Duration::from_millis(2),
+                Ok(shown.cloned().unwrap_or(evidence)),
+            )
+        };
+        let mut stages: Vec<_> = healthy.into_iter().map(shown).collect();
+        for (_, failure) in self.failures.iter().filter(here) {
+            stages.retain(|stage| stage.stage < failure.stage || stage.result.is_err());
+            stages.push(failure.clone());
+        }
+        stages.sort_by_key(|stage| stage.stage);
+        let until = stages.iter().position(|stage| stage.result.is_err());
+        stages.truncate(until.map_or(stages.len(), |failed| failed + 1));
+        seen.stages.extend(stages);
+    }
+}
+
+fn own(address: [u8; 4]) -> Arc<Nameserver> {
+    nameserver(address, None, Origin::Node)
+}
+
+fn added(name: &str, address: [u8; 4]) -> Arc<Nameserver> {
+    nameserver(address, Some(name.into()), Origin::Config)
+}
+
+fn nameserver(address: [u8; 4], name: Option<Arc<str>>, origin: Origin) -> Arc<Nameserver> {
+    let address = (Ipv4Addr::from(address), 53).into();
+    Arc::new(Nameserver {
+        address,
+        name,
+        origin,
+    })
+}

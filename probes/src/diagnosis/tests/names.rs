@@ -1,0 +1,414 @@
+//! Stories of names: drift, missing records, nameservers, pins.
+
+use super::{
+    Story,
+    build::{
+        AZURE, FIRST, OTHER, PRIVATE_DATA, PRIVATE_LOGIN, PUBLIC, SECOND, data, dial,
+        expecting_any, found, login, mirror, no_address, no_such_name, not_linked, nothing,
+        private, record_missing, refused, servfail, silence, turned_away,
+    },
+    critical, story, warning,
+};
+use crate::{
+    diagnosis::Code::{
+        HostsFileOverride, NameNotFound, NameserverDown, NameserverFailing, NameserversDisagree,
+        NoAddress, NoNameserver, PrivateEndpointTimeout, PrivateLinkRecordMissing,
+        PrivateLinkShadowZone, PrivateLinkZoneNotLinked, PublicAddress, UnexpectedAddress,
+    },
+    endpoint::Role,
+    io_fault::IoFault,
+    reason::Stage,
+    resolve::ResolveFault,
+};
+
+pub(super) fn stories() -> Vec<Story> {
+    [drift(), missing(), nameservers(), pins(), fine()].concat()
+}
+
+fn drift() -> Vec<Story> {
+    let not_linked_at_login = || login().told(&FIRST, not_linked());
+    vec![
+        story(
+            "the zone is not linked, and the public address serves",
+            [not_linked_at_login()],
+        )
+        .degraded_by([warning(PrivateLinkZoneNotLinked).by(&FIRST).on(PUBLIC)]),
+        story(
+            "drift and the 403 that comes of it are one finding with both facts",
+            [not_linked_at_login().fails(Stage::Challenge, turned_away())],
+        )
+        .fails_by([critical(PrivateLinkZoneNotLinked)
+            .by(&FIRST)
+            .on(PUBLIC)
+            .saying("403 Forbidden")
+            .showing("says 203.0.113.10 by way of contoso.privatelink.azurecr.io")
+            .showing("turns away this node, which it sees as 198.51.100.7")]),
+        story(
+            "drift to where nobody answers is one finding",
+            [not_linked_at_login().fails(Stage::Connect, dial(IoFault::Timeout))],
+        )
+        .fails_by([critical(PrivateLinkZoneNotLinked)
+            .by(&FIRST)
+            .on(PUBLIC)
+            .saying("i/o timeout")
+            .showing("nothing answers at 203.0.113.10")]),
+        story(
+            "drift does not explain a registry that is broken",
+            [not_linked_at_login().fails(Stage::Challenge, refused(503))],
+        )
+        .fails_by([
+            warning(PrivateLinkZoneNotLinked).by(&FIRST).on(PUBLIC),
+            critical(super::Code::RegistryError)
+                .on(PUBLIC)
+                .saying("503"),
+        ]),
+        story(
+            "an unlinked zone shows at every endpoint and is told once",
+            [not_linked_at_login(), data().told(&FIRST, not_linked())],
+        )
+        .degraded_by([warning(PrivateLinkZoneNotLinked)
+            .by(&FIRST)
+            .on(PUBLIC)
+            .showing("also contoso.westeurope.data.azurecr.io:443")]),
+        story(
+            "two unlinked nameservers that say the same share the cause",
+            [not_linked_at_login().told(&SECOND, not_linked())],
+        )
+        .degraded_by([warning(PrivateLinkZoneNotLinked)
+            .by(&FIRST)
+            .on(PUBLIC)
+            .showing("nameserver 198.18.0.54:53 says 203.0.113.10")]),
+        story(
+            "the address is public and no private link is in sight",
+            [login().resolves_by(["eus1.fe.azcr.io"], PUBLIC)],
+        )
+        .degraded_by([warning(PublicAddress).by(&FIRST).on(PUBLIC)]),
+        story(
+            "IPv6 is public beside a private IPv4 address",
+            [login().told(
+                &FIRST,
+                found(
+                    ["contoso.privatelink.azurecr.io"],
+                    [PRIVATE_LOGIN, "2001:db8::10"],
+                ),
+            )],
+        )
+        .degraded_by([warning(PrivateLinkZoneNotLinked)
+            .by(&FIRST)
+            .on(PRIVATE_LOGIN)]),
+        story(
+            "the address is private and of another network",
+            [login().told(&FIRST, private("10.99.1.4"))],
+        )
+        .degraded_by([warning(UnexpectedAddress).by(&FIRST).on("10.99.1.4")]),
+        story(
+            "a nameserver that only the configuration names has drifted",
+            [login().told(&AZURE, not_linked())],
+        )
+        .degraded_by([warning(PrivateLinkZoneNotLinked).by(&AZURE).on(PUBLIC)]),
+        story(
+            "the second nameserver has drifted; the fault at the right place is another's",
+            [login().told(&SECOND, not_linked()).fails_at(
+                PRIVATE_LOGIN,
+                Stage::Challenge,
+                turned_away(),
+            )],
+        )
+        .fails_by([
+            warning(PrivateLinkZoneNotLinked).by(&SECOND).on(PUBLIC),
+            critical(super::Code::RegistryFirewall)
+                .on(PRIVATE_LOGIN)
+                .saying("403"),
+        ]),
+        story(
+            "drift at a data endpoint is told of that endpoint",
+            [login(), data().resolves_by(["eus1.fe.azcr.io"], PUBLIC)],
+        )
+        .degraded_by([warning(PublicAddress).at(Role::Data).by(&FIRST).on(PUBLIC)]),
+    ]
+}
+
+fn missing() -> Vec<Story> {
+    let privatelink = "contoso.privatelink.azurecr.io";
+    let zone = "privatelink.azurecr.io";
+    let below = "data.privatelink.azurecr.io";
+    let typo = "contoso.azureacr.io";
+    vec![
+        story(
+            "the record is gone from the private zone",
+            [login().told(&FIRST, record_missing())],
+        )
+        .fails_by([critical(PrivateLinkRecordMissing)
+            .by(&FIRST)
+            .saying("no such host")]),
+        story(
+            "so is the data endpoint's",
+            [login(), data().told(&FIRST, record_missing())],
+        )
+        .fails_by([critical(PrivateLinkRecordMissing)
+            .at(Role::Data)
+            .by(&FIRST)
+            .saying("no such host")]),
+        story(
+            "the record is there without an address",
+            [login().told(&FIRST, no_address([privatelink], zone))],
+        )
+        .fails_by([critical(PrivateLinkRecordMissing)
+            .by(&FIRST)
+            .saying("no such host")]),
+        story(
+            "a zone below the private zone hides the record",
+            [
+                login(),
+                data().told(&FIRST, no_such_name([privatelink], below)),
+            ],
+        )
+        .fails_by([critical(PrivateLinkShadowZone)
+            .at(Role::Data)
+            .by(&FIRST)
+            .saying("no such host")]),
+        story(
+            "the second nameserver alone has no record",
+            [login().told(&SECOND, record_missing())],
+        )
+        .degraded_by([warning(PrivateLinkRecordMissing).by(&SECOND)]),
+        story(
+            "a dead name does not also report its TCP",
+            [login()
+                .told(&FIRST, record_missing())
+                .fails(Stage::Connect, dial(IoFault::Timeout))],
+        )
+        .fails_by([critical(PrivateLinkRecordMissing)
+            .by(&FIRST)
+            .saying("no such host")]),
+        story(
+            "nor that of an address that only another nameserver knows",
+            [login()
+                .told(&FIRST, record_missing())
+                .told(&AZURE, private("10.240.1.99"))
+                .fails(Stage::Connect, dial(IoFault::Timeout))],
+        )
+        .fails_by([critical(PrivateLinkRecordMissing)
+            .by(&FIRST)
+            .saying("no such host")
+            .showing("nameserver azure says 10.240.1.99")]),
+        story(
+            "the name is misspelt",
+            [login().named(typo).told(&FIRST, no_such_name([], "io"))],
+        )
+        .fails_by([critical(NameNotFound)
+            .by(&FIRST)
+            .saying("no such host")
+            .showing("did you mean contoso.azurecr.io?")]),
+        story(
+            "the name has no address",
+            [login().told(&FIRST, no_address([], "azurecr.io"))],
+        )
+        .fails_by([critical(NoAddress).by(&FIRST).saying("no such host")]),
+        story(
+            "its aliases go round",
+            [login().told(&FIRST, nothing(ResolveFault::AliasLoop))],
+        )
+        .fails_by([critical(NoAddress).by(&FIRST).saying("no such host")]),
+    ]
+}
+
+fn nameservers() -> Vec<Story> {
+    vec![
+        story(
+            "the only nameserver is silent",
+            [
+                login().told(&FIRST, silence()),
+                data().told(&FIRST, silence()),
+            ],
+        )
+        .fails_by([critical(NameserverDown)
+            .by(&FIRST)
+            .saying("i/o timeout")
+            .showing("also contoso.westeurope.data.azurecr.io:443")]),
+        story(
+            "the first of two is silent",
+            [login()
+                .told(&FIRST, silence())
+                .told(&SECOND, private(PRIVATE_LOGIN))],
+        )
+        .degraded_by([warning(NameserverDown).by(&FIRST)]),
+        story(
+            "the second of two is silent",
+            [login().told(&SECOND, silence())],
+        )
+        .degraded_by([warning(NameserverDown).by(&SECOND)]),
+        story(
+            "it answers for IPv4 and is silent about IPv6",
+            [login().told(&FIRST, private(PRIVATE_LOGIN).but_silent_about_ipv6())],
+        )
+        .degraded_by([warning(NameserverDown)
+            .by(&FIRST)
+            .on(PRIVATE_LOGIN)
+            .showing("one of the two questions")]),
+        story(
+            "its port is closed",
+            [login().told(&FIRST, nothing(ResolveFault::Io(IoFault::Refused)))],
+        )
+        .fails_by([critical(NameserverDown)
+            .by(&FIRST)
+            .saying("connection refused")]),
+        story(
+            "the only nameserver fails",
+            [login().told(&FIRST, servfail())],
+        )
+        .fails_by([critical(NameserverFailing)
+            .by(&FIRST)
+            .saying("server misbehaving")]),
+        story(
+            "a nameserver that only the configuration names is silent",
+            [login().told(&AZURE, silence())],
+        )
+        .degraded_by([warning(NameserverDown).by(&AZURE)]),
+        story(
+            "one fails and one is silent",
+            [login().told(&FIRST, servfail()).told(&SECOND, silence())],
+        )
+        .fails_by([
+            critical(NameserverFailing).by(&FIRST).saying("i/o timeout"),
+            warning(NameserverDown).by(&SECOND),
+        ]),
+        story(
+            "there is none",
+            [login().told_by_nobody(), data().told_by_nobody()],
+        )
+        .fails_by([critical(NoNameserver).saying("connection refused")]),
+        story(
+            "there is none but one that only the configuration names",
+            [login()
+                .told_by_nobody()
+                .told(&AZURE, private(PRIVATE_LOGIN))],
+        )
+        .fails_by([critical(NoNameserver).saying("connection refused")]),
+        story(
+            "two give different private addresses",
+            [login().told(&SECOND, private("10.240.1.14"))],
+        )
+        .degraded_by([warning(NameserversDisagree).by(&SECOND).on("10.240.1.14")]),
+        story(
+            "one of which is dead",
+            [login().told(&SECOND, private("10.240.1.14")).fails_at(
+                PRIVATE_LOGIN,
+                Stage::Connect,
+                dial(IoFault::Timeout),
+            )],
+        )
+        .fails_by([critical(PrivateEndpointTimeout)
+            .on(PRIVATE_LOGIN)
+            .saying("i/o timeout")
+            .showing("nameserver 198.18.0.54:53 says 10.240.1.14")]),
+        story(
+            "two give different public addresses without an alias",
+            [login()
+                .told(&FIRST, found([], [PUBLIC]))
+                .told(&SECOND, found([], ["203.0.113.12"]))],
+        )
+        .under(expecting_any())
+        .degraded_by([warning(NameserversDisagree).by(&SECOND).on("203.0.113.12")]),
+    ]
+}
+
+fn pins() -> Vec<Story> {
+    vec![
+        story(
+            "the hosts file agrees with DNS",
+            [login().pinned_to(PRIVATE_LOGIN)],
+        ),
+        story(
+            "the hosts file does not",
+            [login().pinned_to("10.240.1.14")],
+        )
+        .degraded_by([warning(HostsFileOverride).on("10.240.1.14")]),
+        story(
+            "and pins to where nobody is",
+            [login().pinned_to("10.240.1.99").fails_at(
+                "10.240.1.99",
+                Stage::Connect,
+                dial(IoFault::Timeout),
+            )],
+        )
+        .fails_by([critical(HostsFileOverride)
+            .on("10.240.1.99")
+            .saying("i/o timeout")
+            .showing("the hosts file says 10.240.1.99")
+            .showing("nothing answers at 10.240.1.99")]),
+        story(
+            "the hosts file hides that the record is missing",
+            [login()
+                .pinned_to(PRIVATE_LOGIN)
+                .told(&FIRST, record_missing())],
+        )
+        .degraded_by([warning(PrivateLinkRecordMissing).by(&FIRST)]),
+        story(
+            "the node's cache has a pin of its own",
+            [login()
+                .told(&FIRST, private("10.240.1.14"))
+                .told(&AZURE, private(PRIVATE_LOGIN))
+                .pinned_in_cache_to("10.240.1.14")],
+        )
+        .degraded_by([warning(HostsFileOverride)
+            .on("10.240.1.14")
+            .showing("LocalDNS's hosts file says 10.240.1.14")]),
+    ]
+}
+
+fn fine() -> Vec<Story> {
+    let both = |first, second| {
+        let alias = "contoso.privatelink.azurecr.io";
+        found([alias], [first, second])
+    };
+    let managed = |address| found(["contoso.trafficmanager.example"], [address]);
+    vec![
+        story("all is well", [login(), data()]),
+        story("nothing is known of the registry", []),
+        story(
+            "a set in another order is the same set",
+            [login()
+                .told(&FIRST, both(PRIVATE_LOGIN, "10.240.1.14"))
+                .told(&SECOND, both("10.240.1.14", PRIVATE_LOGIN))],
+        ),
+        story(
+            "a traffic manager answers each nameserver in its own way",
+            [login()
+                .told(&FIRST, managed(PUBLIC))
+                .told(&SECOND, managed("203.0.113.12"))],
+        )
+        .under(expecting_any()),
+        story(
+            "public addresses that overlap",
+            [login()
+                .told(&FIRST, found([], [PUBLIC, "203.0.113.11"]))
+                .told(&SECOND, found([], [PUBLIC, "203.0.113.12"]))],
+        )
+        .under(expecting_any()),
+        story(
+            "nothing is expected, so nothing drifts",
+            [
+                login().told(&FIRST, not_linked()),
+                data().resolves_by([], PUBLIC),
+            ],
+        )
+        .under(expecting_any()),
+        story(
+            "an added nameserver says the same",
+            [
+                login().told(&OTHER, private(PRIVATE_LOGIN)),
+                data().told(&OTHER, private(PRIVATE_DATA)),
+            ],
+        ),
+        story(
+            "a mirror need not be private",
+            [mirror().resolves_by([], PUBLIC), login().in_turn(1)],
+        )
+        .ok_with([]),
+        story(
+            "a literal address needs no nameserver",
+            [login().named(PRIVATE_LOGIN).told_by_nobody()],
+        ),
+    ]
+}

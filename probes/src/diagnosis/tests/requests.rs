@@ -1,0 +1,272 @@
+//! Stories of requests: the registry's answers, tokens, images; and of hosts asked in turn.
+
+use super::{
+    Story,
+    build::{
+        FIRST, PRIVATE_LOGIN, basic_challenge, challenge_that_containerd_misreads,
+        challenge_with_clock_off_by, data, denied, dial, expecting_anonymous_pull, http, login,
+        malformed, mirror, no_registry, not_linked, other_platform, refused, storage,
+        token_service, turned_away,
+    },
+    critical, info, story, warning,
+};
+use crate::{
+    diagnosis::Code::{
+        BlobUnavailable, ClockSkew, ConnectionDropped, ConnectionRefused, CredentialsRequired,
+        EndpointTimeout, Forbidden, ImageNotFound, MalformedResponse, MirrorFailing, NoResponse,
+        NotARegistry, PlatformMismatch, PrivateEndpointTimeout, RegistryError, RegistryFirewall,
+        Throttled,
+    },
+    endpoint::Role,
+    hosts_in_turn::NEVER,
+    io_fault::IoFault,
+    reason::Stage,
+};
+
+const IMAGE: &str = "probe/hello:v1";
+const MIRROR: &str = "198.18.2.10";
+
+pub(super) fn stories() -> Vec<Story> {
+    [answers(), tokens(), images(), clocks(), mirrors()].concat()
+}
+
+fn answers() -> Vec<Story> {
+    let answers = |fault| login().fails(Stage::Challenge, fault);
+    vec![
+        story(
+            "the registry's firewall turns the node away",
+            [answers(turned_away())],
+        )
+        .fails_by([critical(RegistryFirewall)
+            .on(PRIVATE_LOGIN)
+            .saying("403 Forbidden")
+            .showing("the registry saw this node as 198.51.100.7")]),
+        story("403 without a reason", [answers(refused(403))]).fails_by([critical(Forbidden)
+            .on(PRIVATE_LOGIN)
+            .saying("403 Forbidden")]),
+        story("a portal answers", [answers(no_registry())]).fails_by([critical(NotARegistry)
+            .on(PRIVATE_LOGIN)
+            .saying_nothing("what it makes of a portal depends on the portal")]),
+        story("404", [answers(refused(404))]).fails_by([critical(NotARegistry)
+            .on(PRIVATE_LOGIN)
+            .saying("404 Not Found")]),
+        story(
+            "containerd cannot read the challenge",
+            [login().shows(challenge_that_containerd_misreads())],
+        )
+        .fails_by([critical(NotARegistry)
+            .on(PRIVATE_LOGIN)
+            .saying("401 Unauthorized")]),
+        story("429", [answers(refused(429))]).fails_by([critical(Throttled)
+            .on(PRIVATE_LOGIN)
+            .saying("429 Too Many Requests")]),
+        story("503", [answers(refused(503))]).fails_by([critical(RegistryError)
+            .on(PRIVATE_LOGIN)
+            .saying("503 Service Unavailable")
+            .showing("X-Ms-Correlation-Request-Id: 3b1c")]),
+        story("no answer", [answers(http(IoFault::Timeout))]).fails_by([critical(NoResponse)
+            .on(PRIVATE_LOGIN)
+            .saying("timeout awaiting response headers")
+            .showing("before it: connect 2.0 ms, tls 2.0 ms")]),
+        story("cut off", [answers(http(IoFault::Closed))])
+            .fails_by([critical(ConnectionDropped).on(PRIVATE_LOGIN).saying("EOF")]),
+        story("reset", [answers(http(IoFault::Reset))]).fails_by([critical(ConnectionDropped)
+            .on(PRIVATE_LOGIN)
+            .saying("connection reset by peer")]),
+        story("garbage", [answers(malformed())]).fails_by([critical(MalformedResponse)
+            .on(PRIVATE_LOGIN)
+            .saying_nothing("Go quotes the garbage")]),
+        story(
+            "the data endpoint gives no answer",
+            [login(), data().fails(Stage::Http, http(IoFault::Timeout))],
+        )
+        .fails_by([critical(NoResponse)
+            .at(Role::Data)
+            .on("10.240.1.5")
+            .saying("timeout awaiting response headers")]),
+    ]
+}
+
+fn tokens() -> Vec<Story> {
+    let token = |fault| login().fails(Stage::Token, fault);
+    vec![
+        story(
+            "no anonymous token, as from most private registries",
+            [login().shows(denied())],
+        )
+        .ok_with([info(CredentialsRequired).on(PRIVATE_LOGIN)]),
+        story(
+            "no anonymous token where one is expected",
+            [token(refused(401))],
+        )
+        .under(expecting_anonymous_pull())
+        .fails_by([critical(CredentialsRequired)
+            .on(PRIVATE_LOGIN)
+            .saying("failed to fetch anonymous token")]),
+        story("user name and password", [login().shows(basic_challenge())])
+            .ok_with([info(CredentialsRequired).on(PRIVATE_LOGIN)]),
+        story(
+            "user name and password where anybody may pull",
+            [login().shows(basic_challenge())],
+        )
+        .under(expecting_anonymous_pull())
+        .fails_by([critical(CredentialsRequired)
+            .on(PRIVATE_LOGIN)
+            .saying("401 Unauthorized")]),
+        story(
+            "anonymous tokens are throttled, and nobody pulls with them",
+            [token(refused(429))],
+        )
+        .degraded_by([warning(Throttled)
+            .on(PRIVATE_LOGIN)
+            .saying("429 Too Many Requests")]),
+        story("anonymous tokens are throttled", [token(refused(429))])
+            .under(expecting_anonymous_pull())
+            .fails_by([critical(Throttled)
+                .on(PRIVATE_LOGIN)
+                .saying("429 Too Many Requests")]),
+        story(
+            "the token service is silent",
+            [
+                login(),
+                token_service().fails(Stage::Connect, dial(IoFault::Timeout)),
+            ],
+        )
+        .fails_by([critical(EndpointTimeout)
+            .at(Role::Token)
+            .on("203.0.113.20")
+            .saying("i/o timeout")]),
+    ]
+}
+
+fn images() -> Vec<Story> {
+    let manifest = |fault| login().fails_on(IMAGE, Stage::Manifest, fault);
+    let blob = |fault| login().fails_on("probe/hello@sha256:e3b0", Stage::Blob, fault);
+    vec![
+        story("the image is not there", [manifest(refused(404))]).fails_by([critical(
+            ImageNotFound,
+        )
+        .on(PRIVATE_LOGIN)
+        .saying("contoso.azurecr.io/probe/hello:v1: not found")]),
+        story("it is not for this node", [manifest(other_platform())]).fails_by([critical(
+            PlatformMismatch,
+        )
+        .on(PRIVATE_LOGIN)
+        .saying("no match for platform in manifest probe/hello:v1")]),
+        story("its manifest cannot be served", [manifest(refused(500))]).fails_by([critical(
+            RegistryError,
+        )
+        .on(PRIVATE_LOGIN)
+        .saying("500")]),
+        story("a layer is gone", [blob(refused(404))]).fails_by([critical(BlobUnavailable)
+            .on(PRIVATE_LOGIN)
+            .saying("failed to copy")]),
+        story(
+            "storage refuses a layer",
+            [
+                login(),
+                storage().fails_on("probe/hello@sha256:e3b0", Stage::Blob, refused(403)),
+            ],
+        )
+        .fails_by([critical(BlobUnavailable)
+            .at(Role::Storage)
+            .on("203.0.113.30")
+            .saying("failed to copy")]),
+        story(
+            "storage is silent",
+            [
+                login(),
+                storage().fails(Stage::Connect, dial(IoFault::Timeout)),
+            ],
+        )
+        .fails_by([critical(EndpointTimeout)
+            .at(Role::Storage)
+            .on("203.0.113.30")
+            .saying("i/o timeout")]),
+    ]
+}
+
+fn clocks() -> Vec<Story> {
+    let off_by = |seconds| login().shows(challenge_with_clock_off_by(seconds));
+    vec![
+        story("59 seconds ahead", [off_by(59.0)]),
+        story("59 seconds behind", [off_by(-59.0)]),
+        story("61 seconds ahead", [off_by(61.0)]).degraded_by([warning(ClockSkew)
+            .on(PRIVATE_LOGIN)
+            .showing("61 s ahead of")]),
+        story("61 seconds behind", [off_by(-61.0)])
+            .degraded_by([warning(ClockSkew).on(PRIVATE_LOGIN).showing("61 s behind")]),
+    ]
+}
+
+fn mirrors() -> Vec<Story> {
+    let closed = || dial(IoFault::Refused);
+    let closed_mirror = || mirror().fails(Stage::Connect, closed());
+    vec![
+        story("mirror and registry work", [mirror(), login().in_turn(1)]),
+        story(
+            "the mirror fails, the registry works",
+            [closed_mirror(), login().in_turn(1)],
+        )
+        .degraded_by([warning(MirrorFailing)
+            .at(Role::Mirror)
+            .on(MIRROR)
+            .saying("connection refused")]),
+        story(
+            "the mirror works, the registry behind it does not",
+            [
+                mirror(),
+                login()
+                    .in_turn(1)
+                    .fails(Stage::Connect, dial(IoFault::Timeout)),
+            ],
+        )
+        .ok_with([info(PrivateEndpointTimeout)
+            .on(PRIVATE_LOGIN)
+            .saying("i/o timeout")]),
+        story(
+            "neither works",
+            [
+                closed_mirror(),
+                login().in_turn(1).fails(Stage::Connect, closed()),
+            ],
+        )
+        .fails_by([
+            critical(ConnectionRefused)
+                .at(Role::Mirror)
+                .on(MIRROR)
+                .saying("connection refused"),
+            critical(ConnectionRefused)
+                .on(PRIVATE_LOGIN)
+                .saying("connection refused"),
+        ]),
+        story(
+            "the mirror is the only host, and fails",
+            [closed_mirror(), login().in_turn(NEVER)],
+        )
+        .fails_by([critical(ConnectionRefused)
+            .at(Role::Mirror)
+            .on(MIRROR)
+            .saying("connection refused")]),
+        story(
+            "the registry is asked first, and fails; a mirror of last resort works",
+            [login().fails(Stage::Connect, closed()), mirror().in_turn(1)],
+        )
+        .degraded_by([warning(ConnectionRefused)
+            .on(PRIVATE_LOGIN)
+            .saying("connection refused")]),
+        story(
+            "what drifts behind a mirror that works is worth knowing, no more",
+            [mirror(), login().in_turn(1).told(&FIRST, not_linked())],
+        )
+        .ok_with([info(super::Code::PrivateLinkZoneNotLinked)
+            .by(&FIRST)
+            .on(super::build::PUBLIC)]),
+        story("hosts.toml cannot be read, and is left out", [login()])
+            .with_hosts_toml(false)
+            .degraded_by([warning(MirrorFailing).showing("line 3: not TOML")]),
+        story("certs.d cannot be read", [login()])
+            .with_hosts_toml(true)
+            .fails_by([critical(MirrorFailing).saying("line 3: not TOML")]),
+    ]
+}

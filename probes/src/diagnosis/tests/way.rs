@@ -1,0 +1,270 @@
+//! Stories of the way to a host: addresses, the proxy, TLS.
+
+use super::{
+    Story,
+    build::{
+        FIRST, PRIVATE_DATA, PRIVATE_LOGIN, PUBLIC, bad_chain, certificate_ending_in_days, data,
+        dial, expecting_any, found, login, no_route, no_such_name, proxy, tls,
+    },
+    critical, story, warning,
+};
+use crate::{
+    diagnosis::Code::{
+        AddressDown, CertificateExpired, CertificateExpiringSoon, CertificateNameMismatch,
+        CertificateNotYetValid, ConnectionRefused, EndpointTimeout, LargeClientHelloDropped,
+        NoNameserver, NoRoute, NotTls, PrivateEndpointTimeout, ProxyAuthRequired, ProxyBroken,
+        ProxyDenied, ProxyUnreachable, TlsDropped, TlsIntercepted, TlsStalled, TlsVersion,
+    },
+    endpoint::Role,
+    io_fault::IoFault,
+    proxy::ProxyFault,
+    reason::Stage,
+    tls::{CertificateProblem, TlsFault},
+};
+
+pub(super) fn stories() -> Vec<Story> {
+    [addresses(), proxies(), certificates(), handshakes()].concat()
+}
+
+fn addresses() -> Vec<Story> {
+    let timeout = || dial(IoFault::Timeout);
+    let second = "10.240.1.14";
+    let both = || login().told(&FIRST, found([], [PRIVATE_LOGIN, second]));
+    let dual = || login().told(&FIRST, found([], [PUBLIC, "2001:db8::10"]));
+    vec![
+        story(
+            "the private endpoint is silent",
+            [login().fails(Stage::Connect, timeout())],
+        )
+        .fails_by([critical(PrivateEndpointTimeout)
+            .on(PRIVATE_LOGIN)
+            .saying("i/o timeout")]),
+        story(
+            "the public address is silent",
+            [login()
+                .resolves_by([], PUBLIC)
+                .fails(Stage::Connect, timeout())],
+        )
+        .under(expecting_any())
+        .fails_by([critical(EndpointTimeout).on(PUBLIC).saying("i/o timeout")]),
+        story(
+            "the data endpoint is down",
+            [
+                login(),
+                data().fails(Stage::Connect, dial(IoFault::Refused)),
+            ],
+        )
+        .fails_by([critical(ConnectionRefused)
+            .at(Role::Data)
+            .on(PRIVATE_DATA)
+            .saying("connection refused")]),
+        story(
+            "the port is closed",
+            [login().fails(Stage::Connect, dial(IoFault::Refused))],
+        )
+        .fails_by([critical(ConnectionRefused)
+            .on(PRIVATE_LOGIN)
+            .saying("connection refused")]),
+        story(
+            "there is no route",
+            [login().fails(Stage::Connect, no_route())],
+        )
+        .fails_by([critical(NoRoute)
+            .on(PRIVATE_LOGIN)
+            .saying("network is unreachable")]),
+        story(
+            "the first of two addresses is dead",
+            [both().fails_at(PRIVATE_LOGIN, Stage::Connect, timeout())],
+        )
+        .degraded_by([warning(AddressDown)
+            .on(PRIVATE_LOGIN)
+            .showing("10.240.1.14 takes connections")]),
+        story(
+            "so is the second",
+            [both().fails_at(second, Stage::Connect, timeout())],
+        )
+        .degraded_by([warning(AddressDown).on(second)]),
+        story(
+            "both are, and that is one finding",
+            [both().fails(Stage::Connect, timeout())],
+        )
+        .fails_by([critical(PrivateEndpointTimeout)
+            .on(PRIVATE_LOGIN)
+            .saying("i/o timeout")]),
+        story(
+            "a node without IPv6 never tries it for long",
+            [dual().fails_at("2001:db8::10", Stage::Connect, no_route())],
+        )
+        .under(expecting_any()),
+        story(
+            "a node with broken IPv6 does",
+            [dual().fails_at("2001:db8::10", Stage::Connect, timeout())],
+        )
+        .under(expecting_any())
+        .degraded_by([warning(AddressDown).on("2001:db8::10")]),
+    ]
+}
+
+fn proxies() -> Vec<Story> {
+    let behind = || login().behind_the_proxy();
+    let at_proxy = "198.18.2.30";
+    vec![
+        story(
+            "behind a proxy no private address is expected",
+            [behind(), data().behind_the_proxy()],
+        ),
+        story(
+            "the proxy is silent",
+            [
+                behind().fails(Stage::Connect, dial(IoFault::Timeout)),
+                data()
+                    .behind_the_proxy()
+                    .fails(Stage::Connect, dial(IoFault::Timeout)),
+            ],
+        )
+        .fails_by([critical(ProxyUnreachable)
+            .on(at_proxy)
+            .saying("proxyconnect tcp")
+            .showing("also contoso.westeurope.data.azurecr.io:443")]),
+        story(
+            "the proxy has no name",
+            [behind().told(&FIRST, no_such_name([], "contoso.example"))],
+        )
+        .fails_by([critical(ProxyUnreachable).saying("no such host")]),
+        story(
+            "no name at all can be resolved, the proxy's among them",
+            [behind().told_by_nobody()],
+        )
+        .fails_by([critical(NoNameserver).saying("connection refused")]),
+        story(
+            "the proxy forbids it",
+            [behind().fails(
+                Stage::Proxy,
+                proxy(ProxyFault::Denied("403 Forbidden".to_owned())),
+            )],
+        )
+        .fails_by([critical(ProxyDenied).on(at_proxy).saying("Forbidden")]),
+        story(
+            "the proxy wants credentials",
+            [behind().fails(
+                Stage::Proxy,
+                proxy(ProxyFault::AuthRequired { sent: false }),
+            )],
+        )
+        .fails_by([critical(ProxyAuthRequired)
+            .on(at_proxy)
+            .saying("Proxy Authentication Required")]),
+        story(
+            "the proxy cannot connect",
+            [behind().fails(
+                Stage::Proxy,
+                proxy(ProxyFault::Failed("503 Service Unavailable".to_owned())),
+            )],
+        )
+        .fails_by([critical(ProxyBroken)
+            .on(at_proxy)
+            .saying("Service Unavailable")]),
+        story(
+            "the proxy hangs up",
+            [behind().fails(Stage::Proxy, proxy(ProxyFault::Io(IoFault::Closed)))],
+        )
+        .fails_by([critical(ProxyBroken).on(at_proxy).saying("EOF")]),
+        story(
+            "a proxy that this agent cannot speak to says nothing of the registry",
+            [behind().fails(Stage::Proxy, proxy(ProxyFault::Socks))],
+        ),
+    ]
+}
+
+fn certificates() -> Vec<Story> {
+    let refused = |problem| login().fails(Stage::Tls, bad_chain(problem));
+    vec![
+        story(
+            "somebody intercepts TLS",
+            [
+                refused(CertificateProblem::UnknownIssuer),
+                data().fails(Stage::Tls, bad_chain(CertificateProblem::UnknownIssuer)),
+            ],
+        )
+        .fails_by([critical(TlsIntercepted)
+            .on(PRIVATE_LOGIN)
+            .saying("x509: certificate signed by unknown authority")
+            .showing("issued by CN=Contoso Issuing CA")]),
+        story(
+            "the certificate has expired",
+            [refused(CertificateProblem::Expired)],
+        )
+        .fails_by([critical(CertificateExpired)
+            .on(PRIVATE_LOGIN)
+            .saying("x509: certificate has expired or is not yet valid")]),
+        story(
+            "it is not valid yet",
+            [refused(CertificateProblem::NotYetValid)],
+        )
+        .fails_by([critical(CertificateNotYetValid)
+            .on(PRIVATE_LOGIN)
+            .saying("x509: certificate has expired or is not yet valid")]),
+        story(
+            "it is for other names",
+            [refused(CertificateProblem::NameMismatch)],
+        )
+        .fails_by([critical(CertificateNameMismatch)
+            .on(PRIVATE_LOGIN)
+            .saying("x509: certificate is valid for *.azurecr.io, not contoso.azurecr.io")]),
+        story(
+            "it ends in 13 days",
+            [login().shows(certificate_ending_in_days(13))],
+        )
+        .degraded_by([warning(CertificateExpiringSoon)
+            .on(PRIVATE_LOGIN)
+            .showing("expires in 13 days")]),
+        story(
+            "it ends in 15 days",
+            [login().shows(certificate_ending_in_days(15))],
+        ),
+    ]
+}
+
+fn handshakes() -> Vec<Story> {
+    let fails = |fault| login().fails(Stage::Tls, tls(fault));
+    vec![
+        story(
+            "the handshake stalls",
+            [fails(TlsFault::Io(IoFault::Timeout))],
+        )
+        .fails_by([critical(TlsStalled)
+            .on(PRIVATE_LOGIN)
+            .saying("TLS handshake timeout")]),
+        story("only a small hello passes", [fails(TlsFault::LargeHello)]).fails_by([critical(
+            LargeClientHelloDropped,
+        )
+        .on(PRIVATE_LOGIN)
+        .saying("TLS handshake timeout")]),
+        story(
+            "the handshake is reset",
+            [fails(TlsFault::Io(IoFault::Reset))],
+        )
+        .fails_by([critical(TlsDropped)
+            .on(PRIVATE_LOGIN)
+            .saying("connection reset by peer")]),
+        story(
+            "the handshake is cut off",
+            [fails(TlsFault::Io(IoFault::Closed))],
+        )
+        .fails_by([critical(TlsDropped).on(PRIVATE_LOGIN).saying("EOF")]),
+        story(
+            "the peer does not speak TLS",
+            [fails(TlsFault::Broken("HTTP".to_owned()))],
+        )
+        .fails_by([critical(NotTls)
+            .on(PRIVATE_LOGIN)
+            .saying("server gave HTTP response")]),
+        story(
+            "the versions have nothing in common",
+            [fails(TlsFault::Version("TLS 1.0".to_owned()))],
+        )
+        .fails_by([critical(TlsVersion)
+            .on(PRIVATE_LOGIN)
+            .saying("remote error: tls")]),
+    ]
+}

@@ -1,0 +1,292 @@
+//! What builders are told: answers of nameservers, faults, and what healthy stages have to show.
+
+use std::{net::IpAddr, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::build::PUBLIC;
+use crate::{
+    challenge::{Access, Bearer, Challenge},
+    exchange::{HttpFault, Refusal},
+    http::Answered,
+    io_fault::{Errno, IoFault},
+    outcome::{Evidence, Fault},
+    proxy::ProxyFault,
+    reason::Stage,
+    resolve::{Alias, Answer, Negative, ResolveFault},
+    tls::{Certificate, CertificateProblem, Chain, Handshake, TlsFault},
+    token::Token,
+};
+
+pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// What a nameserver says of a name.
+#[derive(Clone, Debug)]
+pub(super) struct Said {
+    pub(super) a: Result<Answer, ResolveFault>,
+    pub(super) aaaa: Result<Answer, ResolveFault>,
+}
+
+impl Said {
+    /// One of the two questions gets no answer.
+    pub(super) fn but_silent_about_ipv6(self) -> Self {
+        Self {
+            aaaa: Err(ResolveFault::Io(IoFault::Timeout)),
+            ..self
+        }
+    }
+}
+
+/// Addresses of both families, behind these aliases.
+pub(super) fn found<'a>(
+    chain: impl IntoIterator<Item = &'a str>,
+    addresses: impl IntoIterator<Item = &'a str>,
+) -> Said {
+    let chain = aliases(chain);
+    let (v4, v6) = addresses.into_iter().map(ip).partition(IpAddr::is_ipv4);
+    let answer = |addresses: Vec<IpAddr>| match addresses.is_empty() {
+        true => Err(ResolveFault::NoData(Negative {
+            chain: chain.clone(),
+            soa: None,
+        })),
+        false => Ok(Answer {
+            chain: chain.clone(),
+            addresses,
+            ttl: 60,
+        }),
+    };
+    Said {
+        a: answer(v4),
+        aaaa: answer(v6),
+    }
+}
+
+/// By way of private link.
+pub(super) fn private(address: &str) -> Said {
+    found(["contoso.privatelink.azurecr.io"], [address])
+}
+
+/// By way of private link and out again.
+pub(super) fn not_linked() -> Said {
+    found(
+        ["contoso.privatelink.azurecr.io", "eus1.fe.azcr.io"],
+        [PUBLIC],
+    )
+}
+
+pub(super) fn no_such_name<const N: usize>(chain: [&str; N], zone: &str) -> Said {
+    nothing(ResolveFault::NxDomain(negative(chain, zone)))
+}
+
+pub(super) fn no_address<const N: usize>(chain: [&str; N], zone: &str) -> Said {
+    nothing(ResolveFault::NoData(negative(chain, zone)))
+}
+
+pub(super) fn record_missing() -> Said {
+    no_such_name(["contoso.privatelink.azurecr.io"], "privatelink.azurecr.io")
+}
+
+pub(super) fn silence() -> Said {
+    nothing(ResolveFault::Io(IoFault::Timeout))
+}
+
+pub(super) fn servfail() -> Said {
+    nothing(ResolveFault::ServFail)
+}
+
+/// To both questions.
+pub(super) fn nothing(fault: ResolveFault) -> Said {
+    Said {
+        a: Err(fault.clone()),
+        aaaa: Err(fault),
+    }
+}
+
+fn negative<const N: usize>(chain: [&str; N], zone: &str) -> Negative {
+    Negative {
+        chain: aliases(chain),
+        soa: Some(zone.to_owned()),
+    }
+}
+
+fn aliases<'a>(chain: impl IntoIterator<Item = &'a str>) -> Vec<Alias> {
+    let alias = |name: &str| Alias {
+        name: name.to_owned(),
+        ttl: 60,
+    };
+    chain.into_iter().map(alias).collect()
+}
+
+pub(super) fn dial(fault: IoFault) -> Fault {
+    Fault::Connect(fault)
+}
+
+pub(super) fn no_route() -> Fault {
+    Fault::Connect(IoFault::Unreachable(Errno(libc::ENETUNREACH)))
+}
+
+pub(super) fn proxy(fault: ProxyFault) -> Fault {
+    Fault::Proxy(fault)
+}
+
+pub(super) fn tls(fault: TlsFault) -> Fault {
+    Fault::Tls(Box::new(fault))
+}
+
+pub(super) fn bad_chain(problem: CertificateProblem) -> Fault {
+    let chain = Chain {
+        certificates: vec![certificate(30 * DAY)],
+    };
+    tls(TlsFault::Certificate { problem, chain })
+}
+
+pub(super) fn http(fault: IoFault) -> Fault {
+    Fault::Http(HttpFault::Io(fault))
+}
+
+pub(super) fn malformed() -> Fault {
+    Fault::Http(HttpFault::Malformed("not HTTP".to_owned()))
+}
+
+pub(super) fn no_registry() -> Fault {
+    Fault::Http(HttpFault::NotARegistry {
+        status: 200,
+        why: "no version header",
+    })
+}
+
+pub(super) fn other_platform() -> Fault {
+    Fault::Http(HttpFault::PlatformMismatch {
+        platform: "linux/amd64".to_owned(),
+        offered: "linux/arm64".to_owned(),
+    })
+}
+
+pub(super) fn refused(status: u16) -> Fault {
+    Fault::Http(HttpFault::Refused(Box::new(refusal(status))))
+}
+
+/// By the registry's network rules.
+pub(super) fn turned_away() -> Fault {
+    let client_ip = Some(ip("198.51.100.7"));
+    Fault::Http(HttpFault::Refused(Box::new(Refusal {
+        client_ip,
+        ..refusal(403)
+    })))
+}
+
+fn refusal(status: u16) -> Refusal {
+    Refusal {
+        status,
+        code: None,
+        message: None,
+        client_ip: None,
+        server: Some("nginx".to_owned()),
+        correlation_id: Some("3b1c".to_owned()),
+        retry_after: None,
+    }
+}
+
+pub(super) fn challenge() -> Evidence {
+    Evidence::Challenge(bearer())
+}
+
+pub(super) fn challenge_with_clock_off_by(seconds: f64) -> Evidence {
+    Evidence::Challenge(Challenge {
+        clock_skew: Some(seconds),
+        ..bearer()
+    })
+}
+
+pub(super) fn challenge_that_containerd_misreads() -> Evidence {
+    Evidence::Challenge(Challenge {
+        readable_by_client: false,
+        ..bearer()
+    })
+}
+
+pub(super) fn basic_challenge() -> Evidence {
+    Evidence::Challenge(Challenge {
+        access: Access::Basic,
+        ..bearer()
+    })
+}
+
+fn bearer() -> Challenge {
+    Challenge {
+        status: 401,
+        access: Access::Bearer(Bearer {
+            realm: "https://contoso.azurecr.io/oauth2/token".to_owned(),
+            service: Some("contoso.azurecr.io".to_owned()),
+        }),
+        readable_by_client: true,
+        server: None,
+        correlation_id: None,
+        clock_skew: Some(0.4),
+    }
+}
+
+pub(super) fn granted() -> Evidence {
+    Evidence::Token(Token::Granted("token".into()))
+}
+
+pub(super) fn denied() -> Evidence {
+    Evidence::Token(Token::Denied)
+}
+
+pub(super) fn answered(status: u16) -> Answered {
+    Answered {
+        status,
+        server: None,
+        correlation_id: None,
+    }
+}
+
+/// A handshake with a certificate that is valid for so many days from now, and an hour.
+pub(super) fn certificate_ending_in_days(days: u32) -> Evidence {
+    certificate_for(DAY * days + HOUR)
+}
+
+pub(super) fn certificate_for(left: Duration) -> Evidence {
+    Evidence::Tls(Box::new(Handshake {
+        version: "TLS1.3",
+        cipher: "TLS13_AES_256_GCM_SHA384".to_owned(),
+        group: "X25519MLKEM768".to_owned(),
+        chain: Chain {
+            certificates: vec![certificate(left)],
+        },
+    }))
+}
+
+fn certificate(left: Duration) -> Certificate {
+    Certificate {
+        subject: "CN=*.azurecr.io".to_owned(),
+        issuer: "CN=Contoso Issuing CA".to_owned(),
+        names: vec!["*.azurecr.io".to_owned()],
+        not_before: now() - SignedDuration::from_hours(24),
+        not_after: now() + SignedDuration::try_from(left).unwrap(),
+        sha256: String::new(),
+    }
+}
+
+pub(super) fn now() -> Timestamp {
+    "2026-01-15T12:00:00Z".parse().unwrap()
+}
+
+pub(super) fn stage_of(evidence: &Evidence) -> Stage {
+    match evidence {
+        Evidence::Connect(_) => Stage::Connect,
+        Evidence::Proxy(_) => Stage::Proxy,
+        Evidence::Tls(_) => Stage::Tls,
+        Evidence::Challenge(_) => Stage::Challenge,
+        Evidence::Token(_) => Stage::Token,
+        Evidence::Manifest(_) => Stage::Manifest,
+        Evidence::Blob(_) => Stage::Blob,
+        Evidence::Http(_) => Stage::Http,
+    }
+}
+
+pub(super) fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
