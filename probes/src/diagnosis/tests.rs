@@ -13,6 +13,7 @@ use self::build::{Met, expecting_private, outcome};
 
 mod build;
 mod names;
+mod properties;
 mod requests;
 mod way;
 mod words;
