@@ -1,6 +1,6 @@
 //! Findings: the closed set of conditions that have a name, and one condition as it was met. Codes
 //! are contract: dashboards, alerts and runbooks know them. To add one, add a line to the table at
-//! the foot, a rule in a file beside this one, and a runbook.
+//! the foot, a rule in a file beside this one, a story in `tests` and a runbook.
 
 use std::{fmt, net::IpAddr};
 
