@@ -11,9 +11,9 @@ test *FILTER:
 lint:
     cargo fmt --all --check && cargo clippy --workspace --all-targets --locked -- -D warnings && RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
-# The lab's demo: a private-link registry, healthy and then broken.
-demo:
-    cargo run --locked -p regprobe-lab
+# The lab's demo: the agent watching registries as they break.
+demo *OPTIONS:
+    cargo run --release --locked -p regprobe-lab -- {{ OPTIONS }}
 
 # The binary of the container image.
 static:
