@@ -43,7 +43,11 @@ pub(crate) async fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
         (_, Err(_)) => String::new(),
     };
     // A reader that has seen enough, as `head`, does not change what the check found.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    if let Err(error) = std::io::stdout().write_all(text.as_bytes())
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        anyhow::bail!("failed to write the report: {error}");
+    }
     Ok(exit_code(&checked?))
 }
 

@@ -10,7 +10,7 @@ pub(crate) fn stage(outcome: &StageOutcome) -> String {
         Err(fault) => fault.to_string(),
     };
     match &outcome.subject {
-        Some(subject) => format!("{subject}: {what}"),
+        Some(subject) => format!("{}: {what}", short(subject)),
         None => what,
     }
 }
@@ -40,7 +40,15 @@ fn evidence(evidence: &Evidence) -> String {
         }
         Evidence::Token(Token::Granted(_)) => "granted".to_owned(),
         Evidence::Token(Token::Denied) => "denied: no anonymous pull, as on most".to_owned(),
-        Evidence::Manifest(manifest) => manifest.digest.to_string(),
+        Evidence::Manifest(manifest) => short(&manifest.digest.to_string()),
         Evidence::Blob(answered) | Evidence::Http(answered) => answered.status.to_string(),
+    }
+}
+
+/// A digest is told by its beginning, as container tools do; anything else stays whole.
+fn short(text: &str) -> String {
+    match text.split_once("sha256:") {
+        Some((before, hex)) if hex.len() > 12 => format!("{before}sha256:{}", &hex[..12]),
+        _ => text.to_owned(),
     }
 }

@@ -2,7 +2,8 @@
 //! adds. containerd reads the same files for each pull, so a change of theirs needs no reload.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, Read},
     net::{IpAddr, SocketAddr},
     path::Path,
     sync::Arc,
@@ -19,6 +20,8 @@ use crate::config::{self, Config, ProxySource};
 /// For one question to one nameserver; never longer than the time-out of a stage.
 const QUESTION_LIMIT: Duration = Duration::from_secs(3);
 const DNS_PORT: u16 = 53;
+/// What stands behind this in a resolver's file is not read.
+const MAX_FILE: u64 = 1024 * 1024;
 /// Upstream servers of AKS's LocalDNS, in its directory.
 const LOCALDNS_UPSTREAM: &str = "upstream-dns";
 /// Names that AKS's LocalDNS pins, in its directory.
@@ -114,7 +117,16 @@ fn nameserver(address: SocketAddr, origin: Origin) -> Arc<Nameserver> {
 }
 
 fn text_of(path: &Path) -> io::Result<String> {
-    match fs::read(path) {
+    // One that is no regular file might never end, or never begin.
+    let read = fs::metadata(path).and_then(|file| match file.is_file() {
+        true => {
+            let mut bytes = Vec::new();
+            File::open(path)?.take(MAX_FILE).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        }
+        false => Err(io::Error::other("not a regular file")),
+    });
+    match read {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
         Err(error) => {

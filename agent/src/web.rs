@@ -32,7 +32,7 @@ use crate::{board::Snapshot, metrics::Metrics, status::Status};
 /// Connections at the same time; a node has one or two scrapers.
 const MAX_CONNECTIONS: usize = 128;
 /// For the head of a request, and so for an idle connection too.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// For answers under way when the agent ends: it is to be gone within 5 s.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 const BACKLOG: i32 = 128;

@@ -17,41 +17,41 @@ use crate::{
 };
 
 /// Redirects of `/v2/` that are followed on the same host; Go follows ten.
-const MAX_REDIRECTS: usize = 10;
+pub(crate) const MAX_REDIRECTS: usize = 10;
 /// Every registry that follows the distribution specification sends it, some without need.
 const API_VERSION: &str = "docker-distribution-api-version";
 
-/// Asks the registry at `origin` (scheme, host and port) how it wants to be asked;
-/// `target` is `/v2/`, or that of a mirror.
-pub(crate) async fn challenge(
+/// Asks the registry at `url` how it wants to be asked. One request a step, so that the caller can
+/// see to the connection where a redirect closed it.
+pub(crate) async fn ask(
     connection: &mut HttpConnection,
-    origin: &Url,
-    target: &str,
+    url: &Url,
     deadline: Instant,
-) -> Result<Challenge, HttpFault> {
-    let malformed = |_| HttpFault::Malformed("no URL to ask".to_owned());
-    let mut url = origin.join(target).map_err(malformed)?;
-    for _ in 0..=MAX_REDIRECTS {
-        let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
-        let mut response = connection.get(target, deadline).await?;
-        if let Some(location) = response.redirect() {
-            url = on_the_same_host(&url, location)?;
-            response.body(deadline).await?;
-            continue;
-        }
-        let Some(access) = access(&mut response, deadline).await? else {
-            return Err(response.refusal(deadline).await);
-        };
-        return Ok(Challenge {
-            status: response.status.as_u16(),
-            readable_by_client: is_readable_by_client(&response.headers, &access),
-            access,
-            server: response.header(SERVER),
-            correlation_id: response.correlation_id(),
-            clock_skew: clock_skew(&response.headers),
-        });
+) -> Result<ChallengeStep, HttpFault> {
+    let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
+    let mut response = connection.get(target, deadline).await?;
+    if let Some(location) = response.redirect() {
+        return Ok(ChallengeStep::Redirect(on_the_same_host(url, location)?));
     }
-    Err(HttpFault::TooManyRedirects(MAX_REDIRECTS))
+    let Some(access) = access(&mut response, deadline).await? else {
+        return Err(response.refusal(deadline).await);
+    };
+    Ok(ChallengeStep::Answered(Challenge {
+        status: response.status.as_u16(),
+        readable_by_client: is_readable_by_client(&response.headers, &access),
+        access,
+        server: response.header(SERVER),
+        correlation_id: response.correlation_id(),
+        clock_skew: clock_skew(&response.headers),
+    }))
+}
+
+/// How far one request brought the stage.
+pub(crate) enum ChallengeStep {
+    /// To its end.
+    Answered(Challenge),
+    /// To another URL on the same host.
+    Redirect(Url),
 }
 
 /// How a registry answered `GET /v2/`.

@@ -27,7 +27,7 @@ use crate::{io_fault::IoFault, reason::Reason, redact::redacted};
 /// Headers in all; registries answer with less than one.
 pub(crate) const MAX_HEAD: usize = 64 * 1024;
 /// Lines of headers.
-const MAX_HEADERS: usize = 100;
+const MAX_HEADERS: usize = 500;
 /// Body, where one is read at all.
 const MAX_BODY: usize = 64 * 1024;
 /// Text taken over from a server into a message.
@@ -236,7 +236,7 @@ impl Response {
             code: error.as_ref().map(|error| printable(error.code.as_bytes())),
             message: error
                 .as_ref()
-                .map(|error| printable(error.message.as_bytes())),
+                .map(|error| without_secrets(&printable(error.message.as_bytes()))),
             client_ip,
             server: self.header(SERVER),
             correlation_id: self.correlation_id(),
@@ -388,6 +388,20 @@ impl From<hyper::Error> for HttpFault {
     }
 }
 
+/// A stranger's sentence without signed queries, user information and bearers.
+fn without_secrets(text: &str) -> String {
+    let mut after_bearer = false;
+    let words = text.split(' ').map(|word| {
+        let hidden = std::mem::replace(&mut after_bearer, word.eq_ignore_ascii_case("bearer"));
+        match (hidden, word.contains("://")) {
+            (true, _) => "…".to_owned(),
+            (false, true) => redacted(word),
+            (false, false) => word.to_owned(),
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// Bytes of a stranger as text for a message: one line, no control characters, cut.
 pub(crate) fn printable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
@@ -453,6 +467,13 @@ mod tests {
             None
         );
         assert_eq!(client("<html>"), None);
+    }
+
+    #[test]
+    fn text_of_strangers_tells_no_secrets() {
+        let said = "see https://a.example/b?sig=x or http://u:p@h.example/ Bearer abc.def now";
+        let told = "see https://a.example/b?… or http://…@h.example/ Bearer … now";
+        assert_eq!(without_secrets(said), told);
     }
 
     #[test]

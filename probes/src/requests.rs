@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::{
     blob::{BlobStep, Hop},
-    challenge::{self, Access},
+    challenge::{self, Access, Challenge, ChallengeStep},
     exchange::{HttpConnection, HttpFault},
     http,
     manifest::{Descriptor, ManifestWalk},
@@ -59,12 +59,8 @@ impl<'a> Requests<'a> {
     /// Asks for the challenge at `target`; returns what a pull has to ask for next, if that
     /// is `wanted`.
     pub(crate) async fn challenge(&mut self, target: &str, wanted: bool) -> Option<Leave> {
-        let (origin, deadline) = (self.visit.endpoint.origin(), self.visit.deadlines.next());
         let start = Instant::now();
-        let result = match self.connection().await? {
-            Ok(http) => challenge::challenge(http, &origin, target, deadline).await,
-            Err(fault) => Err(fault),
-        };
+        let result = self.answer_to(target).await?;
         let access = result
             .as_ref()
             .ok()
@@ -82,6 +78,26 @@ impl<'a> Requests<'a> {
                 None
             }
         }
+    }
+
+    /// Follows redirects to the challenge; `None` where a new connection could not be had.
+    async fn answer_to(&mut self, target: &str) -> Option<Result<Challenge, HttpFault>> {
+        let deadline = self.visit.deadlines.next();
+        let Ok(mut url) = self.visit.endpoint.origin().join(target) else {
+            return Some(Err(HttpFault::Malformed("no URL to ask".to_owned())));
+        };
+        for _ in 0..=challenge::MAX_REDIRECTS {
+            let step = match self.connection().await? {
+                Ok(http) => challenge::ask(http, &url, deadline).await,
+                Err(fault) => Err(fault),
+            };
+            match step {
+                Ok(ChallengeStep::Answered(challenge)) => return Some(Ok(challenge)),
+                Ok(ChallengeStep::Redirect(next)) => url = next,
+                Err(fault) => return Some(Err(fault)),
+            }
+        }
+        Some(Err(HttpFault::TooManyRedirects(challenge::MAX_REDIRECTS)))
     }
 
     /// Asks `realm` for an anonymous token; returns it where it is granted.

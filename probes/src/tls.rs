@@ -253,6 +253,15 @@ impl From<&rustls::Error> for TlsFault {
             Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
                 Self::Broken("the first bytes are no TLS record".to_owned())
             }
+            Error::InvalidMessage(
+                InvalidMessage::CertificatePayloadTooLarge
+                | InvalidMessage::HandshakePayloadTooLarge,
+            ) => Self::Certificate {
+                problem: CertificateProblem::Bad(
+                    "the chain is larger than any client takes".into(),
+                ),
+                chain: Chain::default(),
+            },
             Error::FailedToGetRandomBytes | Error::FailedToGetCurrentTime => {
                 Self::Io(IoFault::Local(crate::io_fault::Errno(0)))
             }

@@ -40,11 +40,7 @@ pub(crate) async fn token(
             let grant: Grant = serde_json::from_slice(&body).map_err(|error| {
                 HttpFault::Malformed(format!("no token in the answer ({error})"))
             })?;
-            match grant
-                .token
-                .or(grant.access_token)
-                .filter(|token| !token.is_empty())
-            {
+            match grant.usable_token() {
                 Some(token) => Ok(Token::Granted(Secret(token))),
                 None => Err(HttpFault::Malformed("no token in the answer".to_owned())),
             }
@@ -152,6 +148,18 @@ pub(crate) fn is_off_limits(address: IpAddr) -> bool {
 struct Grant {
     token: Option<String>,
     access_token: Option<String>,
+    /// Of no use here; but containerd refuses an answer in which it is no number.
+    #[serde(rename = "expires_in")]
+    _expires_in: Option<i64>,
+}
+
+impl Grant {
+    /// The first that is there and fits a header line.
+    fn usable_token(self) -> Option<String> {
+        let mut tokens = [self.token, self.access_token].into_iter().flatten();
+        let first = tokens.find(|token| !token.is_empty());
+        first.filter(|token| token.bytes().all(|byte| byte.is_ascii_graphic()))
+    }
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ fn npd_has_its_line_even_where_nothing_can_be_checked() {
 fn a_report_to_a_pipe_has_no_colour() {
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
     let nameserver = format!("--nameserver={}", silent.local_addr().unwrap());
-    let told = regprobe(&["check", "--timeout=50ms", &nameserver, "contoso"]);
+    let told = regprobe(&["check", "--timeout=100ms", &nameserver, "contoso"]);
     let report = stdout(&told);
     assert!(report.starts_with("contoso.azurecr.io  "), "{report}");
     assert!(

@@ -31,9 +31,11 @@ pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> V
     // The order of the node's own matters, that of the others does not.
     judged.sort_by_key(|judged| (!judged.is_nodes_own()).then(|| judged.lookup.nameserver.address));
     if !seen.pinned.is_empty() {
-        // A pin that works may hide that DNS does not.
+        // A pin that works may hide that DNS does not; a name that DNS never knew hides nothing.
         let hidden = deciding(seen, &judged).filter(|_| seen.path.address.is_some());
-        return match hidden.and_then(|judged| Some((judged, judged.code?))) {
+        let hidden = hidden.and_then(|judged| Some((judged, judged.code?)));
+        let never_known = [Code::NameNotFound, Code::NoAddress];
+        return match hidden.filter(|(_, code)| !never_known.contains(code)) {
             Some((hidden, code)) => vec![about(seen, hidden, code, Severity::Warning, &judged)],
             None => pinned(seen, &seen.pinned, "the hosts file", &judged),
         };
@@ -307,7 +309,7 @@ fn pinned<'a>(
     let by_dns: BTreeSet<_> = judged()
         .flat_map(|judged| judged.lookup.addresses())
         .collect();
-    if pins.iter().all(|address| by_dns.contains(address)) {
+    if by_dns.is_empty() || pins.iter().all(|address| by_dns.contains(address)) {
         return Vec::new();
     }
     let addresses: Vec<_> = pins.iter().map(ToString::to_string).collect();

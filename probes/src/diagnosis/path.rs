@@ -54,7 +54,8 @@ pub(super) fn failure(seen: &EndpointOutcome, expectations: &Expectations) -> Op
             .path
             .error
             .clone()
-            .or_else(|| advice::client_error(stage, fault, seen)),
+            .or_else(|| advice::client_error(stage, fault, seen))
+            .filter(|_| !tolerated),
         remedy: advice::remedy(code, seen, None),
     })
 }

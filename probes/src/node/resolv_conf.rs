@@ -182,11 +182,15 @@ fn rooted(name: &str) -> String {
     }
 }
 
-/// The names that Go keeps from the DNS: none and `.onion`.
+/// Whether a question can be made of the name. Go keeps `.onion` from the DNS, and goes on where a
+/// search suffix makes no name.
 fn is_for_dns(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name).as_bytes();
     let onion = name.len().checked_sub(".onion".len()).map(|at| &name[at..]);
-    !name.is_empty() && !onion.is_some_and(|tail| tail.eq_ignore_ascii_case(b".onion"))
+    let label =
+        |label: &[u8]| (1..=63).contains(&label.len()) && label.iter().all(u8::is_ascii_graphic);
+    name.split(|byte| *byte == b'.').all(label)
+        && !onion.is_some_and(|tail| tail.eq_ignore_ascii_case(b".onion"))
 }
 
 /// The digits that `text` starts with; 0 if there are none, and never more than Go's ceiling.

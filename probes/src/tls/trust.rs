@@ -81,7 +81,12 @@ fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
         path: path.to_owned(),
         error,
     };
-    let pem = fs::read(path).map_err(unreadable)?;
+    // One that is no regular file might never end, or never begin.
+    let regular = fs::metadata(path).and_then(|file| match file.is_file() {
+        true => fs::read(path),
+        false => Err(io::Error::other("not a regular file")),
+    });
+    let pem = regular.map_err(unreadable)?;
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
         .filter_map(Result::ok)
         .collect();

@@ -87,6 +87,12 @@ impl ServerCertVerifier for DescribingVerifier {
         };
         match verdict {
             Ok(()) => Ok(ServerCertVerified::assertion()),
+            // To Go a CA may be a leaf; what is wrong with one that signed itself is its authority.
+            Err(CertificateProblem::Bad(_)) if signed_itself(leaf) => {
+                let chain = Chain::describe(std::slice::from_ref(leaf));
+                let problem = CertificateProblem::UnknownIssuer;
+                Err(RefusedChain { problem, chain }.into())
+            }
             Err(problem) => {
                 let presented: Vec<_> = std::iter::once(leaf)
                     .chain(intermediates)
@@ -224,6 +230,13 @@ fn problem(error: &rustls::Error) -> CertificateProblem {
         CertificateError::Other(OtherError(inner)) => bad(&inner.to_string()),
         other => bad(&other.to_string()),
     }
+}
+
+fn signed_itself(leaf: &CertificateDer<'_>) -> bool {
+    let described = Chain::describe(std::slice::from_ref(leaf));
+    described
+        .leaf()
+        .is_some_and(|leaf| leaf.subject == leaf.issuer)
 }
 
 fn bad(why: &str) -> CertificateProblem {
