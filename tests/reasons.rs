@@ -54,6 +54,11 @@ fn cases() -> Vec<Case> {
 /// What no server can bring about, and why.
 const NEVER: &[(&str, &[&str], &str)] = &[
     (
+        "challenge token http",
+        &["platform_mismatch"],
+        "only a manifest has platforms; the fault lab has one that fits no node",
+    ),
+    (
         "connect",
         &["closed"],
         "a dial is answered by SYN-ACK, RST, ICMP or not at all; none of them is a FIN",
