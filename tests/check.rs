@@ -501,7 +501,11 @@ const BAD_USAGES: &[(&[&str], &str)] = &[
     ),
     (
         &["check", "contoso", "--ca-file=/dev/null"],
-        "no PEM certificate in CA file /dev/null",
+        "cannot read CA file /dev/null: not a regular file",
+    ),
+    (
+        &["check", "contoso", "--ca-file=/etc/hosts"],
+        "no PEM certificate in CA file /etc/hosts",
     ),
     (
         &["check", "contoso", "--only=fabrikam"],
