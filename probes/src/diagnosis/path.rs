@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     challenge::Access,
+    endpoint::Scheme,
     exchange::HttpFault,
     outcome::{EndpointOutcome, Evidence, Fault, FaultRef, StageOutcome},
     reason::{Reason, Stage},
@@ -30,6 +31,11 @@ pub(super) fn failure(seen: &EndpointOutcome, expectations: &Expectations) -> Op
     let address = seen.failed_address();
     let code = match (stage, &seen.proxy) {
         (Stage::Connect, Some(_)) => Code::ProxyUnreachable,
+        // Taken and cut at once: the kernel may tell before the dial is over.
+        (Stage::Connect, None) if fault.reason() == Reason::Reset => match seen.endpoint.scheme {
+            Scheme::Https => Code::TlsDropped,
+            Scheme::Http => Code::ConnectionDropped,
+        },
         _ => code(stage, fault, address, &expectations.private)?,
     };
     let tolerated = stage == Stage::Token

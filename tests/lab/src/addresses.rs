@@ -3,11 +3,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::process;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 static NEXT: AtomicU8 = AtomicU8::new(1);
+static NEXT_PORT: AtomicU32 = AtomicU32::new(0);
 
 /// An address of 127.0.0.0/8 that no other test of this process has, nor, as a rule, one of
 /// another process: its middle bytes are the process id.
@@ -18,16 +19,20 @@ pub fn loopback() -> Ipv4Addr {
     Ipv4Addr::new(127, high | 0x80, low, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A port that was free for both TCP and UDP on `ip` a moment ago.
+/// A port that is free for both TCP and UDP on `ip`, and that no other test of this process is
+/// given. It lies below the ports from which the kernel dials, so that no client takes it meanwhile.
 ///
 /// # Errors
 /// When the address is not local or no port is free.
 pub fn free_port(ip: impl Into<IpAddr>) -> Result<u16> {
+    const FIRST: u32 = 10_000;
+    const PORTS: u32 = 22_000;
     let ip = ip.into();
-    for _ in 0..100 {
-        let tcp = TcpListener::bind((ip, 0)).with_context(|| format!("failed to bind {ip}"))?;
-        let port = tcp.local_addr()?.port();
-        if UdpSocket::bind((ip, port)).is_ok() {
+    for _ in 0..1000 {
+        let turn = process::id().wrapping_mul(500);
+        let turn = turn.wrapping_add(NEXT_PORT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(FIRST + turn % PORTS)?;
+        if TcpListener::bind((ip, port)).is_ok() && UdpSocket::bind((ip, port)).is_ok() {
             return Ok(port);
         }
     }

@@ -117,9 +117,7 @@ fn tokens() -> Vec<Story> {
             "anonymous tokens are throttled, and nobody pulls with them",
             [token(refused(429))],
         )
-        .degraded_by([warning(Throttled)
-            .on(PRIVATE_LOGIN)
-            .saying("429 Too Many Requests")]),
+        .degraded_by([warning(Throttled).on(PRIVATE_LOGIN)]),
         story("anonymous tokens are throttled", [token(refused(429))])
             .under(expecting_anonymous_pull())
             .fails_by([critical(Throttled)
