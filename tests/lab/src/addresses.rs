@@ -1,11 +1,12 @@
 //! Loopback addresses and free ports. The whole of 127.0.0.0/8 is local on Linux, so every server
 //! of a test gets an address of its own and may listen on 443 or 53 as the real one does.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use anyhow::{Result, bail};
+use socket2::{Domain, Socket, Type};
 
 static NEXT: AtomicU8 = AtomicU8::new(1);
 static NEXT_PORT: AtomicU32 = AtomicU32::new(0);
@@ -32,11 +33,19 @@ pub fn free_port(ip: impl Into<IpAddr>) -> Result<u16> {
         let turn = process::id().wrapping_mul(500);
         let turn = turn.wrapping_add(NEXT_PORT.fetch_add(1, Ordering::Relaxed));
         let port = u16::try_from(FIRST + turn % PORTS)?;
-        if TcpListener::bind((ip, port)).is_ok() && UdpSocket::bind((ip, port)).is_ok() {
+        if is_free(SocketAddr::new(ip, port)) {
             return Ok(port);
         }
     }
     bail!("no port of {ip} is free for TCP and UDP alike")
+}
+
+/// Bound without `SO_REUSEADDR`, so that a port on which connections linger does not count.
+fn is_free(at: SocketAddr) -> bool {
+    [Type::STREAM, Type::DGRAM].into_iter().all(|kind| {
+        Socket::new(Domain::for_address(at), kind, None)
+            .is_ok_and(|socket| socket.bind(&at.into()).is_ok())
+    })
 }
 
 /// A free port of `ip`, as an address a server can be given.
