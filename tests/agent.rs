@@ -9,6 +9,8 @@ mod ground;
 mod logs;
 #[path = "agent/process.rs"]
 mod process;
+#[path = "agent/reload.rs"]
+mod reload;
 #[path = "agent/scrape.rs"]
 mod scrape;
 
@@ -42,6 +44,10 @@ fn main() -> ExitCode {
         test("it is healthy whatever fails", healthy_whatever_fails),
         test("a reload keeps, removes and adds", reload_by_signal),
         test("reload over HTTP is off by default", reload_over_http),
+        test(
+            "a ConfigMap's swap is taken up",
+            reload::swap_of_a_config_map,
+        ),
         test("it ends within five seconds", it_ends),
         test("what keeps it from starting is told", cannot_start),
         test("logs are lines on change", logs_are_lines_on_change),
@@ -422,7 +428,12 @@ fn status_document() -> Result<()> {
     let ground = Ground::new()?;
     let agent = Agent::ready(&ground.config(&[&ground.contoso_entry()])?, &[])?;
     let status = agent.status()?;
-    has_fields(&status, &["schema", "node", "version", "at", "registries"])?;
+    has_fields(
+        &status,
+        &["schema", "node", "version", "at", "config", "registries"],
+    )?;
+    ensure!(status["config"]["reload_error"].is_null());
+    text(&status["config"]["loaded_at"]).parse::<jiff::Timestamp>()?;
     ensure!(status["schema"] == "regprobe/v1");
     ensure!(status["node"] == NODE);
     ensure!(status["version"] == env!("CARGO_PKG_VERSION"));

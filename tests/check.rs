@@ -6,7 +6,9 @@ mod contoso;
 #[expect(dead_code, reason = "reasons.rs uses all of it")]
 mod node;
 
-use std::collections::BTreeSet;
+#[path = "check/unnamed.rs"]
+mod unnamed;
+
 use std::fs;
 use std::io::Read;
 use std::net::SocketAddr;
@@ -19,11 +21,11 @@ use regprobe_lab::addresses::loopback;
 use regprobe_lab::dns::Dns;
 use regprobe_lab::image::Image;
 use regprobe_lab::pki::Pki;
+use regprobe_lab::schema;
 use regprobe_lab::servers::{DockerRegistry, Nginx, TokenServer};
 use regprobe_lab::sockets;
 use regprobe_lab::suite::{self, Need, Test, test};
 use regprobe_lab::wait;
-use serde_json::Value;
 
 use self::contoso::{Contoso, LOGIN};
 use self::node::{Node, Report, items, text};
@@ -37,7 +39,16 @@ fn main() -> ExitCode {
         test("a real registry is told stage by stage", real_registry).needs(REAL),
         test("a real registry that is stopped", stopped_registry).needs(REAL),
         test("a config that cannot be read", unreadable_config),
-        test("the document has the fields it is said to have", document),
+        test(
+            "where no registry is named, the node's own are found",
+            unnamed::found_on_the_node,
+        )
+        .needs([Need::Root, Need::IPROUTE]),
+        test(
+            "settings are refused that would count for nothing",
+            unused_settings,
+        ),
+        test("the document has every field of its schema", document),
         test("a bare name is one of azurecr.io", bare_name),
         test("--only picks by name", only),
         test("--ca-file adds to the node's bundle", ca_file),
@@ -152,27 +163,7 @@ fn unreadable_config() -> Result<()> {
     Ok(())
 }
 
-/// DESIGN, section 10, and what was added to it since; a field that is not always there has a `?`.
-const FIELDS: &[(&str, &str)] = &[
-    ("document", "schema node version at registries"),
-    (
-        "registry",
-        "name server verdict at endpoints findings? predicted_pull_delay_seconds?",
-    ),
-    ("endpoint", "host port role up lookups addresses"),
-    (
-        "lookup",
-        "nameserver name result chain addresses private? expected? seconds? detail?",
-    ),
-    ("alias", "name ttl"),
-    ("address", "address stages"),
-    ("stage", "stage ok reason? seconds detail? certificates?"),
-    (
-        "certificate",
-        "subject issuer names not_before not_after sha256",
-    ),
-];
-
+/// That no document has more than the schema knows is seen wherever one is read.
 fn document() -> Result<()> {
     let contoso = Contoso::new()?;
     let (alias, nobody) = ("alias.azurecr.io", "nobody.azurecr.io");
@@ -186,59 +177,19 @@ fn document() -> Result<()> {
         .args(leading_to(&contoso))
         .output()?;
     let document = Report::of(&out)?.document;
-
-    ensure!(
-        document["schema"] == "regprobe/v1" && document["node"] == "lab-node",
-        "{document}"
-    );
-    let mut seen = BTreeSet::new();
-    let mut has_fields = |kind: &'static str, value: &Value| {
-        seen.insert(kind);
-        fields_of(kind, value)
-    };
-    has_fields("document", &document)?;
-    for registry in items(&document["registries"]) {
-        has_fields("registry", registry)?;
-        for endpoint in items(&registry["endpoints"]) {
-            has_fields("endpoint", endpoint)?;
-            for lookup in items(&endpoint["lookups"]) {
-                has_fields("lookup", lookup)?;
-                items(&lookup["chain"]).try_for_each(|alias| has_fields("alias", alias))?;
-            }
-            for address in items(&endpoint["addresses"]) {
-                has_fields("address", address)?;
-                for stage in items(&address["stages"]) {
-                    has_fields("stage", stage)?;
-                    items(&stage["certificates"]).try_for_each(|c| has_fields("certificate", c))?;
-                }
-            }
-        }
-    }
-    ensure!(seen.len() == FIELDS.len(), "only {seen:?} in {document}");
-    Ok(())
-}
-
-fn fields_of(kind: &str, value: &Value) -> Result<()> {
-    let (_, fields) = FIELDS
-        .iter()
-        .find(|(name, _)| *name == kind)
-        .context(kind.to_owned())?;
-    let object = value
-        .as_object()
-        .with_context(|| format!("{kind} is no object: {value}"))?;
-    for field in fields.split(' ').filter(|field| !field.ends_with('?')) {
-        ensure!(
-            object.contains_key(field),
-            "{kind} without {field}: {value}"
-        );
-    }
-    let known: BTreeSet<_> = fields
-        .split(' ')
-        .map(|field| field.trim_end_matches('?'))
-        .collect();
-    for field in object.keys() {
-        ensure!(known.contains(&**field), "{kind} with {field}: {value}");
-    }
+    ensure!(document["node"] == "lab-node", "{document}");
+    // What only a running agent has to tell, or not of this node and these registries.
+    let elsewhere = [
+        "config.loaded_at",
+        "config.reload_error",
+        "document.config",
+        "endpoint.pinned",
+        "endpoint.proxy",
+        "response.retry_after",
+        "stage.earlier",
+    ];
+    let unseen = schema::unseen([&document])?;
+    ensure!(unseen.iter().eq(&elsewhere), "{unseen:?}: {document}");
     Ok(())
 }
 
@@ -412,6 +363,25 @@ fn configured() -> Result<()> {
     Ok(())
 }
 
+fn unused_settings() -> Result<()> {
+    let node = Node::asking([])?;
+    let config = node.configure(&["{server: contoso.azurecr.io}".to_owned()])?;
+    for (arguments, flag) in [
+        (&["check", "--private"][..], "--private"),
+        (&["check", "contoso", "--region=westeurope"], "--region"),
+        (&["check", "--image=probe/hello:v1"], "--image"),
+    ] {
+        let mut check = node.regprobe(arguments);
+        let out = check.arg("--config.file").arg(&config).output()?;
+        let expected = format!("regprobe: {flag} is for registries that only the command line");
+        ensure!(
+            out.status.code() == Some(2) && stderr(&out).starts_with(&expected),
+            "{out:?}"
+        );
+    }
+    Ok(())
+}
+
 fn local_fault() -> Result<()> {
     // No packet may be sent to all of loopback: EACCES.
     let everybody = SocketAddr::from(([127, 255, 255, 255], 53));
@@ -475,8 +445,7 @@ fn interrupted() -> Result<()> {
 
 /// What is typed, and a part of what is answered.
 const BAD_USAGES: &[(&[&str], &str)] = &[
-    (&["check"], "Usage: regprobe check"),
-    (&["check", ""], "the server is empty"),
+    (&["check", ""], "the server is empty; write one, such as"),
     (&["check", "not a name"], "is not a host name"),
     (&["check", "con\u{f6}toso"], "is not a host name"),
     (
@@ -497,7 +466,7 @@ const BAD_USAGES: &[(&[&str], &str)] = &[
     (&["check", "--config.file=/"], "/: cannot read the file"),
     (
         &["check", "contoso", "--ca-file=/nonexistent"],
-        "cannot read CA file /nonexistent",
+        "cannot read CA file /nonexistent: No such file or directory (os error 2); check the path",
     ),
     (
         &["check", "contoso", "--ca-file=/dev/null"],
@@ -505,11 +474,11 @@ const BAD_USAGES: &[(&[&str], &str)] = &[
     ),
     (
         &["check", "contoso", "--ca-file=/etc/hosts"],
-        "no PEM certificate in CA file /etc/hosts",
+        "no PEM certificate in CA file /etc/hosts; name one",
     ),
     (
         &["check", "contoso", "--only=fabrikam"],
-        "no registry matches --only=fabrikam",
+        "no registry matches --only=fabrikam; there are: contoso.azurecr.io",
     ),
     (&["check", "contoso", "--only"], "a value is required"),
     (&["check", "contoso", "--private=10.0.0.1/8"], "10.0.0.1/8"),
@@ -523,7 +492,23 @@ const BAD_USAGES: &[(&[&str], &str)] = &[
     ),
     (
         &["check", "registry.example", "--region=westeurope"],
-        "region",
+        "--region is for an Azure Container Registry, and registry.example is none; list its data hosts",
+    ),
+    (
+        &["check", "user:hunter2@contoso.azurecr.io"],
+        "regprobe: a server is written without user and password",
+    ),
+    (
+        &["check", "\u{1b}]0;owned\u{7}\u{202e}"],
+        r#""\u{1b}]0;owned\u{7}\u{202e}" is not a host name"#,
+    ),
+    (
+        &["check", "--output=\u{1b}]0;owned\u{7}\u{202e}"],
+        r"\u{202e}' for '--output <OUTPUT>'",
+    ),
+    (
+        &["check", "--config.file=/\u{1b}[2J\u{202e}"],
+        r"/\u{1b}[2J\u{202e}: cannot read the file",
     ),
     (
         &["check", "contoso", "--image=:v1"],
@@ -555,12 +540,13 @@ const BAD_USAGES: &[(&[&str], &str)] = &[
 fn bad_usages() -> impl Iterator<Item = Test> {
     BAD_USAGES.iter().map(|(arguments, message)| {
         test(
-            format!("refused: regprobe {}", arguments.join(" ")),
+            format!("refused: regprobe {}", arguments.join(" ").escape_debug()),
             move || {
                 let out = Node::asking([])?.regprobe(*arguments).output()?;
                 let said = stderr(&out);
                 ensure!(out.status.code() == Some(2), "{out:?}");
                 ensure!(said.contains(message), "expected {message:?} in {said}");
+                ensure!(is_inert(&said), "{said:?}");
                 ensure!(
                     !said.contains("panicked") && out.stdout.is_empty(),
                     "{out:?}"
@@ -626,6 +612,12 @@ fn leading_to(contoso: &Contoso) -> [String; 2] {
 
 fn stdout(out: &Output) -> String {
     String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+/// Whether a terminal shows the text and does nothing else.
+fn is_inert(text: &str) -> bool {
+    let commands = |c: char| c.is_control() && c != '\n';
+    !text.contains(|c: char| commands(c) || ('\u{200b}'..='\u{202e}').contains(&c))
 }
 
 fn stderr(out: &Output) -> String {

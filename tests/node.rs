@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use regprobe_lab::netns::Namespace;
 use regprobe_lab::pki::Pki;
+use regprobe_lab::schema;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -179,6 +180,7 @@ impl Report {
         let said = String::from_utf8_lossy(&output.stderr);
         let document = serde_json::from_slice(&output.stdout)
             .with_context(|| format!("no document, but {said}"))?;
+        schema::validate(&document)?;
         ensure!(said.is_empty(), "a document, and {said}");
         Ok(Self {
             status: output.status.code(),

@@ -9,9 +9,11 @@ use std::{
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use regprobe_probes::{Diagnosis, Nameserver, Outcome, diagnose};
+use regprobe_probes::{Depth, Diagnosis, Nameserver, Outcome, diagnose};
 
 use crate::{
+    condition::Condition,
+    history::SharedHistory,
     journal,
     metrics::Metrics,
     plan::{Plan, PlannedRegistry},
@@ -21,7 +23,9 @@ use crate::{
 /// Owner of all state.
 pub(crate) struct Board {
     registries: Vec<Arc<RegistryState>>,
+    config: Option<ConfigState>,
     metrics: Arc<Metrics>,
+    history: SharedHistory,
     published: Arc<ArcSwap<Snapshot>>,
 }
 
@@ -30,9 +34,28 @@ pub(crate) struct Board {
 pub(crate) struct Snapshot {
     /// In the order of the configuration.
     pub registries: Vec<Arc<RegistryState>>,
+    /// Where one was loaded that can be reloaded.
+    pub config: Option<ConfigState>,
+}
+
+/// The configuration in force.
+#[derive(Clone, Debug)]
+pub(crate) struct ConfigState {
+    /// When it was loaded.
+    pub loaded_at: Timestamp,
+    /// Why the last attempt to load another failed, if it did.
+    pub reload_error: Option<String>,
 }
 
 impl Snapshot {
+    /// Of one look at these, under a configuration that nothing reloads.
+    pub(crate) fn once(registries: Vec<Arc<RegistryState>>) -> Self {
+        Self {
+            registries,
+            config: None,
+        }
+    }
+
     /// Whether every registry has been through its first round.
     pub(crate) fn is_ready(&self) -> bool {
         self.registries.iter().all(|state| state.round.is_some())
@@ -55,29 +78,68 @@ pub(crate) struct RegistryState {
 pub(crate) struct Round {
     /// When it began.
     pub at: Timestamp,
+    /// How far up it went.
+    pub depth: Depth,
     /// What is known now.
     pub outcome: Outcome,
     /// What follows from it.
     pub diagnosis: Diagnosis,
+    /// Since when each finding holds, in the order of the diagnosis.
+    pub found: Vec<Timestamp>,
+    /// Since when the registry fares as it does.
+    pub since: Timestamp,
 }
 
 impl Round {
-    /// The round that began `at` and saw `outcome`, judged as of then.
-    pub(crate) fn new(planned: &PlannedRegistry, at: Timestamp, outcome: Outcome) -> Self {
+    /// The round that began `at` and saw `outcome` up to `depth`, judged as of then.
+    pub(crate) fn new(
+        planned: &PlannedRegistry,
+        at: Timestamp,
+        depth: Depth,
+        outcome: Outcome,
+    ) -> Self {
+        let diagnosis = diagnose(&outcome, &planned.expectations(at));
         Self {
             at,
-            diagnosis: diagnose(&outcome, &planned.expectations(at)),
+            depth,
             outcome,
+            found: vec![at; diagnosis.findings.len()],
+            diagnosis,
+            since: at,
         }
+    }
+
+    /// As [`Self::new`], after `before`: what was not asked is taken over, and what holds already
+    /// holds since then.
+    fn following(
+        before: &Self,
+        planned: &PlannedRegistry,
+        at: Timestamp,
+        depth: Depth,
+        outcome: Outcome,
+    ) -> Self {
+        let mut round = Self::new(planned, at, depth, outcome.over(&before.outcome, depth));
+        let earlier = || before.diagnosis.findings.iter().zip(&before.found);
+        for (finding, found) in round.diagnosis.findings.iter().zip(&mut round.found) {
+            if let Some((_, since)) = earlier().find(|(other, _)| other.is_same_as(finding)) {
+                *found = *since;
+            }
+        }
+        if Condition::after(before) == Condition::after(&round) {
+            round.since = before.since;
+        }
+        round
     }
 }
 
 impl Board {
     /// A board with nothing on it.
-    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(metrics: Arc<Metrics>, history: SharedHistory) -> Self {
         Self {
             registries: Vec::new(),
+            config: None,
             metrics,
+            history,
             published: Arc::default(),
         }
     }
@@ -93,6 +155,7 @@ impl Board {
         for state in &before {
             if !plan.registries.contains(&state.planned) {
                 self.metrics.forget(&state.planned.name);
+                self.history.open().forget(&state.planned.name);
             }
         }
         self.registries = plan
@@ -105,6 +168,22 @@ impl Board {
                     .unwrap_or_else(|| Arc::new(RegistryState::new(planned.clone())))
             })
             .collect();
+        self.publish();
+    }
+
+    /// A configuration was put in force, or one could not be loaded.
+    pub(crate) fn reloaded(&mut self, result: &Result<(), String>) {
+        let now = Timestamp::now();
+        let before = self.config.take();
+        self.config = Some(ConfigState {
+            loaded_at: match (result, before) {
+                (Err(_), Some(before)) => before.loaded_at,
+                _ => now,
+            },
+            reload_error: result.clone().err(),
+        });
+        self.metrics
+            .reloaded(result.is_ok(), now.as_duration().as_secs_f64());
         self.publish();
     }
 
@@ -138,13 +217,13 @@ impl Board {
                 self.metrics.count(&planned, &outcome);
                 state.note_answers(&outcome, &self.metrics);
                 let before = state.round.take();
-                let outcome = match &before {
-                    Some(before) => outcome.over(&before.outcome, depth),
-                    None => outcome,
-                };
-                state.round = Some(Round::new(&planned, at, outcome));
+                state.round = Some(match &before {
+                    Some(before) => Round::following(before, &planned, at, depth, outcome),
+                    None => Round::new(&planned, at, depth, outcome),
+                });
                 self.metrics.show(before.as_ref(), state);
                 journal::note(before.as_ref(), state);
+                self.history.open().add(state);
                 self.publish();
             }
         }
@@ -153,6 +232,7 @@ impl Board {
     fn publish(&self) {
         self.published.store(Arc::new(Snapshot {
             registries: self.registries.clone(),
+            config: self.config.clone(),
         }));
     }
 }

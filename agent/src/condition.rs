@@ -21,9 +21,11 @@ pub(crate) enum Condition {
 impl Condition {
     /// Of one registry after its last round.
     pub(crate) fn of(state: &RegistryState) -> Self {
-        let Some(round) = &state.round else {
-            return Self::Unknown;
-        };
+        state.round.as_ref().map_or(Self::Unknown, Self::after)
+    }
+
+    /// After this round.
+    pub(crate) fn after(round: &Round) -> Self {
         let certain = |finding: &Finding| {
             finding.severity == Severity::Critical && finding.reason != Some(Reason::Local)
         };

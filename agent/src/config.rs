@@ -61,6 +61,14 @@ impl Config {
     ///
     /// The error does not name the file; the caller knows it.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let bytes = Self::read(path)?;
+        let text = str::from_utf8(&bytes)
+            .map_err(|error| ConfigError::NotUtf8(Location::of(&bytes, error.valid_up_to())))?;
+        Self::parse(text)
+    }
+
+    /// Reads the file at `path`, whatever it says.
+    pub fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
         let mut bytes = Vec::new();
         // One byte over the limit is enough to know, even of an endless file.
         File::open(path)
@@ -69,9 +77,7 @@ impl Config {
         if bytes.len() > MAX_BYTES {
             return Err(ConfigError::TooLarge);
         }
-        let text = str::from_utf8(&bytes)
-            .map_err(|error| ConfigError::NotUtf8(Location::of(&bytes, error.valid_up_to())))?;
-        Self::parse(text)
+        Ok(bytes)
     }
 
     /// Checks `text`, the content of a config file.
@@ -131,10 +137,13 @@ pub struct Nameserver {
 #[serde(
     default,
     deny_unknown_fields,
-    expecting = "a mapping with the keys resolv_conf, hosts, certs_d, localdns and proxy"
+    expecting = "a mapping with the keys root, resolv_conf, hosts, certs_d, localdns and proxy"
 )]
 pub struct Node {
-    /// The node's resolv.conf, as this process sees it.
+    /// Where this process sees the node's file system; the paths below are the node's own.
+    #[serde(deserialize_with = "scalar::absolute_path")]
+    pub root: PathBuf,
+    /// The node's resolv.conf.
     #[serde(deserialize_with = "scalar::absolute_path")]
     pub resolv_conf: PathBuf,
     /// The node's hosts file.
@@ -153,6 +162,7 @@ pub struct Node {
 impl Default for Node {
     fn default() -> Self {
         Self {
+            root: "/".into(),
             resolv_conf: "/etc/resolv.conf".into(),
             hosts: "/etc/hosts".into(),
             certs_d: "/etc/containerd/certs.d".into(),
@@ -316,7 +326,7 @@ impl Default for Metrics {
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// The file is not there or may not be read.
-    #[error("cannot read the file: {0}")]
+    #[error("cannot read the file: {0}; check the path, and that this user may read it")]
     Read(io::Error),
     /// More than a ConfigMap could hold: not a config.
     #[error("the file is larger than 1 MiB; is it a config?")]

@@ -2,26 +2,27 @@
 //! are wanted where nothing can be pulled. What `check`, the status document and the alerts say of
 //! a finding leads here.
 
-use std::{io::Write, process::ExitCode};
+use std::{borrow::Cow, ffi::OsStr};
 
+use clap::{
+    Arg,
+    builder::{PossibleValue, TypedValueParser},
+};
 use regprobe_probes::Code;
 
 use crate::report::{PLAIN, Page, Screen};
 
 /// Where the same pages are on the web.
-const ONLINE: &str = "https://github.com/regprobe/regprobe/blob/main/deploy/runbooks";
+pub(crate) const ONLINE: &str = "https://github.com/regprobe/regprobe/blob/main/deploy/runbooks";
 /// Less alike than this is no slip of the finger; the limit that clap has for its own hints.
 const ALIKE: f64 = 0.7;
 
-/// Prints the runbook of `code`, or what codes there are.
-pub(crate) fn explain(code: Option<Code>) -> ExitCode {
-    let text = match code {
-        Some(code) => runbook(code).to_owned(),
-        None => list(Screen::of_stdout()),
-    };
-    // A reader that has seen enough, as `head`, is no failure.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    ExitCode::SUCCESS
+/// The runbook of `code`, or what codes there are.
+pub(crate) fn explain(code: Option<Code>) -> Cow<'static, str> {
+    match code {
+        Some(code) => runbook(code).into(),
+        None => list(Screen::of_stdout()).into(),
+    }
 }
 
 /// The page on the web that explains `code`.
@@ -29,8 +30,31 @@ pub(crate) fn link(code: Code) -> String {
     format!("{ONLINE}/{code}.md")
 }
 
-/// A code as somebody typed it, in any case.
-pub(crate) fn parse_code(text: &str) -> Result<Code, String> {
+/// Reads a code as somebody typed it, in any case.
+#[derive(Clone)]
+pub(crate) struct CodeParser;
+
+impl TypedValueParser for CodeParser {
+    type Value = Code;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<Code, clap::Error> {
+        let parse = |text: &str| parse_code(text);
+        TypedValueParser::parse_ref(&parse, command, argument, value)
+    }
+
+    /// For completions.
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue>>> {
+        let value = |code: &Code| PossibleValue::new(code.as_str()).help(code.meaning());
+        Some(Box::new(Code::ALL.iter().map(value)))
+    }
+}
+
+fn parse_code(text: &str) -> Result<Code, String> {
     let exact = |code: &&Code| code.as_str().eq_ignore_ascii_case(text);
     if let Some(code) = Code::ALL.iter().find(exact) {
         return Ok(*code);
@@ -166,8 +190,12 @@ mod tests {
     #[test]
     fn every_page_explains_a_code() {
         let files = fs::read_dir(directory()).unwrap();
-        let names: BTreeSet<_> = files
-            .map(|file| file.unwrap().file_name().into_string().unwrap())
+        // Those in the folder beside them are about alerts.
+        let pages = files
+            .map(Result::unwrap)
+            .filter(|file| file.path().is_file());
+        let names: BTreeSet<_> = pages
+            .map(|file| file.file_name().into_string().unwrap())
             .collect();
         let codes = Code::ALL.iter().map(|code| format!("{code}.md"));
         let expected: BTreeSet<_> = codes.chain(["README.md".to_owned()]).collect();

@@ -64,27 +64,14 @@ fn note_findings(before: Option<&Round>, now: &Round, registry: &str) {
     }
 }
 
-/// The findings that are in `these` and not in `those`. Which address shows one makes no other
-/// finding of it: an endpoint may have a new address in every answer.
+/// The findings that are in `these` and not in `those`.
 fn missing_from<'a>(
     those: &'a [Finding],
     these: &'a [Finding],
 ) -> impl Iterator<Item = &'a Finding> {
-    let identity = |finding: &'a Finding| {
-        let Finding {
-            code,
-            severity,
-            endpoint,
-            nameserver,
-            ..
-        } = finding;
-        (code, severity, endpoint, nameserver)
-    };
-    these.iter().filter(move |finding| {
-        those
-            .iter()
-            .all(|other| identity(other) != identity(finding))
-    })
+    these
+        .iter()
+        .filter(move |finding| those.iter().all(|other| !other.is_same_as(finding)))
 }
 
 #[cfg(test)]

@@ -12,22 +12,30 @@ mod cli;
 mod condition;
 mod describe;
 mod explain;
+mod history;
 mod journal;
 mod logging;
 mod metrics;
 mod node;
+mod page;
 mod plan;
+mod printable;
 mod report;
 mod run;
 mod schedule;
+mod shell;
 mod status;
+mod watch;
 mod web;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, io::Write, process::ExitCode};
 
 use clap::Parser;
 
-use self::cli::{Cli, Command};
+use self::{
+    cli::{Cli, Command},
+    printable::{printable, printable_lines},
+};
 
 /// What `main` of the binary does with its arguments, the program's name first.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -35,14 +43,19 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(message) => {
             // Help on standard output, a usage error on standard error; exit status 0 or 2.
-            let _ = message.print();
-            return ExitCode::from(if message.use_stderr() { 2 } else { 0 });
+            if !message.use_stderr() {
+                let _ = message.print();
+                return ExitCode::SUCCESS;
+            }
+            // It repeats what was typed.
+            eprint!("{}", printable_lines(&message.render().to_string()));
+            return ExitCode::from(2);
         }
     };
     match work(cli.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("regprobe: {error:#}");
+            eprintln!("regprobe: {}", printable(&format!("{error:#}")));
             ExitCode::from(2)
         }
     }
@@ -57,9 +70,17 @@ fn work(command: Command) -> anyhow::Result<ExitCode> {
         match command {
             Command::Run(args) => run::run(args).await,
             Command::Check(args) => check::check(args).await,
-            Command::Explain(args) => Ok(explain::explain(args.code)),
+            Command::Explain(args) => Ok(print(&explain::explain(args.code))),
+            Command::Completions { shell } => Ok(print(shell::completions(shell))),
+            Command::Man => Ok(print(shell::MANUAL)),
         }
     })
+}
+
+/// Says all there is to say. A reader that has seen enough, as `head`, is no failure.
+fn print(text: &str) -> ExitCode {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
 }
 
 /// `NODE_NAME` as the downward API sets it, else the host name.

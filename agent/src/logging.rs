@@ -1,6 +1,9 @@
 //! Log lines on standard error, as logfmt or JSON. Set up once, before anything else happens.
 
-use std::fmt;
+use std::{
+    fmt,
+    io::{self, Write},
+};
 
 use tracing::{
     Event, Level, Subscriber,
@@ -11,7 +14,10 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use crate::cli::{LogFormat, LogLevel};
+use crate::{
+    cli::{LogFormat, LogLevel},
+    printable::is_printable,
+};
 
 /// From now on events are lines on standard error.
 pub(crate) fn start(level: LogLevel, format: LogFormat) {
@@ -23,11 +29,42 @@ pub(crate) fn start(level: LogLevel, format: LogFormat) {
     };
     let lines = tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_writer(std::io::stderr);
+        .with_writer(|| Stderr);
     match format {
         LogFormat::Logfmt => lines.event_format(Logfmt).init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),
     }
+}
+
+/// Standard error, for lines that quote strangers. What is not printable stands within quotes in
+/// either form, and both have the escapes of JSON there.
+struct Stderr;
+
+impl Write for Stderr {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        io::stderr().write_all(inert(&text).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+fn inert(lines: &str) -> String {
+    let mut text = String::with_capacity(lines.len());
+    for c in lines.chars() {
+        if is_printable(c) || c == '\n' {
+            text.push(c);
+        } else {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                text += &format!("\\u{unit:04x}");
+            }
+        }
+    }
+    text
 }
 
 /// `ts=… level=info msg="…" key=value`, as Prometheus writes it.
@@ -94,7 +131,6 @@ fn quoted(value: &str) -> String {
     let escaped = value.chars().map(|c| match c {
         '"' | '\\' => format!("\\{c}"),
         '\n' => "\\n".to_owned(),
-        c if c.is_control() => format!("\\u{:04x}", u32::from(c)),
         c => c.to_string(),
     });
     format!("\"{}\"", escaped.collect::<String>())
@@ -102,7 +138,7 @@ fn quoted(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use super::{inert, quoted};
 
     #[test]
     fn values_stay_one_word() {
@@ -113,8 +149,17 @@ mod tests {
             ("a=b", r#""a=b""#),
             (r#"a "b" \c"#, r#""a \"b\" \\c""#),
             ("line\nbreak\u{1b}[31m", r#""line\nbreak\u001b[31m""#),
+            (
+                "\u{202e}moc\u{e0041}\u{7f}",
+                r#""\u202emoc\udb40\udc41\u007f""#,
+            ),
         ] {
-            assert_eq!(quoted(value), line);
+            assert_eq!(inert(&quoted(value)), line);
         }
+    }
+
+    #[test]
+    fn lines_stay_lines() {
+        assert_eq!(inert("{\"a\":\"\u{9b}1m\"}\n"), "{\"a\":\"\\u009b1m\"}\n");
     }
 }

@@ -225,7 +225,7 @@ impl Metrics {
         for depth in Depth::ALL {
             let seconds = planned.intervals.of(depth).as_secs_f64();
             self.effective_interval
-                .with_label_values(&[&*planned.name, kind(depth)])
+                .with_label_values(&[&*planned.name, depth.as_str()])
                 .set(seconds);
         }
         for endpoint in std::iter::once(&target.login).chain(&target.data) {
@@ -433,16 +433,6 @@ fn put(family: &GaugeVec, labels: &[&str], value: Option<f64>) {
         Some(value) => family.with_label_values(labels).set(value),
         // It is no error that there was nothing to remove.
         None => drop(family.remove_label_values(labels)),
-    }
-}
-
-/// The label `kind`.
-fn kind(depth: Depth) -> &'static str {
-    match depth {
-        Depth::Network => "network",
-        Depth::Request => "request",
-        Depth::Token => "token",
-        Depth::Image => "image",
     }
 }
 

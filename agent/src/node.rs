@@ -12,7 +12,7 @@ use std::{
 
 use nix::net::if_::if_nametoindex;
 use regprobe_probes::{
-    Hosts, Nameserver, Node, Origin, ProxyRules, ResolvConf, TlsClients, TrustError,
+    Hosts, Nameserver, Node, Origin, ProxyRules, ResolvConf, Root, TlsClients, TrustError,
 };
 
 use crate::config::{self, Config, ProxySource};
@@ -29,6 +29,7 @@ const LOCALDNS_HOSTS: &str = "hosts";
 
 /// Where to look, and what to add.
 pub(crate) struct NodeSource {
+    root: Root,
     files: config::Node,
     instead: Vec<SocketAddr>,
     added: Vec<Arc<Nameserver>>,
@@ -49,6 +50,7 @@ impl NodeSource {
                 origin: Origin::Config,
             }
         });
+        let root = Root::at(config.node.root.clone());
         Ok(Self {
             files: config.node.clone(),
             instead: instead.to_vec(),
@@ -57,14 +59,18 @@ impl NodeSource {
                 ProxySource::Env => ProxyRules::from_env(|name| std::env::var(name).ok()),
                 ProxySource::None => ProxyRules::default(),
             },
-            tls: Arc::new(TlsClients::load(config.tls.ca_file.as_deref())?),
+            tls: Arc::new(TlsClients::load(
+                root.clone(),
+                config.tls.ca_file.as_deref(),
+            )?),
             stage_limit: config.schedule.timeout,
+            root,
         })
     }
 
     /// The node as it is now. A file that is not there reads as empty, as it does for Go.
     pub(crate) fn read(&self) -> io::Result<Node> {
-        let text = text_of(&self.files.resolv_conf)?;
+        let text = self.text_of(&self.files.resolv_conf)?;
         let mut resolv_conf = ResolvConf::parse(&text, |zone| if_nametoindex(zone).ok());
         if !self.instead.is_empty() {
             resolv_conf.nameservers.clone_from(&self.instead);
@@ -87,8 +93,9 @@ impl NodeSource {
         Ok(Node {
             nameservers,
             resolv_conf,
-            hosts: Hosts::parse(&text_of(&self.files.hosts)?),
-            localdns_hosts: Hosts::parse(&text_of(&self.files.localdns.join(LOCALDNS_HOSTS))?),
+            hosts: Hosts::parse(&self.text_of(&self.files.hosts)?),
+            localdns_hosts: Hosts::parse(&self.text_of(&self.files.localdns.join(LOCALDNS_HOSTS))?),
+            root: self.root.clone(),
             certs_d: self.files.certs_d.clone(),
             proxies: self.proxies.clone(),
             tls: self.tls.clone(),
@@ -99,12 +106,37 @@ impl NodeSource {
 
     /// Every address in LocalDNS's file, whatever else stands there.
     fn localdns_upstreams(&self) -> io::Result<Vec<SocketAddr>> {
-        let text = text_of(&self.files.localdns.join(LOCALDNS_UPSTREAM))?;
+        let text = self.text_of(&self.files.localdns.join(LOCALDNS_UPSTREAM))?;
         let words = text.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '"'));
         let addresses = words.filter_map(|word| word.parse::<IpAddr>().ok());
         Ok(addresses
             .map(|address| SocketAddr::new(address, DNS_PORT))
             .collect())
+    }
+
+    fn text_of(&self, path: &Path) -> io::Result<String> {
+        let here = self.root.locate(path);
+        // One that is no regular file might never end, or never begin.
+        let read = fs::metadata(&here).and_then(|file| match file.is_file() {
+            true => {
+                let mut bytes = Vec::new();
+                File::open(&here)?.take(MAX_FILE).read_to_end(&mut bytes)?;
+                Ok(bytes)
+            }
+            false => Err(io::Error::other("not a regular file")),
+        });
+        match read {
+            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            Err(error) => {
+                let text = format!(
+                    "cannot read {}: {error}; let this user read it, or name another under node \
+                     in a configuration",
+                    path.display()
+                );
+                Err(io::Error::new(error.kind(), text))
+            }
+        }
     }
 }
 
@@ -114,24 +146,4 @@ fn nameserver(address: SocketAddr, origin: Origin) -> Arc<Nameserver> {
         name: None,
         origin,
     })
-}
-
-fn text_of(path: &Path) -> io::Result<String> {
-    // One that is no regular file might never end, or never begin.
-    let read = fs::metadata(path).and_then(|file| match file.is_file() {
-        true => {
-            let mut bytes = Vec::new();
-            File::open(path)?.take(MAX_FILE).read_to_end(&mut bytes)?;
-            Ok(bytes)
-        }
-        false => Err(io::Error::other("not a regular file")),
-    });
-    match read {
-        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => {
-            let text = format!("cannot read {}: {error}", path.display());
-            Err(io::Error::new(error.kind(), text))
-        }
-    }
 }

@@ -13,11 +13,13 @@ use crate::{
     board::Board,
     cli::RunArgs,
     config::Config,
+    history::SharedHistory,
     logging,
     metrics::Metrics,
     node_name,
     plan::Plan,
     schedule::{Report, Scheduler},
+    watch::ConfigWatch,
     web::{self, Site},
 };
 
@@ -28,6 +30,10 @@ const REPORTS: usize = 64;
 pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     // First of all: a signal that nobody listens for would end the process, SIGHUP included.
     let signals = Signals::listen().context("failed to listen for signals")?;
+    // Before the file is read: a change while it is being read must not go unnoticed.
+    let watch = args
+        .config_auto_reload
+        .then(|| ConfigWatch::start(&args.config_file));
     let config = load(&args.config_file)?;
     if args.config_check {
         println!(
@@ -47,18 +53,27 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 
     let plan = Plan::new(&config, &[]).context("failed to set up TLS")?;
     let metrics = Arc::new(Metrics::new(&config.metrics).context("failed to set up metrics")?);
-    metrics.reloaded(true, now());
-    let listener = web::listen(&args.listen_address)
-        .with_context(|| format!("failed to listen on {}", args.listen_address))?;
+    let listener = web::listen(&args.listen_address).map_err(|error| {
+        let address = &args.listen_address;
+        let hint = match error.kind() {
+            io::ErrorKind::InvalidInput => "",
+            _ => "; choose another with --web.listen-address",
+        };
+        anyhow::anyhow!("failed to listen on {address}: {error}{hint}")
+    })?;
     tracing::info!(address = %listener.local_addr()?, "listening");
 
     let (reports, incoming) = mpsc::channel(REPORTS);
     let (reload_requests, reloads) = mpsc::channel(1);
-    let mut board = Board::new(metrics.clone());
+    let history = SharedHistory::new(args.history_limit);
+    let mut board = Board::new(metrics.clone(), history.clone());
     let site = Site {
         node: node.clone(),
-        metrics: metrics.clone(),
+        started: Timestamp::now(),
+        metrics,
         snapshot: board.published(),
+        history,
+        page: Default::default(),
         reload: args.enable_lifecycle.then_some(reload_requests.clone()),
     };
     let (stop, stopped) = oneshot::channel::<()>();
@@ -68,9 +83,10 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 
     let mut scheduler = Scheduler::new(&plan, &node, reports);
     put_in_force(&plan, &mut board, &mut scheduler);
+    board.reloaded(&Ok(()));
     let mut agent = Agent {
         config_file: &args.config_file,
-        metrics,
+        watch,
         board,
         scheduler,
     };
@@ -108,7 +124,7 @@ impl Signals {
 
 struct Agent<'a> {
     config_file: &'a Path,
-    metrics: Arc<Metrics>,
+    watch: Option<ConfigWatch>,
     board: Board,
     scheduler: Scheduler,
 }
@@ -125,6 +141,7 @@ impl Agent<'_> {
             tokio::select! {
                 Some(report) = reports.recv() => self.board.take(report),
                 Some(()) = signals.hangup.recv() => drop(self.reload()),
+                () = changed(&mut self.watch) => drop(self.reload()),
                 Some(done) = reloads.recv() => drop(done.send(self.reload())),
                 _ = signals.terminate.recv() => return,
                 _ = signals.interrupt.recv() => return,
@@ -136,8 +153,7 @@ impl Agent<'_> {
     fn reload(&mut self) -> Result<(), String> {
         let plan = load(self.config_file)
             .and_then(|config| Plan::new(&config, &[]).context("failed to set up TLS"));
-        self.metrics.reloaded(plan.is_ok(), now());
-        match plan {
+        let result = match plan {
             Ok(plan) => {
                 put_in_force(&plan, &mut self.board, &mut self.scheduler);
                 tracing::info!(registries = plan.registries.len(), "configuration reloaded");
@@ -148,7 +164,17 @@ impl Agent<'_> {
                 tracing::error!(error, "configuration not reloaded; the old one stays");
                 Err(error)
             }
-        }
+        };
+        self.board.reloaded(&result);
+        result
+    }
+}
+
+/// Never, where nobody watches.
+async fn changed(watch: &mut Option<ConfigWatch>) {
+    match watch {
+        Some(watch) => watch.changed().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -162,8 +188,4 @@ fn put_in_force(plan: &Plan, board: &mut Board, scheduler: &mut Scheduler) {
     };
     board.apply(plan, &nameservers);
     scheduler.apply(plan);
-}
-
-fn now() -> f64 {
-    Timestamp::now().as_duration().as_secs_f64()
 }

@@ -11,7 +11,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use regprobe_probes::{self as probes, Depth, Outcome, Role, Target};
+use regprobe_probes::{self as probes, Depth, EndpointOutcome, Outcome, Reason, Role, Target};
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinHandle,
@@ -164,6 +164,7 @@ async fn drive(shared: Arc<Shared>, planned: Arc<PlannedRegistry>, mut timetable
         let report = match round(&shared, &target, tick.depth).await {
             Ok((outcome, at)) => {
                 target.token = token_endpoint(&outcome);
+                timetable.note(tick.depth, is_suspect(&outcome));
                 let (planned, depth, lag) = (planned.clone(), tick.depth, now - tick.due);
                 Report::Round {
                     planned,
@@ -216,6 +217,17 @@ fn token_endpoint(outcome: &Outcome) -> Option<probes::Endpoint> {
         .cloned()
 }
 
+/// Whether something failed that may be over the next time; a registry that asks for patience gets it.
+fn is_suspect(outcome: &Outcome) -> bool {
+    let failures = outcome
+        .endpoints
+        .iter()
+        .filter_map(EndpointOutcome::failure);
+    failures
+        .map(|(_, fault)| fault.reason())
+        .any(|reason| reason != Reason::Throttled)
+}
+
 async fn tell(shared: &Shared, report: Report) {
     // The board is gone only when the agent ends.
     let _ = shared.reports.send(report).await;
@@ -229,12 +241,17 @@ fn phase(node_name: &str, registry: &str) -> f64 {
 }
 
 /// When rounds are due, and how deep. The first is due at once and goes all the way up; from then
-/// on every depth keeps to a grid of its own, from which no delay shifts it.
+/// on every depth keeps to a grid of its own, from which no delay shifts it. A deep round that fails
+/// where the one before did not is repeated with the next that is due, once: no single lost answer
+/// is held against a registry for as long as the deeper intervals are.
 #[derive(Debug)]
 struct Timetable {
     intervals: Intervals,
     due: [(Depth, Instant); 4],
     first: bool,
+    again: Option<Depth>,
+    /// The deepest round that failed, until one as deep does not.
+    failed: Option<Depth>,
 }
 
 /// One round that is due.
@@ -252,6 +269,8 @@ impl Timetable {
             intervals,
             due: due.map(|(depth, at)| (depth, at.max(now))),
             first: true,
+            again: None,
+            failed: None,
         }
     }
 
@@ -279,7 +298,8 @@ impl Timetable {
             .iter()
             .filter(|(_, due)| *due <= now)
             .map(|(depth, _)| *depth);
-        let depth = ripe.max().unwrap_or(Depth::Network);
+        let depth = ripe.max().max(self.again.take());
+        let depth = depth.unwrap_or(Depth::Network);
         let due = self.due[0].1;
         let mut missed = 0;
         for (depth, due) in &mut self.due {
@@ -293,6 +313,17 @@ impl Timetable {
             depth,
             due: due + late,
             missed,
+        }
+    }
+
+    /// A round of this depth is over.
+    fn note(&mut self, depth: Depth, failed: bool) {
+        let depth = Some(depth).filter(|depth| *depth > Depth::Network);
+        if !failed && depth >= self.failed {
+            self.failed = None;
+        } else if failed && depth > self.failed {
+            self.failed = depth;
+            self.again = depth;
         }
     }
 }
@@ -357,6 +388,31 @@ mod tests {
         assert_eq!(
             (requests, depths[3], depths[19]),
             (4, Depth::Request, Depth::Token)
+        );
+    }
+
+    #[test]
+    fn a_deep_round_that_fails_is_repeated_once() {
+        let start = Instant::now();
+        let mut timetable = Timetable::start(start, INTERVALS, 0.0);
+        let mut round = |failed: bool| {
+            let depth = timetable.take(timetable.next()).depth;
+            timetable.note(depth, failed);
+            depth
+        };
+        let (network, request, image) = (Depth::Network, Depth::Request, Depth::Image);
+        assert_eq!([true, true, true].map(&mut round), [image, image, network]);
+        // Not that often while it goes on, nor for the failure of a round that is no deeper.
+        let depths = [true; 5].map(&mut round);
+        assert_eq!(depths, [network, request, network, network, network]);
+        // Once all is well up there, the next failure is news again.
+        while round(false) != image {}
+        assert_eq!([true, false].map(&mut round), [network, network]);
+        assert_eq!([false, false].map(&mut round), [network, request]);
+        let depths = [false, false, false, true, true, true].map(&mut round);
+        assert_eq!(
+            depths,
+            [network, network, network, request, request, network]
         );
     }
 

@@ -1,19 +1,26 @@
-//! The status document `regprobe/v1`: what `/api/v1/status` and `check --output=json` say. Made
-//! from a snapshot; field names are contract.
+//! The status document `regprobe/v1`: what `/api/v1/status` and `check --output=json` say, made from
+//! a snapshot. Field names are contract.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use jiff::Timestamp;
-use regprobe_probes::{
-    AddressOutcome, Certificate, EndpointOutcome, Evidence, Expectation, Finding, Lookup,
-    ResolveFault, Scope, StageOutcome,
-};
-use serde::Serialize;
+use regprobe_probes::{Expectation, Finding};
+use serde::{Deserialize, Serialize};
 
+pub(crate) use self::endpoint::{AddressStatus, EndpointStatus, LookupStatus, StageStatus};
 use crate::{
-    board::{RegistryState, Snapshot},
-    describe, explain,
+    board::{ConfigState, RegistryState, Round, Snapshot},
+    condition::Condition,
+    explain,
 };
+
+mod endpoint;
+
+const SCHEMA: &str = "regprobe/v1";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// A word of a closed set.
+pub(crate) type Word = Cow<'static, str>;
 
 /// The whole document.
 #[derive(Debug, Serialize)]
@@ -22,6 +29,9 @@ pub(crate) struct Status {
     node: String,
     version: &'static str,
     at: Timestamp,
+    /// Absent where nothing is ever reloaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<ConfigStatus>,
     registries: Vec<RegistryStatus>,
 }
 
@@ -29,10 +39,11 @@ impl Status {
     /// Of a snapshot taken on the node of this name.
     pub(crate) fn of(snapshot: &Snapshot, node: &str) -> Self {
         Self {
-            schema: "regprobe/v1",
+            schema: SCHEMA,
             node: node.to_owned(),
-            version: env!("CARGO_PKG_VERSION"),
+            version: VERSION,
             at: Timestamp::now(),
+            config: snapshot.config.as_ref().map(ConfigStatus::of),
             registries: snapshot
                 .registries
                 .iter()
@@ -40,265 +51,167 @@ impl Status {
                 .collect(),
         }
     }
+
+    /// As it was after the round that began `at`, for the one `registry` whose JSON is at hand.
+    pub(crate) fn after_round(node: &str, at: Timestamp, registry: &[u8]) -> Vec<u8> {
+        let document = Self {
+            schema: SCHEMA,
+            node: node.to_owned(),
+            version: VERSION,
+            at,
+            config: None,
+            registries: Vec::new(),
+        };
+        let mut json = serde_json::to_vec(&document).unwrap_or_default();
+        // The list of registries comes last, and is empty.
+        json.truncate(json.len().saturating_sub(2));
+        json.extend_from_slice(registry);
+        json.extend_from_slice(b"]}");
+        json
+    }
 }
 
 #[derive(Debug, Serialize)]
-struct RegistryStatus {
-    name: String,
-    server: String,
-    /// Absent until the first round is over.
+struct ConfigStatus {
+    loaded_at: Timestamp,
+    /// Null unless the last reload failed.
+    reload_error: Option<String>,
+}
+
+impl ConfigStatus {
+    fn of(state: &ConfigState) -> Self {
+        let ConfigState {
+            loaded_at,
+            reload_error,
+        } = state.clone();
+        Self {
+            loaded_at,
+            reload_error,
+        }
+    }
+}
+
+/// One registry after its last round.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RegistryStatus {
+    pub name: String,
+    pub server: String,
+    /// Where addresses are expected, as configured: false, true or ranges.
+    pub private: PrivateStatus,
+    pub anonymous_pull: bool,
+    pub images: Vec<String>,
+    /// Absent until the first round is over, as is all else of it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    verdict: Option<&'static str>,
+    pub verdict: Option<Word>,
+    /// The verdict, or `unknown`.
+    pub condition: Word,
+    /// Since when the condition is as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    at: Option<Timestamp>,
+    pub since: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    predicted_pull_delay_seconds: Option<f64>,
-    findings: Vec<FindingStatus>,
-    endpoints: Vec<EndpointStatus>,
+    pub at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depth: Option<Word>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub predicted_pull_delay_seconds: Option<f64>,
+    pub findings: Vec<FindingStatus>,
+    pub endpoints: Vec<EndpointStatus>,
 }
 
 impl RegistryStatus {
-    fn of(state: &RegistryState) -> Self {
+    /// Of a registry as the board has it.
+    pub(crate) fn of(state: &RegistryState) -> Self {
         let round = state.round.as_ref();
-        let endpoint = |seen| EndpointStatus::of(seen, &state.planned.expectation);
-        let endpoints = round.map(|round| round.outcome.endpoints.iter().map(endpoint).collect());
-        let diagnosis = round.map(|round| &round.diagnosis);
-        let findings = diagnosis.iter().flat_map(|diagnosis| &diagnosis.findings);
-        let delay = diagnosis.and_then(|diagnosis| diagnosis.predicted_pull_delay);
+        let delay = round.and_then(|round| round.diagnosis.predicted_pull_delay);
+        let images = state.planned.target.images.iter();
+        let endpoint =
+            |round: &Round, seen| EndpointStatus::of(seen, &state.planned.expectation, round.depth);
         Self {
             name: state.planned.name.to_string(),
             server: state.planned.server.clone(),
-            verdict: diagnosis.map(|diagnosis| diagnosis.verdict().as_str()),
+            private: PrivateStatus::of(&state.planned.expectation),
+            anonymous_pull: state.planned.target.anonymous_pull,
+            images: images.map(ToString::to_string).collect(),
+            verdict: round.map(|round| round.diagnosis.verdict().as_str().into()),
+            condition: Condition::of(state).as_str().into(),
+            since: round.map(|round| round.since),
             at: round.map(|round| round.at),
+            depth: round.map(|round| round.depth.as_str().into()),
             predicted_pull_delay_seconds: delay.map(|delay| delay.as_secs_f64()),
-            findings: findings.map(FindingStatus::of).collect(),
-            endpoints: endpoints.unwrap_or_default(),
+            findings: round.map_or_else(Vec::new, FindingStatus::of_all),
+            endpoints: round.map_or_else(Vec::new, |round| {
+                let endpoints = round.outcome.endpoints.iter();
+                endpoints.map(|seen| endpoint(round, seen)).collect()
+            }),
+        }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum PrivateStatus {
+    Anywhere(bool),
+    Within(Vec<String>),
+}
+
+impl PrivateStatus {
+    fn of(expectation: &Expectation) -> Self {
+        match expectation {
+            Expectation::Any => Self::Anywhere(false),
+            Expectation::PrivateScope => Self::Anywhere(true),
+            Expectation::Ranges(ranges) => {
+                Self::Within(ranges.iter().map(ToString::to_string).collect())
+            }
         }
     }
 }
 
 /// What a finding has none of is null.
-#[derive(Debug, Serialize)]
-struct FindingStatus {
-    code: &'static str,
-    severity: &'static str,
-    endpoint: String,
-    role: &'static str,
-    stage: &'static str,
-    reason: Option<&'static str>,
-    nameserver: Option<String>,
-    address: Option<IpAddr>,
-    message: String,
-    evidence: Vec<String>,
-    client_error: Option<String>,
-    health_check_code: Option<&'static str>,
-    remedy: String,
-    runbook: String,
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct FindingStatus {
+    pub code: Word,
+    pub severity: Word,
+    pub endpoint: String,
+    pub role: Word,
+    pub stage: Word,
+    pub reason: Option<Word>,
+    pub nameserver: Option<String>,
+    pub address: Option<IpAddr>,
+    pub since: Timestamp,
+    pub message: String,
+    pub evidence: Vec<String>,
+    pub client_error: Option<String>,
+    pub health_check_code: Option<Word>,
+    pub remedy: String,
+    pub runbook: String,
 }
 
 impl FindingStatus {
-    fn of(finding: &Finding) -> Self {
+    fn of_all(round: &Round) -> Vec<Self> {
+        let findings = round.diagnosis.findings.iter().zip(&round.found);
+        findings
+            .map(|(finding, since)| Self::of(finding, *since))
+            .collect()
+    }
+
+    fn of(finding: &Finding, since: Timestamp) -> Self {
         Self {
-            code: finding.code.as_str(),
-            severity: finding.severity.as_str(),
+            code: finding.code.as_str().into(),
+            severity: finding.severity.as_str().into(),
             endpoint: finding.endpoint.to_string(),
-            role: finding.endpoint.role.as_str(),
-            stage: finding.stage.as_str(),
-            reason: finding.reason.map(|reason| reason.as_str()),
+            role: finding.endpoint.role.as_str().into(),
+            stage: finding.stage.as_str().into(),
+            reason: finding.reason.map(|reason| reason.as_str().into()),
             nameserver: finding.nameserver.clone(),
             address: finding.address,
+            since,
             message: finding.message.clone(),
             evidence: finding.evidence.clone(),
             client_error: finding.client_error.clone(),
-            health_check_code: finding.health_check_code(),
+            health_check_code: finding.health_check_code().map(Into::into),
             remedy: finding.remedy.clone(),
             runbook: explain::link(finding.code),
         }
-    }
-}
-
-#[derive(Debug, Serialize)]
-struct EndpointStatus {
-    host: String,
-    port: u16,
-    role: &'static str,
-    up: bool,
-    lookups: Vec<LookupStatus>,
-    addresses: Vec<AddressStatus>,
-}
-
-impl EndpointStatus {
-    fn of(seen: &EndpointOutcome, of_registry: &Expectation) -> Self {
-        let expectation = seen.expectation(of_registry);
-        let host = &seen.endpoint.host;
-        let missing = seen.no_lookup();
-        let lookups = seen.lookups.iter();
-        Self {
-            host: host.to_string(),
-            port: seen.endpoint.port,
-            role: seen.endpoint.role.as_str(),
-            up: seen.is_up(),
-            lookups: missing
-                .map(|fault| LookupStatus::missing(host, fault))
-                .into_iter()
-                .chain(lookups.map(|l| LookupStatus::of(l, expectation)))
-                .collect(),
-            addresses: seen.addresses.iter().map(AddressStatus::of).collect(),
-        }
-    }
-}
-
-#[derive(Debug, Serialize)]
-struct LookupStatus {
-    /// None where there was none to ask.
-    nameserver: Option<String>,
-    name: String,
-    result: &'static str,
-    chain: Vec<AliasStatus>,
-    addresses: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    private: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expected: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seconds: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
-}
-
-impl LookupStatus {
-    /// Of a lookup that could not be made.
-    fn missing(host: &str, fault: &ResolveFault) -> Self {
-        Self {
-            nameserver: None,
-            name: host.to_owned(),
-            result: fault.reason().as_str(),
-            chain: Vec::new(),
-            addresses: Vec::new(),
-            private: None,
-            expected: None,
-            seconds: None,
-            detail: Some(fault.to_string()),
-        }
-    }
-
-    fn of(lookup: &Lookup, expectation: &Expectation) -> Self {
-        let found = lookup.addresses().next().is_some();
-        let chain = lookup.chain().iter();
-        Self {
-            nameserver: Some(lookup.nameserver.to_string()),
-            name: lookup.name.to_string(),
-            result: lookup
-                .fault()
-                .map_or("noerror", |fault| fault.reason().as_str()),
-            chain: chain
-                .map(|alias| AliasStatus {
-                    name: alias.name.clone(),
-                    ttl: alias.ttl,
-                })
-                .collect(),
-            addresses: lookup
-                .addresses()
-                .map(|address| address.to_string())
-                .collect(),
-            private: found.then(|| lookup.addresses().all(|a| Scope::of(a).is_private())),
-            expected: found.then(|| lookup.addresses().all(|a| expectation.allows(a))),
-            seconds: Some(lookup.took.as_secs_f64()),
-            detail: lookup.fault().map(ToString::to_string),
-        }
-    }
-}
-
-#[derive(Debug, Serialize)]
-struct AliasStatus {
-    name: String,
-    ttl: u32,
-}
-
-#[derive(Debug, Serialize)]
-struct AddressStatus {
-    address: String,
-    stages: Vec<StageStatus>,
-}
-
-impl AddressStatus {
-    fn of(seen: &AddressOutcome) -> Self {
-        Self {
-            address: seen.address.to_string(),
-            stages: seen.stages.iter().map(StageStatus::of).collect(),
-        }
-    }
-}
-
-#[derive(Debug, Serialize)]
-struct StageStatus {
-    stage: &'static str,
-    ok: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    seconds: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    certificates: Vec<CertificateStatus>,
-}
-
-impl StageStatus {
-    fn of(outcome: &StageOutcome) -> Self {
-        Self {
-            stage: outcome.stage.as_str(),
-            ok: outcome.result.is_ok(),
-            reason: outcome
-                .result
-                .as_ref()
-                .err()
-                .map(|fault| fault.reason().as_str()),
-            seconds: outcome.took.as_secs_f64(),
-            detail: Some(describe::stage(outcome)).filter(|detail| !detail.is_empty()),
-            certificates: certificates(outcome)
-                .iter()
-                .map(CertificateStatus::of)
-                .collect(),
-        }
-    }
-}
-
-#[derive(Debug, Serialize)]
-struct CertificateStatus {
-    subject: String,
-    issuer: String,
-    names: Vec<String>,
-    not_before: Timestamp,
-    not_after: Timestamp,
-    sha256: String,
-}
-
-impl CertificateStatus {
-    fn of(certificate: &Certificate) -> Self {
-        let Certificate {
-            subject,
-            issuer,
-            names,
-            not_before,
-            not_after,
-            sha256,
-        } = certificate.clone();
-        Self {
-            subject,
-            issuer,
-            names,
-            not_before,
-            not_after,
-            sha256,
-        }
-    }
-}
-
-fn certificates(outcome: &StageOutcome) -> &[Certificate] {
-    match &outcome.result {
-        Ok(Evidence::Tls(handshake)) => &handshake.chain.certificates,
-        Ok(_) => &[],
-        Err(fault) => fault.chain().map_or(&[], |chain| &chain.certificates),
     }
 }
 
@@ -329,6 +242,7 @@ mod tests {
                 "reason": null,
                 "nameserver": null,
                 "address": null,
+                "since": "2026-02-20T11:45:00Z",
                 "message": "An anonymous token was denied, as on most registries.",
                 "evidence": [],
                 "client_error": null,

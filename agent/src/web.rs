@@ -1,5 +1,5 @@
-//! The agent's own HTTP server: `/metrics`, health, the status document and reload. It reads
-//! snapshots and never waits for a probe.
+//! The agent's own HTTP server. It reads snapshots and the history, and never waits for a probe; what
+//! it answers is in the files beside this one.
 
 use std::{
     convert::Infallible,
@@ -10,16 +10,12 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::{
-    Method, Request, Response, StatusCode, body::Incoming, header, server::conn::http1,
-    service::service_fn,
-};
+use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
+use jiff::Timestamp;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::TcpListener,
@@ -27,7 +23,13 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{board::Snapshot, metrics::Metrics, status::Status};
+use self::{answer::answer, page::Cache};
+use crate::{board::Snapshot, history::SharedHistory, metrics::Metrics};
+
+mod answer;
+mod history;
+mod page;
+mod reply;
 
 /// Connections at the same time; a node has one or two scrapers.
 const MAX_CONNECTIONS: usize = 128;
@@ -41,26 +43,26 @@ const BACKLOG: i32 = 128;
 pub(crate) struct Site {
     /// The node's name.
     pub node: String,
+    /// When the agent began.
+    pub started: Timestamp,
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// The latest snapshot.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// What rounds saw.
+    pub history: SharedHistory,
+    /// The status page as it was last made.
+    pub page: Cache,
     /// Where reload requests go, if they are allowed.
     pub reload: Option<mpsc::Sender<oneshot::Sender<Result<(), String>>>>,
 }
 
 /// Binds `address`; a host left out means every address of both families.
 pub(crate) fn listen(address: &str) -> io::Result<TcpListener> {
-    let addresses = match address.strip_prefix(':').map(str::parse) {
-        Some(Ok(port)) => vec![
-            SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port),
-            SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port),
-        ],
-        _ => vec![address.parse().map_err(|_| {
-            let text = "not an address to listen on; write :9118, 127.0.0.1:9118 or [::1]:9118";
-            io::Error::new(io::ErrorKind::InvalidInput, text)
-        })?],
-    };
+    let addresses = addresses(address).ok_or_else(|| {
+        let text = "not an address to listen on; write :9118, 127.0.0.1:9118 or [::1]:9118";
+        io::Error::new(io::ErrorKind::InvalidInput, text)
+    })?;
     let mut bound = addresses.into_iter().map(bind);
     let first = bound
         .next()
@@ -116,6 +118,22 @@ pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>, stop: impl Fut
     let _ = timeout(DRAIN_TIMEOUT, graceful.shutdown()).await;
 }
 
+/// What stands behind the last colon is the port, so an IPv6 address needs no brackets: a pod can
+/// only put the node's address before `:9118`, whatever its family.
+fn addresses(text: &str) -> Option<Vec<SocketAddr>> {
+    if let Ok(address) = text.parse() {
+        return Some(vec![address]);
+    }
+    let (host, port) = text.rsplit_once(':')?;
+    let port = port.parse().ok()?;
+    let hosts = match host {
+        "" => vec![Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()],
+        host => vec![host.parse::<IpAddr>().ok()?],
+    };
+    let addresses = hosts.into_iter().map(|host| SocketAddr::new(host, port));
+    Some(addresses.collect())
+}
+
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let kind = Type::STREAM.nonblocking().cloexec();
     let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
@@ -128,91 +146,32 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-async fn answer(site: &Site, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    let path = request.uri().path();
-    match (request.method(), path) {
-        (&Method::POST, "/-/reload") => reload(site).await,
-        (_, "/-/reload") => allow("POST"),
-        (&Method::GET | &Method::HEAD, _) => read(site, path),
-        _ => allow("GET, HEAD"),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn read(site: &Site, path: &str) -> Response<Full<Bytes>> {
-    match path {
-        "/metrics" => match site.metrics.encode() {
-            Ok(text) => reply(StatusCode::OK, Metrics::CONTENT_TYPE, text),
-            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
-        },
-        "/-/healthy" => text(StatusCode::OK, "regprobe is healthy.\n"),
-        "/-/ready" => match site.snapshot.load().is_ready() {
-            true => text(StatusCode::OK, "regprobe is ready.\n"),
-            false => text(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The first round is not over.\n",
-            ),
-        },
-        "/api/v1/status" => {
-            match serde_json::to_vec(&Status::of(&site.snapshot.load(), &site.node)) {
-                Ok(json) => reply(StatusCode::OK, "application/json", json),
-                Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
-            }
+    #[test]
+    fn addresses_to_listen_on() {
+        for (text, expected) in [
+            (":9118", &["[::]:9118", "0.0.0.0:9118"][..]),
+            ("10.240.0.4:9118", &["10.240.0.4:9118"]),
+            ("[fd00::4]:9118", &["[fd00::4]:9118"]),
+            ("fd00::4:9118", &["[fd00::4]:9118"]),
+        ] {
+            let addresses = addresses(text).unwrap();
+            let texts: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+            assert_eq!(texts, expected, "{text}");
         }
-        "/" => text(
-            StatusCode::OK,
-            "regprobe\n\n/metrics\n/api/v1/status\n/-/healthy\n/-/ready\n",
-        ),
-        _ => text(StatusCode::NOT_FOUND, "not found\n"),
+        for text in [
+            "",
+            ":",
+            "9118",
+            "fd00::9118",
+            "node:9118",
+            ":65536",
+            "[fd00::4]",
+        ] {
+            assert_eq!(addresses(text), None, "{text}");
+        }
     }
-}
-
-async fn reload(site: &Site) -> Response<Full<Bytes>> {
-    let Some(requests) = &site.reload else {
-        let why = "Lifecycle API is not enabled; start with --web.enable-lifecycle.\n";
-        return text(StatusCode::FORBIDDEN, why);
-    };
-    let (done, result) = oneshot::channel();
-    let outcome = match requests.send(done).await {
-        Ok(()) => result
-            .await
-            .unwrap_or_else(|_| Err("the agent is ending".to_owned())),
-        Err(_) => Err("the agent is ending".to_owned()),
-    };
-    match outcome {
-        Ok(()) => text(StatusCode::OK, "Reloaded.\n"),
-        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
-    }
-}
-
-fn allow(methods: &'static str) -> Response<Full<Bytes>> {
-    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
-    response
-        .headers_mut()
-        .insert(header::ALLOW, header::HeaderValue::from_static(methods));
-    response
-}
-
-fn text(status: StatusCode, body: &str) -> Response<Full<Bytes>> {
-    reply(
-        status,
-        "text/plain; charset=utf-8",
-        body.as_bytes().to_vec(),
-    )
-}
-
-fn reply(status: StatusCode, media_type: &'static str, body: Vec<u8>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        header::HeaderValue::from_static(media_type),
-    );
-    headers.insert(
-        header::CACHE_CONTROL,
-        header::HeaderValue::from_static("no-store"),
-    );
-    let nosniff = header::HeaderValue::from_static("nosniff");
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
-    response
 }

@@ -52,7 +52,7 @@ impl HostsInTurn {
             };
         }
         let port = Some(login.port).filter(|port| *port != login.scheme.default_port());
-        match certs_d::load(&node.certs_d, &login.host, port) {
+        match certs_d::load(&node.root, &node.certs_d, &login.host, port) {
             Ok(None) => Self {
                 hosts: vec![HostInTurn::registry(login, 0)],
                 misconfigured: None,

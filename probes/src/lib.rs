@@ -49,7 +49,7 @@ pub use crate::{
     http::Answered,
     io_fault::{Errno, IoFault},
     manifest::{Descriptor, Digest, Manifest, Platform},
-    node::{Hosts, Node, ProxyRules, ResolvConf},
+    node::{Hosts, Node, ProxyRules, ResolvConf, Root},
     outcome::{AddressOutcome, EndpointOutcome, Evidence, Fault, FaultRef, Outcome, StageOutcome},
     privatelink::{AcrCloud, AcrEndpoint, AcrName, expand_bare_name},
     proxy::{ProxyFault, Tunnel},

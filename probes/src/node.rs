@@ -4,7 +4,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 pub(crate) use self::proxy::{ProxyCredentials, ProxyUrl};
-pub use self::{hosts::Hosts, proxy::ProxyRules, resolv_conf::ResolvConf};
+pub use self::{hosts::Hosts, proxy::ProxyRules, resolv_conf::ResolvConf, root::Root};
 use crate::{endpoint::Nameserver, tls::TlsClients};
 
 pub(crate) mod certs_d;
@@ -12,6 +12,7 @@ pub(crate) mod hosts;
 pub(crate) mod hosts_toml;
 pub(crate) mod proxy;
 pub(crate) mod resolv_conf;
+pub(crate) mod root;
 
 /// What all probes of a round share.
 #[derive(Clone)]
@@ -24,6 +25,8 @@ pub struct Node {
     pub hosts: Hosts,
     /// Names that the node's own DNS cache pins.
     pub localdns_hosts: Hosts,
+    /// Where its files are.
+    pub root: Root,
     /// containerd's directory of `<registry>/hosts.toml` files.
     pub certs_d: PathBuf,
     /// Which hosts are reached through a proxy.

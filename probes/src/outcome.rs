@@ -137,6 +137,21 @@ impl EndpointOutcome {
         }
     }
 
+    /// What a pull needs to get a connection here: the lookup that it goes by, the dial, the proxy and
+    /// the handshake. `None` where it gets none.
+    pub fn time_to_connection(&self) -> Option<Duration> {
+        let stages = self.on_path()?.stages.iter();
+        let network = stages.filter(|outcome| !outcome.stage.is_http());
+        let took = network.map(|outcome| outcome.result.is_ok().then_some(outcome.took));
+        let asked = |lookup: &&Lookup| {
+            Some(lookup.nameserver.address) == self.path.nameserver
+                && lookup.addresses().next().is_some()
+        };
+        let lookup = self.lookups.iter().find(asked);
+        let took = took.sum::<Option<Duration>>()?;
+        Some(took + lookup.map_or(Duration::ZERO, |lookup| lookup.took))
+    }
+
     /// Where the addresses should be, given what is expected of the registry's: of a mirror's or a
     /// token service's, or of a proxy's, nothing is.
     pub fn expectation<'a>(&self, of_registry: &'a Expectation) -> &'a Expectation {

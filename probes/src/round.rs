@@ -99,6 +99,26 @@ pub enum Depth {
 impl Depth {
     /// Every depth, the least first.
     pub const ALL: [Self; 4] = [Self::Network, Self::Request, Self::Token, Self::Image];
+
+    /// In one word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::Request => "request",
+            Self::Token => "token",
+            Self::Image => "image",
+        }
+    }
+
+    /// The least that has this stage.
+    pub fn of(stage: Stage) -> Self {
+        match stage {
+            Stage::Resolve | Stage::Connect | Stage::Proxy | Stage::Tls => Self::Network,
+            Stage::Challenge | Stage::Http => Self::Request,
+            Stage::Token => Self::Token,
+            Stage::Manifest | Stage::Blob => Self::Image,
+        }
+    }
 }
 
 /// Walks `target` once, as deep as `depth`.

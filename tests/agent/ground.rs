@@ -28,7 +28,7 @@ pub(crate) struct Ground {
 
 /// The files of a node, and short intervals.
 const SETTINGS: &str = "\
-schedule: {network_interval: 1s, request_interval: 1s, token_interval: 2s, timeout: 2s}
+schedule: {network_interval: 1s, request_interval: 1s, token_interval: 2s, image_interval: 2s, timeout: 2s}
 ";
 
 impl Ground {

@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use regprobe_lab::addresses::{free_addr, loopback};
 use regprobe_lab::client::{self, Reply};
-use regprobe_lab::wait;
+use regprobe_lab::{schema, wait};
 use serde_json::Value;
 
 use crate::scrape::Scrape;
@@ -74,7 +74,9 @@ impl Agent {
     }
 
     pub(crate) fn status(&self) -> Result<Value> {
-        self.get("/api/v1/status")?.expect_status(200)?.json()
+        let document = self.get("/api/v1/status")?.expect_status(200)?.json()?;
+        schema::validate(&document)?;
+        Ok(document)
     }
 
     /// Asks again and again until it gives a value.

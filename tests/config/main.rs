@@ -124,7 +124,9 @@ fn every_key_is_heard() {
         "168.63.129.16:53"
     );
     assert_eq!(config.nameservers[1].address.to_string(), "[fd00::a]:5353");
-    assert_eq!(config.node.hosts, Path::new("/host/etc/hosts"));
+    assert_eq!(config.node.root, Path::new("/host"));
+    assert_eq!(config.node.hosts, Path::new("/etc/hosts.node"));
+    assert_eq!(config.node.localdns, Path::new("/opt/localdns"));
     assert_eq!(config.node.proxy, ProxySource::None);
     assert_eq!(config.schedule.request_interval, Duration::from_secs(90));
     assert_eq!(config.schedule.timeout, Duration::from_millis(500));
@@ -180,7 +182,8 @@ fn what_is_no_text_is_refused() {
     let missing = Config::load(&dir.path().join("missing")).unwrap_err();
     assert_eq!(
         missing.to_string(),
-        "cannot read the file: No such file or directory (os error 2)"
+        "cannot read the file: No such file or directory (os error 2); \
+         check the path, and that this user may read it"
     );
 }
 

@@ -69,7 +69,7 @@ fn read() -> Result<(Vec<Scenario>, BTreeSet<String>)> {
     for entry in fs::read_dir(RUNBOOKS).context("failed to list the runbooks")? {
         let path = entry?.path();
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        if name != "README" {
+        if name != "README" && path.is_file() {
             codes.insert(name.into_owned());
         }
     }

@@ -84,11 +84,9 @@ mod tests {
 
     #[test]
     fn the_worst_comes_first_and_what_is_well_is_left_out() {
-        let snapshot = Snapshot {
-            registries: vec![story::healthy(), story::drift(), story::failing()],
-        };
+        let registries = vec![story::healthy(), story::drift(), story::failing()];
         assert_eq!(
-            line(&snapshot),
+            line(&Snapshot::once(registries)),
             "contoso PrivateLinkRecordMissing data nxdomain, drift NameserversDisagree login\n"
         );
     }
@@ -96,16 +94,16 @@ mod tests {
     #[test]
     fn all_is_well() {
         let registries = vec![story::healthy()];
-        assert_eq!(line(&Snapshot { registries }), "contoso.azurecr.io ok\n");
+        assert_eq!(line(&Snapshot::once(registries)), "contoso.azurecr.io ok\n");
         let registries = vec![story::healthy(), story::healthy()];
-        assert_eq!(line(&Snapshot { registries }), "2 registries ok\n");
+        assert_eq!(line(&Snapshot::once(registries)), "2 registries ok\n");
     }
 
     #[test]
     fn what_does_not_fit_is_counted() {
         let registries = vec![story::failing(); 12];
         assert_eq!(
-            line(&Snapshot { registries }),
+            line(&Snapshot::once(registries)),
             "contoso PrivateLinkRecordMissing data nxdomain, +11 more\n"
         );
     }

@@ -7,6 +7,7 @@ use serde::de::{Deserialize, Deserializer};
 use thiserror::Error;
 
 use super::scalar::{self, quoted};
+use crate::printable::is_printable;
 
 /// A name that becomes a metric label: 1 to 100 printable characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -26,7 +27,7 @@ impl FromStr for Label {
         if text.trim() != text {
             return Err(LabelError::Padded(text.into()));
         }
-        if text.chars().any(char::is_control) {
+        if !text.chars().all(is_printable) {
             return Err(LabelError::Unprintable(text.into()));
         }
         match text.chars().count() {
@@ -54,8 +55,8 @@ pub enum LabelError {
     /// Empty, or too long for a label.
     #[error("a name has 1 to 100 characters, this one has {0}; leave the key out for the default")]
     Length(usize),
-    /// A line break or another control character.
-    #[error("{} holds a control character; write printable ones only", quoted(.0))]
+    /// A line break or another character that does not show itself.
+    #[error("{} holds a character that does not print; write printable ones only", quoted(.0))]
     Unprintable(String),
     /// Space around it, which nobody would see.
     #[error("{} has space around it; remove that", quoted(.0))]

@@ -15,6 +15,7 @@ use serde::de::{
 use super::ConfigError;
 use super::file::ConfigFile;
 use super::place::{KeyPath, Location, Step};
+use crate::printable::printable;
 
 /// The most values in a file, aliases counted in full: far more than any config has, and few
 /// enough that an alias of aliases of aliases is refused at once.
@@ -101,6 +102,7 @@ fn unreadable(error: &serde_yaml::Error, text: &str) -> ConfigError {
     for (theirs, ours) in WORDS {
         message = message.replace(theirs, ours);
     }
+    message = printable(&message).into_owned();
     if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE) {
         message.truncate(end);
         message.push('…');

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use regprobe_probes::{
-    Access, AddressOutcome, Alias, Answer, Certificate, Chain, Challenge, Code, Connected,
+    Access, AddressOutcome, Alias, Answer, Certificate, Chain, Challenge, Code, Connected, Depth,
     Diagnosis, Endpoint, EndpointOutcome, Evidence, Fault, Finding, Handshake, Lookup, Nameserver,
     Negative, Origin, Outcome, PullPath, Reason, ResolveFault, Role, Scheme, Severity, Stage,
     StageOutcome, TlsFault, Token,
@@ -199,11 +199,14 @@ fn state(
     let planned = PlannedRegistry::new(&config.registries[0], intervals, &config.tls);
     let round = Round {
         at: time("2026-02-20T12:00:00Z"),
+        depth: Depth::Image,
         outcome: Outcome {
             endpoints,
             misconfigured: None,
         },
+        found: vec![time("2026-02-20T11:45:00Z"); diagnosis.findings.len()],
         diagnosis,
+        since: time("2026-02-20T11:45:00Z"),
     };
     Arc::new(RegistryState::after(Arc::new(planned), round))
 }

@@ -17,7 +17,7 @@ const STORIES: [(&str, Story); 4] = [
 
 fn told(story: Story, width: usize, colour: bool) -> String {
     let registries = vec![story()];
-    text(&Snapshot { registries }, Screen { width, colour })
+    text(&Snapshot::once(registries), Screen { width, colour })
 }
 
 #[test]

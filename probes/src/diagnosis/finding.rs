@@ -37,6 +37,15 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// Whether `other`, of another round, is this one. Which address shows a finding makes no other
+    /// of it: an endpoint may have a new address in every answer.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.code == other.code
+            && self.severity == other.severity
+            && self.endpoint == other.endpoint
+            && self.nameserver == other.nameserver
+    }
+
     /// The code that `az acr check-health` has for the same thing.
     pub fn health_check_code(&self) -> Option<&'static str> {
         match (self.stage, self.reason) {

@@ -8,7 +8,10 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use super::hosts_toml::{self, ClientCertificate, Host, HostsTomlError, Trust};
+use super::{
+    hosts_toml::{self, ClientCertificate, Host, HostsTomlError, Trust},
+    root::Root,
+};
 
 /// Larger files are refused. containerd has no limit; a hosts.toml is a few hundred bytes.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -45,13 +48,14 @@ pub(crate) enum CertsDError {
     },
 }
 
-/// Reads what is configured for a registry under `root`. `None` if nothing is: containerd then goes
+/// Reads what is configured for a registry under `certs_d`. `None` if nothing is: containerd then goes
 /// to [`Host::upstream`] alone.
 ///
 /// The first directory that exists decides: `host_port_`, `host:port` (or `host`, without a port),
 /// `_default`.
 pub(crate) fn load(
-    root: &Path,
+    root: &Root,
+    certs_d: &Path,
     registry_host: &str,
     port: Option<u16>,
 ) -> Result<Option<HostsConfig>, CertsDError> {
@@ -63,9 +67,9 @@ pub(crate) fn load(
         ],
         None => vec![registry_host.to_owned(), "_default".to_owned()],
     };
-    for dir in directories.into_iter().map(|name| root.join(name)) {
-        match fs::metadata(&dir) {
-            Ok(_) => return load_dir(dir, registry_host, port).map(Some),
+    for dir in directories.into_iter().map(|name| certs_d.join(name)) {
+        match fs::metadata(root.locate(&dir)) {
+            Ok(_) => return load_dir(root, dir, registry_host, port).map(Some),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(source) => return Err(CertsDError::Read { path: dir, source }),
         }
@@ -74,11 +78,12 @@ pub(crate) fn load(
 }
 
 fn load_dir(
+    root: &Root,
     dir: PathBuf,
     registry_host: &str,
     port: Option<u16>,
 ) -> Result<HostsConfig, CertsDError> {
-    let ignored = match read_capped(&dir.join("hosts.toml"))? {
+    let ignored = match read_capped(root, &dir.join("hosts.toml"))? {
         Some(bytes) if !bytes.is_empty() => {
             let text = str::from_utf8(&bytes).map_err(|_| HostsTomlError::NotUtf8);
             match text.and_then(|text| hosts_toml::parse(text, &dir, registry_host, port)) {
@@ -95,7 +100,7 @@ fn load_dir(
         _ => None,
     };
     let mut upstream = Host::upstream(registry_host, port);
-    docker_certificates(&dir, &mut upstream.trust).map_err(|source| CertsDError::Read {
+    docker_certificates(root, &dir, &mut upstream.trust).map_err(|source| CertsDError::Read {
         path: dir.clone(),
         source,
     })?;
@@ -107,9 +112,10 @@ fn load_dir(
 }
 
 /// `None` if there is no such file.
-fn read_capped(path: &Path) -> Result<Option<Vec<u8>>, CertsDError> {
+fn read_capped(root: &Root, path: &Path) -> Result<Option<Vec<u8>>, CertsDError> {
     let mut bytes = Vec::new();
-    match File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes)) {
+    let file = File::open(root.locate(path));
+    match file.and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes)) {
         Ok(_) if bytes.len() as u64 > MAX_FILE => Err(CertsDError::TooLarge {
             path: path.to_owned(),
         }),
@@ -124,16 +130,16 @@ fn read_capped(path: &Path) -> Result<Option<Vec<u8>>, CertsDError> {
 
 /// Docker's layout, where there is no hosts.toml: `*.crt` are roots, `*.cert` and `*.key` client
 /// certificates.
-fn docker_certificates(dir: &Path, trust: &mut Trust) -> io::Result<()> {
-    let mut files: Vec<_> = fs::read_dir(dir)?
-        .map(|entry| entry.map(|entry| entry.path()))
+fn docker_certificates(root: &Root, dir: &Path, trust: &mut Trust) -> io::Result<()> {
+    let mut files: Vec<_> = fs::read_dir(root.locate(dir))?
+        .map(|entry| entry.map(|entry| dir.join(entry.file_name())))
         .collect::<Result<_, _>>()?;
     files.sort();
     for file in files {
         match file.extension().and_then(|extension| extension.to_str()) {
             Some("crt") => trust.ca.push(file),
             Some("cert") => {
-                let key = Some(file.with_extension("key")).filter(|key| key.exists());
+                let key = Some(file.with_extension("key")).filter(|key| root.locate(key).exists());
                 trust.client.push(ClientCertificate { cert: file, key });
             }
             _ => {}
@@ -179,7 +185,7 @@ mod tests {
                 .collect();
             let files: Vec<_> = paths.iter().map(|path| (&**path, mirror)).collect();
             let root = certs_d(&files);
-            let config = load(root.path(), REGISTRY, *port).unwrap();
+            let config = load(&Root::default(), root.path(), REGISTRY, *port).unwrap();
             assert_eq!(
                 config.as_ref().map(|config| config.dir.clone()),
                 expected.map(|name| root.path().join(name))
@@ -202,7 +208,9 @@ mod tests {
             ("contoso.azurecr.io/b.cert", ""),
             ("contoso.azurecr.io/b.key", ""),
         ]);
-        let config = load(root.path(), REGISTRY, None).unwrap().unwrap();
+        let config = load(&Root::default(), root.path(), REGISTRY, None)
+            .unwrap()
+            .unwrap();
         assert_eq!(
             config.ignored,
             Some(HostsTomlError::Capability("fly".to_owned()))
@@ -238,11 +246,11 @@ mod tests {
             ("_default", ""),
         ]);
         assert!(matches!(
-            load(root.path(), REGISTRY, None),
+            load(&Root::default(), root.path(), REGISTRY, None),
             Err(CertsDError::TooLarge { .. })
         ));
         assert!(matches!(
-            load(root.path(), "other.example", None),
+            load(&Root::default(), root.path(), "other.example", None),
             Err(CertsDError::Read { .. })
         ));
     }

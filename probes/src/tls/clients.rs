@@ -8,24 +8,26 @@ use std::{
 };
 
 use super::{TlsClient, TrustError, TrustStore};
-use crate::node::hosts_toml::Trust;
+use crate::node::{hosts_toml::Trust, root::Root};
 
 /// More than any node has hosts; past it the set-ups are made anew.
 const MAX_KEPT: usize = 64;
 
 /// Every TLS set-up of one node.
 pub struct TlsClients {
+    root: Root,
     ca_file: Option<PathBuf>,
     own: TlsClient,
     others: Mutex<HashMap<Trust, TlsClient>>,
 }
 
 impl TlsClients {
-    /// Trusts the node's bundle and `ca_file`.
-    pub fn load(ca_file: Option<&Path>) -> Result<Self, TrustError> {
+    /// Trusts the bundle of the node at `root`, and `ca_file`, which is this process's own.
+    pub fn load(root: Root, ca_file: Option<&Path>) -> Result<Self, TrustError> {
         let ca_file = ca_file.map(Path::to_owned);
-        let own = TlsClient::new(&TrustStore::load(ca_file.as_slice())?)?;
+        let own = TlsClient::new(&TrustStore::load(&root, ca_file.as_slice())?)?;
         Ok(Self {
+            root,
             ca_file,
             own,
             others: Mutex::default(),
@@ -50,8 +52,9 @@ impl TlsClients {
         let client = match trust.skip_verify {
             true => TlsClient::trusting_anyone()?,
             false => {
-                let files: Vec<_> = self.ca_file.iter().chain(&trust.ca).cloned().collect();
-                TlsClient::new(&TrustStore::load(&files)?)?
+                let ca = trust.ca.iter().map(|file| self.root.locate(file));
+                let files: Vec<_> = self.ca_file.iter().cloned().chain(ca).collect();
+                TlsClient::new(&TrustStore::load(&self.root, &files)?)?
             }
         };
         if others.len() >= MAX_KEPT {

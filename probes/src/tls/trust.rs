@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashSet,
-    fs, io,
+    env, fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,6 +14,19 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
+use crate::node::root::Root;
+
+/// Where a node may keep its bundle; the first that is there counts. Source: Go's
+/// `crypto/x509/root_linux.go`.
+const BUNDLES: [&str; 6] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
 /// Trusted roots, and the fingerprints by which Go recognises a trusted leaf.
 #[derive(Clone, Debug)]
 pub struct TrustStore {
@@ -22,11 +35,10 @@ pub struct TrustStore {
 }
 
 impl TrustStore {
-    /// The node's bundle, found as OpenSSL finds it (`SSL_CERT_FILE` and `SSL_CERT_DIR` win), and
-    /// the certificates of `ca_files`.
-    pub fn load(ca_files: &[PathBuf]) -> Result<Self, TrustError> {
-        // A bundle with a broken entry is still a bundle: Go skips such entries as well.
-        let mut certificates = rustls_native_certs::load_native_certs().certs;
+    /// The node's bundle (`SSL_CERT_FILE` and `SSL_CERT_DIR` win), and the certificates of
+    /// `ca_files`, which are files as this process sees them.
+    pub fn load(root: &Root, ca_files: &[PathBuf]) -> Result<Self, TrustError> {
+        let mut certificates = bundle(root);
         for path in ca_files {
             certificates.extend(read(path)?);
         }
@@ -53,7 +65,7 @@ impl TrustStore {
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     /// The configured file cannot be read.
-    #[error("cannot read CA file {path}: {error}")]
+    #[error("cannot read CA file {path}: {error}; check the path, and that this user may read it")]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -61,7 +73,7 @@ pub enum TrustError {
         error: io::Error,
     },
     /// The configured file holds no certificate.
-    #[error("no PEM certificate in CA file {path}")]
+    #[error("no PEM certificate in CA file {path}; name one that has BEGIN CERTIFICATE in it")]
     Empty {
         /// The file.
         path: PathBuf,
@@ -74,6 +86,19 @@ pub enum TrustError {
     /// The TLS library refuses the set-up.
     #[error("cannot set up TLS: {0}")]
     Setup(String),
+}
+
+/// Where the node at `root` has none that can be read, this process's own.
+fn bundle(root: &Root) -> Vec<CertificateDer<'static>> {
+    let told = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let nodes = BUNDLES.iter().map(|path| root.locate(path.as_ref()));
+    let nodes =
+        nodes.filter(|_| root.is_elsewhere() && !told("SSL_CERT_FILE") && !told("SSL_CERT_DIR"));
+    // A bundle with a broken entry is still a bundle: Go skips such entries as well.
+    match nodes.into_iter().find(|path| path.is_file()) {
+        Some(path) => rustls_native_certs::load_certs_from_paths(Some(&path), None).certs,
+        None => rustls_native_certs::load_native_certs().certs,
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {

@@ -6,18 +6,20 @@ use std::fmt::Write as _;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, copy, sink};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 
 /// More than any client of the lab has a reason to send.
 const HEAD_LIMIT: u64 = 64 * 1024;
+const BODY_LIMIT: usize = 1024 * 1024;
 
-/// The head of a request; none of the lab's servers looks at a body.
+/// A request.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) method: String,
     /// The path with its query, or the authority of a CONNECT.
     pub(crate) target: String,
     pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
     /// The client will not send another request on this connection.
     pub(crate) is_last: bool,
 }
@@ -25,9 +27,9 @@ pub(crate) struct Request {
 impl Request {
     /// Reads the next request of a connection; none when the client has closed it.
     pub(crate) async fn read(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<Option<Self>> {
-        let mut stream = stream.take(HEAD_LIMIT);
+        let mut head = stream.take(HEAD_LIMIT);
         let mut first = String::new();
-        if stream.read_line(&mut first).await? == 0 {
+        if head.read_line(&mut first).await? == 0 {
             return Ok(None);
         }
         let mut words = first.split_ascii_whitespace();
@@ -41,20 +43,22 @@ impl Request {
         loop {
             let mut line = String::new();
             ensure!(
-                stream.read_line(&mut line).await? > 0,
+                head.read_line(&mut line).await? > 0,
                 "the request head is cut off"
             );
             let line = line.trim_end();
             if line.is_empty() {
                 let is_last = is_old || header(&headers, "connection") == Some("close");
-                // A body, such as a form with credentials, is read past.
-                let body = header(&headers, "content-length").unwrap_or("0").parse()?;
-                copy(&mut stream.take(body), &mut sink()).await?;
+                let length = header(&headers, "content-length").unwrap_or("0").parse()?;
+                ensure!(length <= BODY_LIMIT, "a body of {length} bytes");
+                let mut body = vec![0; length];
+                head.into_inner().read_exact(&mut body).await?;
                 return Ok(Some(Self {
                     is_last,
                     method,
                     target,
                     headers,
+                    body,
                 }));
             }
             let (name, value) = line.split_once(':').context("a header without a colon")?;

@@ -2,6 +2,7 @@
 //! nothing of the machine's configuration: what the fakes cannot prove is proved against these.
 //! Started on a thread inside a network namespace, a server lives in that namespace.
 
+mod alertmanager;
 mod bind;
 mod containerd;
 mod dnsmasq;
@@ -18,6 +19,7 @@ use anyhow::Result;
 use hickory_resolver::proto::op::{Message, Query};
 use hickory_resolver::proto::rr::{DNSClass, Name, RecordType};
 
+pub use self::alertmanager::{Alertmanager, Webhook};
 pub use self::bind::{Bind, BindBuilder};
 pub use self::containerd::{Containerd, Pull};
 pub use self::dnsmasq::{Dnsmasq, DnsmasqBuilder};

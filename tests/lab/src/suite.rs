@@ -2,7 +2,7 @@
 //! whose needs are not met is reported as ignored, with what is missing; it is never silently green.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::thread;
@@ -25,25 +25,43 @@ pub enum Need {
     Root,
     /// A Debian package, and the program of it that is used.
     Package(&'static str, &'static str),
+    /// What `tests/run` brings from npm into `tests/tools`: a file there.
+    Tool(&'static str),
 }
 
 impl Need {
     pub const BIND: Self = Self::Package("bind9", "/usr/sbin/named");
     pub const CONTAINERD: Self = Self::Package("containerd", "/usr/bin/containerd");
     pub const CURL: Self = Self::Package("curl", "/usr/bin/curl");
+    pub const BASH: Self = Self::Package("bash", "/usr/bin/bash");
     pub const DIG: Self = Self::Package("bind9-dnsutils", "/usr/bin/dig");
     pub const DNSMASQ: Self = Self::Package("dnsmasq-base", "/usr/sbin/dnsmasq");
     pub const DOCKER_REGISTRY: Self = Self::Package("docker-registry", "/usr/bin/docker-registry");
+    pub const FISH: Self = Self::Package("fish", "/usr/bin/fish");
+    pub const GROFF: Self = Self::Package("groff-base", "/usr/bin/groff");
     pub const IPROUTE: Self = Self::Package("iproute2", "/usr/sbin/ip");
     pub const NFTABLES: Self = Self::Package("nftables", "/usr/sbin/nft");
     pub const NGINX: Self = Self::Package("nginx-light", "/usr/sbin/nginx");
     pub const SQUID: Self = Self::Package("squid", "/usr/sbin/squid");
     pub const PROMETHEUS: Self = Self::Package("prometheus", "/usr/bin/prometheus");
 
+    pub const ALERTMANAGER: Self = Self::Package(
+        "prometheus-alertmanager",
+        "/usr/bin/prometheus-alertmanager",
+    );
+    pub const ZSH: Self = Self::Package("zsh", "/usr/bin/zsh");
+    pub const CHROMIUM: Self = Self::Package("chromium", "/usr/bin/chromium");
+    pub const HELM: Self = Self::Tool("layer/helm/helm");
+    pub const KUBECTL: Self = Self::Tool("layer/kubectl/kubectl");
+    /// Beside the sources of the dashboards, which is where npm installs it.
+    pub const DASHBOARD_SDK: Self =
+        Self::Tool("../../deploy/grafana/src/node_modules/@grafana/grafana-foundation-sdk");
+
     fn is_met(self) -> bool {
         match self {
             Self::Root => Uid::effective().is_root(),
             Self::Package(_, program) => Path::new(program).exists(),
+            Self::Tool(file) => tool(file).exists(),
         }
     }
 }
@@ -53,8 +71,15 @@ impl fmt::Display for Need {
         match self {
             Self::Root => f.write_str("root"),
             Self::Package(package, program) => write!(f, "{program} of package {package}"),
+            Self::Tool(file) => write!(f, "{file} in tests/tools"),
         }
     }
+}
+
+/// Where `tests/run` has put a file from npm.
+#[must_use]
+pub fn tool(file: &str) -> PathBuf {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../tools")).join(file)
 }
 
 /// One test of a suite.

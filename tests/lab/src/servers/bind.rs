@@ -100,6 +100,12 @@ impl BindBuilder {
         self
     }
 
+    /// Has room for bursts of questions.
+    pub fn deep_queue(mut self) -> Self {
+        let _ = writeln!(self.options, "udp-receive-buffer {};", 4 << 20);
+        self
+    }
+
     pub fn start(self) -> Result<Bind> {
         let addr = addresses::with_port(self.at)?;
         let folder = tempfile::tempdir()?;

@@ -27,6 +27,7 @@ pub struct NginxBuilder {
     identity: Option<Identity>,
     protocols: String,
     locations: String,
+    access_log: &'static str,
 }
 
 impl Nginx {
@@ -37,6 +38,7 @@ impl Nginx {
             identity: None,
             protocols: "TLSv1.2 TLSv1.3".to_owned(),
             locations: String::new(),
+            access_log: "/dev/stdout",
         }
     }
 
@@ -88,6 +90,27 @@ impl NginxBuilder {
         self
     }
 
+    /// Answers one path with 401 and this challenge, as a registry does.
+    pub fn challenge(mut self, path: &str, challenge: &str) -> Self {
+        let challenge = challenge.replace('"', "\\\"");
+        let _ = writeln!(
+            self.locations,
+            "location = {path} {{
+                add_header Www-Authenticate \"{challenge}\" always;
+                add_header Docker-Distribution-Api-Version registry/2.0 always;
+                default_type application/json;
+                return 401 '{{\"errors\": [{{\"code\": \"UNAUTHORIZED\"}}]}}';
+            }}"
+        );
+        self
+    }
+
+    /// Writes no line for each request.
+    pub fn without_log(mut self) -> Self {
+        self.access_log = "off";
+        self
+    }
+
     pub fn start(self) -> Result<Nginx> {
         let addr = addresses::with_port(self.at)?;
         let folder = tempfile::tempdir()?;
@@ -105,13 +128,13 @@ impl NginxBuilder {
             None => String::new(),
         };
         let ssl = if tls.is_empty() { "" } else { " ssl" };
-        let locations = &self.locations;
+        let (locations, access_log) = (&self.locations, self.access_log);
         // One process, so that ending it ends everything.
         let config = format!(
             "daemon off; master_process off; pid {at}/pid; error_log stderr;
             events {{ }}
             http {{
-                access_log /dev/stdout;
+                access_log {access_log};
                 client_body_temp_path {at}/body; proxy_temp_path {at}/proxy;
                 fastcgi_temp_path {at}/fastcgi; uwsgi_temp_path {at}/uwsgi; scgi_temp_path {at}/scgi;
                 server {{ listen {addr}{ssl}; {tls} {locations} }}

@@ -1,4 +1,4 @@
-//! `prometheus`, scraping one target every second: what it has stored is what a dashboard would see.
+//! `prometheus`: what it has stored is what a dashboard would see.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -24,16 +24,19 @@ pub struct Prometheus {
 impl Prometheus {
     /// Starts one that scrapes `target` (`host:port`, path `/metrics`) every second.
     pub fn scraping(target: SocketAddr, at: impl Into<SocketAddr>) -> Result<Self> {
+        let config = format!(
+            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
+            scrape_configs: [{{job_name: regprobe, static_configs: [{{targets: [\"{target}\"]}}]}}]\n"
+        );
+        Self::configured(&config, at)
+    }
+
+    /// Starts one with this configuration.
+    pub fn configured(text: &str, at: impl Into<SocketAddr>) -> Result<Self> {
         let addr = addresses::with_port(at.into())?;
         let folder = tempfile::tempdir()?;
         let config = folder.path().join("prometheus.yml");
-        fs::write(
-            &config,
-            format!(
-                "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
-                scrape_configs: [{{job_name: regprobe, static_configs: [{{targets: [\"{target}\"]}}]}}]\n"
-            ),
-        )?;
+        fs::write(&config, text)?;
         let mut command = Command::new("/usr/bin/prometheus");
         command
             .arg(format!("--config.file={}", config.display()))
@@ -66,17 +69,26 @@ impl Prometheus {
         self.process.log()
     }
 
+    /// The `data` of what the HTTP API answers to these parameters.
+    pub fn ask(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Value> {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(parameters)
+            .finish();
+        let mut answer = client::get(self.addr, &format!("{path}?{query}"))
+            .send()?
+            .json()?;
+        ensure!(
+            answer["status"] == "success",
+            "{path} {parameters:?}: {answer}"
+        );
+        Ok(answer["data"].take())
+    }
+
     /// Every sample that a PromQL expression gives now, as the API words them:
     /// `{"metric": {…}, "value": [time, "1"]}`.
     pub fn query(&self, expression: &str) -> Result<Vec<Value>> {
-        let query = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("query", expression)
-            .finish();
-        let mut answer = client::get(self.addr, &format!("/api/v1/query?{query}"))
-            .send()?
-            .json()?;
-        ensure!(answer["status"] == "success", "{expression}: {answer}");
-        match answer["data"]["result"].take() {
+        let mut data = self.ask("/api/v1/query", &[("query", expression)])?;
+        match data["result"].take() {
             Value::Array(samples) => Ok(samples),
             other => anyhow::bail!("{expression}: not a vector but {other}"),
         }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::running::{self, Running};
 use super::{Endpoints, World, proxy, wanted_nameservers};
 use crate::scenario::{Client, Nameserver, Scenario};
+use crate::schema;
 use crate::servers::Pull;
 
 /// How long one stage of the agent may take.
@@ -101,8 +102,12 @@ impl<'w> Scene<'w> {
             .arg(format!("--config.file={}", config.display()))
             .arg("--output=json");
         let (out, took) = timed(&mut check)?;
+        let document = serde_json::from_slice(&out.stdout).unwrap_or(Value::Null);
+        if !document.is_null() {
+            schema::validate(&document)?;
+        }
         Ok(Checked {
-            document: serde_json::from_slice(&out.stdout).unwrap_or(Value::Null),
+            document,
             took,
             complaint: String::from_utf8_lossy(&out.stderr).into_owned(),
         })

@@ -1,0 +1,161 @@
+//! The agent that runs on this node, asked what it watches. Whoever checks without saying what wants
+//! to know of the same registries, with the same settings.
+
+use std::{net::SocketAddr, time::Duration};
+
+use serde::Deserialize;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpSocket,
+    time::timeout,
+};
+
+use crate::config::{Image, Label, Private, RegistryFile, Server};
+
+/// Where it listens unless told otherwise.
+pub(super) const ADDRESS: &str = "127.0.0.1:9118";
+/// It has its answer at hand.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// More than any agent has to say.
+const MAX_ANSWER: u64 = 32 * 1024 * 1024;
+
+/// The registries that it watches; none where there is no such agent, or another version of it.
+pub(super) async fn registries() -> Vec<RegistryFile> {
+    let answer = timeout(PATIENCE, status()).await;
+    let document = match &answer {
+        Ok(Some(answer)) => document(answer),
+        _ => None,
+    };
+    document.map_or_else(Vec::new, |document| {
+        document
+            .registries
+            .into_iter()
+            .filter_map(Watched::into_file)
+            .collect()
+    })
+}
+
+/// Head and body of its answer.
+async fn status() -> Option<Vec<u8>> {
+    let address: SocketAddr = ADDRESS.parse().ok()?;
+    let mut stream = TcpSocket::new_v4().ok()?.connect(address).await.ok()?;
+    let request = format!("GET /api/v1/status HTTP/1.0\r\nHost: {ADDRESS}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut answer = Vec::new();
+    stream
+        .take(MAX_ANSWER)
+        .read_to_end(&mut answer)
+        .await
+        .ok()?;
+    Some(answer)
+}
+
+fn document(answer: &[u8]) -> Option<Document> {
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let (head, body) = answer.split_at(end);
+    let status = head.split(|byte| *byte == b' ').nth(1)?;
+    let document: Document = serde_json::from_slice(body).ok()?;
+    (status == b"200" && document.schema == "regprobe/v1").then_some(document)
+}
+
+#[derive(Deserialize)]
+struct Document {
+    schema: String,
+    registries: Vec<Watched>,
+}
+
+#[derive(Deserialize)]
+struct Watched {
+    name: Label,
+    server: Server,
+    private: Private,
+    anonymous_pull: bool,
+    images: Vec<Image>,
+    endpoints: Vec<Endpoint>,
+}
+
+#[derive(Deserialize)]
+struct Endpoint {
+    host: String,
+    port: u16,
+    role: String,
+    scheme: String,
+}
+
+impl Watched {
+    /// As it might have been configured. Regions are data endpoints by then.
+    fn into_file(self) -> Option<RegistryFile> {
+        let of_role = |role| self.endpoints.iter().filter(move |one| one.role == role);
+        let is_plain = of_role("login").any(|login| login.scheme == "http");
+        let server = match is_plain {
+            true => format!("http://{}", self.server).parse().ok()?,
+            false => self.server.clone(),
+        };
+        let data_endpoints = of_role("data").map(Endpoint::server);
+        Some(RegistryFile {
+            data_endpoints: data_endpoints.collect::<Option<_>>()?,
+            name: Some(self.name),
+            private: self.private,
+            anonymous_pull: self.anonymous_pull,
+            images: self.images,
+            ..RegistryFile::from(server)
+        })
+    }
+}
+
+impl Endpoint {
+    fn server(&self) -> Option<Server> {
+        let Self {
+            scheme, host, port, ..
+        } = self;
+        let bracketed = match host.contains(':') {
+            true => format!("[{host}]"),
+            false => host.clone(),
+        };
+        format!("{scheme}://{bracketed}:{port}").parse().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{board::Snapshot, config::Config, report::story, status::Status};
+
+    #[test]
+    fn what_an_agent_watches_is_known_from_its_status() {
+        let registries = vec![story::failing(), story::drift()];
+        let status = Status::of(&Snapshot::once(registries), "node");
+        let body = serde_json::to_string(&status).unwrap();
+        let answer = format!("HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\n{body}");
+        let document = document(answer.as_bytes()).unwrap();
+        let registries: Option<Vec<_>> = document
+            .registries
+            .into_iter()
+            .map(Watched::into_file)
+            .collect();
+        let expected = Config::parse(
+            "registries:\n\
+             - {name: contoso, server: contoso.azurecr.io,\n   \
+                data_endpoints: [contoso.westeurope.data.azurecr.io]}\n\
+             - {name: drift, server: drift.azurecr.io}\n",
+        );
+        let file = crate::config::ConfigFile {
+            registries: registries.unwrap(),
+            ..Default::default()
+        };
+        assert_eq!(Config::try_from(file).unwrap(), expected.unwrap());
+    }
+
+    #[test]
+    fn anybody_else_is_no_agent() {
+        for answer in [
+            "",
+            "HTTP/1.0 200 OK\r\n\r\n",
+            "HTTP/1.0 200 OK\r\n\r\n{}",
+            "HTTP/1.0 503 Busy\r\n\r\n{\"schema\":\"regprobe/v1\",\"registries\":[]}",
+            "HTTP/1.0 200 OK\r\n\r\n{\"schema\":\"regprobe/v2\",\"registries\":[]}",
+        ] {
+            assert!(document(answer.as_bytes()).is_none(), "{answer}");
+        }
+    }
+}

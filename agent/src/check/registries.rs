@@ -1,0 +1,324 @@
+//! Which registries a check is about, and with which settings: those on the command line, those of a
+//! configuration, or, where nobody names any, those that this node is known to use.
+
+use std::{io, path::Path};
+
+use anyhow::{Context, bail};
+
+use super::{NPD_TIMEOUT, neighbour};
+use crate::{
+    cli::{CheckArgs, Output, PrivateArg, parse_server},
+    config::{
+        self, Complaint, Config, ConfigFile, Private, Problem, Registry, RegistryFile, Server,
+    },
+    run,
+};
+
+/// Where a configuration is looked for when none is named: where the Helm chart mounts its own.
+pub(crate) const DEFAULT_CONFIG: &str = "/etc/regprobe/config.yaml";
+/// containerd's settings for every registry that has none of its own.
+const ANY_REGISTRY: &str = "_default";
+
+/// What to check.
+pub(super) struct Chosen {
+    /// Registries and settings.
+    pub config: Config,
+    /// Where the registries are from, if nobody named them.
+    pub found: Option<String>,
+}
+
+/// Works it out; asks the agent on this node if need be, and no registry.
+pub(super) async fn choose(args: &CheckArgs) -> anyhow::Result<Chosen> {
+    let mut chosen = match (args.registries.as_slice(), &args.config_file) {
+        ([], Some(file)) => Chosen {
+            config: configured(args, file)?,
+            found: None,
+        },
+        ([], None) => find(args).await?,
+        (_, file) => Chosen {
+            config: named(args, file.as_deref().map(run::load).transpose()?)?,
+            found: None,
+        },
+    };
+    let config = &mut chosen.config;
+    if let Some(ca_file) = &args.ca_file {
+        config.tls.ca_file = Some(ca_file.clone());
+    }
+    match (args.timeout, args.output) {
+        (Some(timeout), _) => config.schedule.timeout = timeout,
+        (None, Output::Npd) => {
+            config.schedule.timeout = config.schedule.timeout.min(NPD_TIMEOUT);
+        }
+        (None, Output::Text | Output::Json) => {}
+    }
+    if let Some(glob) = &args.only {
+        retain(&mut config.registries, glob)?;
+    }
+    Ok(chosen)
+}
+
+/// All registries of a configuration.
+fn configured(args: &CheckArgs, file: &Path) -> anyhow::Result<Config> {
+    let config = run::load(file)?;
+    refuse_settings(args, "of a configuration")?;
+    Ok(config)
+}
+
+/// The registries on the command line: as configured where `known` has them, else by the flags.
+fn named(args: &CheckArgs, known: Option<Config>) -> anyhow::Result<Config> {
+    let mut configured = Vec::new();
+    let mut file = ConfigFile::default();
+    for name in &args.registries {
+        let by_name = |registry: &&Registry| registry.name == *name;
+        let registries = known.iter().flat_map(|known| &known.registries);
+        if let Some(registry) = registries.clone().find(by_name) {
+            configured.push(registry.clone());
+            continue;
+        }
+        let server = parse_server(name).map_err(|error| anyhow::anyhow!(error))?;
+        match registries
+            .clone()
+            .find(|registry| registry.server == server)
+        {
+            Some(registry) => configured.push(registry.clone()),
+            None => file.registries.push(by_flags(args, server)),
+        }
+    }
+    let typed = match file.registries.is_empty() {
+        true => {
+            refuse_settings(args, "of a configuration")?;
+            Vec::new()
+        }
+        false => checked(file.clone())?.registries,
+    };
+    let mut config = match known {
+        Some(known) => known,
+        None => checked(file)?,
+    };
+    config.registries = configured.into_iter().chain(typed).collect();
+    Ok(config)
+}
+
+/// The registries that this node is known to use: the first source that knows any.
+async fn find(args: &CheckArgs) -> anyhow::Result<Chosen> {
+    let file = Path::new(DEFAULT_CONFIG);
+    if file.exists() {
+        return Ok(Chosen {
+            config: configured(args, file)?,
+            found: Some(DEFAULT_CONFIG.to_owned()),
+        });
+    }
+    let certs_d = config::Node::default().certs_d;
+    let watched = neighbour::registries().await;
+    let (registries, source) = if watched.is_empty() {
+        let servers = of_containerd(&certs_d)?;
+        let registries = servers.map(|server| by_flags(args, server)).collect();
+        (registries, certs_d.display().to_string())
+    } else {
+        let source = format!("the agent at {}", neighbour::ADDRESS);
+        refuse_settings(args, &source.replacen("the agent", "of the agent", 1))?;
+        (watched, source)
+    };
+    if registries.is_empty() {
+        bail!(
+            "no registry is named, and none was found on this node: there is no {DEFAULT_CONFIG}, \
+             no agent answers at {}, and no directory in {} is named for a registry; name one, as \
+             in 'regprobe check myregistry' or 'regprobe check registry.example:5000', or a \
+             configuration with --config.file=FILE",
+            neighbour::ADDRESS,
+            certs_d.display()
+        );
+    }
+    let config = checked(ConfigFile {
+        registries,
+        ..ConfigFile::default()
+    })?;
+    Ok(Chosen {
+        config,
+        found: Some(source),
+    })
+}
+
+/// The registries that containerd has settings for, each in a directory of its name.
+fn of_containerd(certs_d: &Path) -> anyhow::Result<impl Iterator<Item = Server> + use<>> {
+    let mut servers: Vec<Server> = Vec::new();
+    let entries = match certs_d.read_dir() {
+        Ok(entries) => entries.collect::<io::Result<Vec<_>>>(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    };
+    let entries = entries.with_context(|| {
+        let certs_d = certs_d.display();
+        format!("cannot read {certs_d}; name the registry, as in 'regprobe check myregistry'")
+    })?;
+    for entry in entries {
+        let name = entry.file_name();
+        let Some(server) = name.to_str().and_then(server_of_directory) else {
+            continue;
+        };
+        // Of two directories for the same server, containerd takes one.
+        let is_new = servers
+            .iter()
+            .all(|known| (known.host(), known.port()) != (server.host(), server.port()));
+        if is_new && entry.path().is_dir() {
+            servers.push(server);
+        }
+    }
+    servers.sort_by_key(ToString::to_string);
+    Ok(servers.into_iter())
+}
+
+/// `registry.example`, `registry.example:5000` or `registry.example_5000_`.
+fn server_of_directory(name: &str) -> Option<Server> {
+    let with_port = name
+        .strip_suffix('_')
+        .and_then(|name| name.rsplit_once('_'))
+        .map(|(host, port)| format!("{host}:{port}"));
+    let server = with_port.as_deref().unwrap_or(name);
+    if name == ANY_REGISTRY {
+        return None;
+    }
+    server.parse().ok()
+}
+
+/// A registry with the settings of the command line.
+fn by_flags(args: &CheckArgs, server: Server) -> RegistryFile {
+    RegistryFile {
+        regions: args.regions.clone(),
+        private: private(args.private.as_deref()),
+        images: args.images.clone(),
+        ..RegistryFile::from(server)
+    }
+}
+
+/// Refuses flags that would count for nothing, as every registry has its settings.
+fn refuse_settings(args: &CheckArgs, whose: &str) -> anyhow::Result<()> {
+    let flags = [
+        ("--private", args.private.is_some()),
+        ("--region", !args.regions.is_empty()),
+        ("--image", !args.images.is_empty()),
+    ];
+    match flags.into_iter().find(|(_, given)| *given) {
+        Some((flag, _)) => bail!(
+            "{flag} is for registries that only the command line names; those {whose} have their \
+             settings there: change them there, or name a registry and no configuration"
+        ),
+        None => Ok(()),
+    }
+}
+
+/// Who typed no configuration is not told of a place in one.
+fn checked(file: ConfigFile) -> anyhow::Result<Config> {
+    Config::try_from(file).map_err(|Complaint { problem, .. }| match problem {
+        Problem::RegionsOutsideAzure(server) => anyhow::anyhow!(
+            "--region is for an Azure Container Registry, and {server} is none; list its data \
+             hosts in a configuration, under data_endpoints"
+        ),
+        problem => anyhow::anyhow!(problem),
+    })
+}
+
+fn private(ranges: Option<&[PrivateArg]>) -> Private {
+    let Some(ranges) = ranges else {
+        return Private::No;
+    };
+    let ranges: Vec<_> = ranges
+        .iter()
+        .filter_map(|range| match range {
+            PrivateArg::Range(range) => Some(*range),
+            PrivateArg::AnyPrivate => None,
+        })
+        .collect();
+    if ranges.is_empty() {
+        Private::Yes
+    } else {
+        Private::Within(ranges)
+    }
+}
+
+fn retain(registries: &mut Vec<Registry>, glob: &str) -> anyhow::Result<()> {
+    let known: Vec<_> = registries.iter().map(|one| one.name.clone()).collect();
+    registries.retain(|registry| {
+        matches(glob, &registry.name) || matches(glob, &registry.server.to_string())
+    });
+    if registries.is_empty() {
+        bail!(
+            "no registry matches --only={glob}; there are: {}",
+            known.join(", ")
+        );
+    }
+    Ok(())
+}
+
+/// Whether `text` fits a glob of `*` and `?`.
+fn matches(glob: &str, text: &str) -> bool {
+    let Some(first) = glob.chars().next() else {
+        return text.is_empty();
+    };
+    let rest_of_glob = &glob[first.len_utf8()..];
+    let mut letters = text.chars();
+    match first {
+        '*' => (0..=text.len())
+            .filter(|at| text.is_char_boundary(*at))
+            .any(|at| matches(rest_of_glob, &text[at..])),
+        '?' => letters.next().is_some() && matches(rest_of_glob, letters.as_str()),
+        letter => letters.next() == Some(letter) && matches(rest_of_glob, letters.as_str()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn globs() {
+        for (glob, text, fits) in [
+            ("contoso", "contoso", true),
+            ("con*", "contoso", true),
+            ("*.azurecr.io", "contoso.azurecr.io", true),
+            ("c?ntoso", "contoso", true),
+            ("*", "", true),
+            ("?", "", false),
+            ("con", "contoso", false),
+            ("*x*", "contoso", false),
+        ] {
+            assert_eq!(matches(glob, text), fits, "{glob} {text}");
+        }
+    }
+
+    #[test]
+    fn directories_of_certs_d_are_registries() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [
+            "_default",
+            "contoso.azurecr.io",
+            "registry.example_5000_",
+            "registry.example:5000",
+            "docker.io",
+            "kind-registry:5000",
+            "[fd00::1]_5000_",
+            "under_score",
+            "..data",
+            "bare",
+        ] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        fs::write(folder.path().join("a.file"), "").unwrap();
+        let servers = of_containerd(folder.path()).unwrap();
+        let servers: Vec<_> = servers.map(|server| server.to_string()).collect();
+        let expected = [
+            "[fd00::1]:5000",
+            "contoso.azurecr.io",
+            "docker.io",
+            "kind-registry:5000",
+            "registry.example:5000",
+        ];
+        assert_eq!(servers, expected);
+        assert_eq!(
+            of_containerd(&folder.path().join("none")).unwrap().count(),
+            0
+        );
+    }
+}

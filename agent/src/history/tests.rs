@@ -1,0 +1,172 @@
+//! What stays and what goes, and that every byte is accounted for.
+
+use jiff::SignedDuration;
+
+use super::*;
+use crate::report::story;
+
+const KIB: usize = 1024;
+
+/// A story as it is after a round that began so many seconds after it.
+fn told(story: &RegistryState, seconds: i64) -> RegistryState {
+    let mut state = story.clone();
+    let round = state.round.as_mut().unwrap();
+    round.at += SignedDuration::from_secs(seconds);
+    for seen in &mut round.outcome.endpoints {
+        let stages = seen.addresses.iter_mut().flat_map(|seen| &mut seen.stages);
+        for stage in stages {
+            stage.took += std::time::Duration::from_micros(seconds.unsigned_abs() * 7919 % 1000);
+        }
+    }
+    state
+}
+
+/// The registry of [`story::failing`] in good health.
+fn well() -> RegistryState {
+    let mut state = RegistryState::clone(&story::healthy());
+    state.planned = story::failing().planned.clone();
+    state
+}
+
+/// What [`History::bytes`] must say, counted anew.
+fn counted(history: &History) -> usize {
+    let own: usize = history.rounds.values().map(Kept::own_bytes).sum();
+    let mut wholes: Vec<_> = history
+        .rounds
+        .values()
+        .map(|kept| kept.document.whole())
+        .collect();
+    wholes.sort_unstable_by_key(|whole| whole.as_ptr());
+    wholes.dedup_by_key(|whole| whole.as_ptr());
+    own + wholes.into_iter().map(<[u8]>::len).sum::<usize>()
+}
+
+fn seconds(history: &History, worth: Worth) -> Vec<i64> {
+    let start = story::healthy().round.as_ref().unwrap().at;
+    let of_worth = history
+        .rounds
+        .iter()
+        .filter(|(_, kept)| kept.worth == worth);
+    of_worth
+        .map(|(id, _)| id.at().duration_since(start).as_secs())
+        .collect()
+}
+
+#[test]
+fn a_round_is_there_in_full() {
+    let mut history = History::new(64 * KIB);
+    for second in 0..3 {
+        history.add(&told(&story::failing(), second));
+    }
+    let ids: Vec<_> = history.rounds.keys().copied().collect();
+    for (id, second) in ids.into_iter().zip(0..) {
+        let kept = history.get(id).unwrap();
+        let state = told(&story::failing(), second);
+        let json = serde_json::to_string(&RegistryStatus::of(&state)).unwrap();
+        assert_eq!(String::from_utf8(kept.document()).unwrap(), json);
+        assert_eq!(kept.changed(), second == 0);
+        assert_eq!(kept.condition, Condition::Failing);
+        let conditions: Vec<_> = kept.cells.iter().map(|cell| cell.condition).collect();
+        assert_eq!(conditions, [Condition::Degraded, Condition::Failing]);
+        assert_eq!(
+            kept.cells[1].failure,
+            Some((Stage::Resolve, Reason::NxDomain))
+        );
+        assert_eq!(kept.cells[1].micros, None);
+    }
+    assert!(history.get(RoundId(7)).is_none());
+}
+
+#[test]
+fn rounds_alike_take_little_room() {
+    let mut history = History::new(usize::MAX);
+    history.add(&told(&story::healthy(), 0));
+    let first = history.bytes();
+    for second in 1..=100 {
+        history.add(&told(&story::healthy(), second));
+    }
+    let each = (history.bytes() - first) / 100;
+    assert!(each * 8 < first, "{first} bytes, then {each} each");
+    assert_eq!(history.bytes(), counted(&history));
+}
+
+#[test]
+fn the_limit_holds_and_what_went_wrong_outlives_what_went_well() {
+    let mut history = History::new(64 * KIB);
+    let (well, wrong) = (well(), story::failing());
+    for second in 0..2000 {
+        let story = if (100..110).contains(&second) {
+            &wrong
+        } else {
+            &well
+        };
+        history.add(&told(story, second));
+        assert!(history.bytes() <= history.limit());
+    }
+    assert_eq!(history.bytes(), counted(&history));
+    assert_eq!(seconds(&history, Worth::Changed), [0, 100, 110]);
+    assert_eq!(
+        seconds(&history, Worth::Wrong),
+        (101..110).collect::<Vec<_>>()
+    );
+    let kept = seconds(&history, Worth::Well);
+    assert!(
+        kept.len() > 50 && kept[0] > 1500,
+        "{} from {}",
+        kept.len(),
+        kept[0]
+    );
+    assert!(kept.iter().copied().eq(kept[0]..2000), "not the latest");
+}
+
+#[test]
+fn an_outage_takes_neither_all_room_nor_its_own_beginning_away() {
+    let mut history = History::new(64 * KIB);
+    let (well, wrong) = (well(), story::failing());
+    for second in 0..2000 {
+        let story = if (100..1500).contains(&second) {
+            &wrong
+        } else {
+            &well
+        };
+        history.add(&told(story, second));
+    }
+    assert_eq!(seconds(&history, Worth::Changed), [0, 100, 1500]);
+    let wrong = seconds(&history, Worth::Wrong);
+    assert_eq!(wrong.last(), Some(&1499));
+    assert!(history.bytes[Worth::Wrong as usize] >= history.limit / 5);
+    assert_eq!(seconds(&history, Worth::Well).last(), Some(&1999));
+    assert_eq!(history.bytes(), counted(&history));
+}
+
+#[test]
+fn a_registry_that_goes_takes_its_rounds_along() {
+    let mut history = History::new(64 * KIB);
+    for second in 0..20 {
+        history.add(&told(&story::failing(), second));
+        history.add(&told(&story::drift(), second));
+    }
+    history.forget("contoso");
+    assert!(
+        history
+            .rounds
+            .values()
+            .all(|kept| &*kept.registry == "drift")
+    );
+    assert_eq!(
+        (history.rounds.len(), history.bytes()),
+        (20, counted(&history))
+    );
+    history.forget("drift");
+    assert_eq!((history.rounds.len(), history.bytes()), (0, 0));
+    assert!(history.by_worth.iter().all(VecDeque::is_empty));
+}
+
+#[test]
+fn without_room_nothing_is_kept() {
+    let mut history = History::new(0);
+    for second in 0..5 {
+        history.add(&told(&story::healthy(), second));
+        assert_eq!((history.rounds.len(), history.bytes()), (0, 0));
+    }
+}

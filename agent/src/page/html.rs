@@ -1,0 +1,130 @@
+//! HTML being written. Markup can come from this program's own literals alone, and all other text
+//! goes through one escaping function: what a stranger says cannot become markup, by type.
+
+use std::fmt::{self, Display, Write};
+
+use crate::printable::is_printable;
+
+/// Names and values of an element's attributes.
+pub(super) type Attributes<'a> = &'a [(&'static str, &'a dyn Display)];
+
+/// A document, or a part of one.
+#[derive(Default)]
+pub(super) struct Html(String);
+
+impl Html {
+    /// A document about to be written.
+    pub(super) fn document() -> Self {
+        Self("<!DOCTYPE html>\n".to_owned())
+    }
+
+    /// An element with whatever `inside` writes.
+    pub(super) fn tag(
+        &mut self,
+        name: &'static str,
+        attributes: Attributes<'_>,
+        inside: impl FnOnce(&mut Self),
+    ) {
+        self.open(name, attributes);
+        inside(self);
+        self.close(name);
+    }
+
+    /// An element with a text and nothing else.
+    pub(super) fn leaf(
+        &mut self,
+        name: &'static str,
+        attributes: Attributes<'_>,
+        text: impl Display,
+    ) {
+        self.open(name, attributes);
+        self.text(text);
+        self.close(name);
+    }
+
+    /// An element that has nothing inside and no end.
+    pub(super) fn void(&mut self, name: &'static str, attributes: Attributes<'_>) {
+        self.open(name, attributes);
+    }
+
+    /// Text, of whoever.
+    pub(super) fn text(&mut self, text: impl Display) {
+        // Writing to a string cannot fail.
+        let _ = write!(Escaping(&mut self.0), "{text}");
+    }
+
+    /// What was written.
+    pub(super) fn into_text(self) -> String {
+        self.0
+    }
+
+    fn open(&mut self, name: &'static str, attributes: Attributes<'_>) {
+        self.0.push('<');
+        self.0.push_str(name);
+        for (name, value) in attributes {
+            self.0.push(' ');
+            self.0.push_str(name);
+            self.0.push_str("=\"");
+            self.text(value);
+            self.0.push('"');
+        }
+        self.0.push('>');
+    }
+
+    fn close(&mut self, name: &'static str) {
+        self.0.push_str("</");
+        self.0.push_str(name);
+        self.0.push('>');
+    }
+}
+
+/// Writes what is inert both as text and within a quoted attribute.
+struct Escaping<'a>(&'a mut String);
+
+impl Write for Escaping<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            match c {
+                '&' => self.0.push_str("&amp;"),
+                '<' => self.0.push_str("&lt;"),
+                '>' => self.0.push_str("&gt;"),
+                '"' => self.0.push_str("&quot;"),
+                '\'' => self.0.push_str("&#39;"),
+                c if is_printable(c) => self.0.push(c),
+                c => self.0.extend(c.escape_debug()),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_stay_text() {
+        let mut html = Html::default();
+        let stranger = "</p><script>alert('1')</script>\" onload=\"x\" &amp; \u{202e}\u{1b}[2J\n\0";
+        html.leaf("p", &[("title", &stranger)], stranger);
+        let inert = "&lt;/p&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot; \
+                     onload=&quot;x&quot; &amp;amp; \\u{202e}\\u{1b}[2J\\n\\0";
+        assert_eq!(
+            html.into_text(),
+            format!("<p title=\"{inert}\">{inert}</p>")
+        );
+    }
+
+    #[test]
+    fn elements_end_where_they_should() {
+        let mut html = Html::document();
+        html.tag("ul", &[("class", &"a")], |html| {
+            html.leaf("li", &[], 1);
+            html.void("br", &[]);
+        });
+        assert_eq!(
+            html.into_text(),
+            "<!DOCTYPE html>\n<ul class=\"a\"><li>1</li><br></ul>"
+        );
+    }
+}

@@ -1,0 +1,166 @@
+//! What a shell wants to have of the program: completions and the manual page. They are generated
+//! from the command line as [`crate::cli`] has it, but not by the program: a test does that, and
+//! holds what is committed in `deploy/shell` to it.
+
+use crate::cli::Shell;
+
+/// The manual page.
+pub(crate) const MANUAL: &str = include_str!("../../deploy/shell/regprobe.1");
+
+/// A script that the shell is to source.
+pub(crate) fn completions(shell: Shell) -> &'static str {
+    match shell {
+        Shell::Bash => include_str!("../../deploy/shell/regprobe.bash"),
+        Shell::Zsh => include_str!("../../deploy/shell/_regprobe"),
+        Shell::Fish => include_str!("../../deploy/shell/regprobe.fish"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs, io::Write, path::Path};
+
+    use clap::CommandFactory;
+    use clap_complete::shells;
+    use clap_mangen::{
+        Man,
+        roff::{Roff, bold, roman},
+    };
+
+    use super::*;
+    use crate::cli::{CHECK_STATUS, Cli, RUN_STATUS};
+
+    /// `UPDATE_GOLDEN=1 cargo test` writes the files anew.
+    #[test]
+    fn what_is_committed_is_of_this_command_line() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/shell");
+        let mut outdated = Vec::new();
+        for (name, committed, generated) in [
+            (
+                "regprobe.bash",
+                completions(Shell::Bash),
+                script(shells::Bash),
+            ),
+            ("_regprobe", completions(Shell::Zsh), script(shells::Zsh)),
+            (
+                "regprobe.fish",
+                completions(Shell::Fish),
+                script(shells::Fish),
+            ),
+            ("regprobe.1", MANUAL, manual()),
+        ] {
+            if env::var_os("UPDATE_GOLDEN").is_some() {
+                fs::write(folder.join(name), generated).unwrap();
+            } else if generated != committed {
+                outdated.push(name);
+            }
+        }
+        assert!(
+            outdated.is_empty(),
+            "{outdated:?}: run with UPDATE_GOLDEN=1"
+        );
+    }
+
+    fn script(shell: impl clap_complete::Generator) -> String {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Cli::command(), "regprobe", &mut script);
+        String::from_utf8(script).unwrap()
+    }
+
+    /// One page: the program, then each command with its options below it.
+    fn manual() -> String {
+        let hide = |argument: clap::Arg| argument.hide(true);
+        let mut program = Cli::command().disable_help_subcommand(true);
+        program.build();
+        let mut page = Vec::new();
+        let man = Man::new(program.clone())
+            .date("")
+            .source(concat!("regprobe ", env!("CARGO_PKG_VERSION")));
+        man.render_title(&mut page).unwrap();
+        man.render_name_section(&mut page).unwrap();
+        man.render_synopsis_section(&mut page).unwrap();
+        for command in program.get_subcommands().cloned() {
+            writeln!(page, ".SH REGPROBE {}", command.get_name().to_uppercase()).unwrap();
+            let command = command.mut_arg("help", hide).mut_arg("version", hide);
+            let has_options = command.get_arguments().any(|option| !option.is_hide_set());
+            let man = Man::new(command);
+            let mut section = Vec::new();
+            man.render_description_section(&mut section).unwrap();
+            man.render_synopsis_section(&mut section).unwrap();
+            if has_options {
+                man.render_options_section(&mut section).unwrap();
+            }
+            let section = String::from_utf8(section).unwrap();
+            page.extend(section.replace(".SH ", ".SS ").bytes());
+        }
+        more().to_writer(&mut page).unwrap();
+        String::from_utf8(page).unwrap()
+    }
+
+    /// What the command line does not know of itself.
+    fn more() -> Roff {
+        let mut page = Roff::new();
+        page.control("SH", ["EXIT STATUS"]);
+        for (command, status) in [("check", CHECK_STATUS), ("run", RUN_STATUS)] {
+            let status = status.trim_start_matches("Exit status: ");
+            page.control("TP", [])
+                .text([bold(command)])
+                .text([roman(status)]);
+        }
+        page.control("SH", ["ENVIRONMENT"]);
+        for (name, what) in [
+            (
+                "NODE_NAME",
+                "The name of this node, instead of its host name.",
+            ),
+            (
+                "SSL_CERT_FILE, SSL_CERT_DIR",
+                "Where the trusted certificates are, as for OpenSSL.",
+            ),
+            (
+                "HTTPS_PROXY, HTTP_PROXY, NO_PROXY",
+                "The node's proxy, by the rules of Go's net/http.",
+            ),
+            ("NO_COLOR", "Set to anything: no colours."),
+        ] {
+            page.control("TP", [])
+                .text([bold(name)])
+                .text([roman(what)]);
+        }
+        page.control("SH", ["FILES"]);
+        for (name, what) in [
+            (
+                "/etc/regprobe/config.yaml",
+                "The configuration that check takes where no registry and no configuration is named.",
+            ),
+            (
+                "/etc/resolv.conf, /etc/hosts, /etc/containerd/certs.d",
+                "Read anew for every round, as containerd reads them for every pull.",
+            ),
+        ] {
+            page.control("TP", [])
+                .text([bold(name)])
+                .text([roman(what)]);
+        }
+        page.control("SH", ["EXAMPLES"]);
+        for (example, what) in [
+            (
+                "regprobe check myregistry --region=westeurope --private",
+                "Whether this node can pull from myregistry.azurecr.io through its private endpoint.",
+            ),
+            (
+                "regprobe check --output=json > ticket.json",
+                "The same of the registries that this node is known to use, with all that was seen.",
+            ),
+            (
+                "regprobe explain PrivateLinkRecordMissing",
+                "What a finding means and how to mend it.",
+            ),
+        ] {
+            page.control("TP", [])
+                .text([bold(example)])
+                .text([roman(what)]);
+        }
+        page
+    }
+}

@@ -1,0 +1,109 @@
+//! regprobe as a contender: it probes on its own schedule, and is scraped once a second, so that
+//! every result is told once, as the exporter tells it.
+
+use std::{
+    env,
+    fmt::Write as _,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use regprobe_lab::wait;
+
+use crate::{
+    cost::{Cost, Running, Scrape},
+    ground::{Ground, NAMESERVER, host, web},
+    keep_alive::KeepAlive,
+};
+
+const PORT: u16 = 9118;
+const START: Duration = Duration::from_secs(30);
+const EVERY: Duration = Duration::from_secs(1);
+
+/// The binary that the container image has.
+pub(crate) fn binary() -> Result<PathBuf> {
+    let path =
+        env::var_os("REGPROBE_STATIC_BINARY").context("REGPROBE_STATIC_BINARY is not set")?;
+    Ok(path.into())
+}
+
+pub(crate) struct Agent {
+    process: Running,
+    client: KeepAlive,
+}
+
+impl Agent {
+    /// Probes every second what `registries` says, as YAML; returns after its first rounds.
+    pub(crate) fn start(ground: &Ground, registries: &str) -> Result<Self> {
+        let at = ground.folder().display();
+        ground.write("resolv.conf", &format!("nameserver {NAMESERVER}\n"))?;
+        let config = format!(
+            "registries:\n{registries}\
+             node: {{resolv_conf: {at}/resolv.conf, hosts: {at}/hosts, certs_d: {at}/certs.d}}\n\
+             schedule: {{network_interval: 1s, request_interval: 1s, token_interval: 24h}}\n\
+             tls: {{ca_file: {}}}\n",
+            ground.ca_file().display(),
+        );
+        let config = ground.write("regprobe.yaml", &config)?;
+        let mut command = ground.namespace.command(&binary()?.to_string_lossy());
+        command
+            .arg("run")
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--web.listen-address={}", web(PORT)))
+            .arg("--log.level=error");
+        let process = Running::start(&mut command)?;
+        let client = wait::until("the agent's first rounds", START, || {
+            let mut client = KeepAlive::to(web(PORT))?;
+            client.get("/-/ready")?;
+            Ok(client)
+        })?;
+        Ok(Self { process, client })
+    }
+
+    pub(crate) fn get(&mut self, target: &str) -> Result<Vec<u8>> {
+        self.client.get(target)
+    }
+
+    fn probes(&mut self) -> Result<(u32, Scrape)> {
+        let start = Instant::now();
+        let metrics = self.get("/metrics")?;
+        let scrape = Scrape {
+            took: start.elapsed(),
+            bytes: metrics.len(),
+        };
+        let metrics = String::from_utf8(metrics)?;
+        let counters = metrics.lines().filter_map(|line| {
+            let labels = line.strip_prefix("regprobe_stage_attempts_total{")?;
+            let (labels, count) = labels.split_once("} ")?;
+            labels.contains("stage=\"challenge\"").then_some(count)
+        });
+        let probes = counters.map(str::parse::<u32>).sum::<Result<u32, _>>()?;
+        Ok((probes, scrape))
+    }
+}
+
+/// What `count` probes of `registries` registries cost.
+pub(crate) fn measure(ground: &Ground, registries: u16, count: u32) -> Result<Cost> {
+    let mut config = String::new();
+    for number in 0..registries {
+        writeln!(config, "- {{server: {}}}", host(number))?;
+    }
+    let mut agent = Agent::start(ground, &config)?;
+    let (before, _) = agent.probes()?;
+    let cpu = agent.process.cpu()?;
+    let mut next = Instant::now();
+    loop {
+        next += EVERY;
+        wait::pause(next.saturating_duration_since(Instant::now()));
+        let (probes, scrape) = agent.probes()?;
+        if probes - before >= count {
+            let cpu = agent.process.cpu()? - cpu;
+            return Ok(Cost {
+                cpu: cpu / (probes - before),
+                rss: agent.process.rss()?,
+                scrape: Some(scrape),
+            });
+        }
+    }
+}

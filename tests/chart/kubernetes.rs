@@ -1,0 +1,154 @@
+//! Objects as Kubernetes' own types read them. The types skip fields that they do not know, so an
+//! object counts as good only if it comes out of them as it went in.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Whether every version that the chart is for takes this object.
+pub(crate) fn check(object: &Value) -> Result<()> {
+    let said = format!("{} {}", object["apiVersion"], object["kind"]);
+    kubernetes_1_31(object).with_context(|| format!("{said} in Kubernetes 1.31"))?;
+    kubernetes_1_37(object).with_context(|| format!("{said} in Kubernetes 1.37"))
+}
+
+macro_rules! version {
+    ($name:ident, $types:ident) => {
+        fn $name(object: &Value) -> Result<()> {
+            use $types::api::{apps::v1 as apps, core::v1 as core, networking::v1 as networking};
+            let text = |field: &str| object[field].as_str().unwrap_or_default();
+            match (text("apiVersion"), text("kind")) {
+                ("v1", "ConfigMap") => round_trip::<core::ConfigMap>(object),
+                ("v1", "Service") => round_trip::<core::Service>(object),
+                ("v1", "ServiceAccount") => round_trip::<core::ServiceAccount>(object),
+                ("apps/v1", "DaemonSet") => round_trip::<apps::DaemonSet>(object),
+                ("networking.k8s.io/v1", "NetworkPolicy") => {
+                    round_trip::<networking::NetworkPolicy>(object)
+                }
+                (group, kind) if group.ends_with("monitoring.coreos.com/v1") => match kind {
+                    "PodMonitor" => round_trip::<Custom<PodMonitor>>(object),
+                    "ServiceMonitor" => round_trip::<Custom<ServiceMonitor>>(object),
+                    "PrometheusRule" => round_trip::<Custom<PrometheusRule>>(object),
+                    kind => bail!("{kind} is no kind of {group}"),
+                },
+                (group, kind) => bail!("{kind} of {group} is not expected"),
+            }
+        }
+    };
+}
+
+version!(kubernetes_1_31, k8s_openapi_1_31);
+version!(kubernetes_1_37, k8s_openapi_1_37);
+
+fn round_trip<T: DeserializeOwned + Serialize>(object: &Value) -> Result<()> {
+    let typed: T = serde_json::from_value(object.clone())?;
+    let again = serde_json::to_value(typed)?;
+    ensure!(again == *object, "went in: {object:#}\ncame out: {again:#}");
+    Ok(())
+}
+
+/// Prometheus Operator's kinds, as far as the chart uses them: no crate has them. Source: its API
+/// reference, `monitoring.coreos.com/v1`.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Custom<Spec> {
+    api_version: String,
+    kind: String,
+    metadata: k8s_openapi_1_37::apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    spec: Spec,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct PodMonitor {
+    job_label: String,
+    label_limit: u64,
+    label_name_length_limit: u64,
+    label_value_length_limit: u64,
+    namespace_selector: NamespaceSelector,
+    selector: k8s_openapi_1_37::apimachinery::pkg::apis::meta::v1::LabelSelector,
+    pod_metrics_endpoints: Vec<Endpoint>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct ServiceMonitor {
+    job_label: String,
+    label_limit: u64,
+    label_name_length_limit: u64,
+    label_value_length_limit: u64,
+    namespace_selector: NamespaceSelector,
+    selector: k8s_openapi_1_37::apimachinery::pkg::apis::meta::v1::LabelSelector,
+    endpoints: Vec<Endpoint>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct NamespaceSelector {
+    match_names: Vec<String>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Endpoint {
+    port: String,
+    path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scrape_timeout: Option<String>,
+    relabelings: Vec<Relabeling>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    metric_relabelings: Vec<Relabeling>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Relabeling {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    source_labels: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_label: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    regex: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replacement: Option<String>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct PrometheusRule {
+    groups: Vec<RuleGroup>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct RuleGroup {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval: Option<String>,
+    rules: Vec<Rule>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Rule {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alert: Option<String>,
+    expr: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#for: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep_firing_for: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: BTreeMap<String, String>,
+}
