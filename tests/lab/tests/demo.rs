@@ -13,10 +13,7 @@ use regprobe_lab::wait;
 
 fn main() -> ExitCode {
     suite::run([
-        test(
-            "the demo tells the drift and the repair, and ends",
-            tells_all,
-        ),
+        test("the demo tells every fault and its end", tells_all),
         test("the demo ends when it is interrupted", interrupted),
         test("no agent outlives the demo", killed),
         test("the demo tells how it is used", usage),
@@ -24,25 +21,42 @@ fn main() -> ExitCode {
 }
 
 fn tells_all() -> Result<()> {
-    let mut demo = Demo::start(&["--drift-after", "3", "--seconds", "12"])?;
-    let said = demo.rest()?;
+    let mut demo = Demo::start(&["--pace", "2"])?;
+    let said = demo.until("Ctrl-C ends it")?;
+    demo.signal(Signal::SIGTERM)?;
+    let said = said + &demo.rest()?;
     ensure!(demo.child.wait()?.success(), "{said}");
     let mut rest = said.as_str();
     for expected in [
-        "Started, all on loopback",
+        "Look at it",
         "/api/v1/status",
+        "Started, all on loopback",
         "The first round is over.",
         "contoso: ok",
         "login contoso.azurecr.io\n          up at 127.10.0.4, as expected; connect",
         "data  contoso.northeurope.data.azurecr.io\n          up at 127.10.0.6, as expected",
         "THE DNS DRIFTS",
-        "Noticed after ",
+        "Found after ",
         "contoso: degraded\n    PrivateLinkZoneNotLinked: contoso.azurecr.io resolves to",
+        "do: Link the private DNS zone",
         "up at 127.20.0.1, NOT AS EXPECTED",
-        "The DNS is repaired",
+        "The zone is linked again",
         "Noticed after ",
-        "contoso: ok",
-        "up at 127.10.0.4, as expected",
+        "A RECORD IS MISSING",
+        "Found after ",
+        "contoso: failing\n    PrivateLinkRecordMissing: ",
+        "data  contoso.northeurope.data.azurecr.io\n          DOWN no address: nxdomain",
+        "Noticed after ",
+        "FIREWALL closes",
+        "Found after ",
+        "contoso: failing\n    RegistryFirewall: ",
+        "203.0.113.9",
+        "Noticed after ",
+        "AN ADDRESS IS DEAD",
+        "Found after ",
+        "contoso: failing\n    PrivateEndpointTimeout: ",
+        "DOWN at 127.10.0.9, as expected; connect timeout after",
+        "Noticed after ",
         "Ctrl-C ends it",
         "Ended",
     ] {
