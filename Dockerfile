@@ -5,13 +5,10 @@
 FROM rust:1.95.0-bookworm AS builder
 WORKDIR /src
 COPY . .
-# An explicit target, or the flag would reach proc-macros too, which can't be static.
-ENV RUSTFLAGS="-C target-feature=+crt-static"
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
-    triple="$(rustc --print host-tuple)" && \
-    cargo build --release --locked -p regprobe --target "$triple" && \
-    cp "target/$triple/release/regprobe" /regprobe
+    cargo build --config .cargo/static.toml --release --locked -p regprobe && \
+    cp "target/$(rustc --print host-tuple)/release/regprobe" /regprobe
 
 FROM scratch
 LABEL org.opencontainers.image.title="regprobe" \

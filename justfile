@@ -17,7 +17,7 @@ demo *OPTIONS:
 
 # The binary of the container image.
 static:
-    RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked -p regprobe --target "$(rustc --print host-tuple)"
+    cargo build --config .cargo/static.toml --release --locked -p regprobe
 
 # All that CI does.
 ci:

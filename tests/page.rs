@@ -23,14 +23,17 @@ mod scrape;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use regprobe_lab::acr::{Acr, Answer, Challenge, Route};
 use regprobe_lab::dns::Fault;
+use regprobe_lab::scenario::{Names, Scenario};
 use regprobe_lab::suite::{self, Need, test};
+use regprobe_lab::world::{LISTENS_AT, World};
+use serde_json::json;
 
 use self::ground::Ground;
 use self::process::Agent;
@@ -44,6 +47,9 @@ const BROWSER: [Need; 3] = [
 fn main() -> ExitCode {
     suite::run([
         test("healthy", healthy).needs(BROWSER),
+        test("a drift in the fault lab", fault_lab)
+            .needs(BROWSER)
+            .needs(World::NEEDS),
         test("an update arrives without a reload", update).needs(BROWSER),
         test("many faults", many_faults).needs(BROWSER),
         test("two hundred endpoints", many_endpoints).needs(BROWSER),
@@ -58,6 +64,27 @@ fn healthy() -> Result<()> {
     let agent = Agent::ready(&ground.config(&[&ground.contoso_entry()])?, &[])?;
     agent.until_rounds(&["contoso"; 3])?;
     look(&agent, "healthy", || ())
+}
+
+/// Addresses, names and ports as on a real node; the README's pictures are taken here.
+fn fault_lab() -> Result<()> {
+    let scenario = Scenario::parse(
+        "story: The zone loses its link while somebody looks.\n\
+         world: {nameservers: [{at: 198.18.0.53, is: changing}]}\n\
+         containerd: {does: pulls}\n\
+         verdict: ok\n",
+    )?;
+    let mut world = World::new()?;
+    let scene = world.set(&scenario)?;
+    let schedule =
+        json!({"network_interval": "1s", "request_interval": "1s", "token_interval": "5s"});
+    let agent = scene.run(Path::new(env!("CARGO_BIN_EXE_regprobe")), &schedule)?;
+    let mut drifted = scenario.world.nameservers[0].clone();
+    drifted.login = Names::NotLinked;
+    drifted.data = Names::NotLinked;
+    browse(agent.beside("node"), LISTENS_AT, "lab", || {
+        scene.change(&drifted)
+    })
 }
 
 fn update() -> Result<()> {
@@ -192,15 +219,27 @@ fn bad_queries() -> Result<()> {
     regprobe_lab::schema::validate(&document)
 }
 
-/// Runs a story of `page/look.mjs`; when it has looked once, `change` comes to pass.
 fn look(agent: &Agent, story: &str, change: impl FnOnce()) -> Result<()> {
+    browse(Command::new("node"), agent.addr, story, || {
+        change();
+        Ok(())
+    })
+}
+
+/// Runs a story of `page/look.mjs`; when it has looked once, `change` comes to pass.
+fn browse(
+    mut node: Command,
+    agent: SocketAddr,
+    story: &str,
+    change: impl FnOnce() -> Result<()>,
+) -> Result<()> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests");
     let pictures = Path::new(env!("CARGO_TARGET_TMPDIR")).join("page");
     fs::create_dir_all(&pictures)?;
-    let mut child = Command::new("node")
+    let mut child = node
         .arg(here.join("page/look.mjs"))
         .arg(suite::tool("node_modules"))
-        .arg(format!("http://{}", agent.addr))
+        .arg(format!("http://{agent}"))
         .args([story.as_ref(), pictures.as_os_str()])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -209,7 +248,7 @@ fn look(agent: &Agent, story: &str, change: impl FnOnce()) -> Result<()> {
     let mut said = BufReader::new(child.stdout.take().context("no output")?);
     let mut line = String::new();
     said.read_line(&mut line)?;
-    change();
+    change()?;
     said.read_to_string(&mut line)?;
     let mut errors = String::new();
     child

@@ -85,13 +85,15 @@ fn empty_root() -> Result<()> {
 fn build() -> Result<PathBuf> {
     let target = format!("{}-unknown-linux-gnu", env::consts::ARCH);
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("static");
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let out = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(["build", "--release", "-p", "regprobe", "--target", &target])
+        .current_dir(workspace)
+        .args(["build", "--config", ".cargo/static.toml"])
+        .args(["--release", "-p", "regprobe"])
         .arg("--target-dir")
         .arg(&folder)
-        // An explicit target, or the flag would reach proc-macros too, which cannot be static.
-        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        // It would take the place of the flags in the file.
+        .env_remove("RUSTFLAGS")
         .output()?;
     let said = String::from_utf8_lossy(&out.stderr);
     ensure!(out.status.success(), "{said}");

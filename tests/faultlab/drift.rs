@@ -11,7 +11,7 @@ use regprobe_lab::wait;
 use regprobe_lab::world::{Running, World};
 use serde_json::json;
 
-use crate::{NEEDS, REGPROBE};
+use crate::REGPROBE;
 
 /// The agent's `network_interval`.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -55,7 +55,9 @@ pub(crate) fn tests() -> Vec<Test> {
     ];
     cases
         .into_iter()
-        .map(|(name, drift, code)| test(name, move || shows_and_clears(drift, code)).needs(NEEDS))
+        .map(|(name, drift, code)| {
+            test(name, move || shows_and_clears(drift, code)).needs(World::NEEDS)
+        })
         .collect()
 }
 

@@ -32,15 +32,6 @@ const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/scenarios
 const RUNBOOKS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/runbooks");
 const REGPROBE: &str = env!("CARGO_BIN_EXE_regprobe");
 
-const NEEDS: [Need; 6] = [
-    Need::Root,
-    Need::BIND,
-    Need::CONTAINERD,
-    Need::IPROUTE,
-    Need::NFTABLES,
-    Need::SQUID,
-];
-
 fn main() -> ExitCode {
     let (mut scenarios, codes) = match read() {
         Ok(read) => read,
@@ -89,7 +80,7 @@ fn read() -> Result<(Vec<Scenario>, BTreeSet<String>)> {
 fn as_test(lab: &Arc<Lab>, scenario: Scenario) -> Test {
     let lab = Arc::clone(lab);
     test(scenario.name.clone(), move || lab.play(&scenario))
-        .needs(NEEDS)
+        .needs(World::NEEDS)
         .within(Duration::from_secs(240))
 }
 

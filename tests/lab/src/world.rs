@@ -17,12 +17,13 @@ use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 use self::endpoints::Endpoints;
-pub use self::running::Running;
+pub use self::running::{LISTENS_AT, Running};
 pub use self::scene::{Checked, STAGE_TIMEOUT, Scene};
 use crate::netns::{Direction, Namespace};
 use crate::pki::Pki;
 use crate::scenario::{Nameserver, NameserverIs, Packets, Scenario, Setting};
 use crate::servers::Containerd;
+use crate::suite::Need;
 
 /// A node and its network.
 pub struct World {
@@ -37,6 +38,16 @@ pub struct World {
 }
 
 impl World {
+    /// What there must be for any scenario.
+    pub const NEEDS: [Need; 6] = [
+        Need::Root,
+        Need::BIND,
+        Need::CONTAINERD,
+        Need::IPROUTE,
+        Need::NFTABLES,
+        Need::SQUID,
+    ];
+
     /// A world with a running containerd, and nobody to pull from.
     pub fn new() -> Result<Self> {
         let node = Namespace::new("node")?;

@@ -11,7 +11,7 @@ use crate::netns::Namespace;
 use crate::process::Process;
 
 /// A port of the node's own loopback.
-pub(super) const LISTENS_AT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9118);
+pub const LISTENS_AT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9118);
 
 /// A running agent; it ends when dropped.
 pub struct Running<'w> {
@@ -38,6 +38,12 @@ impl<'w> Running<'w> {
             Some(rest.split_once('"')?.0.to_owned())
         };
         Ok(holding.filter_map(code).collect())
+    }
+
+    /// A program that looks at it from its own node.
+    #[must_use]
+    pub fn beside(&self, program: &str) -> Command {
+        self.node.command(program)
     }
 
     #[must_use]

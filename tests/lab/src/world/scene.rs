@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::running::{self, Running};
+use super::running::{LISTENS_AT, Running};
 use super::{Endpoints, World, proxy, wanted_nameservers};
 use crate::scenario::{Client, Nameserver, Scenario};
 use crate::schema;
@@ -117,9 +117,10 @@ impl<'w> Scene<'w> {
     pub fn run(&self, regprobe: &Path, schedule: &Value) -> Result<Running<'_>> {
         let config = self.write_config(schedule)?;
         let mut run = self.command(&regprobe.to_string_lossy());
-        run.arg("run")
+        run.env("NODE_NAME", "aks-nodepool1-12345678-vmss000000")
+            .arg("run")
             .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--web.listen-address={}", running::LISTENS_AT));
+            .arg(format!("--web.listen-address={}", LISTENS_AT));
         Running::start(&self.world.node, run, &self.folder)
     }
 
