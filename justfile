@@ -15,6 +15,11 @@ lint:
 demo *OPTIONS:
     cargo run --release --locked -p regprobe-lab -- {{ OPTIONS }}
 
+# The README's pictures, as the tests take them; needs pngquant, and your eyes.
+pictures:
+    tests/run 'a drift in the fault lab'
+    for name in status waterfall; do pngquant --force --quality 60-90 --output tests/page/pictures/$name.png ${CARGO_TARGET_DIR:-target}/tmp/page/$name.png; done
+
 # The binary of the container image.
 static:
     cargo build --config .cargo/static.toml --release --locked -p regprobe
