@@ -111,26 +111,29 @@ fn many_faults() -> Result<()> {
     look(&agent, "faults", || ())
 }
 
-/// One server stands for all endpoints: it listens on every loopback address. The token service of
-/// each registry is the fiftieth.
 fn many_endpoints() -> Result<()> {
     let ground = Ground::new()?;
+    let (_server, entries) = registries(4, 50)?;
+    let agent = Agent::ready(&ground.config(&[&entries])?, &[])?;
+    look(&agent, "large", || ())
+}
+
+/// The entries of registries with as many endpoints each. One server stands for all: it listens on
+/// every loopback address. The token service of each registry is the last endpoint.
+fn registries(count: u8, endpoints: u8) -> Result<(Acr, String)> {
     let server = Acr::at("127.0.0.1", (Ipv4Addr::UNSPECIFIED, 0)).start()?;
     let port = server.addr().port();
-    let entries: Vec<_> = (1..=4)
-        .map(|registry| {
-            let at = |n: u8| format!("\"http://127.30.{registry}.{n}:{port}\"");
-            let data: Vec<_> = (2..=49).map(at).collect();
-            format!(
-                "- server: {}\n  name: myregistry{registry}\n  data_endpoints: [{}]\n",
-                at(1),
-                data.join(", ")
-            )
-        })
-        .collect();
-    let entries: Vec<_> = entries.iter().map(String::as_str).collect();
-    let agent = Agent::ready(&ground.config(&entries)?, &[])?;
-    look(&agent, "large", || ())
+    let entry = |registry| {
+        let at = |n: u8| format!("\"http://127.30.{registry}.{n}:{port}\"");
+        let data: Vec<_> = (2..endpoints).map(at).collect();
+        format!(
+            "- server: {}\n  name: myregistry{registry}\n  data_endpoints: [{}]\n",
+            at(1),
+            data.join(", ")
+        )
+    };
+    let entries = (1..=count).map(entry).collect();
+    Ok((server, entries))
 }
 
 const MARKUP: &str = "<script>window.owned=1</script><img src=x onerror=window.owned=1>";

@@ -254,7 +254,7 @@ mod tests {
         );
         let disagree = &document["findings"][0];
         assert_eq!(disagree["nameserver"], "10.0.0.11:53");
-        assert_eq!(disagree["address"], "20.61.97.128");
+        assert_eq!(disagree["address"], "203.0.113.12");
     }
 
     #[test]

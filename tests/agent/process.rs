@@ -128,8 +128,12 @@ impl Agent {
         log.lines().map(str::to_owned).collect()
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
-        Ok(kill(Pid::from_raw(self.child.id().try_into()?), signal)?)
+        Ok(kill(Pid::from_raw(self.id().try_into()?), signal)?)
     }
 
     /// Ends it by SIGTERM, as Kubernetes does; it has five seconds.

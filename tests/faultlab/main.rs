@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use regprobe_lab::scenario::{Does, Scenario};
 use regprobe_lab::servers::Pull;
-use regprobe_lab::suite::{self, Need, Test, test};
+use regprobe_lab::suite::{self, Test, test};
 use regprobe_lab::world::{Checked, STAGE_TIMEOUT, World};
 use serde_json::Value;
 

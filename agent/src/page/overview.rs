@@ -233,3 +233,49 @@ fn latest(history: &History) -> HashMap<&str, Vec<(RoundId, &Kept)>> {
     }
     rounds
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::{
+        board::RegistryState, history::SharedHistory, page::ASSETS, plan::PlannedRegistry,
+        report::story,
+    };
+
+    /// The registry of [`story::failing`] under another name, after a round that was later.
+    fn another(number: u32, round: u32) -> RegistryState {
+        let mut state = RegistryState::clone(&story::failing());
+        state.planned = Arc::new(PlannedRegistry {
+            name: format!("myregistry{number}").into(),
+            target: state.planned.target.clone(),
+            server: state.planned.server.clone(),
+            expectation: state.planned.expectation.clone(),
+            ..*state.planned
+        });
+        if let Some(last) = &mut state.round {
+            last.at += SignedDuration::from_secs((15 * round).into());
+        }
+        state
+    }
+
+    #[test]
+    fn fifty_failing_endpoints_weigh_less_than_300_kb() {
+        let history = SharedHistory::new(64 << 20);
+        for round in 0..=ROUNDS as u32 {
+            for number in 0..25 {
+                history.open().add(&another(number, round));
+            }
+        }
+        let states = (0..25).map(|number| Arc::new(another(number, ROUNDS as u32)));
+        let snapshot = Snapshot::once(states.collect());
+        let now = Timestamp::now();
+        let page = overview("node-1", now, &snapshot, &history.open(), now);
+        assert_eq!(page.matches("<div class=\"lane ").count(), 50);
+        let files: usize = ASSETS.iter().map(|asset| asset.content.len()).sum();
+        assert!(page.len() + files < 300_000, "{} bytes", page.len() + files);
+    }
+}

@@ -44,18 +44,18 @@ pub(crate) fn drift() -> Arc<RegistryState> {
     let public = ["drift.privatelink.azurecr.io", "weu.fe.azcr.io"];
     login
         .lookups
-        .push(answer("10.0.0.11:53", host, &public, "20.61.97.128"));
+        .push(answer("10.0.0.11:53", host, &public, "203.0.113.12"));
     login.addresses.push(AddressOutcome {
-        address: address("20.61.97.128"),
+        address: address("203.0.113.12"),
         source: None,
         stages: vec![connected(), handshake("drift.azurecr.io")],
     });
     let disagree = Finding {
         nameserver: Some("10.0.0.11:53".to_owned()),
-        address: Some(address("20.61.97.128")),
+        address: Some(address("203.0.113.12")),
         evidence: vec![
             "10.0.0.10:53 answers 10.240.1.5".to_owned(),
-            "10.0.0.11:53 answers 20.61.97.128".to_owned(),
+            "10.0.0.11:53 answers 203.0.113.12".to_owned(),
         ],
         ..finding(
             Code::NameserversDisagree,

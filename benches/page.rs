@@ -1,0 +1,146 @@
+//! What the status page costs the agent: two agents watch the same fifty endpoints at the default
+//! intervals, and five viewers look at one of them, as the page's script looks.
+//!
+//! `cargo bench -p regprobe --bench page -- 60` looks for 60 seconds. Processor time is the
+//! scheduler's own count, in nanoseconds; of the scrapes, which take turns, the medians are shown.
+
+#[path = "../tests/agent/process.rs"]
+#[expect(
+    dead_code,
+    reason = "shared with the tests of the agent, which use more of it"
+)]
+mod process;
+#[path = "../tests/agent/scrape.rs"]
+#[expect(
+    dead_code,
+    reason = "shared with the tests of the agent, which use more of it"
+)]
+mod scrape;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+use std::{env, fs};
+
+use anyhow::{Context, Result};
+use regprobe_lab::acr::Acr;
+use regprobe_lab::{client, wait};
+
+use self::process::Agent;
+
+const ENDPOINTS: u8 = 50;
+const VIEWERS: u32 = 5;
+/// As the page's script has it.
+const PACE: Duration = Duration::from_secs(5);
+const FILES: [&str; 4] = [
+    "/",
+    "/static/page.css",
+    "/static/page.js",
+    "/static/icon.svg",
+];
+
+fn main() -> Result<()> {
+    let seconds = env::args().find_map(|argument| argument.parse().ok());
+    let length = Duration::from_secs(seconds.unwrap_or(60));
+    let folder = tempfile::tempdir()?;
+    let server = Acr::at("127.0.0.1", (Ipv4Addr::UNSPECIFIED, 0)).start()?;
+    // All names are addresses; nobody is asked for one.
+    let config = folder.path().join("regprobe.yaml");
+    fs::write(&config, registries(server.addr().port()))?;
+    let [watched, alone] = [
+        Agent::ready(&config, &[])?,
+        Agent::ready(&config, &["--log.level=warn"])?,
+    ];
+
+    let bytes = FILES.map(|file| Ok::<_, anyhow::Error>(watched.get(file)?.text().len()));
+    let bytes: usize = bytes.into_iter().sum::<Result<usize>>()?;
+    println!("one load of the page: {bytes} bytes, for {ENDPOINTS} endpoints");
+
+    let over = AtomicBool::new(false);
+    let mut scrapes = [Vec::new(), Vec::new()];
+    let mut used = [Duration::ZERO; 2];
+    let start = Instant::now();
+    thread::scope(|scope| {
+        for viewer in 0..VIEWERS {
+            let (over, agent) = (&over, watched.addr);
+            scope.spawn(move || {
+                wait::pause(PACE / VIEWERS * viewer);
+                view(agent, over)
+            });
+        }
+        let agents = [&watched, &alone];
+        let before = agents.map(Agent::cpu);
+        wait::pause(length);
+        for (used, (agent, before)) in used.iter_mut().zip(agents.into_iter().zip(before)) {
+            *used = agent.cpu()? - before?;
+        }
+        for _ in 0..100 {
+            for (took, agent) in scrapes.iter_mut().zip(agents) {
+                let begun = Instant::now();
+                agent.get("/metrics")?;
+                took.push(begun.elapsed());
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+        Ok::<_, anyhow::Error>(())
+    })?;
+    let per_second = |used: Duration| used.as_secs_f64() * 1000.0 / length.as_secs_f64();
+    let [watched, alone] = used.map(per_second);
+    println!(
+        "processor time: {watched:.2} ms a second with {VIEWERS} viewers, {alone:.2} without: \
+         {:.2} for the page",
+        watched - alone
+    );
+    let [watched, alone] = scrapes.map(|mut took| {
+        took.sort_unstable();
+        took[took.len() / 2].as_secs_f64() * 1000.0
+    });
+    println!("a scrape: {watched:.2} ms with viewers, {alone:.2} without");
+    println!("over {:.0} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Ten of them with four data endpoints each.
+fn registries(port: u16) -> String {
+    let at = |registry: u8, n: u8| format!("\"http://127.30.{registry}.{n}:{port}\"");
+    let entry = |registry| {
+        let data: Vec<_> = (2..=5).map(|n| at(registry, n)).collect();
+        format!(
+            "- server: {}\n  name: myregistry{registry}\n  data_endpoints: [{}]\n",
+            at(registry, 1),
+            data.join(", ")
+        )
+    };
+    let entries: String = (1..=ENDPOINTS / 5).map(entry).collect();
+    format!("registries:\n{entries}node: {{proxy: none}}\nfleet: {{size: 1}}\n")
+}
+
+/// Asks for the page again and again, and takes it only where it has changed.
+fn view(agent: SocketAddr, over: &AtomicBool) -> Result<()> {
+    let mut known = String::new();
+    while !over.load(Ordering::Relaxed) {
+        let page = client::get(agent, "/")
+            .header("If-None-Match", &known)
+            .send()?;
+        known = page.header("ETag").context("no ETag")?.to_owned();
+        let next = Instant::now() + PACE;
+        while Instant::now() < next && !over.load(Ordering::Relaxed) {
+            wait::pause(Duration::from_millis(50));
+        }
+    }
+    Ok(())
+}
+
+impl Agent {
+    /// Processor time so far, of all its threads, by `schedstat` of proc(5).
+    fn cpu(&self) -> Result<Duration> {
+        let mut used = Duration::ZERO;
+        for task in fs::read_dir(format!("/proc/{}/task", self.id()))? {
+            let stat = fs::read_to_string(task?.path().join("schedstat"))?;
+            let nanoseconds = stat.split_whitespace().next().context("no schedstat")?;
+            used += Duration::from_nanos(nanoseconds.parse()?);
+        }
+        Ok(used)
+    }
+}
