@@ -10,14 +10,11 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use regprobe_lab::addresses::{free_addr, loopback};
 use regprobe_lab::pki::Pki;
-use regprobe_lab::suite::Need;
 use regprobe_lab::wait;
 use tempfile::TempDir;
 
 use crate::contoso::LOGIN;
 use crate::node::{Node, Report};
-
-pub(crate) const OPENSSL: Need = Need::Package("openssl", "/usr/bin/openssl");
 
 /// A server for the login server's name that answers any request with a page.
 pub(crate) struct OpensslServer {

@@ -26,7 +26,7 @@ use regprobe_lab::wait;
 
 use self::contoso::{Contoso, LOGIN};
 use self::node::{Node, Report, TIMEOUT, items, text};
-use self::openssl::{OPENSSL, OpensslServer, Running};
+use self::openssl::{OpensslServer, Running};
 
 const AUTH: &str = "auth.lab.example";
 
@@ -321,19 +321,19 @@ fn tls() -> Vec<Case> {
         fails("tls bad_certificate: a certificate for clients", || {
             OpensslServer::certified("-addext extendedKeyUsage=clientAuth", &[])?.check()
         })
-        .needs([OPENSSL]),
+        .needs([Need::OPENSSL]),
         fails("tls bad_certificate: a signature with SHA-1", || {
             OpensslServer::certified("-sha1", &["-cipher", "ALL:@SECLEVEL=0"])?.check()
         })
-        .needs([OPENSSL]),
+        .needs([Need::OPENSSL]),
         fails("tls version: TLS 1.1 at most", || {
             OpensslServer::start(&["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"])?.check()
         })
-        .needs([OPENSSL]),
+        .needs([Need::OPENSSL]),
         fails("tls alert: no cipher in common", || {
             OpensslServer::start(&["-tls1_2", "-cipher", "AES128-SHA"])?.check()
         })
-        .needs([OPENSSL]),
+        .needs([Need::OPENSSL]),
         fails("tls alert: a front that does not know the name", || {
             dialling(sockets::tls_alerts((loopback(), 0), ALERT_UNRECOGNIZED_NAME)?.addr())
         }),
@@ -392,7 +392,7 @@ fn challenge() -> Vec<Case> {
             "challenge malformed: TLS 1.3 that wants a client certificate",
             || OpensslServer::start(&["-tls1_3", "-Verify", "1"])?.check(),
         )
-        .needs([OPENSSL]),
+        .needs([Need::OPENSSL]),
     );
     cases
 }

@@ -71,6 +71,9 @@ pub(crate) struct RunArgs {
         default_value = ":9118"
     )]
     pub listen_address: String,
+    /// TLS, passwords and headers, in the format of Prometheus' exporters; read anew when it changes.
+    #[arg(long = "web.config.file", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub web_config_file: Option<PathBuf>,
     /// Allow `POST /-/reload`.
     #[arg(long = "web.enable-lifecycle")]
     pub enable_lifecycle: bool,

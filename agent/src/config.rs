@@ -33,6 +33,7 @@ pub use self::place::{KeyPath, Location};
 pub use self::rules::{Complaint, Problem, check_timeout};
 pub use self::scalar::{FleetSizeError, ProxySourceError};
 pub use self::server::{Server, ServerError};
+pub(crate) use self::yaml::read as from_yaml;
 
 /// The largest config that is read, in bytes: as large as a ConfigMap can be.
 const MAX_BYTES: usize = 1 << 20;
@@ -61,10 +62,7 @@ impl Config {
     ///
     /// The error does not name the file; the caller knows it.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let bytes = Self::read(path)?;
-        let text = str::from_utf8(&bytes)
-            .map_err(|error| ConfigError::NotUtf8(Location::of(&bytes, error.valid_up_to())))?;
-        Self::parse(text)
+        Self::parse(&read_text(path)?)
     }
 
     /// Reads the file at `path`, whatever it says.
@@ -85,7 +83,7 @@ impl Config {
         if text.len() > MAX_BYTES {
             return Err(ConfigError::TooLarge);
         }
-        Self::try_from(yaml::read(text)?).map_err(|complaint| {
+        Self::try_from(yaml::read::<ConfigFile>(text)?).map_err(|complaint| {
             let location = yaml::locate(text, &complaint.path);
             let first = complaint.first.as_ref();
             let first = first.and_then(|path| yaml::locate(text, path));
@@ -96,6 +94,14 @@ impl Config {
             }
         })
     }
+}
+
+/// Reads a file of YAML at `path` as text; the error does not name the file.
+pub(crate) fn read_text(path: &Path) -> Result<String, ConfigError> {
+    String::from_utf8(Config::read(path)?).map_err(|error| {
+        let place = error.utf8_error().valid_up_to();
+        ConfigError::NotUtf8(Location::of(error.as_bytes(), place))
+    })
 }
 
 /// One login server and what is expected of it.

@@ -20,7 +20,7 @@ use crate::{
     plan::Plan,
     schedule::{Report, Scheduler},
     watch::ConfigWatch,
-    web::{self, Site},
+    web::{self, CurrentSettings, Site},
 };
 
 /// Reports that may wait for the board.
@@ -36,6 +36,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         .then(|| ConfigWatch::start(&args.config_file));
     let config = load(&args.config_file)?;
     if args.config_check {
+        load_settings(args.web_config_file.as_deref())?;
         println!(
             "{}: good, {} registries",
             args.config_file.display(),
@@ -53,6 +54,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 
     let plan = Plan::new(&config, &[]).context("failed to set up TLS")?;
     let metrics = Arc::new(Metrics::new(&config.metrics).context("failed to set up metrics")?);
+    let settings = load_settings(args.web_config_file.as_deref())?;
     let listener = web::listen(&args.listen_address).map_err(|error| {
         let address = &args.listen_address;
         let hint = match error.kind() {
@@ -74,6 +76,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         snapshot: board.published(),
         history,
         page: Default::default(),
+        settings,
         reload: args.enable_lifecycle.then_some(reload_requests.clone()),
     };
     let (stop, stopped) = oneshot::channel::<()>();
@@ -104,6 +107,14 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 /// The config, or an error that names the file.
 pub(crate) fn load(path: &Path) -> anyhow::Result<Config> {
     Config::load(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
+}
+
+/// The listener's settings, or an error that names the file.
+fn load_settings(path: Option<&Path>) -> anyhow::Result<CurrentSettings> {
+    let Some(path) = path else {
+        return Ok(CurrentSettings::default());
+    };
+    CurrentSettings::load(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
 }
 
 struct Signals {

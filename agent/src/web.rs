@@ -2,7 +2,6 @@
 //! it answers is in the files beside this one.
 
 use std::{
-    convert::Infallible,
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
@@ -10,34 +9,27 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
 use jiff::Timestamp;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::TcpListener,
-    sync::{Semaphore, mpsc, oneshot},
-    time::timeout,
+    sync::{mpsc, oneshot},
 };
 
-use self::{answer::answer, page::Cache};
+pub(crate) use self::settings::CurrentSettings;
+use self::{connections::Connections, page::Cache};
 use crate::{board::Snapshot, history::SharedHistory, metrics::Metrics};
 
 mod answer;
+mod connections;
 mod history;
 mod page;
+mod rate;
 mod reply;
+mod settings;
+mod users;
 
-/// Connections at the same time; a node has one or two scrapers.
-const MAX_CONNECTIONS: usize = 128;
-/// For the head of a request, and so for an idle connection too.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// For answers under way when the agent ends: it is to be gone within 5 s.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
-const BACKLOG: i32 = 128;
+const BACKLOG: i32 = 512;
 
 /// What handlers read.
 pub(crate) struct Site {
@@ -53,6 +45,8 @@ pub(crate) struct Site {
     pub history: SharedHistory,
     /// The status page as it was last made.
     pub page: Cache,
+    /// TLS, users and headers.
+    pub settings: CurrentSettings,
     /// Where reload requests go, if they are allowed.
     pub reload: Option<mpsc::Sender<oneshot::Sender<Result<(), String>>>>,
 }
@@ -76,46 +70,23 @@ pub(crate) fn listen(address: &str) -> io::Result<TcpListener> {
 
 /// Serves until `stop` resolves, then lets answers under way finish.
 pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>, stop: impl Future<Output = ()>) {
-    let graceful = GracefulShutdown::new();
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = Connections::of(site);
     tokio::pin!(stop);
     loop {
-        let next = async {
-            let slot = slots.clone().acquire_owned().await;
-            (slot, listener.accept().await)
-        };
-        let (slot, accepted) = tokio::select! {
-            next = next => next,
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
             () = &mut stop => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        match accepted {
+            Ok((stream, _)) => connections.add(stream),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
             }
-        };
-        let site = site.clone();
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
-            .serve_connection(
-                TokioIo::new(stream),
-                service_fn(move |request| {
-                    let site = site.clone();
-                    async move { Ok::<_, Infallible>(answer(&site, request).await) }
-                }),
-            );
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            // A scraper that goes away in the middle is no news.
-            let _ = connection.await;
-            drop(slot);
-        });
+        }
     }
     drop(listener);
-    let _ = timeout(DRAIN_TIMEOUT, graceful.shutdown()).await;
+    connections.finish().await;
 }
 
 /// What stands behind the last colon is the port, so an IPv6 address needs no brackets: a pod can

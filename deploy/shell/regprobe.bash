@@ -303,7 +303,7 @@ _regprobe() {
             return 0
             ;;
         regprobe__subcmd__run)
-            opts="-h -V --config.file --config.check --config.auto-reload --web.listen-address --web.enable-lifecycle --history.limit --log.level --log.format --help --version"
+            opts="-h -V --config.file --config.check --config.auto-reload --web.listen-address --web.config.file --web.enable-lifecycle --history.limit --log.level --log.format --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -328,6 +328,21 @@ _regprobe() {
                     COMPREPLY=("${cur}")
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --web.config.file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
                     fi
                     return 0
                     ;;

@@ -34,6 +34,7 @@ complete -c regprobe -n "__fish_regprobe_needs_command" -f -a "man" -d 'Print th
 complete -c regprobe -n "__fish_regprobe_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c regprobe -n "__fish_regprobe_using_subcommand run" -l config.file -d 'The configuration' -r -F
 complete -c regprobe -n "__fish_regprobe_using_subcommand run" -l web.listen-address -d 'Where to serve HTTP' -r -f
+complete -c regprobe -n "__fish_regprobe_using_subcommand run" -l web.config.file -d 'TLS, passwords and headers, in the format of Prometheus\' exporters; read anew when it changes' -r -F
 complete -c regprobe -n "__fish_regprobe_using_subcommand run" -l history.limit -d 'How much memory the rounds of the past may take, in bytes, `KiB` or `MiB`; 0 keeps none' -r
 complete -c regprobe -n "__fish_regprobe_using_subcommand run" -l log.level -d 'What to log' -r -f -a "error\t'Faults of the agent'
 warn\t'And what degrades it'

@@ -1,4 +1,4 @@
-//! The only file that knows serde_yaml: text in, [`ConfigFile`] out, and where things stand.
+//! The only file that knows serde_yaml: text in, a file as it was typed out, and where things stand.
 //!
 //! serde_yaml tells a line only with an error, so whatever needs one fails on purpose at the
 //! place in question.
@@ -8,12 +8,11 @@ use std::convert::Infallible;
 use std::fmt;
 
 use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess,
+    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess,
     SeqAccess, Visitor,
 };
 
 use super::ConfigError;
-use super::file::ConfigFile;
 use super::place::{KeyPath, Location, Step};
 use crate::printable::printable;
 
@@ -53,7 +52,7 @@ const WORDS: [(&str, &str); 11] = [
 ];
 
 /// Reads one document, in which no key stands twice and none is unknown.
-pub(super) fn read(text: &str) -> Result<ConfigFile, ConfigError> {
+pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, ConfigError> {
     check_characters(text)?;
     let mut documents = serde_yaml::Deserializer::from_str(text);
     if let Some(document) = documents.next() {
@@ -67,7 +66,7 @@ pub(super) fn read(text: &str) -> Result<ConfigFile, ConfigError> {
             location: location_of(document, &[]),
         });
     }
-    ConfigFile::deserialize(serde_yaml::Deserializer::from_str(text))
+    T::deserialize(serde_yaml::Deserializer::from_str(text))
         .map_err(|error| unreadable(&error, text))
 }
 

@@ -6,11 +6,37 @@ use tokio::sync::oneshot;
 use super::{
     Site, history, page,
     reply::{self, Reply},
+    settings::Settings,
 };
 use crate::{metrics::Metrics, status::Status};
 
-/// Answers one request.
-pub(super) async fn answer(site: &Site, request: Request<Incoming>) -> Reply {
+/// Answers one request, of whoever may ask.
+pub(super) async fn answer(site: &Site, settings: &Settings, request: Request<Incoming>) -> Reply {
+    let limit = settings.rate.as_ref();
+    let authorization = request.headers().get(header::AUTHORIZATION);
+    let mut reply = if limit.is_some_and(|limit| !limit.allows()) {
+        reply::text(StatusCode::TOO_MANY_REQUESTS, "too many requests\n")
+    } else if !settings.users.admit(authorization).await {
+        unauthorized()
+    } else {
+        route(site, request).await
+    };
+    for (name, value) in &settings.headers {
+        reply
+            .headers_mut()
+            .entry(name)
+            .or_insert_with(|| value.clone());
+    }
+    reply
+}
+
+fn unauthorized() -> Reply {
+    let mut reply = reply::text(StatusCode::UNAUTHORIZED, "unauthorized\n");
+    reply::set(&mut reply, header::WWW_AUTHENTICATE, "Basic");
+    reply
+}
+
+async fn route(site: &Site, request: Request<Incoming>) -> Reply {
     match (request.method(), request.uri().path()) {
         (&Method::POST, "/-/reload") => reload(site).await,
         (_, "/-/reload") => allow("POST"),

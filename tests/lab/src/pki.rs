@@ -196,7 +196,10 @@ impl<'pki> Leaf<'pki> {
         }
         params.not_before = self.not_before.into();
         params.not_after = self.not_after.into();
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
         if self.is_ca {
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         }

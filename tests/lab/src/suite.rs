@@ -42,6 +42,7 @@ impl Need {
     pub const IPROUTE: Self = Self::Package("iproute2", "/usr/sbin/ip");
     pub const NFTABLES: Self = Self::Package("nftables", "/usr/sbin/nft");
     pub const NGINX: Self = Self::Package("nginx-light", "/usr/sbin/nginx");
+    pub const OPENSSL: Self = Self::Package("openssl", "/usr/bin/openssl");
     pub const SQUID: Self = Self::Package("squid", "/usr/sbin/squid");
     pub const PROMETHEUS: Self = Self::Package("prometheus", "/usr/bin/prometheus");
 
