@@ -1,0 +1,48 @@
+//! What wakes somebody: the alerts by promtool, the runbooks they lead to, and, with a real Prometheus
+//! and a real Alertmanager, the one notification that a drift becomes.
+
+mod documents;
+mod promtool;
+mod rules;
+mod runbooks;
+
+use std::process::ExitCode;
+
+use regprobe_lab::suite::{self, Need, test};
+
+fn main() -> ExitCode {
+    let promtool = [
+        test("promtool takes the rules", promtool::rules_are_rules),
+        test("promtool's tests pass", promtool::tests_pass),
+        test(
+            "whatever is found is told by one alert",
+            promtool::a_finding_is_one_alert,
+        ),
+    ];
+    let promtool = promtool.map(|test| test.needs([Need::PROMETHEUS]));
+    let others = [
+        test(
+            "every alert has a test in which it fires and one in which it does not",
+            promtool::every_alert_is_tested,
+        ),
+        test(
+            "what happens every day is tested with all that alerts read",
+            promtool::every_day_is_quiet,
+        ),
+        test(
+            "every alert leads to a runbook, and every runbook is led to",
+            runbooks::alerts_lead_to_pages,
+        ),
+        test("every runbook is whole", runbooks::pages_are_whole),
+        test("every silence matches its alerts", runbooks::silences_match),
+        test(
+            "the README lists alerts and rules",
+            documents::readme_lists_the_rules,
+        ),
+        test(
+            "every link leads somewhere",
+            documents::links_lead_somewhere,
+        ),
+    ];
+    suite::run(promtool.into_iter().chain(others))
+}
