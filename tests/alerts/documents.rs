@@ -63,7 +63,7 @@ pub(crate) fn links_lead_somewhere() -> Result<()> {
             .split(ONLINE)
             .skip(1)
             .map(|rest| repository().join(until_end(rest)));
-        let folder = file.parent().unwrap_or(Path::new("."));
+        let folder = file.parent().unwrap_or_else(|| Path::new("."));
         let is_page = file.extension().is_some_and(|extension| extension == "md");
         let beside = ["](", "]: "]
             .iter()

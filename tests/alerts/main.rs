@@ -2,9 +2,29 @@
 //! and a real Alertmanager, the one notification that a drift becomes.
 
 mod documents;
+#[path = "../agent/ground.rs"]
+#[expect(
+    dead_code,
+    reason = "shared with the tests of the agent, which use more of it"
+)]
+mod ground;
+mod notifications;
+#[path = "../agent/process.rs"]
+#[expect(
+    dead_code,
+    reason = "shared with the tests of the agent, which use more of it"
+)]
+mod process;
 mod promtool;
 mod rules;
 mod runbooks;
+#[path = "../agent/scrape.rs"]
+#[expect(
+    dead_code,
+    reason = "shared with the tests of the agent, which use more of it"
+)]
+mod scrape;
+mod shortened;
 
 use std::process::ExitCode;
 
@@ -20,6 +40,19 @@ fn main() -> ExitCode {
         ),
     ];
     let promtool = promtool.map(|test| test.needs([Need::PROMETHEUS]));
+    let notifications = [
+        test("a drift is one notification", notifications::of_one_node),
+        test(
+            "the drift of 50 nodes is one notification",
+            notifications::of_fifty_nodes,
+        ),
+        test(
+            "50 nodes that cannot pull for a drift are one page",
+            notifications::of_fifty_nodes_that_cannot_pull,
+        ),
+    ];
+    let notifications =
+        notifications.map(|test| test.needs([Need::PROMETHEUS, Need::ALERTMANAGER]));
     let others = [
         test(
             "every alert has a test in which it fires and one in which it does not",
@@ -44,5 +77,7 @@ fn main() -> ExitCode {
             documents::links_lead_somewhere,
         ),
     ];
-    suite::run(promtool.into_iter().chain(others))
+    // The notifications wait most of the time.
+    let all = notifications.into_iter().chain(promtool).chain(others);
+    suite::run_many_at_a_time(4, all)
 }

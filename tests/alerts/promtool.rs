@@ -116,7 +116,7 @@ pub(crate) fn a_finding_is_one_alert() -> Result<()> {
             }
         }
     }
-    let rule_files = ["rules.yaml", "alerts.yaml"].map(|name| rules::file(name));
+    let rule_files = ["rules.yaml", "alerts.yaml"].map(rules::file);
     let test = format!(
         "rule_files: {rule_files:?}\n\
          group_eval_order: [regprobe.rules, regprobe.fleet, regprobe.alerts]\n\
