@@ -72,17 +72,20 @@ export function lines(title: string, description: string): timeseries.PanelBuild
     .height(8);
 }
 
-/** Lines whose names are long: the legend is a table of them, the highest first. */
+/** Lines whose names are long. */
 export function namedLines(title: string, description: string): timeseries.PanelBuilder {
-  return lines(title, description).legend(
-    new VizLegendOptionsBuilder()
-      .showLegend(true)
-      .displayMode(LegendDisplayMode.Table)
-      .placement(LegendPlacement.Bottom)
-      .calcs(["lastNotNull", "max"])
-      .sortBy("Max")
-      .sortDesc(true),
-  );
+  return lines(title, description).legend(longNames());
+}
+
+/** A legend for long names: a table of them, the highest first, of which a list would show two or three. */
+export function longNames(): VizLegendOptionsBuilder {
+  return new VizLegendOptionsBuilder()
+    .showLegend(true)
+    .displayMode(LegendDisplayMode.Table)
+    .placement(LegendPlacement.Bottom)
+    .calcs(["lastNotNull", "max"])
+    .sortBy("Max")
+    .sortDesc(true);
 }
 
 /** Bars on top of each other. */
