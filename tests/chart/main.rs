@@ -6,6 +6,7 @@ mod helm;
 mod image;
 mod kubernetes;
 mod kustomize;
+mod monitor;
 mod node;
 mod pod;
 mod pod_security;
@@ -71,6 +72,18 @@ fn main() -> ExitCode {
         test("a pod has as many series as the README says", node::series),
     ];
     let pods = pods.map(|test| test.needs([Need::HELM, Need::Root, Need::IPROUTE]));
+    let monitors = [
+        test(
+            "a PodMonitor keeps the labels of what it scrapes",
+            monitor::of_pods,
+        ),
+        test(
+            "a ServiceMonitor keeps the labels of what it scrapes",
+            monitor::of_service,
+        ),
+    ];
+    let monitors =
+        monitors.map(|test| test.needs([Need::HELM, Need::Root, Need::IPROUTE, Need::PROMETHEUS]));
     let security = test(
         "what the standard forbids is found",
         pod_security::forbidden_is_found,
@@ -80,6 +93,7 @@ fn main() -> ExitCode {
             .into_iter()
             .chain(kustomize)
             .chain(pods)
+            .chain(monitors)
             .chain([security]),
     )
 }

@@ -67,7 +67,7 @@ fn nameserver(network: &Namespace, address: &str) -> Result<Dns> {
     Ok(dns)
 }
 
-fn pod(values: &str) -> Result<Pod> {
+pub(crate) fn pod(values: &str) -> Result<Pod> {
     Pod::new(Objects::of_file(&chart().join("ci").join(values))?)
 }
 
