@@ -6,6 +6,7 @@ import { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
 import { FLEET, NODE_OF_CELL, NODE_OF_SERIES, RUNBOOK } from "./links";
 import { page } from "./page";
 import {
+  CPU_WINDOW,
   lines,
   longNames,
   namedLines,
@@ -459,7 +460,7 @@ function load() {
     lines("Memory and CPU of an agent", "Of the agent that takes most.")
       .withTarget(overTime(`max(process_resident_memory_bytes{${agents}} ${ours})`, "memory", "A"))
       .withTarget(
-        overTime(`max(rate(process_cpu_seconds_total{${agents}}[$__rate_interval]) ${ours})`, "CPU", "B"),
+        overTime(`max(rate(process_cpu_seconds_total{${agents}}[${CPU_WINDOW}]) ${ours})`, "CPU", "B"),
       )
       .unit("bytes")
       .overrideByName("CPU", [unit("percentunit"), softMax(0.01), ON_THE_RIGHT])

@@ -7,6 +7,7 @@ import { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
 import { NODE, RUNBOOK } from "./links";
 import { page } from "./page";
 import {
+  CPU_WINDOW,
   lines,
   longNames,
   matrix,
@@ -119,6 +120,7 @@ function health() {
       )
       .unit("s")
       .textMode(BigValueTextMode.ValueAndName)
+      .wideLayout(false)
       .thresholds(colours(NEUTRAL))
       .noValue("no agent")
       .span(4),
@@ -332,7 +334,7 @@ function agent() {
   return [
     lines("Memory and CPU", "Of the agent on this node.")
       .withTarget(overTime(`process_resident_memory_bytes{${agents}} ${OF_AGENT}`, "memory", "A"))
-      .withTarget(overTime(`rate(process_cpu_seconds_total{${agents}}[$__rate_interval]) ${OF_AGENT}`, "CPU", "B"))
+      .withTarget(overTime(`rate(process_cpu_seconds_total{${agents}}[${CPU_WINDOW}]) ${OF_AGENT}`, "CPU", "B"))
       .unit("bytes")
       .overrideByName("CPU", [unit("percentunit"), softMax(0.01), ON_THE_RIGHT])
       .span(6),

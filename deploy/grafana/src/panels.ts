@@ -25,6 +25,9 @@ import * as timeseries from "@grafana/grafana-foundation-sdk/timeseries";
 import { NEUTRAL } from "./values";
 import { PROMETHEUS } from "./variables";
 
+/** The counter of CPU time has whole seconds, of which an agent takes few. */
+export const CPU_WINDOW = "30m";
+
 /** The value at the end of the time that is shown. */
 export function now(expr: string, refId = "A"): DataqueryBuilder {
   return new DataqueryBuilder().expr(expr).refId(refId).instant();
@@ -92,6 +95,7 @@ export function longNames(): VizLegendOptionsBuilder {
 export function stackedBars(title: string, description: string): timeseries.PanelBuilder {
   return lines(title, description)
     .drawStyle(GraphDrawStyle.Bars)
+    .barWidthFactor(1)
     .lineWidth(0)
     .fillOpacity(100)
     .stacking(new StackingConfigBuilder().mode(StackingMode.Normal).group("A"));

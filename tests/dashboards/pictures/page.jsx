@@ -9,9 +9,10 @@ import { createRoot } from "react-dom/client";
 import { framesOf } from "./frames";
 import { Timeline } from "./timeline";
 
-const theme = createTheme({ colors: { mode: "dark" } });
-theme.typography.fontFamily = `"Inter Variable", sans-serif`;
-theme.typography.fontFamilyMonospace = "monospace";
+const theme = createTheme({
+  colors: { mode: "dark" },
+  typography: { fontFamily: `"Inter Variable", sans-serif`, fontFamilyMonospace: "monospace" },
+});
 
 /** Grafana's grid: 24 columns, rows of 30 pixels, 8 between panels. */
 const GAP = 8;
@@ -34,7 +35,16 @@ function Panel({ panel, frames, told, width, height }) {
         theme,
         timeZone: "utc",
       });
-      return <BigValue {...options} theme={theme} value={shown.display} width={width} height={height} />;
+      return (
+        <BigValue
+          {...options}
+          disableWideLayout={!options.wideLayout}
+          theme={theme}
+          value={shown.display}
+          width={width}
+          height={height}
+        />
+      );
     }
     case "timeseries":
       return (
