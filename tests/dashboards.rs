@@ -11,6 +11,8 @@ mod grafana;
     reason = "shared with the tests of the agent, which use more of it"
 )]
 mod ground;
+#[path = "dashboards/pictures.rs"]
+mod pictures;
 #[path = "agent/process.rs"]
 #[expect(
     dead_code,
@@ -25,6 +27,7 @@ mod process;
 mod scrape;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::env;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -43,6 +46,15 @@ use self::process::Agent;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
+    if let Some(folder) = env::var_os("PICTURES") {
+        return match pictures::take(Path::new(&folder)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error:?}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     suite::run([
         test("they are what their sources make", are_current).needs([Need::DASHBOARD_SDK]),
         test(
@@ -120,6 +132,11 @@ fn is_whole(panel: Panel<'_>, uids: &BTreeSet<&str>) -> Result<()> {
             "coloured by thresholds"
         );
         ensure!(defaults["mappings"].is_array(), "values without a colour");
+    }
+    for mapping in items(&defaults["mappings"]).filter(|mapping| mapping["type"] == "range") {
+        // Grafana takes null for 0, and nothing is above 1 and below that.
+        let (from, to) = (&mapping["options"]["from"], &mapping["options"]["to"]);
+        ensure!(from.is_number() && to.is_number(), "an open end: {mapping}");
     }
     for url in panel.links() {
         if let Some(within) = url.strip_prefix("/d/") {

@@ -1,10 +1,12 @@
 //! What an operator installs: the chart as the real helm renders it, the same for kustomize, and the
 //! agent as a pod of it starts.
 
+mod files;
 mod helm;
 mod image;
 mod kubernetes;
 mod kustomize;
+mod monitor;
 mod node;
 mod pod;
 mod pod_security;
@@ -16,9 +18,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use regprobe_lab::suite::{self, Need, test};
-use serde_json::Value;
 
-use self::helm::{Objects, ci_files, repository};
+use self::helm::{Objects, ci_files};
 use self::image::Image;
 
 fn main() -> ExitCode {
@@ -36,11 +37,11 @@ fn main() -> ExitCode {
             values::only_metrics_restart,
         ),
         test("values are heard", values::values_are_heard),
-        test("the package is whole", values::package),
+        test("the package is whole", files::package),
         test("Kubernetes takes every object", objects_are_valid),
         test(
             "the rules and dashboards are those of the repository",
-            shared_files,
+            files::are_those_of_the_repository,
         ),
         test(
             "pods are restricted but for the host's network and files",
@@ -71,6 +72,18 @@ fn main() -> ExitCode {
         test("a pod has as many series as the README says", node::series),
     ];
     let pods = pods.map(|test| test.needs([Need::HELM, Need::Root, Need::IPROUTE]));
+    let monitors = [
+        test(
+            "a PodMonitor keeps the labels of what it scrapes",
+            monitor::of_pods,
+        ),
+        test(
+            "a ServiceMonitor keeps the labels of what it scrapes",
+            monitor::of_service,
+        ),
+    ];
+    let monitors =
+        monitors.map(|test| test.needs([Need::HELM, Need::Root, Need::IPROUTE, Need::PROMETHEUS]));
     let security = test(
         "what the standard forbids is found",
         pod_security::forbidden_is_found,
@@ -80,6 +93,7 @@ fn main() -> ExitCode {
             .into_iter()
             .chain(kustomize)
             .chain(pods)
+            .chain(monitors)
             .chain([security]),
     )
 }
@@ -104,41 +118,6 @@ fn objects_are_valid() -> Result<()> {
         .filter(|name| name.ends_with(".yaml") && name != "dashboards.yaml")
         .collect();
     ensure!(seen == all, "kinds {seen:?}, templates {all:?}");
-    Ok(())
-}
-
-fn shared_files() -> Result<()> {
-    let objects = Objects::of_file(&helm::chart().join("ci/prometheus-operator-values.yaml"))?;
-    let rules = objects.only("PrometheusRule")?;
-    for name in ["rules", "alerts"] {
-        let file = fs::read_to_string(repository(&format!("deploy/prometheus/{name}.yaml")))?;
-        let file: Value = serde_yaml::from_str(&file)?;
-        for group in file["groups"].as_array().into_iter().flatten() {
-            let mut rendered = rules["spec"]["groups"].as_array().into_iter().flatten();
-            ensure!(
-                rendered.any(|other| other == group),
-                "{} is not as in {name}",
-                group["name"]
-            );
-        }
-    }
-    let dashboards = fs::read_dir(repository("deploy/grafana"))
-        .into_iter()
-        .flatten();
-    for file in dashboards {
-        let file = file?;
-        let name = file.file_name().to_string_lossy().into_owned();
-        if !name.ends_with(".json") {
-            continue;
-        }
-        let mut maps = objects
-            .all("ConfigMap")
-            .filter_map(|map| map["data"][&name].as_str());
-        let shown: Value =
-            serde_json::from_str(maps.next().with_context(|| format!("no {name}"))?)?;
-        let there: Value = serde_json::from_slice(&fs::read(file.path())?)?;
-        ensure!(shown == there, "{name} is not as in the repository");
-    }
     Ok(())
 }
 

@@ -67,7 +67,7 @@ fn nameserver(network: &Namespace, address: &str) -> Result<Dns> {
     Ok(dns)
 }
 
-fn pod(values: &str) -> Result<Pod> {
+pub(crate) fn pod(values: &str) -> Result<Pod> {
     Pod::new(Objects::of_file(&chart().join("ci").join(values))?)
 }
 
@@ -201,10 +201,17 @@ pub(crate) fn lean() -> Result<()> {
 }
 
 /// How many series a node with one private registry of two regions has: about as many as the README
-/// says.
+/// says, and a cluster as many times that as it has nodes.
 pub(crate) fn series() -> Result<()> {
+    const ALL: usize = 340;
+    const WITHOUT_HISTOGRAMS: usize = 80;
     let readme = fs::read_to_string(repository("README.md"))?;
-    for (histograms, about) in [(true, 340), (false, 80)] {
+    for nodes in [10, 500, 5_000] {
+        let row = [nodes, nodes * ALL, nodes * WITHOUT_HISTOGRAMS].map(in_thousands);
+        let row = format!("| {} |", row.join(" | "));
+        ensure!(readme.contains(&row), "no row {row}");
+    }
+    for (histograms, about) in [(true, ALL), (false, WITHOUT_HISTOGRAMS)] {
         ensure!(
             readme.contains(&format!("about {about} series")),
             "{about} is not said"
@@ -234,6 +241,14 @@ pub(crate) fn series() -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// A number as the README writes it: 1,700,000.
+fn in_thousands(number: usize) -> String {
+    match (number / 1_000, number % 1_000) {
+        (0, rest) => rest.to_string(),
+        (thousands, rest) => format!("{},{rest:03}", in_thousands(thousands)),
+    }
 }
 
 /// `$(HOST_IP):9118` is to do for both families.

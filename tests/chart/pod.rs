@@ -74,7 +74,7 @@ impl Node {
 
 /// A pod about to be started.
 pub(crate) struct Pod {
-    objects: Objects,
+    pub(crate) objects: Objects,
     root: TempDir,
     config: TempDir,
 }
@@ -210,12 +210,17 @@ pub(crate) struct Running<'a> {
 impl Running<'_> {
     /// Asks as kubelet asks, at the node's address and the port of the pod.
     pub(crate) fn get(&self, path: &str) -> Result<Reply> {
-        let port = self.container["ports"][0]["containerPort"].as_u64();
-        let port = port.context("no port")?.try_into()?;
-        let address = SocketAddr::new(self.node.ip, port);
+        let address = self.address()?;
         self.node
             .network
             .enter(|| client::get(address, path).send())
+    }
+
+    /// Where it listens, for whoever is in the node's network.
+    pub(crate) fn address(&self) -> Result<SocketAddr> {
+        let port = self.container["ports"][0]["containerPort"].as_u64();
+        let port = port.context("no port")?.try_into()?;
+        Ok(SocketAddr::new(self.node.ip, port))
     }
 
     /// Asks what a probe asks.

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -405,45 +404,4 @@ fn merged(over: &Value, under: &Value) -> Value {
         (Value::String(text), under) if text.is_empty() => under.clone(),
         (over, _) => over.clone(),
     }
-}
-
-/// The package has what the chart needs, from wherever it is linked, and no more.
-pub(crate) fn package() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let [chart, into] = [&*chart(), folder.path()].map(|path| path.display().to_string());
-    expect_success(&helm(&["package", &chart, "--destination", &into])?)?;
-    let version = env!("CARGO_PKG_VERSION");
-    let package = folder.path().join(format!("regprobe-{version}.tgz"));
-    let listed = Command::new("tar").arg("-tzf").arg(&package).output()?;
-    let listed = expect_success(&listed)?;
-    let packed: BTreeSet<_> = listed.lines().collect();
-    for (folder, extension, place) in [
-        ("deploy/prometheus", "yaml", "rules"),
-        ("deploy/grafana", "json", "dashboards"),
-    ] {
-        let Ok(files) = fs::read_dir(repository(folder)) else {
-            continue;
-        };
-        for file in files {
-            let file = file?.path();
-            // The example of Alertmanager's route is no rule.
-            let is_shared = !file.ends_with("alertmanager.yaml");
-            if is_shared && file.extension().is_some_and(|found| found == extension) {
-                let name = file
-                    .file_name()
-                    .map(Path::new)
-                    .context("a file has a name")?;
-                let inside = format!("regprobe/files/{place}/{}", name.display());
-                ensure!(
-                    packed.contains(&*inside),
-                    "no {inside}: link it in the chart"
-                );
-            }
-        }
-    }
-    ensure!(
-        !packed.iter().any(|file| file.contains("/ci/")),
-        "{packed:?}"
-    );
-    Ok(())
 }

@@ -17,7 +17,7 @@ pub(crate) const NODE: &str = "node-1";
 pub(crate) const CLUSTER: &str = "east";
 
 /// What the fleet's dashboard needs beside the agents.
-const RULES: &str = concat!(
+pub(crate) const RULES: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../deploy/prometheus/rules.yaml"
 );

@@ -19,7 +19,7 @@ const MACROS: [(&str, &str); 3] = [
 ];
 
 /// A dashboard as it is committed.
-pub(crate) struct Dashboard(Value);
+pub(crate) struct Dashboard(pub(crate) Value);
 
 impl Dashboard {
     pub(crate) fn read_all() -> Result<Vec<Self>> {

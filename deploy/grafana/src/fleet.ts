@@ -6,7 +6,9 @@ import { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
 import { FLEET, NODE_OF_CELL, NODE_OF_SERIES, RUNBOOK } from "./links";
 import { page } from "./page";
 import {
+  CPU_WINDOW,
   lines,
+  longNames,
   namedLines,
   now,
   number,
@@ -24,6 +26,7 @@ import {
   GOOD,
   NEUTRAL,
   NONE_IS_GOOD,
+  ON_THE_RIGHT,
   SEVERITY,
   VERDICT,
   WARNING,
@@ -32,6 +35,7 @@ import {
   fixedColour,
   linked,
   mapped,
+  softMax,
   unit,
 } from "./values";
 import { ALL_NODES, MANY_NODES, cluster, datasource, endpoint, nodes, registry } from "./variables";
@@ -124,7 +128,7 @@ function health() {
         ),
         now(
           `1000 * min_over_time(min by (${FINDING}) (timestamp(${FINDINGS}))[$__range:$__interval])` +
-            ` and count by (${FINDING}) (${FINDINGS})`,
+            ` and count by (${FINDING}) (${FINDINGS}) or 1000 * min by (${FINDING}) (timestamp(${FINDINGS}))`,
           "C",
         ),
       ],
@@ -282,7 +286,9 @@ function names() {
           "{{endpoint}} by {{nameserver}}",
         ),
       )
+      .legend(longNames())
       .unit("short")
+      .axisSoftMax(1)
       .span(10),
     stackedBars(
       "Lookups by nameserver and result",
@@ -345,14 +351,15 @@ function speed() {
         overTime(`max by (registry) (regprobe_predicted_pull_delay_seconds{${registries}})`, "{{registry}}"),
       )
       .unit("s")
+      .axisSoftMax(1)
       .span(8),
-    lines("Round trip", "As the kernel measured it, 99th percentile of the nodes.")
+    namedLines("Round trip", "As the kernel measured it, 99th percentile of the nodes.")
       .withTarget(
         overTime(`quantile by (endpoint) (0.99, regprobe_tcp_rtt_seconds{${endpoints}})`, "{{endpoint}}"),
       )
       .unit("s")
       .span(8),
-    lines("Segments sent again", "While connecting: packets are lost on the way.")
+    namedLines("Segments sent again", "While connecting: packets are lost on the way.")
       .withTarget(
         overTime(
           `sum by (endpoint) (rate(regprobe_tcp_retransmits_total{${endpoints}}[$__rate_interval])) * 60`,
@@ -360,6 +367,7 @@ function speed() {
         ),
       )
       .unit("suffix:/min")
+      .axisSoftMax(1)
       .span(8),
   ];
 }
@@ -447,15 +455,15 @@ function load() {
         ),
       )
       .unit("s")
-      .overrideByRegexp("skipped.*", [unit("short")])
+      .overrideByRegexp("skipped.*", [unit("short"), softMax(1)])
       .span(8),
     lines("Memory and CPU of an agent", "Of the agent that takes most.")
       .withTarget(overTime(`max(process_resident_memory_bytes{${agents}} ${ours})`, "memory", "A"))
       .withTarget(
-        overTime(`max(rate(process_cpu_seconds_total{${agents}}[$__rate_interval]) ${ours})`, "CPU", "B"),
+        overTime(`max(rate(process_cpu_seconds_total{${agents}}[${CPU_WINDOW}]) ${ours})`, "CPU", "B"),
       )
       .unit("bytes")
-      .overrideByName("CPU", [unit("percentunit"), { id: "custom.axisPlacement", value: "right" }])
+      .overrideByName("CPU", [unit("percentunit"), softMax(0.01), ON_THE_RIGHT])
       .span(8),
     lines("Clock skew", "Between a node's clock and the registry's, on the node where it is largest. Beyond 60 s tokens fail.")
       .withTarget(overTime(`max by (registry) (abs(regprobe_clock_skew_seconds{${registries}}))`, "{{registry}}"))

@@ -7,7 +7,9 @@ import { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
 import { NODE, RUNBOOK } from "./links";
 import { page } from "./page";
 import {
+  CPU_WINDOW,
   lines,
+  longNames,
   matrix,
   namedLines,
   now,
@@ -26,6 +28,8 @@ import {
   FAILED,
   GOOD,
   NEUTRAL,
+  NONE_IS_BLANK,
+  ON_THE_RIGHT,
   SEVERITY,
   VERDICT,
   WARNING,
@@ -34,6 +38,7 @@ import {
   columnColours,
   linked,
   mapped,
+  softMax,
   unit,
 } from "./values";
 import { ONE_NODE, cluster, datasource, endpoint, node as nodeVariable, registry } from "./variables";
@@ -115,6 +120,7 @@ function health() {
       )
       .unit("s")
       .textMode(BigValueTextMode.ValueAndName)
+      .wideLayout(false)
       .thresholds(colours(NEUTRAL))
       .noValue("no agent")
       .span(4),
@@ -130,7 +136,7 @@ function health() {
         now(`sort_desc(max by (${FINDING}) (3 * ${of("critical")} or 2 * ${of("warning")} or ${of("info")}))`, "A"),
         now(
           `1000 * min_over_time(min by (${FINDING}) (timestamp(${findings}))[$__range:$__interval])` +
-            ` and max by (${FINDING}) (${findings})`,
+            ` and max by (${FINDING}) (${findings}) or 1000 * min by (${FINDING}) (timestamp(${findings}))`,
           "B",
         ),
       ],
@@ -185,6 +191,7 @@ function path() {
       .unit("percentunit")
       .decimals(0)
       .thresholds(colours(GOOD, [0.001, WARNING], [0.95, BAD]))
+      .mappings(NONE_IS_BLANK)
       .overrideByRegexp(PATH.join("|"), [COLOURED])
       .noValue(""),
     matrix(
@@ -263,7 +270,9 @@ function names() {
           "{{endpoint}} by {{nameserver}}",
         ),
       )
+      .legend(longNames())
       .unit("short")
+      .axisSoftMax(1)
       .span(8),
   ];
 }
@@ -300,11 +309,11 @@ function connections() {
       .noValue("no handshake")
       .span(24)
       .height(7),
-    lines("Round trip", "Of the last connection, as the kernel measured it.")
+    namedLines("Round trip", "Of the last connection, as the kernel measured it.")
       .withTarget(overTime(`max by (endpoint) (regprobe_tcp_rtt_seconds{${endpoints}})`, "{{endpoint}}"))
       .unit("s")
       .span(8),
-    lines("Segments sent again", "While connecting: packets are lost on the way.")
+    namedLines("Segments sent again", "While connecting: packets are lost on the way.")
       .withTarget(
         overTime(
           `sum by (endpoint) (rate(regprobe_tcp_retransmits_total{${endpoints}}[$__rate_interval])) * 60`,
@@ -312,6 +321,7 @@ function connections() {
         ),
       )
       .unit("suffix:/min")
+      .axisSoftMax(1)
       .span(8),
     lines("Clock skew", "This node's clock minus the registry's. Beyond 60 s tokens fail.")
       .withTarget(overTime(`max by (registry) (regprobe_clock_skew_seconds{${registries}})`, "{{registry}}"))
@@ -324,9 +334,9 @@ function agent() {
   return [
     lines("Memory and CPU", "Of the agent on this node.")
       .withTarget(overTime(`process_resident_memory_bytes{${agents}} ${OF_AGENT}`, "memory", "A"))
-      .withTarget(overTime(`rate(process_cpu_seconds_total{${agents}}[$__rate_interval]) ${OF_AGENT}`, "CPU", "B"))
+      .withTarget(overTime(`rate(process_cpu_seconds_total{${agents}}[${CPU_WINDOW}]) ${OF_AGENT}`, "CPU", "B"))
       .unit("bytes")
-      .overrideByName("CPU", [unit("percentunit"), { id: "custom.axisPlacement", value: "right" }])
+      .overrideByName("CPU", [unit("percentunit"), softMax(0.01), ON_THE_RIGHT])
       .span(6),
     lines("Lateness of rounds", "An agent without enough CPU is late.")
       .withTarget(

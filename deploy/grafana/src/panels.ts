@@ -25,6 +25,9 @@ import * as timeseries from "@grafana/grafana-foundation-sdk/timeseries";
 import { NEUTRAL } from "./values";
 import { PROMETHEUS } from "./variables";
 
+/** The counter of CPU time has whole seconds, of which an agent takes few. */
+export const CPU_WINDOW = "30m";
+
 /** The value at the end of the time that is shown. */
 export function now(expr: string, refId = "A"): DataqueryBuilder {
   return new DataqueryBuilder().expr(expr).refId(refId).instant();
@@ -72,23 +75,27 @@ export function lines(title: string, description: string): timeseries.PanelBuild
     .height(8);
 }
 
-/** Lines whose names are long: the legend is a table of them, the highest first. */
+/** Lines whose names are long. */
 export function namedLines(title: string, description: string): timeseries.PanelBuilder {
-  return lines(title, description).legend(
-    new VizLegendOptionsBuilder()
-      .showLegend(true)
-      .displayMode(LegendDisplayMode.Table)
-      .placement(LegendPlacement.Bottom)
-      .calcs(["lastNotNull", "max"])
-      .sortBy("Max")
-      .sortDesc(true),
-  );
+  return lines(title, description).legend(longNames());
+}
+
+/** A legend for long names: a table of them, the highest first, of which a list would show two or three. */
+export function longNames(): VizLegendOptionsBuilder {
+  return new VizLegendOptionsBuilder()
+    .showLegend(true)
+    .displayMode(LegendDisplayMode.Table)
+    .placement(LegendPlacement.Bottom)
+    .calcs(["lastNotNull", "max"])
+    .sortBy("Max")
+    .sortDesc(true);
 }
 
 /** Bars on top of each other. */
 export function stackedBars(title: string, description: string): timeseries.PanelBuilder {
   return lines(title, description)
     .drawStyle(GraphDrawStyle.Bars)
+    .barWidthFactor(1)
     .lineWidth(0)
     .fillOpacity(100)
     .stacking(new StackingConfigBuilder().mode(StackingMode.Normal).group("A"));

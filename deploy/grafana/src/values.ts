@@ -4,6 +4,7 @@ import {
   DynamicConfigValue,
   FieldColorModeId,
   MappingType,
+  SpecialValueMatch,
   Threshold,
   ThresholdsConfigBuilder,
   ThresholdsMode,
@@ -47,7 +48,16 @@ export const FAILED: ValueMapping[] = words({
 /** Of a number that should be 0. */
 export const NONE_IS_GOOD: ValueMapping[] = [
   ...words({ 0: { color: GOOD } }),
-  { type: MappingType.RangeToText, options: { from: 1, to: null, result: { color: BAD } } },
+  // Grafana takes an open end, null, for 0.
+  { type: MappingType.RangeToText, options: { from: 1, to: Number.MAX_SAFE_INTEGER, result: { color: BAD } } },
+];
+
+/** A cell without a value has no colour either: Grafana would give it that of the lowest threshold. */
+export const NONE_IS_BLANK: ValueMapping[] = [
+  {
+    type: MappingType.SpecialValue,
+    options: { match: SpecialValueMatch.Null, result: { text: "", color: "transparent" } },
+  },
 ];
 
 /** Colours from the first value on at which each holds; the first colour holds below all of them. */
@@ -77,6 +87,13 @@ export function fixedColour(colour: string): DynamicConfigValue {
 export function mapped(mappings: ValueMapping[]): DynamicConfigValue {
   return { id: "mappings", value: mappings };
 }
+
+/** An axis that reaches so far at the least: one of nothing but 0 would reach to 100. */
+export function softMax(value: number): DynamicConfigValue {
+  return { id: "custom.axisSoftMax", value };
+}
+
+export const ON_THE_RIGHT: DynamicConfigValue = { id: "custom.axisPlacement", value: "right" };
 
 /** Cells have the colour of their value. */
 export const COLOURED: DynamicConfigValue = {

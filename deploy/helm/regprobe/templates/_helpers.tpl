@@ -74,6 +74,9 @@ relabelings:
   # Pods come and go; what is told is told of the node.
   - sourceLabels: [__meta_kubernetes_pod_node_name]
     targetLabel: node
+  # To Prometheus Operator it is the name of a port; to the agent it is an endpoint of a registry.
+  - action: labeldrop
+    regex: endpoint
   {{- with .relabelings }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
