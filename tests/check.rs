@@ -6,6 +6,8 @@ mod contoso;
 #[expect(dead_code, reason = "reasons.rs uses all of it")]
 mod node;
 
+#[path = "check/terminal.rs"]
+mod terminal;
 #[path = "check/unnamed.rs"]
 mod unnamed;
 
@@ -59,6 +61,15 @@ fn main() -> ExitCode {
         test("a fault of this node's own leaves it open", local_fault),
         test("a reader that has gone away", closed_pipe),
         test("an interrupt ends it at once", interrupted),
+        test("a terminal shows stages as they end", terminal::progress),
+        test(
+            "the progress of many endpoints does not scroll",
+            terminal::progress_that_fits,
+        ),
+        test("no progress for pipes and programs", terminal::no_progress),
+        test("--watch in a pipe", terminal::watch_in_a_pipe),
+        test("--watch ends as the last round did", terminal::watch_ends),
+        test("--watch on a terminal", terminal::watch_on_a_terminal),
     ];
     suite::run(tests.into_iter().chain(bad_usages()))
 }
@@ -527,6 +538,18 @@ const BAD_USAGES: &[(&[&str], &str)] = &[
     (
         &["check", "contoso", "--timeout=99999999999999999999d"],
         "longer than can be counted",
+    ),
+    (
+        &["check", "contoso", "--watch=100ms"],
+        "100ms is out of range; write 1s to 1d",
+    ),
+    (
+        &["check", "contoso", "--watch", "--output=json"],
+        "--watch is for people, and goes with --output=text alone",
+    ),
+    (
+        &["check", "contoso", "--watch=5s", "--output=npd"],
+        "asks a running agent for /api/v1/status",
     ),
     (&["check", "contoso", "--output=xml"], "[possible values: "),
     (

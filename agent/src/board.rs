@@ -56,6 +56,17 @@ impl Snapshot {
         }
     }
 
+    /// As it is after `before`, which was of the same registries: what holds already holds since then.
+    pub(crate) fn following(mut self, before: &Self) -> Self {
+        for (state, before) in self.registries.iter_mut().zip(&before.registries) {
+            let state = Arc::make_mut(state);
+            if let (Some(round), Some(before)) = (&mut state.round, &before.round) {
+                round.hold_since(before);
+            }
+        }
+        self
+    }
+
     /// Whether every registry has been through its first round.
     pub(crate) fn is_ready(&self) -> bool {
         self.registries.iter().all(|state| state.round.is_some())
@@ -119,16 +130,21 @@ impl Round {
         outcome: Outcome,
     ) -> Self {
         let mut round = Self::new(planned, at, depth, outcome.over(&before.outcome, depth));
+        round.hold_since(before);
+        round
+    }
+
+    /// What held in the round before holds since then.
+    fn hold_since(&mut self, before: &Self) {
         let earlier = || before.diagnosis.findings.iter().zip(&before.found);
-        for (finding, found) in round.diagnosis.findings.iter().zip(&mut round.found) {
+        for (finding, found) in self.diagnosis.findings.iter().zip(&mut self.found) {
             if let Some((_, since)) = earlier().find(|(other, _)| other.is_same_as(finding)) {
                 *found = *since;
             }
         }
-        if Condition::after(before) == Condition::after(&round) {
-            round.since = before.since;
+        if Condition::after(before) == Condition::after(self) {
+            self.since = before.since;
         }
-        round
     }
 }
 
