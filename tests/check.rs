@@ -196,6 +196,10 @@ fn document() -> Result<()> {
         "document.config",
         "endpoint.pinned",
         "endpoint.proxy",
+        "nameserver.name",
+        "node_settings.http_proxy",
+        "node_settings.https_proxy",
+        "node_settings.no_proxy",
         "response.retry_after",
         "stage.earlier",
     ];

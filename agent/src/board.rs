@@ -16,6 +16,7 @@ use crate::{
     history::SharedHistory,
     journal,
     metrics::Metrics,
+    node::NodeSource,
     plan::{Plan, PlannedRegistry},
     schedule::Report,
 };
@@ -24,18 +25,21 @@ use crate::{
 pub(crate) struct Board {
     registries: Vec<Arc<RegistryState>>,
     config: Option<ConfigState>,
+    node: Option<Arc<NodeSource>>,
     metrics: Arc<Metrics>,
     history: SharedHistory,
     published: Arc<ArcSwap<Snapshot>>,
 }
 
 /// What readers see.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Snapshot {
     /// In the order of the configuration.
     pub registries: Vec<Arc<RegistryState>>,
     /// Where one was loaded that can be reloaded.
     pub config: Option<ConfigState>,
+    /// Where the node's settings are to be read, for whoever shows them.
+    pub node: Option<Arc<NodeSource>>,
 }
 
 /// The configuration in force.
@@ -52,7 +56,7 @@ impl Snapshot {
     pub(crate) fn once(registries: Vec<Arc<RegistryState>>) -> Self {
         Self {
             registries,
-            config: None,
+            ..Self::default()
         }
     }
 
@@ -154,6 +158,7 @@ impl Board {
         Self {
             registries: Vec::new(),
             config: None,
+            node: None,
             metrics,
             history,
             published: Arc::default(),
@@ -167,6 +172,7 @@ impl Board {
 
     /// From now on shows the registries of `plan`; those that stay as they are keep their state.
     pub(crate) fn apply(&mut self, plan: &Plan, nameservers: &[Arc<Nameserver>]) {
+        self.node = Some(plan.node.clone());
         let before = std::mem::take(&mut self.registries);
         for state in &before {
             if !plan.registries.contains(&state.planned) {
@@ -249,6 +255,7 @@ impl Board {
         self.published.store(Arc::new(Snapshot {
             registries: self.registries.clone(),
             config: self.config.clone(),
+            node: self.node.clone(),
         }));
     }
 }

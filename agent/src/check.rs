@@ -126,7 +126,10 @@ impl Subject {
                 Arc::new(state.unwrap_or_else(|| RegistryState::new(planned.clone())))
             }
         });
-        Ok(Snapshot::once(future::join_all(rounds).await))
+        Ok(Snapshot {
+            node: Some(self.plan.node.clone()),
+            ..Snapshot::once(future::join_all(rounds).await)
+        })
     }
 }
 

@@ -239,7 +239,7 @@ pub(crate) enum LogFormat {
 pub(crate) enum Output {
     /// For people.
     Text,
-    /// The status document.
+    /// The status document, with all that was seen and no secret: a file to attach to a ticket.
     Json,
     /// For node-problem-detector: one line of 80 bytes at most, within 4 s.
     Npd,

@@ -55,7 +55,7 @@ complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l ca-file -d '
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l timeout -d 'How long one stage may take [default: as configured, or 10s; for npd 2s at most]' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l watch -d 'Go on with round after round, and say what changes; Ctrl-C ends it [default interval: 15s]' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l output -d 'How to say it' -r -f -a "text\t'For people'
-json\t'The status document'
+json\t'The status document, with all that was seen and no secret: a file to attach to a ticket'
 npd\t'For node-problem-detector: one line of 80 bytes at most, within 4 s'"
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l only -d 'Only registries whose name matches (`*` and `?`)' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -38,11 +38,32 @@ fn read(site: &Site, path: &str, request: &Request<Incoming>) -> Reply {
             let status = Status::of(&site.snapshot.load(), &site.node);
             reply::json(StatusCode::OK, &status)
         }
+        "/api/v1/bundle" => bundle(site),
         "/api/v1/history" => history::list(site, query),
         "/" => page::overview(site, request.headers()),
         "/rounds" => page::rounds(site, query),
         _ => read_below(site, path)
             .unwrap_or_else(|| reply::text(StatusCode::NOT_FOUND, "not found\n")),
+    }
+}
+
+/// The status document as a file to attach to a ticket.
+fn bundle(site: &Site) -> Reply {
+    let status = Status::of(&site.snapshot.load(), &site.node);
+    let mut response = reply::pretty_json(&status);
+    let name: String = site.node.chars().map(in_file_name).collect();
+    let disposition = format!("attachment; filename=\"regprobe-{name}.json\"");
+    if let Ok(disposition) = disposition.try_into() {
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_DISPOSITION, disposition);
+    }
+    response
+}
+
+fn in_file_name(c: char) -> char {
+    match c {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '.' => c,
+        _ => '_',
     }
 }
 

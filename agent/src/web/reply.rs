@@ -36,6 +36,14 @@ pub(super) fn json(status: StatusCode, document: &impl Serialize) -> Reply {
     }
 }
 
+/// The same for people to look into.
+pub(super) fn pretty_json(document: &impl Serialize) -> Reply {
+    match serde_json::to_vec_pretty(document) {
+        Ok(json) => reply(StatusCode::OK, "application/json", json),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+    }
+}
+
 /// Why a program gets no document.
 pub(super) fn error(status: StatusCode, error: &str) -> Reply {
     json(status, &serde_json::json!({ "error": error }))
