@@ -16,7 +16,7 @@ use crate::{
     condition::Condition,
     node_name,
     plan::{Plan, PlannedRegistry},
-    printable::printable,
+    printable::{printable, printable_json},
     report::{self, Screen},
     status::Status,
 };
@@ -54,7 +54,8 @@ async fn once(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         (Output::Text, Ok(snapshot)) => report::text(snapshot, Screen::of_stdout()),
         (Output::Json, Ok(snapshot)) => {
             let status = Status::of(snapshot, &node_name());
-            serde_json::to_string_pretty(&status).context("failed to write JSON")? + "\n"
+            let json = serde_json::to_string_pretty(&status).context("failed to write JSON")?;
+            printable_json(&json).into_owned() + "\n"
         }
         (_, Err(_)) => String::new(),
     };

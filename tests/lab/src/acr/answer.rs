@@ -20,8 +20,8 @@ pub enum Answer {
     Status(u16),
     /// This status, with an error of this message.
     Refused(u16, String),
-    /// 200 and this as JSON, whatever it is.
-    Json(String),
+    /// This status, and a body of this type.
+    Body(u16, &'static str, String),
     /// The healthy answer with these headers before its own.
     With(Vec<(String, String)>),
     /// 429, with `Retry-After` where a time is given.
@@ -116,7 +116,9 @@ impl Answer {
             Self::Firewall(client) => respond(firewall(*client)),
             Self::Status(status) => respond(refusal(*status)),
             Self::Refused(status, message) => respond(error(*status, "DENIED", message)),
-            Self::Json(text) => respond(Response::new(200).body("application/json", text.clone())),
+            Self::Body(status, media_type, text) => {
+                respond(Response::new(*status).body(media_type, text.clone()))
+            }
             Self::With(headers) => respond(azure.with_first(headers)),
             Self::Throttled(retry_after) => respond(throttled(*retry_after)),
             Self::Challenge(challenge) => respond(challenge.response(&asked.realm, asked.service)),
