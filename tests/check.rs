@@ -66,6 +66,7 @@ fn main() -> ExitCode {
             "the progress of many endpoints does not scroll",
             terminal::progress_that_fits,
         ),
+        test("a report fits its terminal", terminal::widths),
         test("no progress for pipes and programs", terminal::no_progress),
         test("--watch in a pipe", terminal::watch_in_a_pipe),
         test("--watch ends as the last round did", terminal::watch_ends),

@@ -54,6 +54,36 @@ pub(crate) fn progress() -> Result<()> {
     Ok(())
 }
 
+/// A wide terminal is used up to where lines are read with ease, in colour; a narrow one as a pipe.
+pub(crate) fn widths() -> Result<()> {
+    let contoso = Contoso::new()?;
+    let check = || {
+        let mut check = contoso.node.regprobe(["check", "nobody.azurecr.io"]);
+        check.arg(contoso.acr.server()).args(leading_to(&contoso));
+        check
+    };
+    let longest = |columns| {
+        let mut terminal = Terminal::start(check(), 80, columns)?;
+        terminal.ended()?;
+        let written = terminal.written();
+        ensure!(
+            written.contains("\u{1b}[1m\u{1b}[31mFAILING\u{1b}[0m"),
+            "{written:?}"
+        );
+        let shown = terminal.shows();
+        let lengths = shown.lines().map(|line| line.chars().count());
+        lengths.max().context("nothing")
+    };
+    for (columns, fits) in [(80, 61..=80), (100, 81..=100), (160, 101..=120)] {
+        let longest = longest(columns)?;
+        ensure!(fits.contains(&longest), "{columns} columns: {longest}");
+    }
+    let piped = stdout(&check().output()?);
+    let longest = piped.lines().map(|line| line.chars().count()).max();
+    ensure!(longest <= Some(80), "{piped}");
+    Ok(())
+}
+
 /// However many endpoints there are, nothing of the progress is left where one can scroll back to.
 pub(crate) fn progress_that_fits() -> Result<()> {
     let contoso = Contoso::new()?;
