@@ -59,7 +59,7 @@ impl Foot {
         };
         self.shown = room.fitting(text);
         let mut stdout = io::stdout().lock();
-        write!(stdout, "{erase}{above}{}", self.shown)?;
+        stdout.write_all(format!("{erase}{above}{}", self.shown).as_bytes())?;
         stdout.flush()
     }
 }

@@ -10,7 +10,7 @@ use anstyle::{AnsiColor, Style};
 use regprobe_probes::{Ended, Endpoint, Reason, Stage};
 use tokio::{
     sync::Notify,
-    time::{Instant, interval},
+    time::{Instant, interval_at},
 };
 
 use super::{Subject, foot::Foot};
@@ -36,7 +36,7 @@ pub(super) async fn shown(subject: &Subject, foot: &mut Foot) -> anyhow::Result<
     let round = subject.round(&listener);
     tokio::pin!(round);
     let start = Instant::now();
-    let mut ticks = interval(TICK);
+    let mut ticks = interval_at(start + TICK, TICK);
     let snapshot = loop {
         let text = progress().text(foot.screen(), start.elapsed(), subject.stage_limit);
         foot.draw(&text)?;

@@ -75,6 +75,7 @@ impl Watch {
         loop {
             let begun = Instant::now();
             let at = Timestamp::now();
+            self.draw_foot(&format!("round {} is under way", self.rounds + 1))?;
             let now = match &mut self.foot {
                 // Later ones leave the foot to what is known.
                 Some(foot) if self.last.is_none() => progress::shown(&subject, foot).await?,
@@ -130,22 +131,21 @@ impl Watch {
             return stdout.flush();
         };
         foot.print(news)?;
+        let at = Timestamp::now() + next.saturating_duration_since(Instant::now());
+        let words = format!("round {}, the next at {}", self.rounds, stamp(at));
+        self.draw_foot(&words)
+    }
+
+    /// How things stand, and what goes on.
+    fn draw_foot(&mut self, words: &str) -> io::Result<()> {
+        let (Some(foot), Some(last)) = (&mut self.foot, &self.last) else {
+            return Ok(());
+        };
         let screen = foot.screen();
-        let mut text = self
-            .last
-            .as_ref()
-            .map_or_else(String::new, |last| summary(last, screen));
         let mut page = Page::new(screen);
-        let left = next.saturating_duration_since(Instant::now());
-        let at = Timestamp::now() + left;
-        let words = format!(
-            "round {}, the next at {}; Ctrl-C ends it",
-            self.rounds,
-            stamp(at)
-        );
-        page.line(0, 2).words(0, &words);
-        text += &page.into_text();
-        foot.draw(&text)
+        page.line(0, 2)
+            .words(0, &format!("{words}; Ctrl-C ends it"));
+        foot.draw(&(summary(last, screen) + &page.into_text()))
     }
 }
 
