@@ -6,6 +6,10 @@ mod contoso;
 #[expect(dead_code, reason = "reasons.rs uses all of it")]
 mod node;
 
+#[path = "check/documents.rs"]
+mod documents;
+#[path = "check/terminal.rs"]
+mod terminal;
 #[path = "check/unnamed.rs"]
 mod unnamed;
 
@@ -21,7 +25,6 @@ use regprobe_lab::addresses::loopback;
 use regprobe_lab::dns::Dns;
 use regprobe_lab::image::Image;
 use regprobe_lab::pki::Pki;
-use regprobe_lab::schema;
 use regprobe_lab::servers::{DockerRegistry, Nginx, TokenServer};
 use regprobe_lab::sockets;
 use regprobe_lab::suite::{self, Need, Test, test};
@@ -48,7 +51,10 @@ fn main() -> ExitCode {
             "settings are refused that would count for nothing",
             unused_settings,
         ),
-        test("the document has every field of its schema", document),
+        test(
+            "documents of every kind are of their schema",
+            documents::all,
+        ),
         test("a bare name is one of azurecr.io", bare_name),
         test("--only picks by name", only),
         test("--ca-file adds to the node's bundle", ca_file),
@@ -59,6 +65,16 @@ fn main() -> ExitCode {
         test("a fault of this node's own leaves it open", local_fault),
         test("a reader that has gone away", closed_pipe),
         test("an interrupt ends it at once", interrupted),
+        test("a terminal shows stages as they end", terminal::progress),
+        test(
+            "the progress of many endpoints does not scroll",
+            terminal::progress_that_fits,
+        ),
+        test("a report fits its terminal", terminal::widths),
+        test("no progress for pipes and programs", terminal::no_progress),
+        test("--watch in a pipe", terminal::watch_in_a_pipe),
+        test("--watch ends as the last round did", terminal::watch_ends),
+        test("--watch on a terminal", terminal::watch_on_a_terminal),
     ];
     suite::run(tests.into_iter().chain(bad_usages()))
 }
@@ -160,36 +176,6 @@ fn unreadable_config() -> Result<()> {
         );
         ensure!(out.stdout.is_empty(), "{out:?}");
     }
-    Ok(())
-}
-
-/// That no document has more than the schema knows is seen wherever one is read.
-fn document() -> Result<()> {
-    let contoso = Contoso::new()?;
-    let (alias, nobody) = ("alias.azurecr.io", "nobody.azurecr.io");
-    contoso.dns.alias(alias, LOGIN, 60);
-    let port = contoso.acr.addr().port();
-    let servers = [&contoso.acr.server(), &format!("{alias}:{port}"), nobody];
-    let out = contoso
-        .node
-        .regprobe(["check", "--output=json"])
-        .args(servers)
-        .args(leading_to(&contoso))
-        .output()?;
-    let document = Report::of(&out)?.document;
-    ensure!(document["node"] == "lab-node", "{document}");
-    // What only a running agent has to tell, or not of this node and these registries.
-    let elsewhere = [
-        "config.loaded_at",
-        "config.reload_error",
-        "document.config",
-        "endpoint.pinned",
-        "endpoint.proxy",
-        "response.retry_after",
-        "stage.earlier",
-    ];
-    let unseen = schema::unseen([&document])?;
-    ensure!(unseen.iter().eq(&elsewhere), "{unseen:?}: {document}");
     Ok(())
 }
 
@@ -527,6 +513,18 @@ const BAD_USAGES: &[(&[&str], &str)] = &[
     (
         &["check", "contoso", "--timeout=99999999999999999999d"],
         "longer than can be counted",
+    ),
+    (
+        &["check", "contoso", "--watch=100ms"],
+        "100ms is out of range; write 1s to 1d",
+    ),
+    (
+        &["check", "contoso", "--watch", "--output=json"],
+        "--watch is for people, and goes with --output=text alone",
+    ),
+    (
+        &["check", "contoso", "--watch=5s", "--output=npd"],
+        "asks a running agent for /api/v1/status",
     ),
     (&["check", "contoso", "--output=xml"], "[possible values: "),
     (

@@ -1,6 +1,6 @@
 //! The page that the agent serves, in a real Chromium: that it says what holds in every state, that
-//! it can be used by mouse, by keyboard, without JavaScript and on a phone, that axe-core has nothing
-//! to say, and that a hostile registry writes text and nothing else.
+//! it can be used by mouse, by keyboard, without JavaScript and on a phone, and that axe-core has nothing
+//! to say. What it makes of hostile registries is the business of `hostile.rs`.
 
 #[path = "agent/ground.rs"]
 #[expect(
@@ -8,6 +8,8 @@
     reason = "shared with the tests of the agent, which use more of it"
 )]
 mod ground;
+#[path = "page/look.rs"]
+mod look;
 #[path = "agent/process.rs"]
 #[expect(
     dead_code,
@@ -21,28 +23,21 @@ mod process;
 )]
 mod scrape;
 
-use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use regprobe_lab::acr::{Acr, Answer, Challenge, Route};
+use regprobe_lab::acr::{Acr, Answer, Route};
 use regprobe_lab::dns::Fault;
 use regprobe_lab::scenario::{Names, Scenario};
-use regprobe_lab::suite::{self, Need, test};
+use regprobe_lab::suite::{self, test};
 use regprobe_lab::world::{LISTENS_AT, World};
 use serde_json::json;
 
 use self::ground::Ground;
+use self::look::{BROWSER, browse, look};
 use self::process::Agent;
-
-const BROWSER: [Need; 3] = [
-    Need::CHROMIUM,
-    Need::Tool("node_modules/playwright-core/package.json"),
-    Need::Tool("node_modules/axe-core/axe.min.js"),
-];
 
 fn main() -> ExitCode {
     suite::run([
@@ -53,7 +48,6 @@ fn main() -> ExitCode {
         test("an update arrives without a reload", update).needs(BROWSER),
         test("many faults", many_faults).needs(BROWSER),
         test("two hundred endpoints", many_endpoints).needs(BROWSER),
-        test("a hostile registry stays text", hostile).needs(BROWSER),
         test("every answer keeps browsers in check", headers),
         test("what the history gets wrong is said", bad_queries),
     ])
@@ -136,30 +130,6 @@ fn registries(count: u8, endpoints: u8) -> Result<(Acr, String)> {
     Ok((server, entries))
 }
 
-const MARKUP: &str = "<script>window.owned=1</script><img src=x onerror=window.owned=1>";
-
-fn hostile() -> Result<()> {
-    let ground = Ground::new()?;
-    let plain = ground.plain("hostile")?;
-    let realm = Challenge::Realm(format!("ftp://{MARKUP}"));
-    plain.acr.answer(Route::Ping, Answer::Challenge(realm));
-    // A certificate for a name of markup, which fails and is described.
-    let name = ground.contoso_endpoints()[0].clone();
-    let host = name.rsplit_once(':').context("no port")?.0.to_owned();
-    let identity = ground.pki.leaf([MARKUP]).without_san().issue()?;
-    ground.contoso.present(&host, &identity)?;
-    let entries = [ground.contoso_entry(), plain.entry.clone()];
-    let config = ground.config(&entries.each_ref().map(String::as_str))?;
-    let agent = Agent::ready(&config, &[])?;
-    agent.until_rounds(&["contoso", "hostile"])?;
-    let page = agent.get("/")?.text();
-    ensure!(!page.contains("<script>window"), "{page}");
-    look(&agent, "hostile", || ())?;
-    let unescaped = |text: &str| text.chars().any(|c| c.is_control() && c != '\n');
-    ensure!(!unescaped(&agent.log().join("\n")) && !unescaped(&agent.scrape()?.text));
-    Ok(())
-}
-
 fn headers() -> Result<()> {
     let ground = Ground::new()?;
     let agent = Agent::ready(&ground.config(&[&ground.contoso_entry()])?, &[])?;
@@ -220,45 +190,4 @@ fn bad_queries() -> Result<()> {
     ensure!(first["rounds"][0]["id"] != *id);
     let document = agent.get(&format!("/api/v1/history/{id}"))?.json()?;
     regprobe_lab::schema::validate(&document)
-}
-
-fn look(agent: &Agent, story: &str, change: impl FnOnce()) -> Result<()> {
-    browse(Command::new("node"), agent.addr, story, || {
-        change();
-        Ok(())
-    })
-}
-
-/// Runs a story of `page/look.mjs`; when it has looked once, `change` comes to pass.
-fn browse(
-    mut node: Command,
-    agent: SocketAddr,
-    story: &str,
-    change: impl FnOnce() -> Result<()>,
-) -> Result<()> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests");
-    let pictures = Path::new(env!("CARGO_TARGET_TMPDIR")).join("page");
-    fs::create_dir_all(&pictures)?;
-    let mut child = node
-        .arg(here.join("page/look.mjs"))
-        .arg(suite::tool("node_modules"))
-        .arg(format!("http://{agent}"))
-        .args([story.as_ref(), pictures.as_os_str()])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("node does not start")?;
-    let mut said = BufReader::new(child.stdout.take().context("no output")?);
-    let mut line = String::new();
-    said.read_line(&mut line)?;
-    change()?;
-    said.read_to_string(&mut line)?;
-    let mut errors = String::new();
-    child
-        .stderr
-        .take()
-        .context("no errors")?
-        .read_to_string(&mut errors)?;
-    ensure!(child.wait()?.success(), "{story}: {line}{errors}");
-    Ok(())
 }

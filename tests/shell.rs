@@ -23,9 +23,10 @@ fn main() -> ExitCode {
 }
 
 /// What is typed, and what a shell has to offer then, among others.
-const OFFERS: [(&str, &[&str]); 4] = [
+const OFFERS: [(&str, &[&str]); 5] = [
     ("regprobe ", &["run", "check", "explain"]),
     ("regprobe check --ca", &["--ca-file"]),
+    ("regprobe check --wa", &["--watch"]),
     ("regprobe check --output ", &["text", "json", "npd"]),
     ("regprobe run --config.file Cargo.t", &["Cargo.toml"]),
 ];

@@ -16,6 +16,7 @@ use crate::{
     history::SharedHistory,
     journal,
     metrics::Metrics,
+    node::NodeSource,
     plan::{Plan, PlannedRegistry},
     schedule::Report,
 };
@@ -24,18 +25,21 @@ use crate::{
 pub(crate) struct Board {
     registries: Vec<Arc<RegistryState>>,
     config: Option<ConfigState>,
+    node: Option<Arc<NodeSource>>,
     metrics: Arc<Metrics>,
     history: SharedHistory,
     published: Arc<ArcSwap<Snapshot>>,
 }
 
 /// What readers see.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Snapshot {
     /// In the order of the configuration.
     pub registries: Vec<Arc<RegistryState>>,
     /// Where one was loaded that can be reloaded.
     pub config: Option<ConfigState>,
+    /// Where the node's settings are to be read, for whoever shows them.
+    pub node: Option<Arc<NodeSource>>,
 }
 
 /// The configuration in force.
@@ -52,8 +56,19 @@ impl Snapshot {
     pub(crate) fn once(registries: Vec<Arc<RegistryState>>) -> Self {
         Self {
             registries,
-            config: None,
+            ..Self::default()
         }
+    }
+
+    /// As it is after `before`, which was of the same registries: what holds already holds since then.
+    pub(crate) fn following(mut self, before: &Self) -> Self {
+        for (state, before) in self.registries.iter_mut().zip(&before.registries) {
+            let state = Arc::make_mut(state);
+            if let (Some(round), Some(before)) = (&mut state.round, &before.round) {
+                round.hold_since(before);
+            }
+        }
+        self
     }
 
     /// Whether every registry has been through its first round.
@@ -119,16 +134,21 @@ impl Round {
         outcome: Outcome,
     ) -> Self {
         let mut round = Self::new(planned, at, depth, outcome.over(&before.outcome, depth));
+        round.hold_since(before);
+        round
+    }
+
+    /// What held in the round before holds since then.
+    fn hold_since(&mut self, before: &Self) {
         let earlier = || before.diagnosis.findings.iter().zip(&before.found);
-        for (finding, found) in round.diagnosis.findings.iter().zip(&mut round.found) {
+        for (finding, found) in self.diagnosis.findings.iter().zip(&mut self.found) {
             if let Some((_, since)) = earlier().find(|(other, _)| other.is_same_as(finding)) {
                 *found = *since;
             }
         }
-        if Condition::after(before) == Condition::after(&round) {
-            round.since = before.since;
+        if Condition::after(before) == Condition::after(self) {
+            self.since = before.since;
         }
-        round
     }
 }
 
@@ -138,6 +158,7 @@ impl Board {
         Self {
             registries: Vec::new(),
             config: None,
+            node: None,
             metrics,
             history,
             published: Arc::default(),
@@ -151,6 +172,7 @@ impl Board {
 
     /// From now on shows the registries of `plan`; those that stay as they are keep their state.
     pub(crate) fn apply(&mut self, plan: &Plan, nameservers: &[Arc<Nameserver>]) {
+        self.node = Some(plan.node.clone());
         let before = std::mem::take(&mut self.registries);
         for state in &before {
             if !plan.registries.contains(&state.planned) {
@@ -233,6 +255,7 @@ impl Board {
         self.published.store(Arc::new(Snapshot {
             registries: self.registries.clone(),
             config: self.config.clone(),
+            node: self.node.clone(),
         }));
     }
 }

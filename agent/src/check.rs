@@ -6,23 +6,28 @@ use std::{io::Write, process::ExitCode, sync::Arc, time::Duration};
 use anyhow::Context;
 use futures_util::future;
 use jiff::Timestamp;
-use regprobe_probes::{self as probes, Depth};
+use regprobe_probes::{self as probes, Depth, Ended};
 use tokio::time::{Instant, timeout_at};
 
+use self::foot::Foot;
 use crate::{
     board::{RegistryState, Round, Snapshot},
     cli::{CheckArgs, Output},
     condition::Condition,
     node_name,
     plan::{Plan, PlannedRegistry},
-    printable::printable,
+    printable::{printable, printable_json},
     report::{self, Screen},
     status::Status,
 };
 
+mod changes;
+mod foot;
 mod neighbour;
 mod npd;
+mod progress;
 mod registries;
+mod watch;
 
 /// The longest that one stage may take for node-problem-detector, unless the command line says
 /// otherwise. It gives its plugins 5 s.
@@ -30,16 +35,27 @@ const NPD_TIMEOUT: Duration = Duration::from_secs(2);
 /// What everything may take beyond the time-out of a stage; what is left is unknown.
 const NPD_GRACE: Duration = Duration::from_millis(1700);
 
+/// The exit status where nothing was found out.
+const COULD_NOT_TELL: u8 = 2;
+
 /// Checks what `args` name.
 pub(crate) async fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
-    let checked = look(&args).await;
+    match args.watch {
+        Some(interval) => watch::watch(&args, interval).await,
+        None => once(&args).await,
+    }
+}
+
+async fn once(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let checked = look(args).await;
     let text = match (args.output, &checked) {
         (Output::Npd, Ok(snapshot)) => npd::line(snapshot),
         (Output::Npd, Err(error)) => npd::no_check(error),
         (Output::Text, Ok(snapshot)) => report::text(snapshot, Screen::of_stdout()),
         (Output::Json, Ok(snapshot)) => {
             let status = Status::of(snapshot, &node_name());
-            serde_json::to_string_pretty(&status).context("failed to write JSON")? + "\n"
+            let json = serde_json::to_string_pretty(&status).context("failed to write JSON")?;
+            printable_json(&json).into_owned() + "\n"
         }
         (_, Err(_)) => String::new(),
     };
@@ -53,35 +69,78 @@ pub(crate) async fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn look(args: &CheckArgs) -> anyhow::Result<Snapshot> {
-    let start = Instant::now();
-    let registries::Chosen { config, found } = registries::choose(args).await?;
-    if let Some(source) = found {
-        let names: Vec<_> = config.registries.iter().map(|one| &*one.name).collect();
-        let note = format!("registries of {source}: {}", names.join(", "));
-        eprintln!("regprobe: {}", printable(&note));
+    let subject = Subject::choose(args).await?;
+    let foot = Foot::of_stdout().filter(|_| args.output == Output::Text);
+    match foot {
+        Some(mut foot) => progress::shown(&subject, &mut foot).await,
+        None => subject.round(&|_, _| {}).await,
     }
-    let plan = Plan::new(&config, &args.nameservers).context("failed to set up TLS")?;
-    let node = plan.node.read().context("failed to see the node")?;
-    let deadline = match args.output {
-        Output::Npd => start.checked_add(config.schedule.timeout.saturating_add(NPD_GRACE)),
-        // Rounds end by themselves, a little later if there are many search domains.
-        Output::Text | Output::Json => None,
-    };
-    let rounds = plan.registries.iter().map(|planned| async {
-        // Boxed, for a round is large.
-        let round = Box::pin(round(planned, &node));
-        let state = match deadline {
-            Some(deadline) => timeout_at(deadline, round).await.ok(),
-            None => Some(round.await),
-        };
-        Arc::new(state.unwrap_or_else(|| RegistryState::new(planned.clone())))
-    });
-    Ok(Snapshot::once(future::join_all(rounds).await))
 }
 
-async fn round(planned: &Arc<PlannedRegistry>, node: &probes::Node) -> RegistryState {
+/// What is checked, as often as need be.
+struct Subject {
+    plan: Plan,
+    stage_limit: Duration,
+    /// What is not over by then is unknown.
+    deadline: Option<Instant>,
+}
+
+impl Subject {
+    async fn choose(args: &CheckArgs) -> anyhow::Result<Self> {
+        let start = Instant::now();
+        let registries::Chosen { config, found } = registries::choose(args).await?;
+        if let Some(source) = found {
+            let names: Vec<_> = config.registries.iter().map(|one| &*one.name).collect();
+            let note = format!("registries of {source}: {}", names.join(", "));
+            eprintln!("regprobe: {}", printable(&note));
+        }
+        let stage_limit = config.schedule.timeout;
+        Ok(Self {
+            plan: Plan::new(&config, &args.nameservers).context("failed to set up TLS")?,
+            stage_limit,
+            deadline: match args.output {
+                Output::Npd => start.checked_add(stage_limit.saturating_add(NPD_GRACE)),
+                // Rounds end by themselves, a little later if there are many search domains.
+                Output::Text | Output::Json => None,
+            },
+        })
+    }
+
+    /// One round over each registry; `listener` is told of stages that end, and of which registry, by
+    /// its place in the plan.
+    async fn round(
+        &self,
+        listener: &(dyn Fn(usize, Ended<'_>) + Sync),
+    ) -> anyhow::Result<Snapshot> {
+        let node = self.plan.node.read().context("failed to see the node")?;
+        let registries = self.plan.registries.iter().enumerate();
+        let rounds = registries.map(|(place, planned)| {
+            let node = &node;
+            async move {
+                let tell = |ended: Ended<'_>| listener(place, ended);
+                // Boxed, for a round is large.
+                let round = Box::pin(round(planned, node, &tell));
+                let state = match self.deadline {
+                    Some(deadline) => timeout_at(deadline, round).await.ok(),
+                    None => Some(round.await),
+                };
+                Arc::new(state.unwrap_or_else(|| RegistryState::new(planned.clone())))
+            }
+        });
+        Ok(Snapshot {
+            node: Some(self.plan.node.clone()),
+            ..Snapshot::once(future::join_all(rounds).await)
+        })
+    }
+}
+
+async fn round(
+    planned: &Arc<PlannedRegistry>,
+    node: &probes::Node,
+    listener: probes::Listener<'_>,
+) -> RegistryState {
     let at = Timestamp::now();
-    let outcome = probes::run(&planned.target, node, Depth::Image).await;
+    let outcome = probes::run_telling(&planned.target, node, Depth::Image, listener).await;
     RegistryState::after(
         planned.clone(),
         Round::new(planned, at, Depth::Image, outcome),
@@ -93,7 +152,7 @@ fn exit_code(snapshot: &Snapshot) -> ExitCode {
     let worst = registries.map(|state| Condition::of(state)).max();
     ExitCode::from(match worst {
         Some(Condition::Failing) => 1,
-        Some(Condition::Unknown) => 2,
+        Some(Condition::Unknown) => COULD_NOT_TELL,
         Some(Condition::Ok | Condition::Degraded) | None => 0,
     })
 }

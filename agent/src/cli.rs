@@ -9,8 +9,8 @@ use regprobe_probes::Code;
 
 use crate::{
     config::{
-        Image, Region, Server, ServerError, check_timeout, parse_duration, parse_nameserver,
-        parse_range,
+        Image, Region, Server, ServerError, check_interval, check_timeout, parse_duration,
+        parse_nameserver, parse_range,
     },
     explain::CodeParser,
 };
@@ -139,6 +139,17 @@ pub(crate) struct CheckArgs {
     /// How long one stage may take [default: as configured, or 10s; for npd 2s at most].
     #[arg(long, value_name = "DURATION", value_hint = ValueHint::Other, value_parser = parse_timeout)]
     pub timeout: Option<Duration>,
+    /// Go on with round after round, and say what changes; Ctrl-C ends it [default interval: 15s].
+    #[arg(
+        long,
+        value_name = "INTERVAL",
+        value_hint = ValueHint::Other,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "15s",
+        value_parser = parse_interval
+    )]
+    pub watch: Option<Duration>,
     /// How to say it.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
@@ -192,6 +203,12 @@ fn parse_size(text: &str) -> Result<usize, String> {
         .ok_or_else(|| "write a number of bytes, or one with KiB or MiB, as 512KiB".to_owned())
 }
 
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    let interval = parse_duration(text).map_err(|error| error.to_string())?;
+    check_interval(interval).map_err(|problem| problem.to_string())?;
+    Ok(interval)
+}
+
 fn parse_timeout(text: &str) -> Result<Duration, String> {
     let timeout = parse_duration(text).map_err(|error| error.to_string())?;
     check_timeout(timeout).map_err(|problem| problem.to_string())?;
@@ -225,7 +242,7 @@ pub(crate) enum LogFormat {
 pub(crate) enum Output {
     /// For people.
     Text,
-    /// The status document.
+    /// The status document, with all that was seen and no secret: a file to attach to a ticket.
     Json,
     /// For node-problem-detector: one line of 80 bytes at most, within 4 s.
     Npd,

@@ -30,7 +30,7 @@ pub use self::file::{ConfigFile, RegistryFile};
 pub use self::image::{Image, ImageError};
 pub use self::name::{HostName, HostNameError, Label, LabelError, Region, RegionError};
 pub use self::place::{KeyPath, Location};
-pub use self::rules::{Complaint, Problem, check_timeout};
+pub use self::rules::{Complaint, Problem, check_interval, check_timeout};
 pub use self::scalar::{FleetSizeError, ProxySourceError};
 pub use self::server::{Server, ServerError};
 pub(crate) use self::yaml::read as from_yaml;

@@ -18,6 +18,7 @@ use self::document::{Bases, Document};
 use crate::{
     board::{RegistryState, Round},
     condition::Condition,
+    printable::printable_json,
     status::RegistryStatus,
 };
 
@@ -132,9 +133,10 @@ impl History {
         let Some(round) = &state.round else {
             return;
         };
-        let Ok(text) = serde_json::to_vec(&RegistryStatus::of(state)) else {
+        let Ok(text) = serde_json::to_string(&RegistryStatus::of(state)) else {
             return;
         };
+        let text = printable_json(&text);
         let registry = &state.planned.name;
         let seen = &round.outcome.endpoints;
         let latest = self.registries.entry(registry.clone()).or_default();
@@ -158,7 +160,7 @@ impl History {
             worth,
             endpoints,
             cells,
-            document: latest.bases.document(&text),
+            document: latest.bases.document(text.as_bytes()),
         };
         self.shared_bytes += kept.document.last_bytes();
         self.bytes[worth as usize] += kept.own_bytes();

@@ -65,7 +65,7 @@ fn note_findings(before: Option<&Round>, now: &Round, registry: &str) {
 }
 
 /// The findings that are in `these` and not in `those`.
-fn missing_from<'a>(
+pub(crate) fn missing_from<'a>(
     those: &'a [Finding],
     these: &'a [Finding],
 ) -> impl Iterator<Item = &'a Finding> {

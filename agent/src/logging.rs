@@ -16,7 +16,7 @@ use tracing_subscriber::{
 
 use crate::{
     cli::{LogFormat, LogLevel},
-    printable::is_printable,
+    printable::printable_json,
 };
 
 /// From now on events are lines on standard error.
@@ -43,28 +43,13 @@ struct Stderr;
 impl Write for Stderr {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
-        io::stderr().write_all(inert(&text).as_bytes())?;
+        io::stderr().write_all(printable_json(&text).as_bytes())?;
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
     }
-}
-
-fn inert(lines: &str) -> String {
-    let mut text = String::with_capacity(lines.len());
-    for c in lines.chars() {
-        if is_printable(c) || c == '\n' {
-            text.push(c);
-        } else {
-            let mut units = [0; 2];
-            for unit in c.encode_utf16(&mut units) {
-                text += &format!("\\u{unit:04x}");
-            }
-        }
-    }
-    text
 }
 
 /// `ts=… level=info msg="…" key=value`, as Prometheus writes it.
@@ -138,7 +123,7 @@ fn quoted(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{inert, quoted};
+    use super::{printable_json, quoted};
 
     #[test]
     fn values_stay_one_word() {
@@ -154,12 +139,15 @@ mod tests {
                 r#""\u202emoc\udb40\udc41\u007f""#,
             ),
         ] {
-            assert_eq!(inert(&quoted(value)), line);
+            assert_eq!(printable_json(&quoted(value)), line);
         }
     }
 
     #[test]
     fn lines_stay_lines() {
-        assert_eq!(inert("{\"a\":\"\u{9b}1m\"}\n"), "{\"a\":\"\\u009b1m\"}\n");
+        assert_eq!(
+            printable_json("{\"a\":\"\u{9b}1m\"}\n"),
+            "{\"a\":\"\\u009b1m\"}\n"
+        );
     }
 }

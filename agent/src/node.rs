@@ -104,6 +104,11 @@ impl NodeSource {
         })
     }
 
+    /// The text of one of the node's files, if it is there to be read.
+    pub(crate) fn text(&self, path: &Path) -> Option<String> {
+        self.text_of(path).ok().filter(|text| !text.is_empty())
+    }
+
     /// Every address in LocalDNS's file, whatever else stands there.
     fn localdns_upstreams(&self) -> io::Result<Vec<SocketAddr>> {
         let text = self.text_of(&self.files.localdns.join(LOCALDNS_UPSTREAM))?;

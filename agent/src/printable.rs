@@ -37,6 +37,25 @@ pub(crate) fn printable_lines(text: &str) -> String {
         .join("\n")
 }
 
+/// JSON in which everything else is escaped: it stays the same document, whoever looks at it.
+pub(crate) fn printable_json(json: &str) -> Cow<'_, str> {
+    if json.chars().all(|c| is_printable(c) || c == '\n') {
+        return Cow::Borrowed(json);
+    }
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_printable(c) || c == '\n' {
+            text.push(c);
+        } else {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                text += &format!("\\u{unit:04x}");
+            }
+        }
+    }
+    Cow::Owned(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,7 +24,7 @@ const NOTABLE_DELAY: Duration = Duration::from_secs(1);
 /// Where the right-hand column of the stage table begins.
 const DETAIL: usize = 45;
 
-const BOLD: Style = Style::new().bold();
+pub(crate) const BOLD: Style = Style::new().bold();
 
 /// Of all registries, in the order of the plan.
 pub(crate) fn text(snapshot: &Snapshot, screen: Screen) -> String {
@@ -118,7 +118,7 @@ fn endpoint(page: &mut Page, seen: &EndpointOutcome) {
     }
 }
 
-fn place(endpoint: &Endpoint) -> String {
+pub(crate) fn place(endpoint: &Endpoint) -> String {
     format!("{} {endpoint}", endpoint.role.as_str())
 }
 
@@ -187,7 +187,7 @@ fn stage(page: &mut Page, stage: &str, took: Option<Duration>, reason: Option<&s
         .words_at_hang(detail);
 }
 
-fn condition_style(condition: Condition) -> Style {
+pub(crate) fn condition_style(condition: Condition) -> Style {
     let colour = match condition {
         Condition::Ok => AnsiColor::Green,
         Condition::Degraded | Condition::Unknown => AnsiColor::Yellow,
@@ -196,7 +196,7 @@ fn condition_style(condition: Condition) -> Style {
     colour.on_default().bold()
 }
 
-fn severity_style(severity: Severity) -> Style {
+pub(crate) fn severity_style(severity: Severity) -> Style {
     let colour = match severity {
         Severity::Info => AnsiColor::Cyan,
         Severity::Warning => AnsiColor::Yellow,

@@ -150,7 +150,12 @@ mod tests {
             ),
             (
                 "regprobe check --output=json > ticket.json",
-                "The same of the registries that this node is known to use, with all that was seen.",
+                "The same of the registries that this node is known to use, with all that was seen \
+                 and no secret.",
+            ),
+            (
+                "regprobe check --watch=30s",
+                "Round after round, and what changes from one to the next.",
             ),
             (
                 "regprobe explain PrivateLinkRecordMissing",

@@ -8,6 +8,7 @@ use regprobe_probes::{Expectation, Finding};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::endpoint::{AddressStatus, EndpointStatus, LookupStatus, StageStatus};
+use self::node::NodeSettings;
 use crate::{
     board::{ConfigState, RegistryState, Round, Snapshot},
     condition::Condition,
@@ -15,6 +16,7 @@ use crate::{
 };
 
 mod endpoint;
+mod node;
 
 const SCHEMA: &str = "regprobe/v1";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -32,6 +34,9 @@ pub(crate) struct Status {
     /// Absent where nothing is ever reloaded.
     #[serde(skip_serializing_if = "Option::is_none")]
     config: Option<ConfigStatus>,
+    /// Absent where the document tells of earlier, or where they cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node_settings: Option<NodeSettings>,
     registries: Vec<RegistryStatus>,
 }
 
@@ -44,6 +49,7 @@ impl Status {
             version: VERSION,
             at: Timestamp::now(),
             config: snapshot.config.as_ref().map(ConfigStatus::of),
+            node_settings: snapshot.node.as_deref().and_then(NodeSettings::of),
             registries: snapshot
                 .registries
                 .iter()
@@ -60,6 +66,7 @@ impl Status {
             version: VERSION,
             at,
             config: None,
+            node_settings: None,
             registries: Vec::new(),
         };
         let mut json = serde_json::to_vec(&document).unwrap_or_default();

@@ -73,7 +73,7 @@ _regprobe() {
             return 0
             ;;
         regprobe__subcmd__check)
-            opts="-h -V --config.file --private --region --image --nameserver --ca-file --timeout --output --only --help --version"
+            opts="-h -V --config.file --private --region --image --nameserver --ca-file --timeout --watch --output --only --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -138,6 +138,13 @@ _regprobe() {
                     return 0
                     ;;
                 --timeout)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --watch)
                     COMPREPLY=("${cur}")
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o nospace

@@ -54,8 +54,9 @@ complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l image -d 'An
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l nameserver -d 'Ask the nameserver at this address, with or without a port, instead of the node\'s own' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l ca-file -d 'Trust the certificates in this file too' -r -F
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l timeout -d 'How long one stage may take [default: as configured, or 10s; for npd 2s at most]' -r -f
+complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l watch -d 'Go on with round after round, and say what changes; Ctrl-C ends it [default interval: 15s]' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l output -d 'How to say it' -r -f -a "text\t'For people'
-json\t'The status document'
+json\t'The status document, with all that was seen and no secret: a file to attach to a ticket'
 npd\t'For node-problem-detector: one line of 80 bytes at most, within 4 s'"
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l only -d 'Only registries whose name matches (`*` and `?`)' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'

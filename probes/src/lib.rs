@@ -19,6 +19,7 @@ mod go_resolver;
 mod hosts_in_turn;
 mod http;
 mod io_fault;
+mod listener;
 mod manifest;
 mod node;
 mod outcome;
@@ -48,6 +49,7 @@ pub use crate::{
     hosts_in_turn::Misconfigured,
     http::Answered,
     io_fault::{Errno, IoFault},
+    listener::{Ended, Listener},
     manifest::{Descriptor, Digest, Manifest, Platform},
     node::{Hosts, Node, ProxyRules, ResolvConf, Root},
     outcome::{AddressOutcome, EndpointOutcome, Evidence, Fault, FaultRef, Outcome, StageOutcome},
@@ -57,7 +59,7 @@ pub use crate::{
     reason::{Reason, Stage},
     redact::redacted,
     resolve::{Alias, Answer, Lookup, Negative, ResolveFault, lookup},
-    round::{Depth, Image, Target, run},
+    round::{Depth, Image, Target, run, run_telling},
     scope::{Expectation, Scope},
     tls::{
         Certificate, CertificateProblem, Chain, Handshake, TlsClients, TlsFault, TrustError,

@@ -1,4 +1,20 @@
-//! Takes secrets out of URLs before anything prints them: signed queries and user information.
+//! Takes secrets out of what others say before anything prints it: signed queries and user information
+//! of URLs, and whatever looks like credentials or a token in a sentence.
+
+/// Schemes of `Authorization`: what follows them is a credential.
+const SCHEMES: [&str; 2] = ["bearer", "basic"];
+/// Names whose values are secrets.
+const NAMES: [&str; 7] = [
+    "access_token",
+    "authorization",
+    "password",
+    "refresh_token",
+    "secret",
+    "sig",
+    "token",
+];
+/// A word of random characters may be a token from this length on.
+const RANDOM: usize = 32;
 
 /// `url` with its query, fragment and user information replaced.
 pub fn redacted(url: &str) -> String {
@@ -19,9 +35,84 @@ pub fn redacted(url: &str) -> String {
     head + hidden
 }
 
+/// A stranger's sentence without URLs' secrets, credentials and tokens. What it cannot know to be one,
+/// as a password that stands alone, it leaves.
+pub(crate) fn without_secrets(text: &str) -> String {
+    let mut after_scheme = false;
+    let words = text.split(' ').map(|word| {
+        let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        let is_scheme = SCHEMES
+            .iter()
+            .any(|scheme| bare.eq_ignore_ascii_case(scheme));
+        let hidden = std::mem::replace(&mut after_scheme, is_scheme) && !is_scheme;
+        match word {
+            _ if hidden || looks_random(bare) => "…".to_owned(),
+            url if url.contains("://") || url.contains('?') && url.contains('=') => redacted(url),
+            pair => without_value(pair),
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// `sig=…` of `sig=abc`, also where it is one of several.
+fn without_value(word: &str) -> String {
+    let secret = |part: &str| {
+        let (name, _) = part.split_once(['=', ':'])?;
+        let bare = name.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        let known = NAMES.iter().any(|known| bare.eq_ignore_ascii_case(known));
+        (known && part.len() > name.len() + 1).then(|| part[..=name.len()].to_owned() + "…")
+    };
+    let parts = word.split('&');
+    let parts = parts.map(|part| secret(part).unwrap_or_else(|| part.to_owned()));
+    parts.collect::<Vec<_>>().join("&")
+}
+
+/// As base64 does; names of hosts, ids and digests do not mix their letters so.
+fn looks_random(word: &str) -> bool {
+    let of_base64 = |c: char| c.is_ascii_alphanumeric() || "+/-_.~=".contains(c);
+    let has = |kind: fn(&char) -> bool| word.chars().any(|c| kind(&c));
+    word.len() >= RANDOM
+        && word.chars().all(of_base64)
+        && has(char::is_ascii_lowercase)
+        && has(char::is_ascii_uppercase)
+        && has(char::is_ascii_digit)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::redacted;
+    use super::{redacted, without_secrets};
+
+    #[test]
+    fn sentences_of_strangers_tell_no_secrets() {
+        for (said, told) in [
+            (
+                "see https://a.example/b?sig=x or http://u:p@h.example/ Bearer abc.def now",
+                "see https://a.example/b?… or http://…@h.example/ Bearer … now",
+            ),
+            (
+                "Authorization: \"Basic cmVhZGVyOnNlY3JldA==\" is wrong",
+                "Authorization: \"Basic … is wrong",
+            ),
+            ("no blob at /b?se=2099&sig=x", "no blob at /b?…"),
+            ("sr=b&sig=x&se=2099 token=abc", "sr=b&sig=…&se=2099 token=…"),
+            (
+                "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.e30.c2lnbmF0dXJl is not valid",
+                "… is not valid",
+            ),
+            (
+                "the token 5d41402abc4b2a76b9719d911017c592 of \
+                 contoso.westeurope.data.privatelink.azurecr.io, realm=a",
+                "the token 5d41402abc4b2a76b9719d911017c592 of \
+                 contoso.westeurope.data.privatelink.azurecr.io, realm=a",
+            ),
+            (
+                "challenge: Bearer realm=\"https://auth.example/token\"",
+                "challenge: Bearer …",
+            ),
+        ] {
+            assert_eq!(without_secrets(said), told);
+        }
+    }
 
     #[test]
     fn only_what_is_no_secret_is_left() {

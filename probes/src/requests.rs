@@ -225,8 +225,9 @@ impl<'a> Requests<'a> {
 
     fn record(&mut self, stage: Stage, start: Instant, result: Result<Evidence, HttpFault>) {
         let result = result.map_err(Fault::Http);
-        self.stages
-            .push(StageOutcome::new(stage, start.elapsed(), result));
+        let outcome = StageOutcome::new(stage, start.elapsed(), result);
+        self.visit.tell(&outcome);
+        self.stages.push(outcome);
     }
 
     fn record_of(

@@ -11,6 +11,7 @@ use crate::{
     blob::Hop,
     endpoint::{Endpoint, Role},
     hosts_in_turn::{HostInTurn, HostsInTurn},
+    listener::{Ended, Listener},
     manifest::Descriptor,
     node::{Node, hosts_toml::Trust},
     outcome::{AddressOutcome, EndpointOutcome, Fault, Outcome, StageOutcome},
@@ -123,6 +124,16 @@ impl Depth {
 
 /// Walks `target` once, as deep as `depth`.
 pub async fn run(target: &Target, node: &Node, depth: Depth) -> Outcome {
+    run_telling(target, node, depth, &|_| {}).await
+}
+
+/// As [`run`], and tells of each stage as it ends.
+pub async fn run_telling(
+    target: &Target,
+    node: &Node,
+    depth: Depth,
+    listener: Listener<'_>,
+) -> Outcome {
     let deadlines = Deadlines::start(node.stage_limit);
     let hosts = HostsInTurn::read(node, &target.login);
     let round = Round {
@@ -130,6 +141,7 @@ pub async fn run(target: &Target, node: &Node, depth: Depth) -> Outcome {
         node,
         depth,
         deadlines,
+        listener,
     };
     let turn = |role| hosts.hosts.iter().find(|host| host.endpoint.role == role);
     let turn = turn(Role::Login).map_or(0, |host| host.turn);
@@ -185,6 +197,7 @@ struct Round<'a> {
     node: &'a Node,
     depth: Depth,
     deadlines: Deadlines,
+    listener: Listener<'a>,
 }
 
 impl Round<'_> {
@@ -410,13 +423,13 @@ impl Round<'_> {
             .proxy_for(scheme, &endpoint.host, endpoint.port);
         let proxy = proxy.map_err(|error| {
             let fault = Fault::Proxy(ProxyFault::Unusable(error.to_string()));
-            Box::new(unreached(endpoint, turn, Stage::Proxy, fault))
+            Box::new(self.unreached(endpoint, turn, Stage::Proxy, fault))
         })?;
         let tls = self.node.tls.of(trust).map_err(|error| {
             let fault = Fault::Tls(Box::new(crate::tls::TlsFault::Trust(error.to_string())));
-            Box::new(unreached(endpoint, turn, Stage::Tls, fault))
+            Box::new(self.unreached(endpoint, turn, Stage::Tls, fault))
         })?;
-        let (node, deadlines) = (self.node, self.deadlines);
+        let (node, deadlines, listener) = (self.node, self.deadlines, self.listener);
         Ok(Visit {
             node,
             endpoint,
@@ -425,7 +438,35 @@ impl Round<'_> {
             proxy,
             may_dial,
             turn,
+            listener,
         })
+    }
+
+    /// An endpoint to which the node's own settings leave no way.
+    fn unreached(
+        &self,
+        endpoint: &Endpoint,
+        turn: u32,
+        stage: Stage,
+        fault: Fault,
+    ) -> EndpointOutcome {
+        let error = Some(fault.to_string());
+        let address = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+        let denied = StageOutcome::new(stage, Duration::ZERO, Err(fault));
+        (self.listener)(Ended::stage(endpoint, &denied));
+        EndpointOutcome {
+            turn,
+            addresses: vec![AddressOutcome {
+                address,
+                source: None,
+                stages: vec![denied],
+            }],
+            path: PullPath {
+                error,
+                ..PullPath::default()
+            },
+            ..EndpointOutcome::unseen(endpoint.clone())
+        }
     }
 
     /// The requests to come, over the connection that a pull would use; `None` where there is no
@@ -449,26 +490,6 @@ fn led_from(login: Option<IpAddr>) -> fn(IpAddr) -> bool {
     match login {
         Some(address) if token::is_off_limits(address) => |_| true,
         _ => |address| !token::is_off_limits(address),
-    }
-}
-
-/// An endpoint to which the node's own settings leave no way.
-fn unreached(endpoint: &Endpoint, turn: u32, stage: Stage, fault: Fault) -> EndpointOutcome {
-    let error = Some(fault.to_string());
-    let address = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
-    let stages = vec![StageOutcome::new(stage, Duration::ZERO, Err(fault))];
-    EndpointOutcome {
-        turn,
-        addresses: vec![AddressOutcome {
-            address,
-            source: None,
-            stages,
-        }],
-        path: PullPath {
-            error,
-            ..PullPath::default()
-        },
-        ..EndpointOutcome::unseen(endpoint.clone())
     }
 }
 

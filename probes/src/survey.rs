@@ -11,6 +11,7 @@ use crate::{
     connect,
     endpoint::{Nameserver, Origin},
     exchange::HttpFault,
+    listener::Ended,
     node::Node,
     outcome::{AddressOutcome, EndpointOutcome, Fault, StageOutcome},
     pull_path::{self, PullPath},
@@ -129,6 +130,7 @@ impl<'a> Survey<'a> {
             let why = "a probe is not led to this node, its link or a metadata service";
             let fault = Fault::Http(HttpFault::redirect_denied(&address.to_string(), why));
             let denied = StageOutcome::new(self.visit.last_stage(), Duration::ZERO, Err(fault));
+            self.visit.tell(&denied);
             self.addresses.push(AddressOutcome {
                 address,
                 source: None,
@@ -164,6 +166,10 @@ impl<'a> Survey<'a> {
     async fn step(&mut self) {
         tokio::select! {
             Some(lookups) = self.asked.next(), if !self.asked.is_empty() => {
+                // Names of the search list are tried before.
+                if let Some(last) = lookups.last() {
+                    (self.visit.listener)(Ended::lookup(self.visit.endpoint, last));
+                }
                 let found: Vec<_> = lookups.iter().flat_map(Lookup::addresses).collect();
                 self.lookups.extend(lookups);
                 found.into_iter().for_each(|address| self.dial(address));

@@ -12,7 +12,7 @@ use url::Url;
 use crate::{
     challenge::Bearer,
     endpoint::{Endpoint, Role, Scheme},
-    exchange::{HttpConnection, HttpFault},
+    exchange::{HttpConnection, HttpFault, printable},
 };
 
 /// The addresses at which clouds hand out credentials to whoever asks from a node.
@@ -38,6 +38,7 @@ pub(crate) async fn token(
         StatusCode::OK => {
             let body = response.body(deadline).await?;
             let grant: Grant = serde_json::from_slice(&body).map_err(|error| {
+                let error = printable(error.to_string().as_bytes());
                 HttpFault::Malformed(format!("no token in the answer ({error})"))
             })?;
             match grant.usable_token() {

@@ -15,6 +15,7 @@ use crate::{
     endpoint::{Endpoint, Scheme},
     exchange::{HttpConnection, HttpFault},
     io_fault::IoFault,
+    listener::{Ended, Listener},
     node::{
         Node,
         proxy::{ProxyScheme, ProxyUrl},
@@ -41,9 +42,16 @@ pub(crate) struct Visit<'a> {
     pub(crate) may_dial: fn(IpAddr) -> bool,
     /// In which turn the node's client asks the host that led here.
     pub(crate) turn: u32,
+    /// Who is told of stages that end.
+    pub(crate) listener: Listener<'a>,
 }
 
 impl Visit<'_> {
+    /// Tells of a stage that ended.
+    pub(crate) fn tell(&self, outcome: &StageOutcome) {
+        (self.listener)(Ended::stage(self.endpoint, outcome));
+    }
+
     /// The stage for which the endpoint is visited.
     pub(crate) fn last_stage(&self) -> Stage {
         self.endpoint.stages().last().unwrap_or(Stage::Connect)
@@ -69,7 +77,9 @@ impl Visit<'_> {
         stages: &mut Vec<StageOutcome>,
     ) -> Option<Stream> {
         let mut record = |stage, start: Instant, result| {
-            stages.push(StageOutcome::new(stage, start.elapsed(), result));
+            let outcome = StageOutcome::new(stage, start.elapsed(), result);
+            self.tell(&outcome);
+            stages.push(outcome);
         };
         let start = Instant::now();
         let to = self.dial_address(address);
@@ -134,7 +144,9 @@ impl Visit<'_> {
         {
             connected.retransmits = Connected::of(stream.get_ref().0).retransmits;
         }
-        stages.push(StageOutcome::new(Stage::Tls, took, result));
+        let outcome = StageOutcome::new(Stage::Tls, took, result);
+        self.tell(&outcome);
+        stages.push(outcome);
         stream
     }
 

@@ -32,9 +32,14 @@ pub(crate) struct Agent {
 impl Agent {
     /// Returns once it listens; its first round may not be over.
     pub(crate) fn start(config: &Path, flags: &[&str]) -> Result<Self> {
+        Self::start_by(regprobe(["run"]), config, flags)
+    }
+
+    /// The same by a command that lacks nothing but this.
+    pub(crate) fn start_by(mut command: Command, config: &Path, flags: &[&str]) -> Result<Self> {
         let addr = free_addr(loopback())?;
         let log = config.with_extension(format!("{}.log", addr.port()));
-        let child = regprobe(["run"])
+        let child = command
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--web.listen-address={addr}"))
             .args(flags)

@@ -42,6 +42,46 @@ fn an_unknown_code_is_a_usage_error_with_a_hint() {
     assert!(message.contains("did you mean ClockSkew?"), "{message}");
 }
 
+/// As the README has them; those of `check` are seen in `check.rs`, the end by a signal in `agent.rs`.
+#[test]
+fn exit_statuses() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        format!("--config.file={}", path.display())
+    };
+    let good = &*file("good.yaml", "registries: [{server: contoso.azurecr.io}]\n");
+    let bad = &*file(
+        "bad.yaml",
+        "registries: [{server: contoso.azurecr.io, colour: red}]\n",
+    );
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = &*format!("--web.listen-address={}", taken.local_addr().unwrap());
+    for (arguments, status) in [
+        (&["--help"][..], 0),
+        (&["--version"], 0),
+        (&["help", "check"], 0),
+        (&["man"], 0),
+        (&["completions", "zsh"], 0),
+        (&["completions", "tcsh"], 2),
+        (&["run", "--config.check", good], 0),
+        (&["run", "--config.check", bad], 2),
+        (&["run", "--config.file=/nonexistent"], 2),
+        (&["run", good, address], 2),
+        (&["run", good, "--web.listen-address=nowhere"], 2),
+        (&["run", good, "--history.limit=much"], 2),
+        (&["run"], 2),
+        (&["walk"], 2),
+        (&[], 2),
+    ] {
+        let out = regprobe(arguments);
+        assert_eq!(out.status.code(), Some(status), "{arguments:?}: {out:?}");
+        // What went wrong is said where it does not get into a script's way.
+        assert_eq!(out.stdout.is_empty(), status == 2, "{arguments:?}: {out:?}");
+    }
+}
+
 #[test]
 fn npd_has_its_line_within_4_s_though_nobody_answers() {
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();

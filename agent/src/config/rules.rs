@@ -108,8 +108,6 @@ fn check_nameservers(nameservers: &[Nameserver]) -> Result<(), Complaint> {
 
 fn check_schedule(schedule: &Schedule) -> Result<(), Complaint> {
     let path = KeyPath::of("schedule");
-    let second = Duration::from_secs(1);
-    let day = Duration::from_secs(24 * 60 * 60);
     let intervals = [
         ("network_interval", schedule.network_interval),
         ("request_interval", schedule.request_interval),
@@ -117,8 +115,7 @@ fn check_schedule(schedule: &Schedule) -> Result<(), Complaint> {
         ("image_interval", schedule.image_interval),
     ];
     for (key, interval) in intervals {
-        check_range(interval, second, day)
-            .map_err(|problem| Complaint::new(path.key(key), problem))?;
+        check_interval(interval).map_err(|problem| Complaint::new(path.key(key), problem))?;
     }
     check_timeout(schedule.timeout)
         .map_err(|problem| Complaint::new(path.key("timeout"), problem))?;
@@ -137,6 +134,12 @@ fn check_schedule(schedule: &Schedule) -> Result<(), Complaint> {
         }
     }
     Ok(())
+}
+
+/// Whether rounds may be this far apart, in the config or on the command line.
+pub fn check_interval(interval: Duration) -> Result<(), Problem> {
+    let day = Duration::from_secs(24 * 60 * 60);
+    check_range(interval, Duration::from_secs(1), day)
 }
 
 /// Whether a stage may take this long, in the config or on the command line.

@@ -9,6 +9,7 @@ use regprobe_probes::{
 };
 
 use super::{Metrics, put};
+use crate::printable::printable;
 
 /// The series of one endpoint.
 pub(super) struct Series<'a> {
@@ -165,6 +166,7 @@ impl Series<'_> {
         let info = |seen: &EndpointOutcome| {
             let handshake = seen.handshake()?;
             let issuer = handshake.chain.leaf().map_or("", |leaf| &leaf.issuer);
+            let issuer = &*printable(issuer);
             let labels = [
                 handshake.version,
                 &handshake.cipher,

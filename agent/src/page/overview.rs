@@ -93,6 +93,7 @@ fn header(html: &mut Html, node: &str, started: Timestamp, snapshot: &Snapshot, 
             for (href, label) in [
                 ("/metrics", "Metrics"),
                 ("/api/v1/status", "JSON"),
+                ("/api/v1/bundle", "Support bundle"),
                 (explain::ONLINE, "Runbooks"),
             ] {
                 html.leaf("a", &[("href", &href), ("rel", &"noreferrer")], label);

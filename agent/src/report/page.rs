@@ -15,6 +15,9 @@ use crate::printable::printable;
 /// Without any decoration.
 pub(crate) const PLAIN: Style = Style::new();
 
+/// Columns of a text at the least, as a pipe has it, and at the most: longer lines are hard to read.
+const COLUMNS: (usize, usize) = (80, 120);
+
 /// Where the text will be read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Screen {
@@ -25,17 +28,22 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
-    /// Standard output as it is: 80 columns, or up to 120 where the terminal has them.
+    /// Standard output as it is.
     pub(crate) fn of_stdout() -> Self {
         let stdout = io::stdout();
         let columns = terminal_size::terminal_size_of(&stdout)
             .map(|(terminal_size::Width(columns), _)| columns.into());
         let (no_color, term) = (env::var_os("NO_COLOR"), env::var_os("TERM"));
         Self {
-            width: columns.unwrap_or(80).clamp(80, 120),
+            width: width(columns),
             colour: shows_colour(stdout.is_terminal(), no_color.as_deref(), term.as_deref()),
         }
     }
+}
+
+fn width(of_terminal: Option<usize>) -> usize {
+    let (least, most) = COLUMNS;
+    of_terminal.unwrap_or(least).clamp(least, most)
 }
 
 /// By no-color.org, and for terminals that say they are dumb.
@@ -159,6 +167,20 @@ mod tests {
                 colour,
                 "{no_color:?} {term:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_terminal_has_the_width_that_is_read_with_ease() {
+        for (of_terminal, used) in [
+            (None, 80),
+            (Some(0), 80),
+            (Some(60), 80),
+            (Some(80), 80),
+            (Some(100), 100),
+            (Some(160), 120),
+        ] {
+            assert_eq!(width(of_terminal), used, "{of_terminal:?}");
         }
     }
 

@@ -1,6 +1,6 @@
-//! What is answered to which request.
+//! What is answered to which request. `agent/openapi.yaml` tells others of it.
 
-use hyper::{Method, Request, StatusCode, body::Incoming, header};
+use hyper::{HeaderMap, Method, Request, StatusCode, body::Incoming, header};
 use tokio::sync::oneshot;
 
 use super::{
@@ -9,6 +9,40 @@ use super::{
     settings::Settings,
 };
 use crate::{metrics::Metrics, status::Status};
+
+/// Every path that can be read, and what is answered there; a path may end with an id.
+const PATHS: [(&str, Reading); 10] = [
+    ("/", |site, asked| page::overview(site, asked.headers)),
+    ("/rounds", |site, asked| page::rounds(site, asked.query)),
+    ("/round/{id}", |site, asked| page::round(site, asked.id)),
+    ("/metrics", |site, _| metrics(site)),
+    ("/-/healthy", |_, _| {
+        reply::text(StatusCode::OK, "regprobe is healthy.\n")
+    }),
+    ("/-/ready", |site, _| ready(site)),
+    ("/api/v1/status", |site, _| {
+        reply::json(StatusCode::OK, &status(site))
+    }),
+    ("/api/v1/bundle", |site, _| bundle(site)),
+    ("/api/v1/history", |site, asked| {
+        history::list(site, asked.query)
+    }),
+    ("/api/v1/history/{id}", |site, asked| {
+        history::round(site, asked.id)
+    }),
+];
+/// The one that does something.
+const RELOAD: &str = "/-/reload";
+const ID: &str = "{id}";
+
+type Reading = fn(&Site, &Asked<'_>) -> Reply;
+
+/// What an answer may depend on.
+struct Asked<'a> {
+    id: &'a str,
+    query: &'a str,
+    headers: &'a HeaderMap,
+}
 
 /// Answers one request, of whoever may ask.
 pub(super) async fn answer(site: &Site, settings: &Settings, request: Request<Incoming>) -> Reply {
@@ -38,48 +72,71 @@ fn unauthorized() -> Reply {
 
 async fn route(site: &Site, request: Request<Incoming>) -> Reply {
     match (request.method(), request.uri().path()) {
-        (&Method::POST, "/-/reload") => reload(site).await,
-        (_, "/-/reload") => allow("POST"),
+        (&Method::POST, RELOAD) => reload(site).await,
+        (_, RELOAD) => allow("POST"),
         (&Method::GET | &Method::HEAD, path) => read(site, path, &request),
         _ => allow("GET, HEAD"),
     }
 }
 
 fn read(site: &Site, path: &str, request: &Request<Incoming>) -> Reply {
-    let query = request.uri().query().unwrap_or_default();
-    match path {
-        "/metrics" => match site.metrics.encode() {
-            Ok(text) => reply::reply(StatusCode::OK, Metrics::CONTENT_TYPE, text),
-            Err(error) => reply::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-        },
-        "/-/healthy" => reply::text(StatusCode::OK, "regprobe is healthy.\n"),
-        "/-/ready" => match site.snapshot.load().is_ready() {
-            true => reply::text(StatusCode::OK, "regprobe is ready.\n"),
-            false => reply::text(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The first round is not over.\n",
-            ),
-        },
-        "/api/v1/status" => {
-            let status = Status::of(&site.snapshot.load(), &site.node);
-            reply::json(StatusCode::OK, &status)
-        }
-        "/api/v1/history" => history::list(site, query),
-        "/" => page::overview(site, request.headers()),
-        "/rounds" => page::rounds(site, query),
-        _ => read_below(site, path)
-            .unwrap_or_else(|| reply::text(StatusCode::NOT_FOUND, "not found\n")),
+    let known = PATHS.iter().find_map(|(known, reading)| {
+        let id = match known.strip_suffix(ID) {
+            Some(folder) => path.strip_prefix(folder)?,
+            None => (path == *known).then_some("")?,
+        };
+        Some((reading, id))
+    });
+    let Some((reading, id)) = known else {
+        let nowhere = || reply::text(StatusCode::NOT_FOUND, "not found\n");
+        return page::asset(path).unwrap_or_else(nowhere);
+    };
+    let asked = Asked {
+        id,
+        query: request.uri().query().unwrap_or_default(),
+        headers: request.headers(),
+    };
+    reading(site, &asked)
+}
+
+fn metrics(site: &Site) -> Reply {
+    match site.metrics.encode() {
+        Ok(text) => reply::reply(StatusCode::OK, Metrics::CONTENT_TYPE, text),
+        Err(error) => reply::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
     }
 }
 
-fn read_below(site: &Site, path: &str) -> Option<Reply> {
-    if let Some(id) = path.strip_prefix("/api/v1/history/") {
-        return Some(history::round(site, id));
+fn ready(site: &Site) -> Reply {
+    match site.snapshot.load().is_ready() {
+        true => reply::text(StatusCode::OK, "regprobe is ready.\n"),
+        false => reply::text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The first round is not over.\n",
+        ),
     }
-    if let Some(id) = path.strip_prefix("/round/") {
-        return Some(page::round(site, id));
+}
+
+fn status(site: &Site) -> Status {
+    Status::of(&site.snapshot.load(), &site.node)
+}
+
+/// The status document as a file to attach to a ticket.
+fn bundle(site: &Site) -> Reply {
+    let mut response = reply::pretty_json(&status(site));
+    let name: String = site.node.chars().map(in_file_name).collect();
+    let disposition = format!("attachment; filename=\"regprobe-{name}.json\"");
+    if let Ok(disposition) = disposition.try_into() {
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_DISPOSITION, disposition);
     }
-    page::asset(path)
+    response
+}
+
+fn in_file_name(c: char) -> char {
+    match c {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '.' => c,
+        _ => '_',
+    }
 }
 
 async fn reload(site: &Site) -> Reply {
@@ -104,4 +161,25 @@ fn allow(methods: &'static str) -> Reply {
     let mut response = reply::text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
     reply::set(&mut response, header::ALLOW, methods);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::page::ASSETS;
+
+    /// That it is documented right is the business of `tests/openapi.rs`.
+    #[test]
+    fn every_path_is_documented() {
+        let document = include_str!("../../openapi.yaml");
+        let document: serde_yaml::Value = serde_yaml::from_str(document).unwrap();
+        let documented = document["paths"].as_mapping().unwrap().keys();
+        let documented: BTreeSet<_> = documented.map(|path| path.as_str().unwrap()).collect();
+        let paths = PATHS.iter().map(|(path, _)| *path);
+        let assets = ASSETS.iter().map(|asset| asset.path);
+        let served: BTreeSet<_> = paths.chain(assets).chain([RELOAD]).collect();
+        assert_eq!(documented, served);
+    }
 }

@@ -1,5 +1,5 @@
 //! `/api/v1/history`: what is kept of past rounds, page by page, and one of them in full. What it
-//! takes and gives is told by `agent/api/openapi.yaml`.
+//! takes and gives is told by `agent/openapi.yaml`.
 
 use hyper::StatusCode;
 use jiff::Timestamp;

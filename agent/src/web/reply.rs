@@ -8,6 +8,8 @@ use hyper::{
 };
 use serde::Serialize;
 
+use crate::printable::printable_json;
+
 /// What a handler returns.
 pub(super) type Reply = Response<Full<Bytes>>;
 
@@ -30,8 +32,21 @@ pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Reply {
 
 /// A document for programs.
 pub(super) fn json(status: StatusCode, document: &impl Serialize) -> Reply {
-    match serde_json::to_vec(document) {
-        Ok(json) => reply(status, "application/json", json),
+    self::document(status, serde_json::to_string(document))
+}
+
+/// The same for people to look into.
+pub(super) fn pretty_json(document: &impl Serialize) -> Reply {
+    self::document(StatusCode::OK, serde_json::to_string_pretty(document))
+}
+
+/// Whoever reads it at a terminal reads strangers' text, too.
+fn document(status: StatusCode, json: serde_json::Result<String>) -> Reply {
+    match json {
+        Ok(json) => {
+            let json = printable_json(&json).into_owned();
+            reply(status, "application/json", json)
+        }
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
     }
 }

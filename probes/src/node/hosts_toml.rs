@@ -13,6 +13,8 @@ use serde::Deserialize;
 use toml::de::DeTable;
 use url::Url;
 
+use crate::exchange::printable;
+
 /// Where the registry called `docker.io` really is.
 const DOCKER_HUB: &str = "registry-1.docker.io";
 
@@ -218,7 +220,7 @@ impl HostsTomlError {
             .unwrap_or_default();
         Self::Toml {
             line: before.matches('\n').count() + 1,
-            message: error.message().trim().to_owned(),
+            message: printable(error.message().trim().as_bytes()),
         }
     }
 }
@@ -285,7 +287,7 @@ enum ClientToml {
 impl HostToml {
     /// What `server`, a URL or a host that means https, says of the host.
     fn address(&self, server: &str, registry: &str) -> Result<Host, HostsTomlError> {
-        let bad = || HostsTomlError::Server(server.to_owned());
+        let bad = || HostsTomlError::Server(printable(server.as_bytes()));
         let https = format!("https://{server}");
         let text = if server.starts_with("http") {
             server

@@ -60,6 +60,27 @@ impl ProxyRules {
     }
 }
 
+/// For people; without credentials.
+impl ProxyRules {
+    /// The proxy of URLs of this `scheme`, or why it cannot be used.
+    pub fn shown(&self, scheme: &str) -> Option<String> {
+        let setting = match scheme {
+            "http" => &self.http,
+            "https" => &self.https,
+            _ => &None,
+        };
+        setting.as_ref().map(|setting| match setting {
+            Ok(proxy) => proxy.to_string(),
+            Err(error) => error.to_string(),
+        })
+    }
+
+    /// The hosts that are reached without one, as far as the entries of `NO_PROXY` make sense.
+    pub fn exceptions(&self) -> impl Iterator<Item = String> {
+        self.no_proxy.0.iter().map(ToString::to_string)
+    }
+}
+
 /// Why a configured proxy cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyError {
@@ -245,6 +266,29 @@ impl NoProxy {
     }
 }
 
+impl fmt::Display for Exception {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let port = |port: &Option<u16>| port.map_or_else(String::new, |port| format!(":{port}"));
+        match self {
+            Self::Everything => f.write_str("*"),
+            Self::Network(network) => network.fmt(f),
+            Self::Address {
+                address: IpAddr::V6(address),
+                port: Some(port),
+            } => write!(f, "[{address}]:{port}"),
+            Self::Address { address, port: at } => write!(f, "{address}{}", port(at)),
+            Self::Domain {
+                dotted,
+                and_itself: true,
+                port: at,
+            } => write!(f, "{}{}", &dotted[1..], port(at)),
+            Self::Domain {
+                dotted, port: at, ..
+            } => write!(f, "{dotted}{}", port(at)),
+        }
+    }
+}
+
 impl Exception {
     fn parse(entry: &str) -> Option<Self> {
         if entry == "*" {
@@ -331,6 +375,31 @@ mod tests {
         Ok(rules
             .proxy_for("https", "contoso.azurecr.io", 443)?
             .map(ToString::to_string))
+    }
+
+    #[test]
+    fn what_is_shown_has_no_credentials() {
+        let rules = ProxyRules::from_env(|name| {
+            let value = match name {
+                "HTTPS_PROXY" => "http://agent:hunter2@[fd00::7]:3128",
+                "HTTP_PROXY" => "ftp://agent:hunter2@proxy.example:2121",
+                "NO_PROXY" => {
+                    "*, 10.0.0.0/8,fd00::1,[fd00::1]:443,10.0.0.1:80,.a.example,\
+                               *.b.example,c.example:8443,agent:hunter2@d.example,"
+                }
+                _ => return None,
+            };
+            Some(value.to_owned())
+        });
+        assert_eq!(rules.shown("https").unwrap(), "http://***@[fd00::7]:3128");
+        assert_eq!(
+            rules.shown("http").unwrap(),
+            "use proxy proxy.example:2121: unsupported scheme \"ftp\""
+        );
+        assert_eq!(
+            rules.exceptions().collect::<Vec<_>>().join(" "),
+            "* 10.0.0.0/8 fd00::1 [fd00::1]:443 10.0.0.1:80 .a.example .b.example c.example:8443"
+        );
     }
 
     #[test]

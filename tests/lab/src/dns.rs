@@ -139,6 +139,15 @@ impl Dns {
         self
     }
 
+    /// The same of a name that no zone file could hold: labels of any bytes.
+    pub fn alias_of_bytes(&self, name: &str, labels: &[&[u8]], ttl: u32) -> Result<&Self> {
+        let mut target = Name::from_labels(labels.iter().copied())?;
+        target.set_fqdn(true);
+        let record = alias_record(parse(name), target, ttl);
+        self.state().zones.set(parse(name), vec![record]);
+        Ok(self)
+    }
+
     /// Takes a name out: NXDOMAIN from now on.
     pub fn remove(&self, name: &str) -> &Self {
         self.state().zones.clear(&parse(name));

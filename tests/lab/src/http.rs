@@ -122,6 +122,12 @@ impl Response {
         self
     }
 
+    /// These headers come before those that it has.
+    pub(crate) fn with_first(mut self, headers: &[(String, String)]) -> Self {
+        self.headers.splice(..0, headers.iter().cloned());
+        self
+    }
+
     pub(crate) fn body(mut self, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self.header("Content-Type", content_type)

@@ -13,6 +13,7 @@ pub mod dns;
 mod http;
 pub mod image;
 pub mod netns;
+pub mod openapi;
 pub mod pki;
 pub mod private_link;
 mod process;

@@ -33,12 +33,14 @@ impl Pki {
     pub fn new() -> Result<Self> {
         static SERIAL: AtomicU32 = AtomicU32::new(1);
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        let root = Ca::self_signed(
-            ca_params(&format!("Lab Root {serial}")),
-            KeyPair::generate()?,
-        )?;
+        Self::named(&format!("Lab Root {serial}"))
+    }
+
+    /// An authority whose root goes by this name.
+    pub fn named(name: &str) -> Result<Self> {
+        let root = Ca::self_signed(ca_params(name), KeyPair::generate()?)?;
         let intermediate = Ca::signed_by(
-            ca_params(&format!("Lab Intermediate {serial}")),
+            ca_params(&format!("Intermediate of {name}")),
             KeyPair::generate()?,
             &root,
         )?;

@@ -27,6 +27,8 @@ pub enum Tunnel {
     AuthRequired,
     /// Any other status.
     Status(u16),
+    /// This as the status line, and no headers.
+    Line(String),
     /// Closes the connection in place of an answer.
     Eof,
     Reset,
@@ -133,6 +135,11 @@ async fn serve(state: Arc<Mutex<State>>, stream: TcpStream) -> Result<()> {
             Response::new(407).header("Proxy-Authenticate", "Basic realm=\"proxy\"")
         }
         Tunnel::Status(status) => Response::new(status),
+        Tunnel::Line(line) => {
+            let head = format!("HTTP/1.1 {line}\r\n\r\n");
+            stream.write_all(head.as_bytes()).await?;
+            return Ok(());
+        }
         Tunnel::Eof => return Ok(()),
         Tunnel::Reset => {
             stream.get_ref().set_zero_linger()?;

@@ -60,13 +60,27 @@ fn slice_of(value: &Value) -> &[Value] {
     }
 }
 
-fn strict() -> Result<(Schemas, SchemaIndex)> {
-    let mut schema: Value = serde_json::from_str(SCHEMA)?;
-    for definition in schema["$defs"].as_object_mut().into_iter().flatten() {
-        if definition.1["type"] == "object" {
-            definition.1["additionalProperties"] = json!(false);
-        }
+/// The schema as it binds the agent.
+pub(crate) fn closed() -> Result<Value> {
+    let mut schema = serde_json::from_str(SCHEMA)?;
+    close(&mut schema);
+    Ok(schema)
+}
+
+/// From now on objects have no fields but those that are told of.
+pub(crate) fn close(schema: &mut Value) {
+    if schema["type"] == "object" && schema["properties"].is_object() {
+        schema["additionalProperties"] = json!(false);
     }
+    match schema {
+        Value::Object(parts) => parts.values_mut().for_each(close),
+        Value::Array(parts) => parts.iter_mut().for_each(close),
+        _ => {}
+    }
+}
+
+fn strict() -> Result<(Schemas, SchemaIndex)> {
+    let schema = closed()?;
     let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
     compiler.enable_format_assertions();
     compiler

@@ -18,6 +18,12 @@ pub enum Answer {
     /// This status, with an error of the registry's kind in the body and nothing else: 401 thus
     /// lacks a challenge, 403 is not the firewall's.
     Status(u16),
+    /// This status, with an error of this message.
+    Refused(u16, String),
+    /// This status, and a body of this type.
+    Body(u16, &'static str, String),
+    /// The healthy answer with these headers before its own.
+    With(Vec<(String, String)>),
     /// 429, with `Retry-After` where a time is given.
     Throttled(Option<Duration>),
     /// 401 with another challenge than the usual one.
@@ -109,6 +115,11 @@ impl Answer {
             Self::AsAzure => respond(azure),
             Self::Firewall(client) => respond(firewall(*client)),
             Self::Status(status) => respond(refusal(*status)),
+            Self::Refused(status, message) => respond(error(*status, "DENIED", message)),
+            Self::Body(status, media_type, text) => {
+                respond(Response::new(*status).body(media_type, text.clone()))
+            }
+            Self::With(headers) => respond(azure.with_first(headers)),
             Self::Throttled(retry_after) => respond(throttled(*retry_after)),
             Self::Challenge(challenge) => respond(challenge.response(&asked.realm, asked.service)),
             Self::Mcr => respond(Response::new(200).header(API_VERSION.0, API_VERSION.1)),

@@ -1,0 +1,146 @@
+//! Lines at the foot of the terminal that are drawn again and again, while what stands above them
+//! stays. Only for a standard output that moves its cursor; a pipe sees nothing of it.
+
+use std::io::{self, Write};
+
+use terminal_size::{Height, Width, terminal_size_of};
+
+use crate::report::Screen;
+
+/// What is drawn now.
+pub(super) struct Foot {
+    shown: String,
+}
+
+impl Foot {
+    /// A foot with nothing on it; none where lines cannot be drawn over, or where whoever reads them
+    /// asked for plain text.
+    pub(super) fn of_stdout() -> Option<Self> {
+        let shown = String::new();
+        Screen::of_stdout().colour.then_some(Self { shown })
+    }
+
+    /// The screen that a text for the foot is laid out for; narrower than that of a report, if need
+    /// be.
+    pub(super) fn screen(&self) -> Screen {
+        let Room { columns, .. } = Room::now();
+        let screen = Screen::of_stdout();
+        Screen {
+            width: screen.width.min(columns),
+            ..screen
+        }
+    }
+
+    /// Draws `text` in place of what was there, as far as there is room for it.
+    pub(super) fn draw(&mut self, text: &str) -> io::Result<()> {
+        self.replace("", text)
+    }
+
+    /// Prints `text` above the foot, for good.
+    pub(super) fn print(&mut self, text: &str) -> io::Result<()> {
+        let shown = self.shown.clone();
+        self.replace(text, &shown)
+    }
+
+    /// Takes it away.
+    pub(super) fn clear(&mut self) -> io::Result<()> {
+        self.replace("", "")
+    }
+
+    /// From the beginning of the line, for a terminal shows an interrupt where the cursor is. All in
+    /// one write, so that nobody sees it half done and an interrupt leaves it whole.
+    fn replace(&mut self, above: &str, text: &str) -> io::Result<()> {
+        let room = Room::now();
+        // Lines that were drawn before the terminal changed its width have been wrapped anew by it.
+        let drawn: usize = self.shown.lines().map(|line| room.rows_of(line)).sum();
+        let erase = match drawn {
+            0 => String::new(),
+            rows => format!("\r\u{1b}[{rows}A\u{1b}[J"),
+        };
+        self.shown = room.fitting(text);
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(format!("{erase}{above}{}", self.shown).as_bytes())?;
+        stdout.flush()
+    }
+}
+
+/// The size of a terminal.
+#[derive(Clone, Copy)]
+struct Room {
+    columns: usize,
+    rows: usize,
+}
+
+impl Room {
+    fn now() -> Self {
+        let size = terminal_size_of(io::stdout());
+        let (Width(columns), Height(rows)) = size.unwrap_or((Width(80), Height(24)));
+        // A terminal that knows of no size says 0.
+        Self {
+            columns: columns.max(20).into(),
+            rows: rows.max(4).into(),
+        }
+    }
+
+    /// As many lines of `text` as stay on the screen with the cursor below them.
+    fn fitting(self, text: &str) -> String {
+        let mut left = self.rows - 1;
+        let mut shown = String::new();
+        for line in text.lines() {
+            let Some(rest) = left.checked_sub(self.rows_of(line)) else {
+                break;
+            };
+            left = rest;
+            shown.push_str(line);
+            shown.push('\n');
+        }
+        shown
+    }
+
+    fn rows_of(self, line: &str) -> usize {
+        visible(line).div_ceil(self.columns).max(1)
+    }
+}
+
+/// Columns that a line takes; colours take none.
+fn visible(line: &str) -> usize {
+    let mut parts = line.split('\u{1b}');
+    let first = parts.next().map_or(0, |part| part.chars().count());
+    let after = parts.map(|part| {
+        let (_, shown) = part.split_once('m').unwrap_or_default();
+        shown.chars().count()
+    });
+    first + after.sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_take_no_room_and_long_lines_several_rows() {
+        let room = Room {
+            columns: 20,
+            rows: 4,
+        };
+        for (line, rows) in [
+            ("", 1),
+            ("12345678901234567890", 1),
+            ("\u{1b}[31m12345678901234567890\u{1b}[0m", 1),
+            ("123456789012345678901", 2),
+        ] {
+            assert_eq!(room.rows_of(line), rows, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn what_would_scroll_is_left_out() {
+        let room = Room {
+            columns: 20,
+            rows: 4,
+        };
+        assert_eq!(room.fitting("a\nb\nc\nd\n"), "a\nb\nc\n");
+        let long = "x".repeat(41);
+        assert_eq!(room.fitting(&format!("a\n{long}\nb\n")), "a\n");
+    }
+}

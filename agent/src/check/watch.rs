@@ -1,0 +1,197 @@
+//! `check --watch`: round after round, the first told in full and of every later one what changed, each
+//! with its time. On a terminal the foot says how things stand now; in a pipe there are the changes
+//! alone. It ends when it is told to, with the exit status of the last round.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::Context;
+use jiff::Timestamp;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Instant, sleep_until},
+};
+
+use super::{COULD_NOT_TELL, Subject, changes, exit_code, foot::Foot, progress};
+use crate::{
+    board::{RegistryState, Snapshot},
+    cli::{CheckArgs, Output},
+    condition::Condition,
+    report::{self, BOLD, PLAIN, Page, Screen},
+};
+
+/// Checks what `args` name every `interval`, until a signal or until nobody reads any more.
+pub(super) async fn watch(args: &CheckArgs, interval: Duration) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(
+        args.output == Output::Text,
+        "--watch is for people, and goes with --output=text alone; a program makes a check \
+         whenever it wants one, or asks a running agent for /api/v1/status"
+    );
+    // Before all else, for an interrupt is no failure here.
+    let mut signals = Signals::listen().context("failed to listen for signals")?;
+    let mut watch = Watch {
+        foot: Foot::of_stdout(),
+        interval,
+        rounds: 0,
+        last: None,
+    };
+    let ended = tokio::select! {
+        ended = watch.work(args) => ended,
+        () = signals.any() => Ok(()),
+    };
+    if let Some(foot) = &mut watch.foot {
+        let summary = watch.last.as_ref().map(|last| summary(last, foot.screen()));
+        // Whoever closed the terminal does not mind.
+        let _ = foot.draw(summary.as_deref().unwrap_or_default());
+    }
+    match ended {
+        Err(error) if is_closed(&error) => {}
+        ended => ended?,
+    }
+    let status = watch.last.as_ref().map(exit_code);
+    Ok(status.unwrap_or_else(|| ExitCode::from(COULD_NOT_TELL)))
+}
+
+/// A reader that has seen enough, as `head`.
+fn is_closed(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<io::Error>();
+    io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+struct Watch {
+    foot: Option<Foot>,
+    interval: Duration,
+    rounds: u64,
+    last: Option<Snapshot>,
+}
+
+impl Watch {
+    /// Never returns but with an error.
+    async fn work(&mut self, args: &CheckArgs) -> anyhow::Result<()> {
+        let subject = Subject::choose(args).await?;
+        loop {
+            let begun = Instant::now();
+            let at = Timestamp::now();
+            self.draw_foot(&format!("round {} is under way", self.rounds + 1))?;
+            let now = match &mut self.foot {
+                // Later ones leave the foot to what is known.
+                Some(foot) if self.last.is_none() => progress::shown(&subject, foot).await?,
+                _ => subject.round(&|_, _| {}).await?,
+            };
+            self.rounds += 1;
+            let now = match &self.last {
+                Some(before) => now.following(before),
+                None => now,
+            };
+            let news = self.news(at, &now);
+            self.last = Some(now);
+            let next = begun + self.interval;
+            self.tell(&news, next)?;
+            sleep_until(next).await;
+        }
+    }
+
+    /// All there is to say of the first round, and of a later one what changed.
+    fn news(&self, at: Timestamp, now: &Snapshot) -> String {
+        let screen = Screen::of_stdout();
+        let Some(before) = &self.last else {
+            let mut page = Page::new(screen);
+            let text = format!(
+                "{}  the first of rounds every {:?}",
+                stamp(at),
+                self.interval
+            );
+            page.line(0, 2).words(0, &text);
+            page.gap();
+            return page.into_text() + &report::text(now, screen);
+        };
+        let mut news = String::new();
+        for (before, now) in before.registries.iter().zip(&now.registries) {
+            let changes = changes::text(before, now, screen);
+            if !changes.is_empty() {
+                let mut page = Page::new(screen);
+                page.gap();
+                page.line(0, 2)
+                    .cell(0, PLAIN, &stamp(at))
+                    .cell(2, BOLD, &now.planned.name);
+                news += &page.into_text();
+                news += &changes;
+            }
+        }
+        news
+    }
+
+    fn tell(&mut self, news: &str, next: Instant) -> io::Result<()> {
+        let Some(foot) = &mut self.foot else {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(news.as_bytes())?;
+            return stdout.flush();
+        };
+        foot.print(news)?;
+        let at = Timestamp::now() + next.saturating_duration_since(Instant::now());
+        let words = format!("round {}, the next at {}", self.rounds, stamp(at));
+        self.draw_foot(&words)
+    }
+
+    /// How things stand, and what goes on.
+    fn draw_foot(&mut self, words: &str) -> io::Result<()> {
+        let (Some(foot), Some(last)) = (&mut self.foot, &self.last) else {
+            return Ok(());
+        };
+        let screen = foot.screen();
+        let mut page = Page::new(screen);
+        page.line(0, 2)
+            .words(0, &format!("{words}; Ctrl-C ends it"));
+        foot.draw(&(summary(last, screen) + &page.into_text()))
+    }
+}
+
+/// How every registry fares, a line each, apart from what stands above.
+fn summary(snapshot: &Snapshot, screen: Screen) -> String {
+    let mut page = Page::new(screen);
+    page.gap();
+    for state in &snapshot.registries {
+        line(&mut page, state);
+    }
+    page.into_text()
+}
+
+fn line(page: &mut Page, state: &RegistryState) {
+    let condition = Condition::of(state);
+    let line = page.line(0, 2).cell(0, BOLD, &state.planned.name).cell(
+        2,
+        report::condition_style(condition),
+        &condition.as_str().to_uppercase(),
+    );
+    if let Some(round) = &state.round {
+        drop(line.words(2, &format!("since {}", stamp(round.since))));
+    }
+}
+
+fn stamp(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
