@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(
             changes(&before, &now),
             "  login drift.azurecr.io:443 at nameserver 10.0.0.10:53: 10.240.1.5 -> nxdomain\n  \
-             login drift.azurecr.io:443 at nameserver 10.0.0.11:53: 20.61.97.128 ->\n    \
+             login drift.azurecr.io:443 at nameserver 10.0.0.11:53: 203.0.113.12 ->\n    \
              10.240.1.5\n"
         );
     }
