@@ -157,7 +157,7 @@ fn counters_at_zero() -> Result<()> {
     }
     ensure!(scrape.mentions("plain"));
     ensure!(scrape.value("regprobe_config_last_reload_successful", &[])? == 1.0);
-    for why in ["overrun", "node", "panic"] {
+    for why in ["overrun", "node", "panic", "suspend"] {
         ensure!(scrape.value("regprobe_rounds_skipped_total", &[("why", why)])? == 0.0);
     }
 

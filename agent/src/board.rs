@@ -13,17 +13,20 @@ use regprobe_probes::{Depth, Diagnosis, Nameserver, Outcome, diagnose};
 
 use crate::{
     condition::Condition,
+    fleet::Fleet,
     history::SharedHistory,
     journal,
     metrics::Metrics,
     plan::{Plan, PlannedRegistry},
     schedule::Report,
+    timetable::Pace,
 };
 
 /// Owner of all state.
 pub(crate) struct Board {
     registries: Vec<Arc<RegistryState>>,
     config: Option<ConfigState>,
+    fleet: Option<Fleet>,
     metrics: Arc<Metrics>,
     history: SharedHistory,
     published: Arc<ArcSwap<Snapshot>>,
@@ -138,6 +141,7 @@ impl Board {
         Self {
             registries: Vec::new(),
             config: None,
+            fleet: None,
             metrics,
             history,
             published: Arc::default(),
@@ -168,7 +172,26 @@ impl Board {
                     .unwrap_or_else(|| Arc::new(RegistryState::new(planned.clone())))
             })
             .collect();
+        self.show_paces();
         self.publish();
+    }
+
+    /// This much is known of the fleet now.
+    pub(crate) fn count(&mut self, fleet: Fleet) {
+        self.metrics.show_fleet(&fleet);
+        self.fleet = Some(fleet);
+        self.show_paces();
+    }
+
+    fn show_paces(&self) {
+        for state in &self.registries {
+            let planned = &state.planned;
+            let pace = match &self.fleet {
+                Some(fleet) => planned.pace(fleet),
+                None => Pace::of(&planned.intervals),
+            };
+            self.metrics.show_pace(&planned.name, &pace);
+        }
     }
 
     /// A configuration was put in force, or one could not be loaded.

@@ -19,8 +19,10 @@ use self::{
 use crate::{
     board::{RegistryState, Round},
     config,
+    fleet::{Fleet, Source},
     plan::PlannedRegistry,
     schedule::Skip,
+    timetable::Pace,
 };
 
 mod families;
@@ -55,6 +57,8 @@ pub(crate) struct Metrics {
     lag: HistogramVec,
     skipped: IntCounterVec,
     effective_interval: GaugeVec,
+    fleet_size: GaugeVec,
+    fleet_size_source: GaugeVec,
     reload_successful: Gauge,
     reload_timestamp: Gauge,
 }
@@ -196,6 +200,16 @@ impl Metrics {
                 "Interval at which rounds of a kind take place.",
                 &["registry", "kind"],
             )?,
+            fleet_size: families.gauge(
+                "fleet_size",
+                "Number of agents that share the request budget.",
+                &[],
+            )?,
+            fleet_size_source: families.gauge(
+                "fleet_size_source",
+                "1 for where the size of the fleet is from, 0 for the others.",
+                &["source"],
+            )?,
             reload_successful: families.single(
                 "config_last_reload_successful",
                 "Whether the last attempt to load the configuration was successful.",
@@ -222,12 +236,6 @@ impl Metrics {
     /// Brings every series of a planned registry into being, counters at 0.
     pub(crate) fn expect(&self, planned: &PlannedRegistry, nameservers: &[Arc<Nameserver>]) {
         let target = &planned.target;
-        for depth in Depth::ALL {
-            let seconds = planned.intervals.of(depth).as_secs_f64();
-            self.effective_interval
-                .with_label_values(&[&*planned.name, depth.as_str()])
-                .set(seconds);
-        }
         for endpoint in std::iter::once(&target.login).chain(&target.data) {
             let series = self.of(planned, endpoint);
             series.expect(nameservers);
@@ -406,9 +414,31 @@ impl Metrics {
         }
     }
 
+    /// The fleet was counted.
+    pub(crate) fn show_fleet(&self, fleet: &Fleet) {
+        put(&self.fleet_size, &[], Some(fleet.size.into()));
+        for source in Source::ALL {
+            self.fleet_size_source
+                .with_label_values(&[source.as_str()])
+                .set((source == fleet.source).into());
+        }
+    }
+
+    /// A registry is probed at this pace.
+    pub(crate) fn show_pace(&self, registry: &str, pace: &Pace) {
+        for depth in Depth::ALL {
+            self.effective_interval
+                .with_label_values(&[registry, depth.as_str()])
+                .set(pace.interval(depth).as_secs_f64());
+        }
+    }
+
     fn with_process_wide_series(self) -> Self {
         Skip::ALL.iter().for_each(|why| self.skipped(*why, 0));
         self.lag.with_label_values::<&str>(&[]);
+        for source in Source::ALL {
+            self.fleet_size_source.with_label_values(&[source.as_str()]);
+        }
         self
     }
 

@@ -117,6 +117,8 @@ pub struct Answer {
     pub addresses: Vec<IpAddr>,
     /// The lowest TTL in the answer, in seconds.
     pub ttl: u32,
+    /// Whether there is more than even an answer over TCP can hold.
+    pub is_cut: bool,
 }
 
 /// One CNAME record of a chain.
@@ -354,6 +356,7 @@ impl Question {
                 chain,
                 addresses,
                 ttl,
+                is_cut: message.metadata.truncation,
             });
         }
         if is_lame_referral(message) {
