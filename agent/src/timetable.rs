@@ -110,6 +110,13 @@ impl Timetable {
         }
         let moved = offset.abs_diff(self.offset);
         let same_turns = pace == self.pace && moved < pace.interval(Depth::Request) / 2;
+        for depth in Depth::ALL {
+            let (turn, interval) = (&mut self.turns[depth as usize], pace.interval(depth));
+            if interval < self.pace.interval(depth) {
+                // By a quicker pace many nodes would be overdue at the same moment.
+                turn.at = turn.at.max(now.awake.saturating_sub(interval));
+            }
+        }
         (self.pace, self.offset) = (pace, offset);
         if !same_turns {
             self.wait_for_turns(now);

@@ -272,7 +272,7 @@ impl World {
         while self
             .up
             .get(1)
-            .is_some_and(|(since, _)| *since < now - 200.0)
+            .is_some_and(|(since, _)| *since < now - 120.0)
         {
             self.up.remove(0);
         }

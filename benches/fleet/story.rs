@@ -35,7 +35,7 @@ pub(crate) enum Story {
     Shrinking,
     /// A third is gone for twenty minutes and comes back at once.
     ZoneOutage,
-    /// The nameserver lags two minutes behind while a third goes and comes back.
+    /// The nameserver lags a minute behind while a third goes and comes back.
     LateAnswers,
     /// It leaves out every second address for four minutes.
     ShortAnswers,
@@ -100,7 +100,7 @@ impl Story {
     pub(crate) fn answers(self, now: Seconds) -> Answers {
         let until = |length| (EVENT..EVENT + length).contains(&now);
         match self {
-            Self::LateAnswers => Answers::Late(120.0),
+            Self::LateAnswers => Answers::Late(60.0),
             Self::ShortAnswers if until(240.0) => Answers::Half,
             Self::LopsidedAnswers if until(240.0) => Answers::LowerHalf,
             Self::NoAnswers if until(1200.0) => Answers::None,
