@@ -3,6 +3,8 @@
 
 #[path = "agent/expected.rs"]
 mod expected;
+#[path = "agent/fleet.rs"]
+mod fleet;
 #[path = "agent/ground.rs"]
 mod ground;
 #[path = "agent/logs.rs"]
@@ -54,6 +56,22 @@ fn main() -> ExitCode {
         test("the status document has its fields", status_document),
         test("a DNS drift shows", dns_drift),
         test("what is gone leaves no series", what_is_gone),
+        test(
+            "a fleet is counted by its Service",
+            fleet::counted_by_its_service,
+        ),
+        test(
+            "a fleet never counted is assumed large",
+            fleet::never_counted,
+        ),
+        test(
+            "a fleet larger than an answer",
+            fleet::larger_than_an_answer,
+        ),
+        test(
+            "a registry that has enough is left alone",
+            fleet::patience_with_a_registry,
+        ),
     ])
 }
 
