@@ -53,7 +53,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     );
 
     let plan = Plan::new(&config, &[]).context("failed to set up TLS")?;
-    let metrics = Arc::new(Metrics::new(&config.metrics).context("failed to set up metrics")?);
+    let metrics = Arc::new(Metrics::new(&config.metrics));
     let listener = web::listen(&args.listen_address).map_err(|error| {
         let address = &args.listen_address;
         let hint = match error.kind() {

@@ -22,10 +22,10 @@ pub(super) async fn answer(site: &Site, request: Request<Incoming>) -> Reply {
 fn read(site: &Site, path: &str, request: &Request<Incoming>) -> Reply {
     let query = request.uri().query().unwrap_or_default();
     match path {
-        "/metrics" => match site.metrics.encode() {
-            Ok(text) => reply::reply(StatusCode::OK, Metrics::CONTENT_TYPE, text),
-            Err(error) => reply::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-        },
+        "/metrics" => {
+            let text = site.metrics.encode();
+            reply::reply(StatusCode::OK, Metrics::CONTENT_TYPE, text)
+        }
         "/-/healthy" => reply::text(StatusCode::OK, "regprobe is healthy.\n"),
         "/-/ready" => match site.snapshot.load().is_ready() {
             true => reply::text(StatusCode::OK, "regprobe is ready.\n"),
