@@ -15,6 +15,8 @@ mod process;
 mod reload;
 #[path = "agent/scrape.rs"]
 mod scrape;
+#[path = "agent/soak.rs"]
+mod soak;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -38,6 +40,12 @@ use self::process::{Agent, NODE, SOON, printed, regprobe};
 use self::scrape::Scrape;
 
 fn main() -> ExitCode {
+    if let Some(length) = soak::length() {
+        let limit = length + Duration::from_secs(300);
+        return suite::run([
+            test("a long time in trouble leaves nothing", soak::soak).within(limit)
+        ]);
+    }
     let needs = [Need::DOCKER_REGISTRY, Need::NGINX, Need::PROMETHEUS];
     suite::run([
         test("every series is there at the first scrape", first_scrape).needs(needs),

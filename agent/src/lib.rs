@@ -6,6 +6,8 @@
 
 pub mod config;
 pub mod fleet;
+#[doc(hidden)]
+pub mod measured;
 pub mod timetable;
 
 mod board;

@@ -26,8 +26,8 @@ pub(crate) struct Figures {
 
 impl Figures {
     pub(crate) const HEAD: &str = "\
-| | nodes | mean | peak | peak/mean | busiest minute | shortest gap | longest gap | unprobed for |
-|---|---|---|---|---|---|---|---|---|";
+| | nodes | mean | peak | peak/mean | busiest minute | shortest gap | longest gap | unprobed for | flat |
+|---|---|---|---|---|---|---|---|---|---|";
 
     pub(crate) fn of(seen: &Seen) -> Self {
         let most = most_within(&seen.requests, TEN_MINUTES);
@@ -51,7 +51,7 @@ impl Figures {
 
     pub(crate) fn row(&self, story: Story, size: u32) -> String {
         format!(
-            "| {} | {size} | {:.1} | {} | {:.2} | {} | {:.2} | {:.2} | {:.0} s |",
+            "| {} | {size} | {:.1} | {} | {:.2} | {} | {:.2} | {:.2} | {:.0} s | {} |",
             story.as_str(),
             self.mean,
             self.peak,
@@ -60,6 +60,7 @@ impl Figures {
             self.shortest_gap,
             self.longest_gap,
             self.unprobed,
+            if self.is_flat() { "yes" } else { "no" },
         )
     }
 }

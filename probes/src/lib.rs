@@ -20,6 +20,8 @@ mod hosts_in_turn;
 mod http;
 mod io_fault;
 mod manifest;
+#[doc(hidden)]
+pub mod measured;
 mod node;
 mod outcome;
 mod privatelink;

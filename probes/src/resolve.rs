@@ -230,14 +230,14 @@ async fn ask(
 }
 
 /// One question and the packet that carries it.
-struct Question {
+pub(crate) struct Question {
     id: u16,
     query: Query,
-    packet: Vec<u8>,
+    pub(crate) packet: Vec<u8>,
 }
 
 impl Question {
-    fn new(name: &str, record_type: RecordType) -> Result<Self, ResolveFault> {
+    pub(crate) fn new(name: &str, record_type: RecordType) -> Result<Self, ResolveFault> {
         let mut name = Name::from_ascii(name)
             .map_err(|_| ResolveFault::Malformed("the name cannot be asked"))?;
         name.set_fqdn(true);
@@ -308,6 +308,14 @@ impl Question {
             None => Err(ResolveFault::Malformed(
                 "an answer over TCP to another question",
             )),
+        }
+    }
+
+    /// What a packet answers.
+    pub(crate) fn read_packet(&self, packet: &[u8]) -> Result<Answer, ResolveFault> {
+        match self.answered_by(packet) {
+            Some(_) => self.read(&decode(packet)?),
+            None => Err(ResolveFault::Malformed("an answer to another question")),
         }
     }
 

@@ -97,6 +97,7 @@ const FAMILIES: &[(&str, &str, Each, &[&str])] = &[
         Each::Of(&["overrun", "node", "panic", "suspend"]),
         &["why"],
     ),
+    ("tasks", "gauge", Each::Of(&[]), &[]),
     ("fleet_size", "gauge", Each::Of(&[]), &[]),
     (
         "fleet_size_source",

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use tokio::runtime::Handle;
+
 use super::families::sample;
 
 /// Of `utime`, `stime` and `starttime` in proc(5): `USER_HZ`, the same on every kind of processor.
@@ -49,6 +51,16 @@ pub(super) fn encode(text: &mut String) {
         ("threads", "Threads.", field(20)),
         ("virtual_memory_bytes", "Virtual memory.", bytes("VmSize:")),
     ];
+    if let Ok(runtime) = Handle::try_current() {
+        let tasks = runtime.metrics().num_alive_tasks() as f64;
+        sample(
+            text,
+            "regprobe_tasks",
+            "Tasks of the agent.",
+            "gauge",
+            tasks,
+        );
+    }
     for (name, help, value) in samples {
         let kind = match name.ends_with("_total") {
             true => "counter",
