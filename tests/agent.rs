@@ -3,6 +3,8 @@
 
 #[path = "agent/expected.rs"]
 mod expected;
+#[path = "agent/fleet.rs"]
+mod fleet;
 #[path = "agent/ground.rs"]
 mod ground;
 #[path = "agent/logs.rs"]
@@ -13,6 +15,8 @@ mod process;
 mod reload;
 #[path = "agent/scrape.rs"]
 mod scrape;
+#[path = "agent/soak.rs"]
+mod soak;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -36,6 +40,12 @@ use self::process::{Agent, NODE, SOON, printed, regprobe};
 use self::scrape::Scrape;
 
 fn main() -> ExitCode {
+    if let Some(length) = soak::length() {
+        let limit = length + Duration::from_secs(300);
+        return suite::run([
+            test("a long time in trouble leaves nothing", soak::soak).within(limit)
+        ]);
+    }
     let needs = [Need::DOCKER_REGISTRY, Need::NGINX, Need::PROMETHEUS];
     suite::run([
         test("every series is there at the first scrape", first_scrape).needs(needs),
@@ -54,6 +64,22 @@ fn main() -> ExitCode {
         test("the status document has its fields", status_document),
         test("a DNS drift shows", dns_drift),
         test("what is gone leaves no series", what_is_gone),
+        test(
+            "a fleet is counted by its Service",
+            fleet::counted_by_its_service,
+        ),
+        test(
+            "a fleet never counted is assumed large",
+            fleet::never_counted,
+        ),
+        test(
+            "a fleet larger than an answer",
+            fleet::larger_than_an_answer,
+        ),
+        test(
+            "a registry that has enough is left alone",
+            fleet::patience_with_a_registry,
+        ),
     ])
 }
 
@@ -157,7 +183,7 @@ fn counters_at_zero() -> Result<()> {
     }
     ensure!(scrape.mentions("plain"));
     ensure!(scrape.value("regprobe_config_last_reload_successful", &[])? == 1.0);
-    for why in ["overrun", "node", "panic"] {
+    for why in ["overrun", "node", "panic", "suspend"] {
         ensure!(scrape.value("regprobe_rounds_skipped_total", &[("why", why)])? == 0.0);
     }
 

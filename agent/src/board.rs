@@ -13,12 +13,14 @@ use regprobe_probes::{Depth, Diagnosis, Nameserver, Outcome, diagnose};
 
 use crate::{
     condition::Condition,
+    fleet::Fleet,
     history::SharedHistory,
     journal,
     metrics::Metrics,
     node::NodeSource,
     plan::{Plan, PlannedRegistry},
     schedule::Report,
+    timetable::Pace,
 };
 
 /// Owner of all state.
@@ -26,6 +28,7 @@ pub(crate) struct Board {
     registries: Vec<Arc<RegistryState>>,
     config: Option<ConfigState>,
     node: Option<Arc<NodeSource>>,
+    fleet: Option<Fleet>,
     metrics: Arc<Metrics>,
     history: SharedHistory,
     published: Arc<ArcSwap<Snapshot>>,
@@ -159,6 +162,7 @@ impl Board {
             registries: Vec::new(),
             config: None,
             node: None,
+            fleet: None,
             metrics,
             history,
             published: Arc::default(),
@@ -190,7 +194,26 @@ impl Board {
                     .unwrap_or_else(|| Arc::new(RegistryState::new(planned.clone())))
             })
             .collect();
+        self.show_paces();
         self.publish();
+    }
+
+    /// This much is known of the fleet now.
+    pub(crate) fn count(&mut self, fleet: Fleet) {
+        self.metrics.show_fleet(&fleet);
+        self.fleet = Some(fleet);
+        self.show_paces();
+    }
+
+    fn show_paces(&self) {
+        for state in &self.registries {
+            let planned = &state.planned;
+            let pace = match &self.fleet {
+                Some(fleet) => planned.pace(fleet),
+                None => Pace::of(&planned.intervals),
+            };
+            self.metrics.show_pace(&planned.name, &pace);
+        }
     }
 
     /// A configuration was put in force, or one could not be loaded.

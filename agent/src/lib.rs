@@ -5,10 +5,15 @@
 //! snapshot}`; web server and reports read snapshots.
 
 pub mod config;
+pub mod fleet;
+#[doc(hidden)]
+pub mod measured;
+pub mod timetable;
 
 mod board;
 mod check;
 mod cli;
+mod clock;
 mod condition;
 mod describe;
 mod explain;
@@ -18,6 +23,7 @@ mod logging;
 mod metrics;
 mod node;
 mod page;
+mod patience;
 mod plan;
 mod printable;
 mod report;

@@ -1,26 +1,34 @@
-//! Everything under `/metrics`, and nothing else knows that library. Fed by the board, read by the
-//! web server. Label sets are closed: names of the plan and values of the probes' enums; no text of
-//! a stranger ever becomes a label, the sorted addresses of `dns_answer_info` aside.
+//! Everything under `/metrics`. Fed by the board, read by the web server. Label sets are closed: names
+//! of the plan and values of the probes' enums; no text of a stranger ever becomes a label, the sorted
+//! addresses of `dns_answer_info` aside.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
-
-use prometheus::{
-    Encoder, Gauge, GaugeVec, HistogramVec, IntCounterVec, Registry, TextEncoder,
-    process_collector::ProcessCollector,
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
+
+use prometheus::{Encoder, TextEncoder, core::Collector, process_collector::ProcessCollector};
 use regprobe_probes::{
     Depth, Endpoint, EndpointOutcome, Evidence, Finding, Nameserver, Outcome, Role, Stage, Verdict,
 };
 
+use tokio::runtime::Handle;
+
 use self::{
-    families::{Families, forget},
+    families::{Counter, Families, Family, Gauge, Histogram},
     series::Series,
 };
 use crate::{
     board::{RegistryState, Round},
     config,
+    fleet::{Fleet, Source},
     plan::PlannedRegistry,
     schedule::Skip,
+    timetable::Pace,
 };
 
 mod families;
@@ -31,189 +39,218 @@ const LAG_BUCKETS: [f64; 6] = [0.001, 0.01, 0.1, 1.0, 5.0, 15.0];
 
 /// The metrics of one agent.
 pub(crate) struct Metrics {
-    registry: Registry,
-    attempts: IntCounterVec,
-    failures: IntCounterVec,
-    durations: Option<HistogramVec>,
-    up: GaugeVec,
-    last_success: GaugeVec,
-    verdict: GaugeVec,
-    predicted_delay: GaugeVec,
-    findings: GaugeVec,
-    lookups: IntCounterVec,
-    lookup_durations: Option<HistogramVec>,
-    answer_private: GaugeVec,
-    answer_expected: GaugeVec,
-    answer_ttl: GaugeVec,
-    answer_changes: IntCounterVec,
-    answer_info: GaugeVec,
-    certificate_not_after: GaugeVec,
-    tls_info: GaugeVec,
-    tcp_rtt: GaugeVec,
-    tcp_retransmits: IntCounterVec,
-    clock_skew: GaugeVec,
-    lag: HistogramVec,
-    skipped: IntCounterVec,
-    effective_interval: GaugeVec,
-    reload_successful: Gauge,
-    reload_timestamp: Gauge,
+    families: Families,
+    process: ProcessCollector,
+    tasks: Family<Gauge>,
+    /// Of the last text; the next is about as large.
+    size: AtomicUsize,
+    attempts: Family<Counter>,
+    failures: Family<Counter>,
+    durations: Option<Family<Histogram>>,
+    up: Family<Gauge>,
+    last_success: Family<Gauge>,
+    verdict: Family<Gauge>,
+    predicted_delay: Family<Gauge>,
+    findings: Family<Gauge>,
+    lookups: Family<Counter>,
+    lookup_durations: Option<Family<Histogram>>,
+    answer_private: Family<Gauge>,
+    answer_expected: Family<Gauge>,
+    answer_ttl: Family<Gauge>,
+    answer_changes: Family<Counter>,
+    answer_info: Family<Gauge>,
+    certificate_not_after: Family<Gauge>,
+    tls_info: Family<Gauge>,
+    tcp_rtt: Family<Gauge>,
+    tcp_retransmits: Family<Counter>,
+    clock_skew: Family<Gauge>,
+    lag: Family<Histogram>,
+    skipped: Family<Counter>,
+    effective_interval: Family<Gauge>,
+    fleet_size: Family<Gauge>,
+    fleet_size_source: Family<Gauge>,
+    reload_successful: Family<Gauge>,
+    reload_timestamp: Family<Gauge>,
 }
 
 impl Metrics {
     /// All families, without any target's series.
-    pub(crate) fn new(options: &config::Metrics) -> prometheus::Result<Self> {
-        let families = Families::default();
-        families.register(ProcessCollector::for_self())?;
+    pub(crate) fn new(options: &config::Metrics) -> Self {
+        let mut families = Families::default();
         families
-            .gauge("build_info", "Version of this agent.", &["version"])?
+            .gauge("build_info", "Version of this agent.", &["version"])
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1.0);
-        let endpoint = ["registry", "endpoint", "role"];
-        let stage = ["registry", "endpoint", "role", "stage"];
-        let nameserver = ["registry", "endpoint", "nameserver"];
-        let histogram = |name, help, labels: &[&str]| {
-            let wanted = options.histograms.then_some(&options.buckets);
-            wanted
-                .map(|buckets| families.histogram(name, help, labels, buckets))
-                .transpose()
-        };
-        Ok(Self {
+        const ENDPOINT: &[&str] = &["registry", "endpoint", "role"];
+        const STAGE: &[&str] = &["registry", "endpoint", "role", "stage"];
+        const NAMESERVER: &[&str] = &["registry", "endpoint", "nameserver"];
+        let buckets = options.histograms.then_some(&options.buckets);
+        Self {
             attempts: families.counter(
                 "stage_attempts_total",
                 "Attempts at a stage: one a nameserver, an address or a request.",
-                &stage,
-            )?,
+                STAGE,
+            ),
             failures: families.counter(
                 "stage_failures_total",
                 "Failed attempts at a stage by reason.",
                 &["registry", "endpoint", "role", "stage", "reason"],
-            )?,
-            durations: histogram(
-                "stage_duration_seconds",
-                "Time that a successful attempt at a stage took, without the stages before it.",
-                &stage,
-            )?,
+            ),
+            durations: buckets.map(|buckets| {
+                families.histogram(
+                    "stage_duration_seconds",
+                    "Time that a successful attempt at a stage took, without the stages before it.",
+                    STAGE,
+                    buckets,
+                )
+            }),
             up: families.gauge(
                 "endpoint_up",
                 "Whether a pull from this node would get through at this endpoint.",
-                &endpoint,
-            )?,
+                ENDPOINT,
+            ),
             last_success: families.gauge(
                 "endpoint_last_success_timestamp_seconds",
                 "Start of the last round in which the endpoint was up.",
-                &endpoint,
-            )?,
+                ENDPOINT,
+            ),
             verdict: families.gauge(
                 "registry_verdict",
                 "Verdict of a registry: 0 ok, 1 degraded, 2 failing.",
                 &["registry"],
-            )?,
+            ),
             predicted_delay: families.gauge(
                 "predicted_pull_delay_seconds",
                 "Time that a pull would wait for what does not answer.",
                 &["registry"],
-            )?,
+            ),
             findings: families.gauge(
                 "finding",
                 "1 while the finding holds.",
                 &["registry", "endpoint", "role", "code", "severity"],
-            )?,
+            ),
             lookups: families.counter(
                 "dns_lookups_total",
                 "Lookups of an endpoint at a nameserver by result.",
                 &["registry", "endpoint", "nameserver", "result"],
-            )?,
-            lookup_durations: histogram(
-                "dns_lookup_duration_seconds",
-                "Time to an answer of a nameserver for both address families.",
-                &nameserver,
-            )?,
+            ),
+            lookup_durations: buckets.map(|buckets| {
+                families.histogram(
+                    "dns_lookup_duration_seconds",
+                    "Time to an answer of a nameserver for both address families.",
+                    NAMESERVER,
+                    buckets,
+                )
+            }),
             answer_private: families.gauge(
                 "dns_answer_private",
                 "Whether every address in the answer is in a range that is not globally reachable.",
-                &nameserver,
-            )?,
+                NAMESERVER,
+            ),
             answer_expected: families.gauge(
                 "dns_answer_expected",
                 "Whether every address in the answer is where it is expected.",
-                &nameserver,
-            )?,
+                NAMESERVER,
+            ),
             answer_ttl: families.gauge(
                 "dns_answer_ttl_seconds",
                 "Lowest TTL in the answer.",
-                &nameserver,
-            )?,
+                NAMESERVER,
+            ),
             answer_changes: families.counter(
                 "dns_answer_changes_total",
                 "Changes of the set of addresses that a nameserver answers.",
-                &nameserver,
-            )?,
+                NAMESERVER,
+            ),
             answer_info: families.gauge(
                 "dns_answer_info",
                 "Addresses that a nameserver answers, sorted.",
                 &["registry", "endpoint", "nameserver", "addresses"],
-            )?,
+            ),
             certificate_not_after: families.gauge(
                 "tls_certificate_not_after_timestamp_seconds",
                 "End of the validity of the first certificate in the chain to expire.",
                 &["registry", "endpoint"],
-            )?,
+            ),
             tls_info: families.gauge(
                 "tls_info",
                 "What the last TLS handshake settled.",
                 &[
                     "registry", "endpoint", "version", "cipher", "group", "issuer",
                 ],
-            )?,
+            ),
             tcp_rtt: families.gauge(
                 "tcp_rtt_seconds",
                 "Round-trip time of the last connection, as the kernel measured it.",
                 &["registry", "endpoint"],
-            )?,
+            ),
             tcp_retransmits: families.counter(
                 "tcp_retransmits_total",
                 "Segments that the kernel had to send again while connecting.",
                 &["registry", "endpoint"],
-            )?,
+            ),
             clock_skew: families.gauge(
                 "clock_skew_seconds",
                 "Clock of this node minus the Date of the registry.",
                 &["registry"],
-            )?,
+            ),
             lag: families.histogram(
                 "schedule_lag_seconds",
                 "Time by which a round started late.",
                 &[],
                 &LAG_BUCKETS,
-            )?,
+            ),
             skipped: families.counter(
                 "rounds_skipped_total",
                 "Rounds that did not take place.",
                 &["why"],
-            )?,
+            ),
             effective_interval: families.gauge(
                 "effective_interval_seconds",
                 "Interval at which rounds of a kind take place.",
                 &["registry", "kind"],
-            )?,
-            reload_successful: families.single(
+            ),
+            fleet_size: families.gauge(
+                "fleet_size",
+                "Number of agents that share the request budget.",
+                &[],
+            ),
+            fleet_size_source: families.gauge(
+                "fleet_size_source",
+                "1 for where the size of the fleet is from, 0 for the others.",
+                &["source"],
+            ),
+            reload_successful: families.gauge(
                 "config_last_reload_successful",
                 "Whether the last attempt to load the configuration was successful.",
-            )?,
-            reload_timestamp: families.single(
+                &[],
+            ),
+            reload_timestamp: families.gauge(
                 "config_last_reload_success_timestamp_seconds",
                 "Time of the last successful load of the configuration.",
-            )?,
-            registry: families.into_registry(),
+                &[],
+            ),
+            tasks: families.gauge("tasks", "Tasks of the agent.", &[]),
+            process: ProcessCollector::for_self(),
+            families,
+            size: AtomicUsize::default(),
         }
-        .with_process_wide_series())
+        .with_process_wide_series()
     }
 
     /// The text exposition format 0.0.4.
-    pub(crate) fn encode(&self) -> prometheus::Result<Vec<u8>> {
-        let mut text = Vec::with_capacity(64 * 1024);
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
-        Ok(text)
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        if let Ok(runtime) = Handle::try_current() {
+            let tasks = runtime.metrics().num_alive_tasks() as f64;
+            put(&self.tasks, &[], Some(tasks));
+        }
+        let size = self.size.load(Ordering::Relaxed);
+        let mut text = Vec::with_capacity(size + size / 16 + 4096);
+        self.families.encode(&mut text);
+        // Memory takes all that is written.
+        let _ = TextEncoder::new().encode(&self.process.collect(), &mut text);
+        self.size.store(text.len(), Ordering::Relaxed);
+        text
     }
 
     /// The media type of [`Self::encode`].
@@ -222,12 +259,6 @@ impl Metrics {
     /// Brings every series of a planned registry into being, counters at 0.
     pub(crate) fn expect(&self, planned: &PlannedRegistry, nameservers: &[Arc<Nameserver>]) {
         let target = &planned.target;
-        for depth in Depth::ALL {
-            let seconds = planned.intervals.of(depth).as_secs_f64();
-            self.effective_interval
-                .with_label_values(&[&*planned.name, depth.as_str()])
-                .set(seconds);
-        }
         for endpoint in std::iter::once(&target.login).chain(&target.data) {
             let series = self.of(planned, endpoint);
             series.expect(nameservers);
@@ -246,16 +277,16 @@ impl Metrics {
     /// Takes away every series with these labels.
     fn forget_all(&self, theirs: &[(&str, &str)]) {
         for family in [&self.attempts, &self.failures, &self.lookups] {
-            forget(family, theirs);
+            family.forget(theirs);
         }
         for family in [&self.answer_changes, &self.tcp_retransmits] {
-            forget(family, theirs);
+            family.forget(theirs);
         }
         for family in [&self.durations, &self.lookup_durations]
             .into_iter()
             .flatten()
         {
-            forget(family, theirs);
+            family.forget(theirs);
         }
         for family in [
             &self.up,
@@ -273,7 +304,7 @@ impl Metrics {
             &self.clock_skew,
             &self.effective_interval,
         ] {
-            forget(family, theirs);
+            family.forget(theirs);
         }
     }
 
@@ -400,15 +431,37 @@ impl Metrics {
 
     /// The configuration was loaded, or could not be.
     pub(crate) fn reloaded(&self, successful: bool, now: f64) {
-        self.reload_successful.set(successful.into());
+        put(&self.reload_successful, &[], Some(successful.into()));
         if successful {
-            self.reload_timestamp.set(now);
+            put(&self.reload_timestamp, &[], Some(now));
+        }
+    }
+
+    /// The fleet was counted.
+    pub(crate) fn show_fleet(&self, fleet: &Fleet) {
+        put(&self.fleet_size, &[], Some(fleet.size.into()));
+        for source in Source::ALL {
+            self.fleet_size_source
+                .with_label_values(&[source.as_str()])
+                .set((source == fleet.source).into());
+        }
+    }
+
+    /// A registry is probed at this pace.
+    pub(crate) fn show_pace(&self, registry: &str, pace: &Pace) {
+        for depth in Depth::ALL {
+            self.effective_interval
+                .with_label_values(&[registry, depth.as_str()])
+                .set(pace.interval(depth).as_secs_f64());
         }
     }
 
     fn with_process_wide_series(self) -> Self {
         Skip::ALL.iter().for_each(|why| self.skipped(*why, 0));
         self.lag.with_label_values::<&str>(&[]);
+        for source in Source::ALL {
+            self.fleet_size_source.with_label_values(&[source.as_str()]);
+        }
         self
     }
 
@@ -428,11 +481,10 @@ fn finding_labels(finding: &Finding, registry: &str) -> [String; 5] {
 }
 
 /// Sets a gauge; what is not measured is absent.
-fn put(family: &GaugeVec, labels: &[&str], value: Option<f64>) {
+fn put(family: &Family<Gauge>, labels: &[&str], value: Option<f64>) {
     match value {
         Some(value) => family.with_label_values(labels).set(value),
-        // It is no error that there was nothing to remove.
-        None => drop(family.remove_label_values(labels)),
+        None => family.remove(labels),
     }
 }
 
@@ -447,7 +499,7 @@ mod tests {
 
     /// The series of `family`, without their prefix.
     fn series(metrics: &Metrics, family: &str) -> Vec<String> {
-        let text = String::from_utf8(metrics.encode().unwrap()).unwrap();
+        let text = String::from_utf8(metrics.encode()).unwrap();
         let prefix = format!("regprobe_{family}{{");
         let series = text.lines().filter_map(|line| line.strip_prefix(&prefix));
         series.map(str::to_owned).collect()
@@ -455,7 +507,7 @@ mod tests {
 
     #[test]
     fn a_finding_is_a_series_while_it_holds() {
-        let metrics = Metrics::new(&config::Metrics::default()).unwrap();
+        let metrics = Metrics::new(&config::Metrics::default());
         let mut state = RegistryState::clone(&story::failing());
         let round = state.round.as_mut().unwrap();
         let twice = round.diagnosis.findings[0].clone();
@@ -464,11 +516,10 @@ mod tests {
         assert_eq!(
             series(&metrics, "finding"),
             [
-                "code=\"CertificateExpiringSoon\",endpoint=\"contoso.azurecr.io:443\",\
-                 registry=\"contoso\",role=\"login\",severity=\"warning\"} 1",
-                "code=\"PrivateLinkRecordMissing\",\
-                 endpoint=\"contoso.westeurope.data.azurecr.io:443\",\
-                 registry=\"contoso\",role=\"data\",severity=\"critical\"} 1",
+                "registry=\"contoso\",endpoint=\"contoso.azurecr.io:443\",role=\"login\",\
+                 code=\"CertificateExpiringSoon\",severity=\"warning\"} 1",
+                "registry=\"contoso\",endpoint=\"contoso.westeurope.data.azurecr.io:443\",\
+                 role=\"data\",code=\"PrivateLinkRecordMissing\",severity=\"critical\"} 1",
             ]
         );
         let delays = series(&metrics, "predicted_pull_delay_seconds");
@@ -485,7 +536,7 @@ mod tests {
 
     #[test]
     fn a_registry_takes_its_findings_along() {
-        let metrics = Metrics::new(&config::Metrics::default()).unwrap();
+        let metrics = Metrics::new(&config::Metrics::default());
         for state in [story::failing(), story::drift()] {
             metrics.show(None, &Arc::unwrap_or_clone(state));
         }
@@ -496,5 +547,50 @@ mod tests {
             left.iter()
                 .all(|series| series.contains("registry=\"drift\""))
         );
+    }
+
+    /// With one nameserver and without failures, of a healthy registry.
+    fn series_per_endpoint(histograms: bool) -> usize {
+        let options = config::Metrics {
+            histograms,
+            ..config::Metrics::default()
+        };
+        let metrics = Metrics::new(&options);
+        let state = RegistryState::clone(&story::healthy());
+        let round = state.round.as_ref().unwrap();
+        metrics.expect(&state.planned, &[]);
+        metrics.count(&state.planned, &round.outcome);
+        metrics.show(None, &state);
+        metrics.show_pace("contoso", &Pace::of(&state.planned.intervals));
+        let text = String::from_utf8(metrics.encode()).unwrap();
+        let of_registry = |line: &&str| line.contains("registry=\"");
+        text.lines().filter(of_registry).count() / round.outcome.endpoints.len()
+    }
+
+    #[test]
+    fn an_endpoint_costs_this_many_series() {
+        assert_eq!(series_per_endpoint(true), 107);
+        assert_eq!(series_per_endpoint(false), 19);
+    }
+
+    #[test]
+    fn a_scrape_grows_with_what_is_shown_and_with_nothing_else() {
+        let metrics = Metrics::new(&config::Metrics::default());
+        let state = RegistryState::clone(&story::healthy());
+        let round = state.round.as_ref().unwrap();
+        let scrape = || {
+            metrics.count(&state.planned, &round.outcome);
+            metrics.show(state.round.as_ref(), &state);
+            let text = metrics.encode();
+            (
+                String::from_utf8(text).unwrap().lines().count(),
+                metrics.size.load(Ordering::Relaxed),
+            )
+        };
+        let (lines, first) = scrape();
+        let (later_lines, later) = (0..1000).map(|_| scrape()).last().unwrap();
+        assert_eq!(lines, later_lines);
+        // Numbers have more digits.
+        assert!(later < first + first / 10, "{first} {later}");
     }
 }

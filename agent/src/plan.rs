@@ -5,12 +5,14 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use regprobe_probes::{
-    Depth, Endpoint, Expectation, Expectations, Image, Role, Scheme, Target, TrustError,
+    Endpoint, Expectation, Expectations, Image, Role, Scheme, Target, TrustError,
 };
 
 use crate::{
     config::{self, Config, Private, Server},
+    fleet::Fleet,
     node::NodeSource,
+    timetable::{Intervals, Pace},
 };
 
 /// All that a scheduler needs to know.
@@ -19,6 +21,8 @@ pub(crate) struct Plan {
     pub registries: Vec<Arc<PlannedRegistry>>,
     /// How probes see the node.
     pub node: Arc<NodeSource>,
+    /// With whom a registry's limits are shared.
+    pub fleet: config::Fleet,
 }
 
 impl Plan {
@@ -30,6 +34,7 @@ impl Plan {
         Ok(Self {
             registries: config.registries.iter().map(planned).collect(),
             node: Arc::new(NodeSource::new(config, instead)?),
+            fleet: config.fleet.clone(),
         })
     }
 }
@@ -47,7 +52,7 @@ pub(crate) struct PlannedRegistry {
     pub expectation: Expectation,
     /// How long before its end a certificate is reported.
     pub expiry_warning: Duration,
-    /// How often each depth is due.
+    /// How often each depth is to be due, if the fleet's budget allows.
     pub intervals: Intervals,
 }
 
@@ -94,6 +99,11 @@ impl PlannedRegistry {
         }
     }
 
+    /// How often each depth is due on every node of `fleet`.
+    pub(crate) fn pace(&self, fleet: &Fleet) -> Pace {
+        fleet.pace(&self.intervals, self.target.images.len())
+    }
+
     /// What the diagnosis of a round at `now` measures it by.
     pub(crate) fn expectations(&self, now: Timestamp) -> Expectations {
         Expectations {
@@ -101,42 +111,6 @@ impl PlannedRegistry {
             anonymous_pull: self.target.anonymous_pull,
             expiry_warning: self.expiry_warning,
             now,
-        }
-    }
-}
-
-/// How often each depth is due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Intervals {
-    /// Of rounds at all.
-    pub network: Duration,
-    /// Of rounds with requests.
-    pub request: Duration,
-    /// Of rounds with a token request.
-    pub token: Duration,
-    /// Of rounds that walk to the images.
-    pub image: Duration,
-}
-
-impl Intervals {
-    /// The interval of one depth.
-    pub(crate) fn of(&self, depth: Depth) -> Duration {
-        match depth {
-            Depth::Network => self.network,
-            Depth::Request => self.request,
-            Depth::Token => self.token,
-            Depth::Image => self.image,
-        }
-    }
-}
-
-impl From<&config::Schedule> for Intervals {
-    fn from(schedule: &config::Schedule) -> Self {
-        Self {
-            network: schedule.network_interval,
-            request: schedule.request_interval,
-            token: schedule.token_interval,
-            image: schedule.image_interval,
         }
     }
 }

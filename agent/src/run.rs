@@ -6,13 +6,14 @@ use anyhow::Context;
 use jiff::Timestamp;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
 };
 
 use crate::{
     board::Board,
     cli::RunArgs,
     config::Config,
+    fleet::Fleet,
     history::SharedHistory,
     logging,
     metrics::Metrics,
@@ -53,7 +54,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     );
 
     let plan = Plan::new(&config, &[]).context("failed to set up TLS")?;
-    let metrics = Arc::new(Metrics::new(&config.metrics).context("failed to set up metrics")?);
+    let metrics = Arc::new(Metrics::new(&config.metrics));
     let settings = load_settings(args.web_config_file.as_deref())?;
     let listener = web::listen(&args.listen_address).map_err(|error| {
         let address = &args.listen_address;
@@ -90,6 +91,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let mut agent = Agent {
         config_file: &args.config_file,
         watch,
+        fleet: scheduler.fleet(),
         board,
         scheduler,
     };
@@ -136,6 +138,7 @@ impl Signals {
 struct Agent<'a> {
     config_file: &'a Path,
     watch: Option<ConfigWatch>,
+    fleet: watch::Receiver<Option<Fleet>>,
     board: Board,
     scheduler: Scheduler,
 }
@@ -151,12 +154,20 @@ impl Agent<'_> {
         loop {
             tokio::select! {
                 Some(report) = reports.recv() => self.board.take(report),
+                Ok(()) = self.fleet.changed() => self.counted(),
                 Some(()) = signals.hangup.recv() => drop(self.reload()),
                 () = changed(&mut self.watch) => drop(self.reload()),
                 Some(done) = reloads.recv() => drop(done.send(self.reload())),
                 _ = signals.terminate.recv() => return,
                 _ = signals.interrupt.recv() => return,
             }
+        }
+    }
+
+    fn counted(&mut self) {
+        let fleet = *self.fleet.borrow_and_update();
+        if let Some(fleet) = fleet {
+            self.board.count(fleet);
         }
     }
 

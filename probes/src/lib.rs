@@ -21,6 +21,8 @@ mod http;
 mod io_fault;
 mod listener;
 mod manifest;
+#[doc(hidden)]
+pub mod measured;
 mod node;
 mod outcome;
 mod privatelink;

@@ -117,6 +117,8 @@ pub struct Answer {
     pub addresses: Vec<IpAddr>,
     /// The lowest TTL in the answer, in seconds.
     pub ttl: u32,
+    /// Whether there is more than even an answer over TCP can hold.
+    pub is_cut: bool,
 }
 
 /// One CNAME record of a chain.
@@ -228,14 +230,14 @@ async fn ask(
 }
 
 /// One question and the packet that carries it.
-struct Question {
+pub(crate) struct Question {
     id: u16,
     query: Query,
-    packet: Vec<u8>,
+    pub(crate) packet: Vec<u8>,
 }
 
 impl Question {
-    fn new(name: &str, record_type: RecordType) -> Result<Self, ResolveFault> {
+    pub(crate) fn new(name: &str, record_type: RecordType) -> Result<Self, ResolveFault> {
         let mut name = Name::from_ascii(name)
             .map_err(|_| ResolveFault::Malformed("the name cannot be asked"))?;
         name.set_fqdn(true);
@@ -309,6 +311,14 @@ impl Question {
         }
     }
 
+    /// What a packet answers.
+    pub(crate) fn read_packet(&self, packet: &[u8]) -> Result<Answer, ResolveFault> {
+        match self.answered_by(packet) {
+            Some(_) => self.read(&decode(packet)?),
+            None => Err(ResolveFault::Malformed("an answer to another question")),
+        }
+    }
+
     /// The header of a response with our id to our question, whatever else the message holds.
     fn answered_by(&self, message: &[u8]) -> Option<Metadata> {
         let mut decoder = BinDecoder::new(message);
@@ -354,6 +364,7 @@ impl Question {
                 chain,
                 addresses,
                 ttl,
+                is_cut: message.metadata.truncation,
             });
         }
         if is_lame_referral(message) {

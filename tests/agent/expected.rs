@@ -1,6 +1,5 @@
 //! The metrics as DESIGN fixes them, as far as the stages feed them: every family with its type and
-//! labels, and for a list of endpoints every series there must be. `fleet_size`
-//! belongs to work that is still to come.
+//! labels, and for a list of endpoints every series there must be.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -95,8 +94,16 @@ const FAMILIES: &[(&str, &str, Each, &[&str])] = &[
     (
         "rounds_skipped_total",
         "counter",
-        Each::Of(&["overrun", "node", "panic"]),
+        Each::Of(&["overrun", "node", "panic", "suspend"]),
         &["why"],
+    ),
+    ("tasks", "gauge", Each::Of(&[]), &[]),
+    ("fleet_size", "gauge", Each::Of(&[]), &[]),
+    (
+        "fleet_size_source",
+        "gauge",
+        Each::Of(&["fixed", "known", "stale", "at_least", "assumed"]),
+        &["source"],
     ),
     (
         "effective_interval_seconds",

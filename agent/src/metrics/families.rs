@@ -1,80 +1,344 @@
-//! Making and pruning metric families: the prefix in one place, registration at creation.
+//! Metric families and their text, the exposition format 0.0.4. The values are those of the Prometheus
+//! library. Its encoder makes a message of every series before it writes a line, which takes too long
+//! for a hundred thousand of them; here every series keeps its labels as the text that a scrape shows,
+//! and a scrape writes numbers between texts.
 
-use prometheus::{
-    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, Result,
-    core::{Collector, MetricVec, MetricVecBuilder},
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+
+pub(super) use prometheus::{Gauge, IntCounter as Counter};
+use prometheus::{HistogramOpts, Opts, core::Metric};
 
 const PREFIX: &str = "regprobe";
 
-/// A registry that is being filled.
+/// All families, in the order in which they were made.
 #[derive(Default)]
-pub(super) struct Families {
-    registry: Registry,
-}
+pub(super) struct Families(Vec<Box<dyn Encode + Send + Sync>>);
 
 impl Families {
-    pub(super) fn counter(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
-        let family = IntCounterVec::new(Opts::new(name, help).namespace(PREFIX), labels)?;
-        self.register(family.clone())?;
-        Ok(family)
+    pub(super) fn counter(&mut self, name: &str, help: &str, labels: Labels) -> Family<Counter> {
+        self.family(name, help, labels, "counter", || {
+            Counter::with_opts(unnamed()).expect(GOOD)
+        })
     }
 
-    pub(super) fn gauge(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec> {
-        let family = GaugeVec::new(Opts::new(name, help).namespace(PREFIX), labels)?;
-        self.register(family.clone())?;
-        Ok(family)
-    }
-
-    pub(super) fn single(&self, name: &str, help: &str) -> Result<Gauge> {
-        let gauge = Gauge::with_opts(Opts::new(name, help).namespace(PREFIX))?;
-        self.register(gauge.clone())?;
-        Ok(gauge)
+    pub(super) fn gauge(&mut self, name: &str, help: &str, labels: Labels) -> Family<Gauge> {
+        self.family(name, help, labels, "gauge", || {
+            Gauge::with_opts(unnamed()).expect(GOOD)
+        })
     }
 
     pub(super) fn histogram(
-        &self,
+        &mut self,
         name: &str,
         help: &str,
-        labels: &[&str],
-        buckets: &[f64],
-    ) -> Result<HistogramVec> {
-        let options = HistogramOpts::new(name, help)
-            .namespace(PREFIX)
-            .buckets(buckets.to_vec());
-        let family = HistogramVec::new(options, labels)?;
-        self.register(family.clone())?;
-        Ok(family)
+        labels: Labels,
+        bounds: &[f64],
+    ) -> Family<Histogram> {
+        let bounds = Arc::new(Bounds::new(bounds));
+        let make = move || Histogram::new(bounds.clone());
+        self.family(name, help, labels, "histogram", make)
     }
 
-    pub(super) fn register(&self, collector: impl Collector + 'static) -> Result<()> {
-        self.registry.register(Box::new(collector))
+    fn family<V: Value + Clone + Send + Sync + 'static>(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: Labels,
+        kind: &str,
+        make: impl Fn() -> V + Send + Sync + 'static,
+    ) -> Family<V> {
+        let name = format!("{PREFIX}_{name}");
+        let family = Family(Arc::new(Inner {
+            head: format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"),
+            name,
+            labels,
+            make: Box::new(make),
+            series: Mutex::default(),
+        }));
+        self.0.push(Box::new(family.clone()));
+        family
     }
 
-    pub(super) fn into_registry(self) -> Registry {
-        self.registry
+    /// Writes down all that have series.
+    pub(super) fn encode(&self, text: &mut Vec<u8>) {
+        self.0.iter().for_each(|family| family.encode(text));
     }
 }
 
-/// Removes every series whose labels are among others `matching`. It walks the whole family, so it
-/// is for what seldom happens.
-pub(super) fn forget<T: MetricVecBuilder>(family: &MetricVec<T>, matching: &[(&str, &str)]) {
-    for metric in family
-        .collect()
-        .iter()
-        .flat_map(|family| family.get_metric())
-    {
-        let labels = metric
-            .get_label()
-            .iter()
-            .map(|label| (label.name(), label.value()));
-        let labels: std::collections::HashMap<_, _> = labels.collect();
-        if matching
-            .iter()
-            .all(|(name, value)| labels.get(name) == Some(value))
-        {
-            // The series was there a moment ago and nobody else removes any.
-            let _ = family.remove(&labels);
+/// Names of labels.
+type Labels = &'static [&'static str];
+
+/// The series of one name.
+pub(super) struct Family<V>(Arc<Inner<V>>);
+
+struct Inner<V> {
+    name: String,
+    head: String,
+    labels: Labels,
+    make: Box<dyn Fn() -> V + Send + Sync>,
+    /// By their labels as text, as `registry="contoso",stage="tls"`.
+    series: Mutex<BTreeMap<String, V>>,
+}
+
+impl<V> Clone for Family<V> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<V: Clone> Family<V> {
+    /// The series with these labels, in the order of their names; it is there from now on.
+    pub(super) fn with_label_values<S: AsRef<str>>(&self, values: &[S]) -> V {
+        let text = self.text(values);
+        let mut series = self.series();
+        series.entry(text).or_insert_with(&self.0.make).clone()
+    }
+
+    /// Takes a series away, if it is there.
+    pub(super) fn remove(&self, values: &[impl AsRef<str>]) {
+        self.series().remove(&self.text(values));
+    }
+
+    /// Takes every series away whose labels are among others `matching`. It walks the whole family,
+    /// so it is for what seldom happens.
+    pub(super) fn forget(&self, matching: &[(&str, &str)]) {
+        let pairs = matching.iter().map(|(name, value)| pair(name, value));
+        let pairs: Vec<_> = pairs.collect();
+        // A quote in a value is escaped, so what looks like a pair is one.
+        self.series().retain(|text, _| {
+            let text = format!(",{text},");
+            !pairs.iter().all(|pair| text.contains(&format!(",{pair},")))
+        });
+    }
+
+    fn text(&self, values: &[impl AsRef<str>]) -> String {
+        debug_assert_eq!(values.len(), self.0.labels.len(), "{}", self.0.name);
+        let mut text = String::with_capacity(128);
+        for (name, value) in self.0.labels.iter().zip(values) {
+            if !text.is_empty() {
+                text.push(',');
+            }
+            write_pair(&mut text, name, value.as_ref());
         }
+        text
+    }
+
+    fn series(&self) -> MutexGuard<'_, BTreeMap<String, V>> {
+        self.0.series.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn pair(name: &str, value: &str) -> String {
+    let mut text = String::new();
+    write_pair(&mut text, name, value);
+    text
+}
+
+fn write_pair(text: &mut String, name: &str, value: &str) {
+    text.push_str(name);
+    text.push_str("=\"");
+    for letter in value.chars() {
+        match letter {
+            '\\' => text.push_str("\\\\"),
+            '"' => text.push_str("\\\""),
+            '\n' => text.push_str("\\n"),
+            letter => text.push(letter),
+        }
+    }
+    text.push('"');
+}
+
+trait Encode {
+    fn encode(&self, text: &mut Vec<u8>);
+}
+
+impl<V: Value + Clone> Encode for Family<V> {
+    fn encode(&self, text: &mut Vec<u8>) {
+        let series = self.series();
+        if series.is_empty() {
+            return;
+        }
+        text.extend_from_slice(self.0.head.as_bytes());
+        for (labels, value) in series.iter() {
+            value.encode(text, &self.0.name, labels);
+        }
+    }
+}
+
+/// What a series holds.
+pub(super) trait Value {
+    /// Writes the lines of the series.
+    fn encode(&self, text: &mut Vec<u8>, name: &str, labels: &str);
+}
+
+impl Value for Counter {
+    fn encode(&self, text: &mut Vec<u8>, name: &str, labels: &str) {
+        begin(text, name, "", labels, "");
+        whole(text, self.get());
+    }
+}
+
+impl Value for Gauge {
+    fn encode(&self, text: &mut Vec<u8>, name: &str, labels: &str) {
+        begin(text, name, "", labels, "");
+        number(text, self.get());
+    }
+}
+
+/// Counts by size.
+#[derive(Clone)]
+pub(super) struct Histogram {
+    bounds: Arc<Bounds>,
+    seen: prometheus::Histogram,
+}
+
+struct Bounds {
+    bounds: Vec<f64>,
+    /// As labels, with that of the bucket without bound.
+    texts: Vec<String>,
+}
+
+impl Bounds {
+    fn new(bounds: &[f64]) -> Self {
+        let finite = bounds.iter().map(|bound| format!("le=\"{bound}\""));
+        Self {
+            texts: finite.chain(["le=\"+Inf\"".to_owned()]).collect(),
+            bounds: bounds.to_vec(),
+        }
+    }
+}
+
+impl Histogram {
+    fn new(bounds: Arc<Bounds>) -> Self {
+        let options = HistogramOpts::from(unnamed()).buckets(bounds.bounds.clone());
+        Self {
+            seen: prometheus::Histogram::with_opts(options).expect(GOOD),
+            bounds,
+        }
+    }
+
+    pub(super) fn observe(&self, value: f64) {
+        self.seen.observe(value);
+    }
+}
+
+impl Value for Histogram {
+    fn encode(&self, text: &mut Vec<u8>, name: &str, labels: &str) {
+        let seen = self.seen.metric();
+        let seen = seen.get_histogram();
+        let finite = seen.get_bucket().iter();
+        let counts = finite.map(|bucket| bucket.cumulative_count());
+        let counts = counts.chain([seen.get_sample_count()]);
+        for (bound, count) in self.bounds.texts.iter().zip(counts) {
+            begin(text, name, "_bucket", labels, bound);
+            whole(text, count);
+        }
+        begin(text, name, "_sum", labels, "");
+        number(text, seen.get_sample_sum());
+        begin(text, name, "_count", labels, "");
+        whole(text, seen.get_sample_count());
+    }
+}
+
+/// What the library would call a series, which nobody sees: names and helps are those of families.
+fn unnamed() -> Opts {
+    Opts::new("series", "-")
+}
+
+/// Why the library makes a series of that: the configuration has checked the buckets.
+const GOOD: &str = "a good name, no labels, and buckets in order";
+
+/// All of a line that stands before the value.
+fn begin(text: &mut Vec<u8>, name: &str, suffix: &str, labels: &str, more: &str) {
+    text.extend_from_slice(name.as_bytes());
+    text.extend_from_slice(suffix.as_bytes());
+    if !labels.is_empty() || !more.is_empty() {
+        text.push(b'{');
+        text.extend_from_slice(labels.as_bytes());
+        if !labels.is_empty() && !more.is_empty() {
+            text.push(b',');
+        }
+        text.extend_from_slice(more.as_bytes());
+        text.push(b'}');
+    }
+    text.push(b' ');
+}
+
+fn whole(text: &mut Vec<u8>, value: u64) {
+    // Most are 0 or small, and there are many.
+    match u8::try_from(value) {
+        Ok(digit @ 0..10) => text.extend_from_slice(&[b'0' + digit, b'\n']),
+        _ => drop(writeln!(text, "{value}")),
+    }
+}
+
+fn number(text: &mut Vec<u8>, value: f64) {
+    // Writing to memory does not fail.
+    drop(writeln!(text, "{value}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(families: &Families) -> String {
+        let mut text = Vec::new();
+        families.encode(&mut text);
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn series_are_written_as_prometheus_reads_them() {
+        let mut families = Families::default();
+        let counter = families.counter("tries_total", "Tries.", &["a", "b"]);
+        let gauge = families.gauge("level", "A level.", &[]);
+        let histogram = families.histogram("time_seconds", "Time.", &["a"], &[0.5, 10.0]);
+        assert_eq!(text(&families), "", "a family without series is not there");
+        counter.with_label_values(&["x", "y"]).inc_by(12);
+        counter.with_label_values(&["w", "q\"\\\n"]);
+        gauge.with_label_values::<&str>(&[]).set(-0.25);
+        for time in [0.5, 0.6, 11.0] {
+            histogram.with_label_values(&["x"]).observe(time);
+        }
+        assert_eq!(
+            text(&families),
+            r#"# HELP regprobe_tries_total Tries.
+# TYPE regprobe_tries_total counter
+regprobe_tries_total{a="w",b="q\"\\\n"} 0
+regprobe_tries_total{a="x",b="y"} 12
+# HELP regprobe_level A level.
+# TYPE regprobe_level gauge
+regprobe_level -0.25
+# HELP regprobe_time_seconds Time.
+# TYPE regprobe_time_seconds histogram
+regprobe_time_seconds_bucket{a="x",le="0.5"} 1
+regprobe_time_seconds_bucket{a="x",le="10"} 2
+regprobe_time_seconds_bucket{a="x",le="+Inf"} 3
+regprobe_time_seconds_sum{a="x"} 12.1
+regprobe_time_seconds_count{a="x"} 3
+"#
+        );
+    }
+
+    #[test]
+    fn series_go_by_one_label_or_by_all() {
+        let mut families = Families::default();
+        let family = families.gauge("g", "G.", &["a", "b"]);
+        for labels in [["1", "x"], ["1", "y"], ["11", "x"], ["b=\"1", "z"]] {
+            family.with_label_values(&labels).set(1.0);
+        }
+        family.remove(&["1", "y"]);
+        family.remove(&["none", "y"]);
+        family.forget(&[("a", "1")]);
+        let left = text(&families);
+        assert_eq!(left.lines().count(), 4, "{left}");
+        family.forget(&[("b", "1")]);
+        assert_eq!(text(&families), left);
+        family.forget(&[("b", "x"), ("a", "11")]);
+        assert_eq!(text(&families).lines().count(), 3);
     }
 }

@@ -3,12 +3,15 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use prometheus::GaugeVec;
 use regprobe_probes::{
     Endpoint, EndpointOutcome, Evidence, Expectation, Lookup, Nameserver, Reason, Scope, Stage,
 };
 
-use super::{Metrics, put};
+use super::{
+    Metrics,
+    families::{Family, Gauge},
+    put,
+};
 use crate::printable::printable;
 
 /// The series of one endpoint.
@@ -243,9 +246,9 @@ impl Series<'_> {
 const NO_ERROR: &str = "noerror";
 
 /// One series of an info family takes the place of another.
-fn replace(family: &GaugeVec, before: Option<Vec<String>>, now: Option<Vec<String>>) {
+fn replace(family: &Family<Gauge>, before: Option<Vec<String>>, now: Option<Vec<String>>) {
     if let Some(labels) = before.filter(|before| now.as_ref() != Some(before)) {
-        drop(family.remove_label_values(&labels));
+        family.remove(&labels);
     }
     if let Some(labels) = now {
         family.with_label_values(&labels).set(1.0);

@@ -14,7 +14,8 @@ use regprobe_probes::{
 use crate::{
     board::{RegistryState, Round},
     config::Config,
-    plan::{Intervals, PlannedRegistry},
+    plan::PlannedRegistry,
+    timetable::Intervals,
 };
 
 /// Two endpoints in order.
@@ -286,6 +287,7 @@ fn answer(nameserver: &str, host: &str, chain: &[&str], at: &str) -> Lookup {
         chain: aliases(chain),
         addresses: vec![address(at)],
         ttl: 60,
+        is_cut: false,
     };
     lookup(nameserver, host, Ok(answer))
 }

@@ -100,10 +100,8 @@ fn read(site: &Site, path: &str, request: &Request<Incoming>) -> Reply {
 }
 
 fn metrics(site: &Site) -> Reply {
-    match site.metrics.encode() {
-        Ok(text) => reply::reply(StatusCode::OK, Metrics::CONTENT_TYPE, text),
-        Err(error) => reply::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-    }
+    let text = site.metrics.encode();
+    reply::reply(StatusCode::OK, Metrics::CONTENT_TYPE, text)
 }
 
 fn ready(site: &Site) -> Reply {

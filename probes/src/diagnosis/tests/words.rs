@@ -54,6 +54,7 @@ pub(super) fn found<'a>(
             chain: chain.clone(),
             addresses,
             ttl: 60,
+            is_cut: false,
         }),
     };
     Said {

@@ -1,0 +1,262 @@
+//! The rhythm that all nodes of a fleet have in common, and where in it a node stands.
+
+use std::time::Duration;
+
+use regprobe_probes::Depth;
+
+use crate::config;
+
+/// Requests to the registry for one image: index, manifest, configuration and first layer.
+const REQUESTS_PER_IMAGE: f64 = 4.0;
+/// The part of the budget that is planned with. The rest is for what nobody plans: nodes that the
+/// others do not know of yet, and agents that start anew.
+const PLANNED: f64 = 0.9;
+/// The part of a minute's budget that may be used within a moment.
+const AT_ONCE: f64 = 0.1;
+
+/// How often each depth is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Intervals {
+    /// Of rounds at all.
+    pub network: Duration,
+    /// Of rounds with requests.
+    pub request: Duration,
+    /// Of rounds with a token request.
+    pub token: Duration,
+    /// Of rounds that walk to the images.
+    pub image: Duration,
+}
+
+impl From<&config::Schedule> for Intervals {
+    fn from(schedule: &config::Schedule) -> Self {
+        Self {
+            network: schedule.network_interval,
+            request: schedule.request_interval,
+            token: schedule.token_interval,
+            image: schedule.image_interval,
+        }
+    }
+}
+
+/// How many rounds of the network make one of each depth. Each is a multiple of those it rides on, so
+/// that their grids meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    network: Duration,
+    rounds: [u64; 4],
+}
+
+impl Pace {
+    /// As configured; intervals that are no multiples of those they ride on become the next that are.
+    pub fn of(intervals: &Intervals) -> Self {
+        let network = intervals.network;
+        let times = |long: Duration, short: Duration| {
+            long.as_nanos().div_ceil(short.as_nanos().max(1)).max(1) as u64
+        };
+        let request = times(intervals.request, network);
+        let of_requests = |long| times(long, network).div_ceil(request);
+        let (token, image) = (of_requests(intervals.token), of_requests(intervals.image));
+        let pace = Self {
+            network,
+            rounds: [1, 1, token, image],
+        };
+        pace.with(request)
+    }
+
+    /// This pace for a fleet of `size` nodes that may send `budget` requests a minute to one registry,
+    /// with so many `images`: requests become as rare as it takes, rounds of the network stay.
+    #[must_use]
+    pub fn within(self, budget: u32, size: u32, images: usize) -> Self {
+        let [_, request, token, image] = self.rounds.map(|rounds| rounds as f64);
+        // Of one node, for each request that is due.
+        let requests = 1.0 + request / token + REQUESTS_PER_IMAGE * images as f64 * request / image;
+        let minute = self.network.as_secs_f64() / 60.0;
+        let rounds = f64::from(size) * requests / (f64::from(budget) * PLANNED * minute);
+        match rounds > request {
+            true => self.with(few_digits(rounds.ceil() as u64)),
+            false => self,
+        }
+    }
+
+    /// Whether all nodes of a fleet may do a full round at the same moment.
+    pub fn allows_at_once(budget: u32, size: u32, images: usize) -> bool {
+        let requests = 2.0 + REQUESTS_PER_IMAGE * images as f64;
+        f64::from(size) * requests <= f64::from(budget) * AT_ONCE
+    }
+
+    /// The interval of one depth.
+    pub fn interval(&self, depth: Depth) -> Duration {
+        let nanos = self.network.as_nanos() * u128::from(self.rounds[depth as usize]);
+        Duration::from_nanos_u128(nanos)
+    }
+
+    /// With requests every so many rounds of the network, and all that rides on them in proportion.
+    fn with(self, request: u64) -> Self {
+        let [_, before, token, image] = self.rounds;
+        let (mut token, mut image) = (token / before, image / before);
+        match token < image {
+            true => image = image.next_multiple_of(token),
+            false => token = token.next_multiple_of(image),
+        }
+        Self {
+            network: self.network,
+            rounds: [1, request, request * token, request * image],
+        }
+    }
+
+    /// Where the grids of the node at `place` begin, within the longest interval.
+    pub(super) fn offset(&self, place: Place) -> Duration {
+        let [_, request, token, image] = self.rounds;
+        let longest = token.max(image);
+        let part = place.part(longest / request);
+        self.network.mul_f64(part * longest as f64)
+    }
+}
+
+/// The next number with four binary digits, for small changes of a fleet's size are none of its pace.
+fn few_digits(number: u64) -> u64 {
+    let digits = u64::BITS - number.leading_zeros();
+    number.next_multiple_of(1 << digits.saturating_sub(4))
+}
+
+/// Where a node stands among all, as seen from one registry.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Place {
+    rank: u32,
+    of: u32,
+    /// Between 0 and 1.
+    shift: f64,
+}
+
+impl Place {
+    /// Of a node that is the `rank`th of all, counted from 0.
+    pub fn ranked(rank: u32, of: u32) -> Self {
+        Self {
+            rank,
+            of,
+            shift: 0.0,
+        }
+    }
+
+    /// Of a node that knows of no other: wherever `number` is within all there are.
+    pub fn scattered(number: u64) -> Self {
+        Self {
+            rank: 0,
+            of: 1,
+            shift: number as f64 / u64::MAX as f64,
+        }
+    }
+
+    /// As seen from a registry with this hash: the registries of one node must not meet either.
+    #[must_use]
+    pub fn seen_from(self, registry: u64) -> Self {
+        Self {
+            shift: (self.shift + registry as f64 / u64::MAX as f64).fract(),
+            ..self
+        }
+    }
+
+    /// The place within the longest interval, from 0 to 1, such that the places within each of its
+    /// `turns` are evenly spread as well: the number of places has no divisor in common with them.
+    fn part(self, turns: u64) -> f64 {
+        let mut places = u64::from(self.of.max(1));
+        while self.of > 1 && greatest_divisor(places, turns) > 1 {
+            places += 1;
+        }
+        (f64::from(self.rank) / places as f64 + self.shift).fract()
+    }
+}
+
+fn greatest_divisor(a: u64, b: u64) -> u64 {
+    match b {
+        0 => a,
+        _ => greatest_divisor(b, a % b),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVALS: Intervals = Intervals {
+        network: Duration::from_secs(15),
+        request: Duration::from_secs(60),
+        token: Duration::from_secs(300),
+        image: Duration::from_secs(900),
+    };
+
+    fn seconds(pace: &Pace) -> [u64; 4] {
+        Depth::ALL.map(|depth| pace.interval(depth).as_secs())
+    }
+
+    #[test]
+    fn intervals_are_multiples_of_those_they_ride_on() {
+        assert_eq!(seconds(&Pace::of(&INTERVALS)), [15, 60, 300, 900]);
+        let odd = Intervals {
+            network: Duration::from_secs(7),
+            token: Duration::from_secs(150),
+            image: Duration::from_secs(70),
+            ..INTERVALS
+        };
+        assert_eq!(seconds(&Pace::of(&odd)), [7, 63, 252, 126]);
+    }
+
+    #[test]
+    fn a_fleet_within_its_budget_keeps_the_pace() {
+        let pace = Pace::of(&INTERVALS);
+        for size in [1, 100, 740] {
+            assert_eq!(pace.within(1000, size, 0), pace, "{size}");
+        }
+        assert_eq!(
+            seconds(&pace.within(1000, 5000, 0)),
+            [15, 420, 2100, 6300],
+            "26.7 rounds of the network"
+        );
+        assert_ne!(pace.within(1000, 700, 1), pace, "images count");
+    }
+
+    #[test]
+    fn no_size_is_over_budget() {
+        let pace = Pace::of(&INTERVALS);
+        for size in (1..20_000).step_by(37) {
+            for budget in [1, 60, 1000, 5000] {
+                let [_, request, token, _] = seconds(&pace.within(budget, size, 0));
+                let rate = f64::from(size) * 60.0 * (1.0 / request as f64 + 1.0 / token as f64);
+                assert!(rate <= 0.9 * f64::from(budget) + 1e-9, "{size} {budget}");
+            }
+        }
+    }
+
+    #[test]
+    fn small_changes_of_size_change_no_pace() {
+        let pace = Pace::of(&INTERVALS);
+        let paces = (4700..5200).map(|size| pace.within(1000, size, 0));
+        let mut intervals: Vec<_> = paces.map(|pace| seconds(&pace)[1]).collect();
+        intervals.dedup();
+        assert_eq!(intervals, [390, 420]);
+    }
+
+    /// How far the most crowded and the emptiest of some equal parts of an interval are apart.
+    fn unevenness(mut times: Vec<f64>) -> f64 {
+        times.sort_by(f64::total_cmp);
+        let wanted = 1.0 / times.len() as f64;
+        let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
+        gaps.fold(0.0_f64, |most, gap| most.max(gap / wanted))
+    }
+
+    #[test]
+    fn every_depth_is_spread_evenly() {
+        for size in [3_u32, 10, 15, 100, 997, 1000, 5000] {
+            let pace = Pace::of(&INTERVALS).within(1000, size, 0);
+            for depth in [Depth::Request, Depth::Token, Depth::Image] {
+                let interval = pace.interval(depth).as_secs_f64();
+                let times = (0..size).map(|rank| {
+                    let place = Place::ranked(rank, size).seen_from(42 << 50);
+                    (pace.offset(place).as_secs_f64() / interval).fract()
+                });
+                let unevenness = unevenness(times.collect());
+                assert!(unevenness < 5.0, "{size} {depth:?}: {unevenness}");
+            }
+        }
+    }
+}

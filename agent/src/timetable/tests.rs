@@ -1,0 +1,225 @@
+use super::*;
+
+const INTERVALS: Intervals = Intervals {
+    network: Duration::from_secs(15),
+    request: Duration::from_secs(60),
+    token: Duration::from_secs(300),
+    image: Duration::from_secs(900),
+};
+/// A whole number of the longest interval, so that a place of 0 begins its turns now.
+const START: f64 = 900.0 * 2_000_000.0;
+
+fn at(seconds: f64) -> Moment {
+    let [wall, awake] = [START, 5000.0].map(|start| Duration::from_secs_f64(start + seconds));
+    Moment {
+        wall,
+        awake,
+        passed: awake,
+    }
+}
+
+fn pace() -> Pace {
+    Pace::of(&INTERVALS)
+}
+
+/// A place this far into the longest interval.
+fn place(seconds: f64) -> Place {
+    Place::scattered((seconds / 900.0 * u64::MAX as f64) as u64)
+}
+
+/// When the next round is due.
+fn due(timetable: &Timetable) -> f64 {
+    let due = timetable.due().as_secs_f64() - 5000.0;
+    (due * 1000.0).round() / 1000.0
+}
+
+/// Takes the next round when it is due.
+fn next(timetable: &mut Timetable) -> (f64, Depth) {
+    let at_due = due(timetable);
+    (at_due, timetable.take(at(at_due)).depth)
+}
+
+fn started() -> Timetable {
+    let mut timetable = Timetable::start(at(0.0), pace(), place(0.0), Depth::Image);
+    timetable.take(at(0.0));
+    timetable
+}
+
+#[test]
+fn the_first_round_is_due_at_once_and_the_next_in_the_grid() {
+    let mut timetable = Timetable::start(at(0.0), pace(), place(7.5), Depth::Image);
+    assert_eq!(due(&timetable), 0.0);
+    assert_eq!(timetable.take(at(0.0)).depth, Depth::Image);
+    assert_eq!(next(&mut timetable), (7.5, Depth::Network));
+    assert_eq!(due(&timetable), 22.5);
+}
+
+#[test]
+fn deeper_rounds_ride_on_network_rounds() {
+    let mut timetable = started();
+    let rounds: Vec<_> = (1..=60).map(|_| next(&mut timetable)).collect();
+    for (number, (at, depth)) in (1_u32..).zip(rounds) {
+        assert_eq!(at, 15.0 * f64::from(number));
+        let expected = match number {
+            60 => Depth::Image,
+            _ if number % 20 == 0 => Depth::Token,
+            _ if number % 4 == 0 => Depth::Request,
+            _ => Depth::Network,
+        };
+        assert_eq!(depth, expected, "{number}");
+    }
+}
+
+#[test]
+fn a_node_that_starts_anew_finds_its_old_turns() {
+    let [mut before, mut after] =
+        [0.0, 1000.0].map(|start| Timetable::start(at(start), pace(), place(33.0), Depth::Network));
+    let deep = |timetable: &mut Timetable, from: f64| loop {
+        let (at, depth) = next(timetable);
+        if at > from && depth > Depth::Network {
+            return (at, depth);
+        }
+    };
+    assert_eq!(deep(&mut before, 1020.0), (1053.0, Depth::Request));
+    assert_eq!(deep(&mut after, 1020.0), (1053.0, Depth::Request));
+}
+
+#[test]
+fn a_late_round_shifts_nothing_and_a_missed_one_is_counted() {
+    let mut timetable = started();
+    let tick = timetable.take(at(16.0));
+    assert_eq!((tick.missed, tick.lag), (0, Duration::from_secs(1)));
+    assert_eq!(due(&timetable), 30.0);
+    let tick = timetable.take(at(62.0));
+    assert_eq!(
+        tick,
+        Tick {
+            depth: Depth::Request,
+            lag: Duration::from_secs(2),
+            missed: 2,
+            slept: 0
+        }
+    );
+    assert_eq!(due(&timetable), 75.0);
+}
+
+#[test]
+fn a_node_that_slept_makes_up_for_nothing() {
+    let mut timetable = started();
+    let asleep = Duration::from_secs(3600);
+    let mut now = at(15.0);
+    now.wall += asleep;
+    now.passed += asleep;
+    let tick = timetable.take(now);
+    assert_eq!((tick.missed, tick.slept), (0, 240));
+    assert_eq!(tick.depth, Depth::Network, "it waits for its turn");
+    now.awake = timetable.due();
+    now.wall += Duration::from_secs(15);
+    now.passed += Duration::from_secs(15);
+    assert_eq!(due(&timetable), 30.0);
+    assert_eq!(timetable.take(now).depth, Depth::Network);
+}
+
+#[test]
+fn a_clock_that_is_set_makes_no_burst_and_no_gap() {
+    for set in [-86_400.0, -3600.0, -7.0, -0.02, 0.02, 7.0, 3600.0, 86_400.0] {
+        let mut timetable = started();
+        let mut last = 0.0;
+        let mut deep = 0.0;
+        for _ in 0..40 {
+            let awake = due(&timetable);
+            let mut now = at(awake);
+            now.wall = Duration::from_secs_f64(now.wall.as_secs_f64() + set);
+            let tick = timetable.take(now);
+            assert_eq!((tick.missed, tick.slept), (0, 0), "{set}");
+            assert!(awake - last <= 30.0 && awake > last, "{set}");
+            last = awake;
+            if tick.depth > Depth::Network {
+                assert!(awake - deep <= 120.0, "{set}: {awake} after {deep}");
+                deep = awake;
+            }
+        }
+        assert!(last > 560.0, "{set}: no burst until {last}");
+    }
+}
+
+#[test]
+fn a_small_move_costs_no_turn_and_doubles_none() {
+    for moved in [-9.0, 9.0] {
+        let mut timetable = Timetable::start(at(0.0), pace(), place(100.0), Depth::Network);
+        let mut turns = Vec::new();
+        let mut adopted = false;
+        while turns.len() < 12 {
+            let (when, depth) = next(&mut timetable);
+            turns.extend((depth > Depth::Network).then_some(when));
+            if when > 150.0 && !adopted {
+                adopted = true;
+                timetable.adopt(at(when + 1.0), pace(), place(100.0 + moved));
+            }
+        }
+        let gaps: Vec<_> = turns.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let all_near = gaps.iter().all(|gap| (45.0..=75.0).contains(gap));
+        assert!(all_near, "{moved}: {gaps:?}");
+    }
+}
+
+#[test]
+fn whatever_moves_no_turn_is_two_intervals_away_and_none_is_doubled() {
+    let mut timetable = started();
+    let mut last = 0.0;
+    for round in 0..4000_u32 {
+        let (when, depth) = next(&mut timetable);
+        if depth > Depth::Network {
+            assert!((30.0..=135.0).contains(&(when - last)), "{last} {when}");
+            last = when;
+        }
+        if round % 3 == 0 {
+            let elsewhere = f64::from(round * 7919 % 900);
+            timetable.adopt(at(when + 0.1), pace(), place(elsewhere));
+        }
+    }
+}
+
+#[test]
+fn patience_holds_the_deep_rounds_and_lets_the_others_go_on() {
+    let mut timetable = started();
+    timetable.hold(Depth::Token, at(700.0).awake);
+    let rounds: Vec<_> = (0..120).map(|_| next(&mut timetable)).collect();
+    let deeper = |than| rounds.iter().filter(move |(_, depth)| *depth >= than);
+    assert_eq!(deeper(Depth::Token).next(), Some(&(900.0, Depth::Image)));
+    assert_eq!(deeper(Depth::Request).count(), 30);
+
+    let mut timetable = started();
+    timetable.hold(Depth::Request, at(100.0).awake);
+    let rounds: Vec<_> = (0..12).map(|_| next(&mut timetable)).collect();
+    let deep: Vec<_> = rounds.iter().filter(|(_, d)| *d > Depth::Network).collect();
+    assert_eq!(
+        deep,
+        [&(120.0, Depth::Request), &(180.0, Depth::Request)],
+        "its own turn, not the moment at which everybody may go on"
+    );
+}
+
+#[test]
+fn a_deep_round_that_fails_is_repeated_once_where_that_is_allowed() {
+    let mut timetable = Timetable::start(at(0.0), pace(), place(0.0), Depth::Image);
+    let mut round = |failed: bool| {
+        let (_, depth) = next(&mut timetable);
+        timetable.note(depth, failed);
+        depth
+    };
+    let (network, request, image) = (Depth::Network, Depth::Request, Depth::Image);
+    assert_eq!([true, true, true].map(&mut round), [image, image, network]);
+    // Not that often while it goes on, nor for the failure of a round that is no deeper.
+    let depths = [true; 5].map(&mut round);
+    assert_eq!(depths, [network, request, network, network, network]);
+    // Once all is well up there, the next failure is news again.
+    while round(false) != image {}
+    assert_eq!([true, false].map(&mut round), [network, network]);
+    assert_eq!([false, false].map(&mut round), [network, request]);
+    let depths = [false, false, false, true, true, true].map(&mut round);
+    assert_eq!(
+        depths,
+        [network, network, network, request, request, network]
+    );
+}
