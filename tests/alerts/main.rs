@@ -8,6 +8,7 @@ mod documents;
     reason = "shared with the tests of the agent, which use more of it"
 )]
 mod ground;
+mod inhibitions;
 mod notifications;
 #[path = "../agent/process.rs"]
 #[expect(
@@ -53,6 +54,11 @@ fn main() -> ExitCode {
     ];
     let notifications =
         notifications.map(|test| test.needs([Need::PROMETHEUS, Need::ALERTMANAGER]));
+    let inhibitions = test(
+        "what follows from something worse is not told beside it",
+        inhibitions::what_follows_is_not_told,
+    );
+    let inhibitions = inhibitions.needs([Need::ALERTMANAGER]);
     let others = [
         test(
             "every alert has a test in which it fires and one in which it does not",
@@ -78,6 +84,7 @@ fn main() -> ExitCode {
         ),
     ];
     // The notifications wait most of the time.
-    let all = notifications.into_iter().chain(promtool).chain(others);
+    let all = notifications.into_iter().chain([inhibitions]);
+    let all = all.chain(promtool).chain(others);
     suite::run_many_at_a_time(4, all)
 }
