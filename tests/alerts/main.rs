@@ -2,6 +2,7 @@
 //! and a real Alertmanager, the one notification that a drift becomes.
 
 mod documents;
+mod findings;
 #[path = "../agent/ground.rs"]
 #[expect(
     dead_code,
@@ -37,7 +38,11 @@ fn main() -> ExitCode {
         test("promtool's tests pass", promtool::tests_pass),
         test(
             "whatever is found is told by one alert",
-            promtool::a_finding_is_one_alert,
+            findings::are_one_alert_each,
+        ),
+        test(
+            "what many nodes find is told as one",
+            findings::many_are_told_as_one,
         ),
     ];
     let promtool = promtool.map(|test| test.needs([Need::PROMETHEUS]));

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use regprobe_probes::Code;
 
-use crate::promtool::alert_of;
+use crate::findings::alert_of;
 use crate::rules;
 
 /// Where the repository is on the web; what is committed leads to files of it.
