@@ -5,7 +5,10 @@
 //! registries, each a login server and two data endpoints with TLS, are probed to the full depth
 //! every second, so a full round is 6 questions to a nameserver, 3 TCP dials and TLS handshakes, and
 //! 4 HTTP requests. Processor time is the kernel's count, user and system, in hundredths of a second;
-//! memory is the agent's own `process_resident_memory_bytes`.
+//! memory is the agent's own `process_resident_memory_bytes`. No round may be skipped.
+//!
+//! A second number is how many registries there are, a third how many seconds between rounds:
+//! `-- 120 334 15` are 1,000 endpoints, `-- 2000 50` are 100,000 rounds.
 //! `REGPROBE_STATIC_BINARY` names another binary than the one just built.
 
 use std::env;
@@ -22,14 +25,17 @@ use regprobe_lab::dns::Dns;
 use regprobe_lab::pki::Pki;
 use regprobe_lab::wait;
 
-const REGISTRIES: usize = 5;
 const REGIONS: [&str; 2] = ["westeurope", "northeurope"];
+/// After so many rounds memory has its size.
+const WARM: f64 = 1000.0;
 /// Between two lines of the report.
 const STEP: Duration = Duration::from_secs(30);
 
 fn main() -> Result<()> {
-    let seconds = env::args().find_map(|argument| argument.parse().ok());
-    let length = Duration::from_secs(seconds.unwrap_or(60));
+    let mut numbers = env::args().filter_map(|argument| argument.parse::<u64>().ok());
+    let length = Duration::from_secs(numbers.next().unwrap_or(60));
+    let count = numbers.next().unwrap_or(5);
+    let interval = numbers.next().unwrap_or(1);
     let folder = tempfile::tempdir()?;
     let pki = Pki::new()?;
     let ca_file = folder.path().join("ca.crt");
@@ -37,7 +43,7 @@ fn main() -> Result<()> {
     let dns = Dns::start((loopback(), 0))?;
     let mut config = String::from("registries:\n");
     let mut registries = Vec::new();
-    for number in 1..=REGISTRIES {
+    for number in 1..=count {
         let acr = registry(&dns, &pki, &format!("myregistry{number}"))?;
         config += &format!(
             "- {{server: \"{}\", regions: [{}], private: [127.0.0.0/8]}}\n",
@@ -54,7 +60,8 @@ fn main() -> Result<()> {
     )?;
     config += &format!(
         "node: {{resolv_conf: {at}/resolv.conf, hosts: {at}/hosts, certs_d: {at}/certs.d}}\n\
-         schedule: {{network_interval: 1s, request_interval: 1s, token_interval: 1s}}\n\
+         schedule: {{network_interval: {interval}s, request_interval: {interval}s, \
+                     token_interval: {interval}s}}\n\
          tls: {{ca_file: {}}}\n",
         ca_file.display()
     );
@@ -70,12 +77,17 @@ fn main() -> Result<()> {
     println!("seconds  rounds  cpu_seconds  rss_bytes  series");
     let start = Instant::now();
     let mut last = first;
+    let mut warm = None;
     first.print(start);
     while start.elapsed() < length {
         wait::pause(STEP.min(length.saturating_sub(start.elapsed())));
         last = agent.sample()?;
         last.print(start);
         ensure!(last.series == first.series, "the number of series changed");
+        ensure!(last.skipped == 0.0, "{} rounds were skipped", last.skipped);
+        if last.rounds >= WARM {
+            warm.get_or_insert(last.rss);
+        }
         for registry in &registries {
             registry.forget();
         }
@@ -86,6 +98,16 @@ fn main() -> Result<()> {
         (last.cpu - first.cpu) / rounds * 1000.0,
         last.rss / 1e6
     );
+    println!(
+        "{:.4} seconds late at most at the 99th percentile",
+        last.lag
+    );
+    if let Some(warm) = warm {
+        println!(
+            "RSS {:.3} of what it was after {WARM} rounds",
+            last.rss / warm
+        );
+    }
     Ok(())
 }
 
@@ -121,6 +143,9 @@ struct Sample {
     cpu: f64,
     rss: f64,
     series: usize,
+    skipped: f64,
+    /// Of the bucket in which 99 of 100 rounds are.
+    lag: f64,
 }
 
 impl Agent {
@@ -145,8 +170,21 @@ impl Agent {
             let value = lines.find_map(|rest| rest.strip_prefix(' '));
             Ok(value.with_context(|| format!("no {name}"))?.parse()?)
         };
+        let rounds = value("regprobe_schedule_lag_seconds_count")?;
+        let skipped = metrics.lines().filter_map(|line| {
+            let line = line.strip_prefix("regprobe_rounds_skipped_total{")?;
+            line.rsplit_once(' ')?.1.parse::<f64>().ok()
+        });
+        let mut buckets = metrics.lines().filter_map(|line| {
+            let line = line.strip_prefix("regprobe_schedule_lag_seconds_bucket{le=\"")?;
+            let (bound, count) = line.split_once("\"} ")?;
+            Some((bound.parse::<f64>().ok()?, count.parse::<f64>().ok()?))
+        });
+        let lag = buckets.find(|(_, count)| *count >= 0.99 * rounds);
         Ok(Sample {
-            rounds: value("regprobe_schedule_lag_seconds_count")?,
+            skipped: skipped.sum(),
+            lag: lag.map_or(f64::INFINITY, |(bound, _)| bound),
+            rounds,
             cpu: self.cpu_seconds()?,
             rss: value("process_resident_memory_bytes")?,
             series: metrics
