@@ -294,10 +294,10 @@ impl World {
             .iter()
             .rev()
             .find(|(since, _)| *since <= now - delay);
-        let up = &known.or(self.up.first())?.1;
+        let up = &known.or_else(|| self.up.first())?.1;
         let listed = |rank: u32| match answers {
             Answers::True | Answers::Late(_) => true,
-            Answers::Half => rank % 2 == 0,
+            Answers::Half => rank.is_multiple_of(2),
             Answers::LowerHalf => rank < self.nodes.len() as u32 / 2,
             Answers::None => false,
         };

@@ -90,9 +90,11 @@ impl Story {
                 let from = EVENT + (part * 10.0).floor() * 40.0 + chance * 5.0;
                 vec![(early, from), (from + 20.0, end)]
             }
-            Self::Growth if rank % 5 > 0 => vec![(EVENT + chance * 600.0, end)],
-            Self::Shrinking if rank % 5 > 0 => vec![(early, EVENT + chance * 600.0)],
-            Self::ZoneOutage | Self::LateAnswers if rank % 3 == 0 => returns(1200.0 + chance),
+            Self::Growth if !rank.is_multiple_of(5) => vec![(EVENT + chance * 600.0, end)],
+            Self::Shrinking if !rank.is_multiple_of(5) => vec![(early, EVENT + chance * 600.0)],
+            Self::ZoneOutage | Self::LateAnswers if rank.is_multiple_of(3) => {
+                returns(1200.0 + chance)
+            }
             _ => vec![(early, end)],
         }
     }

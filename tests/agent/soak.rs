@@ -119,6 +119,9 @@ impl Holdings {
     }
 }
 
+/// Starts something that misbehaves at an address.
+type Start = fn((Ipv4Addr, u16)) -> Result<Trap>;
+
 /// Azure registries, and what may be found in their place.
 struct Registries {
     registries: Vec<(String, Acr, [Ipv4Addr; 2])>,
@@ -142,7 +145,7 @@ impl Registries {
                 .start()?;
             registries.push((name, acr, at));
         }
-        let starts: [fn((Ipv4Addr, u16)) -> Result<Trap>; 10] = [
+        let starts: [Start; 10] = [
             |at| sockets::closed(at),
             |at| sockets::unanswered(at),
             |at| sockets::resets(at),
