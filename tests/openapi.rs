@@ -70,6 +70,7 @@ fn documented() -> Result<()> {
     }
     api.get(&agent, "/rounds", "registry=contoso", 200)?;
     api.get(&agent, "/rounds", "registry=nobody", 404)?;
+    api.get(&agent, "/runbooks", "", 200)?;
 
     let [login, ..] = ground.contoso_endpoints();
     let history = api.get(&agent, "/api/v1/history", "", 200)?.json()?;
@@ -88,6 +89,8 @@ fn documented() -> Result<()> {
         ("/api/v1/history/{id}", "7", 404),
         ("/round/{id}", id, 200),
         ("/round/{id}", "7", 404),
+        ("/runbook/{id}", "AddressDown", 200),
+        ("/runbook/{id}", "Nothing", 404),
     ] {
         let reply = agent
             .get(&path.replace("{id}", id))?

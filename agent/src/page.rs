@@ -8,11 +8,17 @@ mod lane;
 mod overview;
 mod round;
 mod rounds;
+mod runbook;
 mod strip;
 mod words;
 
 use self::html::Html;
-pub(crate) use self::{overview::overview, round::round, rounds::rounds};
+pub(crate) use self::{
+    overview::overview,
+    round::round,
+    rounds::rounds,
+    runbook::{runbook, runbooks},
+};
 
 /// What a browser may do with a page: load the two files and the picture below, fetch the page again.
 pub(crate) const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
@@ -48,10 +54,15 @@ pub(crate) const ASSETS: [Asset; 3] = [
     },
 ];
 
+/// From the status page and what lies beside it to the status page.
+const HERE: &str = "./";
+/// From a page that is named by an id.
+const ABOVE: &str = "../";
+
 /// A page with what all pages have.
-fn frame(title: &str, inside: impl FnOnce(&mut Html)) -> String {
-    let [style, script, icon] = ASSETS.map(|asset| asset.path);
-    let mut html = Html::document();
+fn frame(title: &str, root: &'static str, inside: impl FnOnce(&mut Html)) -> String {
+    let mut html = Html::document(root);
+    let [style, script, icon] = ASSETS.map(|asset| html.local(&asset.path[1..]));
     html.tag("html", &[("lang", &"en")], |html| {
         html.tag("head", &[], |html| {
             html.void("meta", &[("charset", &"utf-8")]);

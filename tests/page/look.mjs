@@ -65,6 +65,19 @@ const stories = {
     await page.keyboard.press("Enter");
     await page.waitForURL(/\/round\/\d+$/);
 
+    // Behind a proxy with a path of its own, as a Kubernetes API server is one, links stay below it.
+    const links = async (path) => {
+      await page.goto(url + path);
+      const parts = await page.locator("[href], [src]").evaluateAll((all) => all.map((part) => part.getAttribute("href") ?? part.getAttribute("src")));
+      return parts.map((part) => new URL(part, `http://proxy/prefix${path}`).pathname);
+    };
+    const round = new URL(page.url()).pathname;
+    for (const path of ["/", "/runbooks", "/runbook/AddressDown", round]) {
+      for (const link of await links(path)) assert.ok(link.startsWith("/prefix/"), `${path}: ${link}`);
+    }
+    await page.goto(`${url}/runbook/CredentialsRequired`);
+    await check(page, "runbook");
+
     await check(await open({ colorScheme: "dark" }), "dark");
     await check(await open({ viewport: { width: 360, height: 740 } }), "phone");
     const still = await open({ javaScriptEnabled: false });
@@ -126,8 +139,8 @@ const stories = {
   async hostile() {
     const page = await open();
     console.log("looked");
-    for (const link of ["/", ...(await page.locator(".notable a").evaluateAll((all) => all.map((a) => a.getAttribute("href"))))]) {
-      await page.goto(url + link);
+    for (const link of ["/", ...(await page.locator(".notable a").evaluateAll((all) => all.map((a) => a.href)))]) {
+      await page.goto(new URL(link, url).href);
       assert.equal(await page.evaluate(() => window.owned), undefined);
       assert.equal(await page.locator("img").count(), 0);
       assert.equal(await page.locator("body script").count(), 0);

@@ -48,11 +48,8 @@ pub(super) fn card(html: &mut Html, registry: &str, finding: &FindingStatus, now
                 }
             });
         });
+        let href = html.local(format_args!("runbook/{}", finding.code));
         let label = format!("Runbook of {}", finding.code);
-        html.leaf(
-            "a",
-            &[("href", &finding.runbook), ("rel", &"noreferrer")],
-            label,
-        );
+        html.leaf("a", &[("href", &href)], label);
     });
 }

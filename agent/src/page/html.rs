@@ -10,12 +10,24 @@ pub(super) type Attributes<'a> = &'a [(&'static str, &'a dyn Display)];
 
 /// A document, or a part of one.
 #[derive(Default)]
-pub(super) struct Html(String);
+pub(super) struct Html {
+    text: String,
+    root: &'static str,
+}
 
 impl Html {
-    /// A document about to be written.
-    pub(super) fn document() -> Self {
-        Self("<!DOCTYPE html>\n".to_owned())
+    /// A document about to be written, from whose address `root` leads to that of the status page.
+    pub(super) fn document(root: &'static str) -> Self {
+        Self {
+            text: "<!DOCTYPE html>\n".to_owned(),
+            root,
+        }
+    }
+
+    /// Where a page of this agent is, from here: whatever stands before its paths, as behind the proxy
+    /// of a Kubernetes API server.
+    pub(super) fn local(&self, path: impl Display) -> String {
+        format!("{}{path}", self.root)
     }
 
     /// An element with whatever `inside` writes.
@@ -50,31 +62,36 @@ impl Html {
     /// Text, of whoever.
     pub(super) fn text(&mut self, text: impl Display) {
         // Writing to a string cannot fail.
-        let _ = write!(Escaping(&mut self.0), "{text}");
+        let _ = write!(Escaping(&mut self.text), "{text}");
+    }
+
+    /// The end of a line, where lines are shown as they are.
+    pub(super) fn end_line(&mut self) {
+        self.text.push('\n');
     }
 
     /// What was written.
     pub(super) fn into_text(self) -> String {
-        self.0
+        self.text
     }
 
     fn open(&mut self, name: &'static str, attributes: Attributes<'_>) {
-        self.0.push('<');
-        self.0.push_str(name);
+        self.text.push('<');
+        self.text.push_str(name);
         for (name, value) in attributes {
-            self.0.push(' ');
-            self.0.push_str(name);
-            self.0.push_str("=\"");
+            self.text.push(' ');
+            self.text.push_str(name);
+            self.text.push_str("=\"");
             self.text(value);
-            self.0.push('"');
+            self.text.push('"');
         }
-        self.0.push('>');
+        self.text.push('>');
     }
 
     fn close(&mut self, name: &'static str) {
-        self.0.push_str("</");
-        self.0.push_str(name);
-        self.0.push('>');
+        self.text.push_str("</");
+        self.text.push_str(name);
+        self.text.push('>');
     }
 }
 
@@ -117,7 +134,7 @@ mod tests {
 
     #[test]
     fn elements_end_where_they_should() {
-        let mut html = Html::document();
+        let mut html = Html::document("./");
         html.tag("ul", &[("class", &"a")], |html| {
             html.leaf("li", &[], 1);
             html.void("br", &[]);

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::{
-    findings, frame,
+    HERE, findings, frame,
     html::Html,
     in_query, lane,
     strip::{self, ROUNDS},
@@ -14,7 +14,6 @@ use super::{
 };
 use crate::{
     board::Snapshot,
-    explain,
     history::{History, Kept, RoundId},
     status::RegistryStatus,
 };
@@ -33,7 +32,7 @@ pub(crate) fn overview(
     let registries = snapshot.registries.iter();
     let registries: Vec<_> = registries.map(|state| RegistryStatus::of(state)).collect();
     let summary = summary(&registries);
-    frame(&format!("{summary} – {node} – regprobe"), |html| {
+    frame(&format!("{summary} – {node} – regprobe"), HERE, |html| {
         header(html, node, started, snapshot, now);
         html.tag("main", &[], |html| {
             html.leaf("p", &[("id", &"summary"), ("role", &"status")], &summary);
@@ -90,13 +89,14 @@ fn header(html: &mut Html, node: &str, started: Timestamp, snapshot: &Snapshot, 
             }
         });
         html.tag("nav", &[("aria-label", &"Elsewhere")], |html| {
-            for (href, label) in [
-                ("/metrics", "Metrics"),
-                ("/api/v1/status", "JSON"),
-                ("/api/v1/bundle", "Support bundle"),
-                (explain::ONLINE, "Runbooks"),
+            for (path, label) in [
+                ("metrics", "Metrics"),
+                ("api/v1/status", "JSON"),
+                ("api/v1/bundle", "Support bundle"),
+                ("runbooks", "Runbooks"),
             ] {
-                html.leaf("a", &[("href", &href), ("rel", &"noreferrer")], label);
+                let href = html.local(path);
+                html.leaf("a", &[("href", &href)], label);
             }
         });
     });
@@ -185,7 +185,7 @@ fn registry(
 fn strips(html: &mut Html, seen: &RegistryStatus, rounds: &[(RoundId, &Kept)]) {
     let shown = &rounds[rounds.len().saturating_sub(ROUNDS)..];
     let name = in_query(&seen.name);
-    let list = format!("/rounds?registry={name}");
+    let list = html.local(format_args!("rounds?registry={name}"));
     let ids: Vec<_> = shown.iter().map(|(id, _)| id.to_string()).collect();
     html.leaf("h3", &[], "Last rounds");
     html.tag(
@@ -212,7 +212,7 @@ fn strips(html: &mut Html, seen: &RegistryStatus, rounds: &[(RoundId, &Kept)]) {
             .filter(|(_, kept)| kept.changed())
             .take(6)
         {
-            let href = format!("/round/{id}");
+            let href = html.local(format_args!("round/{id}"));
             let at = id.at().strftime("%m-%d %H:%M:%S").to_string();
             let label = format!("{at} {}", kept.condition.as_str());
             html.leaf("a", &[("href", &href)], label);

@@ -49,7 +49,7 @@
     try {
       const headers = etag ? { "If-None-Match": etag } : {};
       const signal = AbortSignal.timeout(PACE);
-      const answer = await fetch("/", { headers, signal, cache: "no-store" });
+      const answer = await fetch("./", { headers, signal, cache: "no-store" });
       if (answer.status === 200) {
         const page = new DOMParser().parseFromString(await answer.text(), "text/html");
         stale("");
@@ -81,7 +81,7 @@
     const id = ids[Math.floor(((event.clientX - left) / width) * 60) - (60 - ids.length)];
     if (!id) return;
     event.preventDefault();
-    location.assign("/round/" + id);
+    location.assign("round/" + id);
   });
 
   if (document.getElementById("summary")) {

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::{
-    findings, frame,
+    ABOVE, findings, frame,
     html::Html,
     in_query,
     words::{Took, badge, sign, time},
@@ -25,7 +25,7 @@ pub(crate) fn round(
     after: Option<RoundId>,
 ) -> String {
     let title = format!("{} at {} – regprobe", seen.name, id.at());
-    frame(&title, |html| {
+    frame(&title, ABOVE, |html| {
         header(html, id, seen, before, after);
         html.tag("main", &[], |html| {
             html.tag("section", &[("aria-labelledby", &"f")], |html| {
@@ -60,15 +60,18 @@ fn header(
             time(html, id.at());
         });
         html.tag("nav", &[("aria-label", &"Elsewhere")], |html| {
-            html.leaf("a", &[("href", &"/")], "Status page");
-            let all = format!("/rounds?registry={}", in_query(&seen.name));
+            let status_page = html.local("");
+            html.leaf("a", &[("href", &status_page)], "Status page");
+            let all = format_args!("rounds?registry={}", in_query(&seen.name));
+            let all = html.local(all);
             html.leaf("a", &[("href", &all)], "All rounds");
             for (id, label) in [(before, "Round before"), (after, "Round after")] {
                 if let Some(id) = id {
-                    html.leaf("a", &[("href", &format_args!("/round/{id}"))], label);
+                    let href = html.local(format_args!("round/{id}"));
+                    html.leaf("a", &[("href", &href)], label);
                 }
             }
-            let json = format!("/api/v1/history/{id}");
+            let json = html.local(format_args!("api/v1/history/{id}"));
             html.leaf(
                 "a",
                 &[("href", &json), ("download", &"")],

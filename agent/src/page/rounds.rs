@@ -2,7 +2,7 @@
 //! browsers without JavaScript.
 
 use super::{
-    frame,
+    HERE, frame,
     words::{badge, time},
 };
 use crate::history::{History, RoundId};
@@ -13,28 +13,36 @@ const ALIKE: usize = 200;
 /// The list of `registry`.
 pub(crate) fn rounds(registry: &str, history: &History) -> String {
     let mut room = ALIKE;
-    let rounds = history.since(RoundId::FIRST).rev();
-    let rounds = rounds.filter(|(_, kept)| *kept.registry == *registry);
-    let rounds = rounds.filter(|(_, kept)| {
+    let theirs = history.since(RoundId::FIRST).rev();
+    let theirs = theirs.filter(|(_, kept)| *kept.registry == *registry);
+    let (shown, left_out): (Vec<_>, Vec<_>) = theirs.partition(|(_, kept)| {
         let fits = room > 0;
         room = room.saturating_sub(1);
         fits || kept.changed()
     });
-    frame(&format!("Rounds of {registry} – regprobe"), |html| {
+    frame(&format!("Rounds of {registry} – regprobe"), HERE, |html| {
         html.tag("header", &[], |html| {
             html.leaf("h1", &[], format_args!("Rounds of {registry}"));
             html.tag("nav", &[("aria-label", &"Elsewhere")], |html| {
-                html.leaf("a", &[("href", &"/")], "Status page");
+                let status_page = html.local("");
+                html.leaf("a", &[("href", &status_page)], "Status page");
             });
         });
         html.tag("main", &[], |html| {
+            if !left_out.is_empty() {
+                let count = left_out.len();
+                let text = format!(
+                    "The latest {ALIKE}, and before them those with which something changed; {count} \
+                     that were as the one before are at /api/v1/history alone."
+                );
+                html.leaf("p", &[("class", &"note")], text);
+            }
             html.tag("ol", &[("class", &"rounds")], |html| {
-                for (id, kept) in rounds {
+                for (id, kept) in shown {
                     html.tag("li", &[], |html| {
                         badge(html, kept.condition.as_str());
-                        html.tag("a", &[("href", &format_args!("/round/{id}"))], |html| {
-                            time(html, id.at());
-                        });
+                        let href = html.local(format_args!("round/{id}"));
+                        html.tag("a", &[("href", &href)], |html| time(html, id.at()));
                         if kept.changed() {
                             html.leaf("strong", &[], " changed");
                         }

@@ -11,10 +11,12 @@ use super::{
 use crate::{metrics::Metrics, status::Status};
 
 /// Every path that can be read, and what is answered there; a path may end with an id.
-const PATHS: [(&str, Reading); 10] = [
+const PATHS: [(&str, Reading); 12] = [
     ("/", |site, asked| page::overview(site, asked.headers)),
     ("/rounds", |site, asked| page::rounds(site, asked.query)),
     ("/round/{id}", |site, asked| page::round(site, asked.id)),
+    ("/runbooks", |_, _| page::runbooks()),
+    ("/runbook/{id}", |_, asked| page::runbook(asked.id)),
     ("/metrics", |site, _| metrics(site)),
     ("/-/healthy", |_, _| {
         reply::text(StatusCode::OK, "regprobe is healthy.\n")

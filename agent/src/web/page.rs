@@ -12,6 +12,7 @@ use hyper::{
     header::{self, HeaderValue},
 };
 use jiff::Timestamp;
+use regprobe_probes::Code;
 use tokio::time::Instant;
 use url::form_urlencoded;
 
@@ -91,6 +92,19 @@ pub(super) fn rounds(site: &Site, query: &str) -> Reply {
     match name.filter(|name| known.into_iter().any(|known| *known == **name)) {
         Some(name) => html(page::rounds(&name, &site.history.open())),
         None => reply::text(StatusCode::NOT_FOUND, "No registry has this name.\n"),
+    }
+}
+
+/// `/runbooks`
+pub(super) fn runbooks() -> Reply {
+    html(page::runbooks())
+}
+
+/// `/runbook/CODE`
+pub(super) fn runbook(code: &str) -> Reply {
+    match Code::ALL.iter().find(|known| known.as_str() == code) {
+        Some(code) => html(page::runbook(*code)),
+        None => reply::text(StatusCode::NOT_FOUND, "No finding has this code.\n"),
     }
 }
 
