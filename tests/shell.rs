@@ -31,7 +31,9 @@ const OFFERS: [(&str, &[&str]); 5] = [
     ("regprobe run --config.file Cargo.t", &["Cargo.toml"]),
 ];
 /// The same, where the generator knows of it: not for fish.
-const OFFERS_OF_ARGUMENTS: [(&str, &[&str]); 2] = [
+const OFFERS_OF_ARGUMENTS: [(&str, &[&str]); 4] = [
+    ("regprobe check --output=", &["text", "json", "npd"]),
+    ("regprobe run --log.level=d", &["debug"]),
     ("regprobe completions ", &["bash", "zsh", "fish"]),
     (
         "regprobe explain PrivateLink",

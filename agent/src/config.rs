@@ -15,7 +15,7 @@ mod scalar;
 mod server;
 mod yaml;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -68,8 +68,12 @@ impl Config {
     /// Reads the file at `path`, whatever it says.
     pub fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
         let mut bytes = Vec::new();
-        // One byte over the limit is enough to know, even of an endless file.
-        File::open(path)
+        // A pipe might never begin to say anything. One byte over the limit is enough to know.
+        let regular = fs::metadata(path).and_then(|file| match file.is_file() {
+            true => File::open(path),
+            false => Err(io::Error::other("not a regular file")),
+        });
+        regular
             .and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes))
             .map_err(ConfigError::Read)?;
         if bytes.len() > MAX_BYTES {

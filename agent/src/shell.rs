@@ -30,6 +30,17 @@ mod tests {
     use super::*;
     use crate::cli::{CHECK_STATUS, Cli, RUN_STATUS};
 
+    /// Where the generated script learns of the word before.
+    const PREVIOUS: &str = "    prev=\"$3\"\n";
+    /// To bash `--flag=value` is three words.
+    const EQUALS: &str = r#"    if [[ "${COMP_WORDS[COMP_CWORD]}" == "=" ]]; then
+        cur=""
+        prev="${COMP_WORDS[COMP_CWORD-1]}"
+    elif [[ "${COMP_WORDS[COMP_CWORD-1]}" == "=" ]]; then
+        prev="${COMP_WORDS[COMP_CWORD-2]}"
+    fi
+"#;
+
     /// `UPDATE_GOLDEN=1 cargo test` writes the files anew.
     #[test]
     fn what_is_committed_is_of_this_command_line() {
@@ -39,7 +50,7 @@ mod tests {
             (
                 "regprobe.bash",
                 completions(Shell::Bash),
-                script(shells::Bash),
+                script(shells::Bash).replacen(PREVIOUS, &format!("{PREVIOUS}{EQUALS}"), 1),
             ),
             ("_regprobe", completions(Shell::Zsh), script(shells::Zsh)),
             (

@@ -4,6 +4,7 @@
 
 use super::finding::Code;
 use crate::{
+    endpoint::{Endpoint, Scheme},
     exchange::HttpFault,
     outcome::{EndpointOutcome, Fault},
     privatelink::{AcrName, did_you_mean},
@@ -160,13 +161,26 @@ pub(super) fn client_error(stage: Stage, fault: &Fault, seen: &EndpointOutcome) 
         _ => match fault {
             Fault::Http(HttpFault::Refused(refusal)) => {
                 format!(
-                    "unexpected status code https://{host}/v2/: {}",
+                    "unexpected status code {}/v2/: {}",
+                    origin(&seen.endpoint),
                     short(refusal.status)
                 )
             }
             _ => return None,
         },
     })
+}
+
+/// The beginning of the endpoint's URLs; the port of the scheme itself is not said.
+fn origin(endpoint: &Endpoint) -> String {
+    let (scheme, usual) = match endpoint.scheme {
+        Scheme::Https => ("https", 443),
+        Scheme::Http => ("http", 80),
+    };
+    match endpoint.port == usual {
+        true => format!("{scheme}://{}", endpoint.host),
+        false => format!("{scheme}://{}:{}", endpoint.host, endpoint.port),
+    }
 }
 
 /// What to do.

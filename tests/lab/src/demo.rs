@@ -107,12 +107,15 @@ async fn show(pace: Duration) -> Result<()> {
          Started, all on loopback addresses of this machine:\n  \
            nameserver  {dns}\n  \
            registry    {server} at {login}, data endpoints in {regions}\n  \
-           agent       regprobe run, a round every second; its log is {log}",
+           agent       regprobe run, a round every second; its log is {log}\n\n\
+         Check it yourself, in another terminal:\n  \
+           cargo run --release -p regprobe -- check --config.file={config}",
         dns = ground.nameserver(),
         server = ground.server(),
         login = PRIVATE[0],
         regions = REGIONS.join(" and "),
         log = agent.log.display(),
+        config = ground.config().display(),
     ))?;
     show_page(&page);
     story.tell(&format!(

@@ -31,6 +31,7 @@ fn tells_all() -> Result<()> {
         "Look at it",
         "/api/v1/status",
         "Started, all on loopback",
+        "check --config.file=",
         "The first round is over.",
         "contoso: ok",
         "login contoso.azurecr.io\n          up at 127.10.0.4, as expected; connect",

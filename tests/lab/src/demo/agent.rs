@@ -32,7 +32,7 @@ impl Agent {
     pub(super) fn start(ground: &Ground) -> Result<Self> {
         let addr = free_addr(Ipv4Addr::LOCALHOST)?;
         let log = ground.folder().join("agent.log");
-        let config = ground.folder().join("regprobe.yaml");
+        let config = ground.config();
         let child = Command::new(std::env::current_exe()?)
             .args([AGENT, &process::id().to_string(), "run"])
             .arg(format!("--config.file={}", config.display()))

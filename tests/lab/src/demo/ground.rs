@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use regprobe_lab::acr::{Acr, Answer, Route};
@@ -77,6 +77,11 @@ impl Ground {
         self.folder.path()
     }
 
+    /// What the agent is told.
+    pub(super) fn config(&self) -> PathBuf {
+        self.folder().join("regprobe.yaml")
+    }
+
     pub(super) fn nameserver(&self) -> SocketAddr {
         self.dns.addr()
     }
@@ -133,7 +138,7 @@ impl Ground {
         )?;
         fs::write(path("hosts"), "")?;
         fs::write(
-            path("regprobe.yaml"),
+            self.config(),
             format!(
                 "registries:\n\
                  - server: {server}\n  \
