@@ -31,7 +31,7 @@ pub(crate) fn found_on_the_node() -> Result<()> {
     for part in [
         "no registry is named, and none was found",
         "/etc/regprobe/config.yaml",
-        "127.0.0.1:9118",
+        "port 9118",
         "/etc/containerd/certs.d",
         "regprobe check myregistry",
         "--config.file=FILE",
@@ -47,7 +47,8 @@ pub(crate) fn found_on_the_node() -> Result<()> {
         registry["private"] == true
     })?;
 
-    // What the agent here watches is known with its settings.
+    // What the agent here watches is known with its settings; it listens where that of the chart does.
+    place.namespace.address("10.240.0.4/32")?;
     fs::write(
         place.node.path("watched.yaml"),
         "registries: [{server: http://fabrikam.example:8080, name: fabrikam, \
@@ -57,10 +58,11 @@ pub(crate) fn found_on_the_node() -> Result<()> {
         place
             .regprobe(["run", "--config.file"])
             .arg(place.node.path("watched.yaml"))
+            .arg("--web.listen-address=10.240.0.4:9118")
             .stderr(Stdio::null())
             .spawn()?,
     );
-    let source = "registries of the agent at 127.0.0.1:9118: fabrikam";
+    let source = "registries of the agent at 10.240.0.4:9118: fabrikam";
     wait::until("the agent is asked", Duration::from_secs(20), || {
         place.finds(&[], source, |registry| {
             registry["private"][0] == "10.240.0.0/16"

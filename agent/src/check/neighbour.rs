@@ -1,8 +1,12 @@
 //! The agent that runs on this node, asked what it watches. Whoever checks without saying what wants
 //! to know of the same registries, with the same settings.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
+use nix::ifaddrs::getifaddrs;
 use serde::Deserialize;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -13,33 +17,50 @@ use tokio::{
 use crate::config::{Image, Label, Private, RegistryFile, Server};
 
 /// Where it listens unless told otherwise.
-pub(super) const ADDRESS: &str = "127.0.0.1:9118";
+const PORT: u16 = 9118;
 /// It has its answer at hand.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// More than any agent has to say.
 const MAX_ANSWER: u64 = 32 * 1024 * 1024;
 
-/// The registries that it watches; none where there is no such agent, or another version of it.
-pub(super) async fn registries() -> Vec<RegistryFile> {
-    let answer = timeout(PATIENCE, status()).await;
-    let document = match &answer {
-        Ok(Some(answer)) => document(answer),
-        _ => None,
+/// Where it is, and the registries that it watches; none where there is no such agent, or another
+/// version of it.
+pub(super) async fn registries() -> Option<(SocketAddr, Vec<RegistryFile>)> {
+    let found = async {
+        for address in addresses() {
+            let answer = status(address).await;
+            if let Some(document) = answer.as_deref().and_then(document) {
+                let watched = document.registries.into_iter();
+                let files = watched.filter_map(Watched::into_file).collect();
+                return Some((address, files));
+            }
+        }
+        None
     };
-    document.map_or_else(Vec::new, |document| {
-        document
-            .registries
-            .into_iter()
-            .filter_map(Watched::into_file)
-            .collect()
-    })
+    timeout(PATIENCE, found).await.ok().flatten()
+}
+
+/// An agent may listen on all addresses, or on the node's own alone, as that of the chart does.
+fn addresses() -> Vec<SocketAddr> {
+    let own = getifaddrs().into_iter().flatten();
+    let own = own.filter_map(|interface| {
+        let address = *interface.address?.as_sockaddr_in()?;
+        Some(IpAddr::V4(address.ip()))
+    });
+    let mut addresses: Vec<IpAddr> = vec![Ipv4Addr::LOCALHOST.into()];
+    for address in own {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    let with_port = |address| SocketAddr::new(address, PORT);
+    addresses.into_iter().map(with_port).collect()
 }
 
 /// Head and body of its answer.
-async fn status() -> Option<Vec<u8>> {
-    let address: SocketAddr = ADDRESS.parse().ok()?;
+async fn status(address: SocketAddr) -> Option<Vec<u8>> {
     let mut stream = TcpSocket::new_v4().ok()?.connect(address).await.ok()?;
-    let request = format!("GET /api/v1/status HTTP/1.0\r\nHost: {ADDRESS}\r\n\r\n");
+    let request = format!("GET /api/v1/status HTTP/1.0\r\nHost: {address}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.ok()?;
     let mut answer = Vec::new();
     stream

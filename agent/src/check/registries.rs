@@ -110,22 +110,23 @@ async fn find(args: &CheckArgs) -> anyhow::Result<Chosen> {
     }
     let certs_d = config::Node::default().certs_d;
     let watched = neighbour::registries().await;
-    let (registries, source) = if watched.is_empty() {
-        let servers = of_containerd(&certs_d)?;
-        let registries = servers.map(|server| by_flags(args, server)).collect();
-        (registries, certs_d.display().to_string())
-    } else {
-        let source = format!("the agent at {}", neighbour::ADDRESS);
-        refuse_settings(args, &source.replacen("the agent", "of the agent", 1))?;
-        (watched, source)
+    let (registries, source) = match watched.filter(|(_, watched)| !watched.is_empty()) {
+        None => {
+            let servers = of_containerd(&certs_d)?;
+            let registries = servers.map(|server| by_flags(args, server)).collect();
+            (registries, certs_d.display().to_string())
+        }
+        Some((address, watched)) => {
+            refuse_settings(args, &format!("of the agent at {address}"))?;
+            (watched, format!("the agent at {address}"))
+        }
     };
     if registries.is_empty() {
         bail!(
             "no registry is named, and none was found on this node: there is no {DEFAULT_CONFIG}, \
-             no agent answers at {}, and no directory in {} is named for a registry; name one, as \
-             in 'regprobe check myregistry' or 'regprobe check registry.example:5000', or a \
-             configuration with --config.file=FILE",
-            neighbour::ADDRESS,
+             no agent answers at port 9118 of its addresses, and no directory in {} is named for a \
+             registry; name one, as in 'regprobe check myregistry' or 'regprobe check \
+             registry.example:5000', or a configuration with --config.file=FILE",
             certs_d.display()
         );
     }
