@@ -41,7 +41,9 @@ fn evidence(evidence: &Evidence) -> String {
         Evidence::Token(Token::Granted(_)) => "granted".to_owned(),
         Evidence::Token(Token::Denied) => "denied: no anonymous pull, as on most".to_owned(),
         Evidence::Manifest(manifest) => short(&manifest.digest.to_string()),
-        Evidence::Blob(answered) | Evidence::Http(answered) => answered.status.to_string(),
+        Evidence::Blob(answered) => answered.status.to_string(),
+        // Strangers are turned away there, and that is well.
+        Evidence::Http(answered) => format!("{}, and any answer will do", answered.status),
     }
 }
 
