@@ -1,5 +1,5 @@
 //! How many agents there are, and which of them this one is: what a request budget is shared by.
-//! Pure, as the timetable is; [`service`] does the asking.
+//! Pure, as the timetable is; `service` does the asking.
 //!
 //! All anonymous requests of a fleet count as one client's (ACR: 5,000 or 10,000 a minute and
 //! identity). So the budget is for what the login server and its token service get; data endpoints
