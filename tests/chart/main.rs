@@ -37,6 +37,10 @@ fn main() -> ExitCode {
             values::only_metrics_restart,
         ),
         test("values are heard", values::values_are_heard),
+        test(
+            "notes tell what is missing",
+            values::notes_tell_what_is_missing,
+        ),
         test("the package is whole", files::package),
         test("Kubernetes takes every object", objects_are_valid),
         test(

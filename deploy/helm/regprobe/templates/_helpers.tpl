@@ -46,6 +46,18 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- printf "host%s" (regexReplaceAll "[^a-z0-9]+" (lower .) "-") | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
+{{- /* Two directories with the name of one volume: Kubernetes would refuse them, and not say so plainly. */}}
+{{- define "regprobe.refuseSameVolumes" -}}
+{{- $seen := dict }}
+{{- range $directory := .Values.hostDirectories }}
+{{- $name := include "regprobe.volumeName" $directory }}
+{{- with get $seen $name }}
+{{- fail (printf "hostDirectories: %s and %s would both be the volume %s; mount a directory above both" . $directory $name) }}
+{{- end }}
+{{- $_ := set $seen $name $directory }}
+{{- end }}
+{{- end }}
+
 {{- /* config.yaml: the values, and what only the chart knows. */}}
 {{- define "regprobe.config" -}}
 {{- $config := deepCopy .Values.config }}
