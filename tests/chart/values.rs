@@ -199,6 +199,18 @@ const WRONG: &[(&str, &str)] = &[
         "'/web/port': maximum: got 99,999, want 65,535",
     ),
     (
+        "web: {scheme: https}",
+        "'/web/scheme': value must be one of 'HTTP', 'HTTPS'",
+    ),
+    (
+        "web: {config: {rate_limit: {interval: 1s}}, existingSecret: web}",
+        "web.config and web.existingSecret: keep one of them",
+    ),
+    (
+        "web: {config: {tls_server_config: {cert_file: a, key_file: b}}}",
+        "web.scheme: HTTPS where web.config has tls_server_config",
+    ),
+    (
         "log: {level: trace}",
         "'/log/level': value must be one of 'error', 'warn', 'info', 'debug'",
     ),
@@ -347,6 +359,8 @@ pub(crate) fn values_are_heard() -> Result<()> {
             "name: HTTPS_PROXY\n              value: \"http://192.0.2.1:3128\"\n",
         ),
         ("web.enableLifecycle=true", "- --web.enable-lifecycle\n"),
+        ("web.existingSecret=own", "secretName: own\n"),
+        ("web.scheme=HTTPS", "scheme: HTTPS\n"),
         ("serviceAccount.name=other", "serviceAccountName: other\n"),
     ] {
         let rendered = manifests(&["--set", flag])?;

@@ -72,10 +72,38 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- toYaml $config }}
 {{- end }}
 
+{{- /* The Secret with web.yaml; empty where the listener has no such file. */}}
+{{- define "regprobe.webSecret" -}}
+{{- with .Values.web }}
+{{- if and .config .existingSecret }}
+{{- fail "web.config and web.existingSecret: keep one of them" }}
+{{- end }}
+{{- if and .config (ne (hasKey .config "tls_server_config") (eq .scheme "HTTPS")) }}
+{{- fail "web.scheme: HTTPS where web.config has tls_server_config, else HTTP, or kubelet ends every pod" }}
+{{- end }}
+{{- if .config }}
+{{- printf "%s-web" (include "regprobe.fullname" $) }}
+{{- else }}
+{{- .existingSecret }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- /* What both monitors say of a scrape. */}}
 {{- define "regprobe.endpoint" -}}
 port: metrics
 path: /metrics
+{{- with .scheme }}
+scheme: {{ . }}
+{{- end }}
+{{- with .tlsConfig }}
+tlsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .basicAuth }}
+basicAuth:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- with .interval }}
 interval: {{ . }}
 {{- end }}
