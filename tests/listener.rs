@@ -157,12 +157,22 @@ fn passwords() -> Result<()> {
         Ok::<_, anyhow::Error>(call.send()?.status)
     };
     // alice:x:y
-    for path in ["/metrics", "/", "/api/v1/status", "/-/healthy"] {
+    for path in ["/metrics", "/", "/api/v1/status"] {
         ensure!(get(path, "YWxpY2U6eDp5")? == 200, "{path}");
         ensure!(get(path, "YWxpY2U6eDp6")? == 401, "{path}");
     }
     for nonsense in ["", "!", "YWxpY2U=", "//8="] {
         ensure!(get("/metrics", nonsense)? == 401, "{nonsense}");
+    }
+    // Kubelet has no password, and a wrong one is none.
+    for path in ["/-/healthy", "/-/ready"] {
+        ensure!(get(path, "YWxpY2U6eDp6")? != 401, "{path}");
+        let status = client::get(listener.addr, path).send()?.status;
+        ensure!(status != 401, "{path}");
+    }
+    for path in ["/-/healthy/", "//-/healthy", "/-/healthy/../../metrics"] {
+        let status = client::get(listener.addr, path).send()?.status;
+        ensure!(status == 401, "{path}: {status}");
     }
     let asked = client::get(listener.addr, "/metrics").send()?;
     ensure!(asked.status == 401 && asked.header("WWW-Authenticate") == Some("Basic"));

@@ -43,13 +43,13 @@ pub(crate) fn are_one_alert_each() -> Result<()> {
     are_told(&clusters)
 }
 
-/// Three and more than a tenth of all are many, and thirty of however many, for a zone may have no more.
+/// Three that are a tenth of all are many, and thirty of however many, for a zone may have no more.
 pub(crate) fn many_are_told_as_one() -> Result<()> {
     let measures = [
         (5, 2, false),
         (5, 3, true),
-        (30, 3, false),
-        (30, 4, true),
+        (31, 3, false),
+        (30, 3, true),
         (400, 29, false),
         (400, 30, true),
     ];

@@ -22,6 +22,7 @@ macro_rules! version {
             let text = |field: &str| object[field].as_str().unwrap_or_default();
             match (text("apiVersion"), text("kind")) {
                 ("v1", "ConfigMap") => round_trip::<core::ConfigMap>(object),
+                ("v1", "Secret") => round_trip::<core::Secret>(object),
                 ("v1", "Service") => round_trip::<core::Service>(object),
                 ("v1", "ServiceAccount") => round_trip::<core::ServiceAccount>(object),
                 ("apps/v1", "DaemonSet") => round_trip::<apps::DaemonSet>(object),
@@ -96,6 +97,12 @@ struct NamespaceSelector {
 struct Endpoint {
     port: String,
     path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheme: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_config: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    basic_auth: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     interval: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

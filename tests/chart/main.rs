@@ -10,6 +10,7 @@ mod monitor;
 mod node;
 mod pod;
 mod pod_security;
+mod secured;
 mod values;
 
 use std::collections::BTreeSet;
@@ -37,6 +38,10 @@ fn main() -> ExitCode {
             values::only_metrics_restart,
         ),
         test("values are heard", values::values_are_heard),
+        test(
+            "notes tell what is missing",
+            values::notes_tell_what_is_missing,
+        ),
         test("the package is whole", files::package),
         test("Kubernetes takes every object", objects_are_valid),
         test(
@@ -84,6 +89,11 @@ fn main() -> ExitCode {
     ];
     let monitors =
         monitors.map(|test| test.needs([Need::HELM, Need::Root, Need::IPROUTE, Need::PROMETHEUS]));
+    let secured = test(
+        "a secured pod is healthy, and tells nothing without the password",
+        secured::by_tls_and_password,
+    );
+    let secured = secured.needs([Need::HELM, Need::Root, Need::IPROUTE, Need::CURL]);
     let security = test(
         "what the standard forbids is found",
         pod_security::forbidden_is_found,
@@ -94,7 +104,7 @@ fn main() -> ExitCode {
             .chain(kustomize)
             .chain(pods)
             .chain(monitors)
-            .chain([security]),
+            .chain([secured, security]),
     )
 }
 

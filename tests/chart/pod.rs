@@ -77,6 +77,7 @@ pub(crate) struct Pod {
     pub(crate) objects: Objects,
     root: TempDir,
     config: TempDir,
+    secrets: TempDir,
 }
 
 impl Pod {
@@ -84,8 +85,15 @@ impl Pod {
         let pod = Self {
             root: open_folder()?,
             config: open_folder()?,
+            secrets: open_folder()?,
             objects,
         };
+        for secret in pod.objects.all("Secret") {
+            let name = secret["metadata"]["name"].as_str().context("no name")?;
+            for (file, text) in secret["stringData"].as_object().into_iter().flatten() {
+                pod.secret(name, file, text.as_str().context("no text")?)?;
+            }
+        }
         // The nameservers of its cluster are not in the lab, so nobody could tell it that it is alone.
         let config = pod.objects.config()?;
         match config.contains("  size: ") {
@@ -108,6 +116,13 @@ impl Pod {
             symlink("..data/config.yaml", at("config.yaml"))?;
         }
         Ok(())
+    }
+
+    /// Puts a text into a Secret of this name.
+    pub(crate) fn secret(&self, name: &str, file: &str, text: &str) -> Result<()> {
+        let secret = self.secrets.path().join(name);
+        fs::create_dir_all(&secret)?;
+        Ok(fs::write(secret.join(file), text)?)
     }
 
     /// Starts the agent on a node.
@@ -172,9 +187,10 @@ impl Pod {
                 .iter()
                 .find(|volume| volume["name"] == mount["name"]);
             let volume = volume.with_context(|| format!("no volume of {mount}"))?;
-            let source = match volume.get("hostPath") {
-                Some(host) => node.path(&text(&host["path"])?),
-                None => {
+            let source = match (volume.get("hostPath"), volume.get("secret")) {
+                (Some(host), _) => node.path(&text(&host["path"])?),
+                (None, Some(secret)) => self.secrets.path().join(text(&secret["secretName"])?),
+                (None, None) => {
                     let name = &self.objects.only("DaemonSet")?["metadata"]["name"];
                     ensure!(volume["configMap"]["name"] == *name, "{volume}");
                     self.config.path().to_owned()

@@ -8,7 +8,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::helm::{Objects, chart, ci_files, expect_success, helm, manifests, repository};
+use crate::helm::{
+    NAMESPACE, Objects, chart, ci_files, expect_success, helm, manifests, repository,
+};
 
 pub(crate) fn lint() -> Result<()> {
     let chart = chart().display().to_string();
@@ -189,8 +191,24 @@ const WRONG: &[(&str, &str)] = &[
         "'/hostDirectories/0': '/' does not match pattern",
     ),
     (
+        "hostDirectories: [/etc/a-b, /etc/a_b]",
+        "hostDirectories: /etc/a-b and /etc/a_b would both be the volume host-etc-a-b",
+    ),
+    (
         "web: {port: 99999}",
         "'/web/port': maximum: got 99,999, want 65,535",
+    ),
+    (
+        "web: {scheme: https}",
+        "'/web/scheme': value must be one of 'HTTP', 'HTTPS'",
+    ),
+    (
+        "web: {config: {rate_limit: {interval: 1s}}, existingSecret: web}",
+        "web.config and web.existingSecret: keep one of them",
+    ),
+    (
+        "web: {config: {tls_server_config: {cert_file: a, key_file: b}}}",
+        "web.scheme: HTTPS where web.config has tls_server_config",
     ),
     (
         "log: {level: trace}",
@@ -341,6 +359,8 @@ pub(crate) fn values_are_heard() -> Result<()> {
             "name: HTTPS_PROXY\n              value: \"http://192.0.2.1:3128\"\n",
         ),
         ("web.enableLifecycle=true", "- --web.enable-lifecycle\n"),
+        ("web.existingSecret=own", "secretName: own\n"),
+        ("web.scheme=HTTPS", "scheme: HTTPS\n"),
         ("serviceAccount.name=other", "serviceAccountName: other\n"),
     ] {
         let rendered = manifests(&["--set", flag])?;
@@ -348,6 +368,28 @@ pub(crate) fn values_are_heard() -> Result<()> {
             rendered.contains(expected),
             "{flag}: no {expected} in {rendered}"
         );
+    }
+    Ok(())
+}
+
+/// What is said after an installation depends on what was asked for.
+pub(crate) fn notes_tell_what_is_missing() -> Result<()> {
+    let chart = chart().display().to_string();
+    let notes = |flags: &[&str]| {
+        let install = ["install", "regprobe", &chart, "--namespace", NAMESPACE];
+        let dry = ["--dry-run=client"];
+        expect_success(&helm(&[&install, &dry[..], flags].concat())?)
+    };
+    const RULES: &str = "what recording rules have summed, and nothing brings those yet";
+    let page =
+        format!("http://127.0.0.1:8001/api/v1/namespaces/{NAMESPACE}/pods/<pod>:19118/proxy/\n");
+    let dashboards = ["--set=dashboards.enabled=true", "--set=web.port=19118"];
+    let said = notes(&dashboards)?;
+    ensure!(said.contains(RULES) && said.contains(&page), "{said}");
+    let with_rules = [&dashboards[..], &["--set=prometheusRule.enabled=true"]].concat();
+    for flags in [&[][..], &with_rules] {
+        let said = notes(flags)?;
+        ensure!(!said.contains(RULES), "{said}");
     }
     Ok(())
 }

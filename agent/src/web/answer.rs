@@ -36,6 +36,8 @@ const PATHS: [(&str, Reading); 12] = [
 /// The one that does something.
 const RELOAD: &str = "/-/reload";
 const ID: &str = "{id}";
+/// What nobody needs a password for: kubelet, which asks, has none, and they tell nothing of the node.
+const OPEN: [&str; 2] = ["/-/healthy", "/-/ready"];
 
 type Reading = fn(&Site, &Asked<'_>) -> Reply;
 
@@ -52,7 +54,7 @@ pub(super) async fn answer(site: &Site, settings: &Settings, request: Request<In
     let authorization = request.headers().get(header::AUTHORIZATION);
     let mut reply = if limit.is_some_and(|limit| !limit.allows()) {
         reply::text(StatusCode::TOO_MANY_REQUESTS, "too many requests\n")
-    } else if !settings.users.admit(authorization).await {
+    } else if !OPEN.contains(&request.uri().path()) && !settings.users.admit(authorization).await {
         unauthorized()
     } else {
         route(site, request).await

@@ -50,7 +50,7 @@ const FINDING = "cluster, registry, endpoint, code, severity";
 const FINDINGS = finding('severity!="info"');
 
 /** Of panels that draw what recording rules have summed. */
-const RECORDED = "Of all nodes, whichever are chosen; it takes the recording rules of deploy/prometheus.";
+const RECORDED = "Of all nodes, whatever node is chosen; it takes the recording rules of deploy/prometheus.";
 
 /** The stages that a registry counts as requests. */
 const REQUESTS = 'stage=~"challenge|token|manifest|blob|http"';

@@ -46,6 +46,18 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- printf "host%s" (regexReplaceAll "[^a-z0-9]+" (lower .) "-") | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
+{{- /* Two directories with the name of one volume: Kubernetes would refuse them, and not say so plainly. */}}
+{{- define "regprobe.refuseSameVolumes" -}}
+{{- $seen := dict }}
+{{- range $directory := .Values.hostDirectories }}
+{{- $name := include "regprobe.volumeName" $directory }}
+{{- with get $seen $name }}
+{{- fail (printf "hostDirectories: %s and %s would both be the volume %s; mount a directory above both" . $directory $name) }}
+{{- end }}
+{{- $_ := set $seen $name $directory }}
+{{- end }}
+{{- end }}
+
 {{- /* config.yaml: the values, and what only the chart knows. */}}
 {{- define "regprobe.config" -}}
 {{- $config := deepCopy .Values.config }}
@@ -60,10 +72,38 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- toYaml $config }}
 {{- end }}
 
+{{- /* The Secret with web.yaml; empty where the listener has no such file. */}}
+{{- define "regprobe.webSecret" -}}
+{{- with .Values.web }}
+{{- if and .config .existingSecret }}
+{{- fail "web.config and web.existingSecret: keep one of them" }}
+{{- end }}
+{{- if and .config (ne (hasKey .config "tls_server_config") (eq .scheme "HTTPS")) }}
+{{- fail "web.scheme: HTTPS where web.config has tls_server_config, else HTTP, or kubelet ends every pod" }}
+{{- end }}
+{{- if .config }}
+{{- printf "%s-web" (include "regprobe.fullname" $) }}
+{{- else }}
+{{- .existingSecret }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- /* What both monitors say of a scrape. */}}
 {{- define "regprobe.endpoint" -}}
 port: metrics
 path: /metrics
+{{- with .scheme }}
+scheme: {{ . }}
+{{- end }}
+{{- with .tlsConfig }}
+tlsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .basicAuth }}
+basicAuth:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- with .interval }}
 interval: {{ . }}
 {{- end }}
