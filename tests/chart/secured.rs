@@ -15,8 +15,8 @@ pub(crate) fn by_tls_and_password() -> Result<()> {
     node.write("/etc/ssl/certs/ca-certificates.crt", &pki.ca_pem())?;
     let pod = pod("secured-values.yaml")?;
     let identity = pki.leaf(["regprobe"]).issue()?;
-    pod.secret("regprobe-tls", "tls.crt", &identity.chain_pem())?;
-    pod.secret("regprobe-tls", "tls.key", &identity.key_pem())?;
+    pod.secret("regprobe-tls", "tls.crt", identity.chain_pem())?;
+    pod.secret("regprobe-tls", "tls.key", identity.key_pem())?;
     let container = &pod.objects.pod()?["containers"][0];
     let mut running = pod.start(&node)?;
     for probe in ["livenessProbe", "readinessProbe"] {
