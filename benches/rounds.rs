@@ -113,7 +113,7 @@ fn main() -> Result<()> {
 
 fn registry(dns: &Dns, pki: &Pki, name: &str) -> Result<Acr> {
     let at = [loopback(), loopback(), loopback()];
-    let port = free_port(at[0])?;
+    let port = free_port()?;
     let names = dns.acr(name);
     let names = [
         names.login(),

@@ -41,7 +41,7 @@ fn empty_root() -> Result<()> {
     let (login_address, data_address) = (loopback(), loopback());
     login.linked([login_address]);
     data.linked([data_address]);
-    let port = free_port(login_address)?;
+    let port = free_port()?;
     let contoso = Acr::at(login.host(), (login_address, port))
         .data(data.host(), (data_address, port))
         .tls(&pki)

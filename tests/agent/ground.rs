@@ -40,7 +40,7 @@ impl Ground {
         dns.zone("registry.example");
         let addresses = || [loopback(), loopback(), loopback()];
         let (private, public) = (addresses(), addresses());
-        let port = free_port(private[0])?;
+        let port = free_port()?;
         let ground = Self {
             contoso: azure(&dns, &pki, private, port)?,
             private,

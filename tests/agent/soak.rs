@@ -133,7 +133,7 @@ impl Registries {
     fn start(ground: &Ground) -> Result<Self> {
         let pki = Pki::new()?;
         pki.write_ca(ground.folder.path().join("soak-ca.crt"))?;
-        let port = free_port(loopback())?;
+        let port = free_port()?;
         let mut registries = Vec::new();
         for number in 1..=REGISTRIES {
             let name = format!("myregistry{number}");

@@ -1,12 +1,12 @@
 //! Loopback addresses and free ports. The whole of 127.0.0.0/8 is local on Linux, so every server
 //! of a test gets an address of its own and may listen on 443 or 53 as the real one does.
 
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use anyhow::{Result, bail};
-use socket2::{Domain, Socket, Type};
 
 static NEXT: AtomicU8 = AtomicU8::new(1);
 static NEXT_PORT: AtomicU32 = AtomicU32::new(0);
@@ -20,31 +20,37 @@ pub fn loopback() -> Ipv4Addr {
     Ipv4Addr::new(127, high | 0x80, low, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A port that is free for both TCP and UDP on `ip`, and that no other test of this process is
-/// given. It lies below the ports from which the kernel dials, so that no client takes it meanwhile.
+/// A port that is free for both TCP and UDP at every address, and that no other test of this process
+/// is given. It lies below the ports from which the kernel dials, so that no client takes it meanwhile.
 ///
 /// # Errors
-/// When the address is not local or no port is free.
-pub fn free_port(ip: impl Into<IpAddr>) -> Result<u16> {
+/// When no port is free.
+pub fn free_port() -> Result<u16> {
     const FIRST: u32 = 10_000;
     const PORTS: u32 = 22_000;
-    let ip = ip.into();
     for _ in 0..1000 {
         let turn = process::id().wrapping_mul(500);
         let turn = turn.wrapping_add(NEXT_PORT.fetch_add(1, Ordering::Relaxed));
         let port = u16::try_from(FIRST + turn % PORTS)?;
-        if is_free(SocketAddr::new(ip, port)) {
+        if is_free(port) {
             return Ok(port);
         }
     }
-    bail!("no port of {ip} is free for TCP and UDP alike")
+    bail!("no port is free for TCP and UDP alike")
 }
 
-/// Bound without `SO_REUSEADDR`, so that a port on which connections linger does not count.
-fn is_free(at: SocketAddr) -> bool {
-    [Type::STREAM, Type::DGRAM].into_iter().all(|kind| {
-        Socket::new(Domain::for_address(at), kind, None)
-            .is_ok_and(|socket| socket.bind(&at.into()).is_ok())
+/// By the kernel's tables, which have lingering connections as well. A socket that was bound to try the
+/// port would live on in a program that another thread is just starting.
+fn is_free(port: u16) -> bool {
+    let ending = format!(":{port:04X}");
+    ["tcp", "tcp6", "udp", "udp6"].iter().all(|table| {
+        let table = format!("/proc/thread-self/net/{table}");
+        // There is none where there is no IPv6.
+        let table = fs::read_to_string(table).unwrap_or_default();
+        let mut local = table
+            .lines()
+            .filter_map(|line| line.split_whitespace().nth(1));
+        !local.any(|address| address.ends_with(&ending))
     })
 }
 
@@ -53,8 +59,7 @@ fn is_free(at: SocketAddr) -> bool {
 /// # Errors
 /// As [`free_port`].
 pub fn free_addr(ip: impl Into<IpAddr>) -> Result<SocketAddr> {
-    let ip = ip.into();
-    Ok(SocketAddr::new(ip, free_port(ip)?))
+    Ok(SocketAddr::new(ip.into(), free_port()?))
 }
 
 /// The address as it is, or with a free port in place of port 0.

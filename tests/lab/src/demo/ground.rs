@@ -51,7 +51,7 @@ impl Ground {
         // All endpoints of a registry have one port, here one that is free at six addresses.
         let mut tries = 0..5;
         let (private, public) = loop {
-            let port = free_port(PRIVATE[0])?;
+            let port = free_port()?;
             let both = registry(&dns, &pki, PRIVATE, port)
                 .and_then(|private| Ok((private, registry(&dns, &pki, PUBLIC, port)?)));
             match (both, tries.next()) {
