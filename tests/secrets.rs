@@ -144,7 +144,7 @@ fn ticket() -> Result<()> {
         );
     }
     let page = agent.get("/")?.text();
-    ensure!(page.contains("<a href=\"/api/v1/bundle\""), "{page}");
+    ensure!(page.contains("<a href=\"./api/v1/bundle\""), "{page}");
     Ok(())
 }
 
