@@ -15,12 +15,12 @@ mod scalar;
 mod server;
 mod yaml;
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use regprobe_probes::read_regular;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -67,15 +67,8 @@ impl Config {
 
     /// Reads the file at `path`, whatever it says.
     pub fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
-        let mut bytes = Vec::new();
-        // A pipe might never begin to say anything. One byte over the limit is enough to know.
-        let regular = fs::metadata(path).and_then(|file| match file.is_file() {
-            true => File::open(path),
-            false => Err(io::Error::other("not a regular file")),
-        });
-        regular
-            .and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes))
-            .map_err(ConfigError::Read)?;
+        // One byte over the limit is enough to know.
+        let bytes = read_regular(path, MAX_BYTES as u64 + 1).map_err(ConfigError::Read)?;
         if bytes.len() > MAX_BYTES {
             return Err(ConfigError::TooLarge);
         }

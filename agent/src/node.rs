@@ -2,8 +2,7 @@
 //! adds. containerd reads the same files for each pull, so a change of theirs needs no reload.
 
 use std::{
-    fs::{self, File},
-    io::{self, Read},
+    io,
     net::{IpAddr, SocketAddr},
     path::Path,
     sync::Arc,
@@ -13,6 +12,7 @@ use std::{
 use nix::net::if_::if_nametoindex;
 use regprobe_probes::{
     Hosts, Nameserver, Node, Origin, ProxyRules, ResolvConf, Root, TlsClients, TrustError,
+    read_regular,
 };
 
 use crate::config::{self, Config, ProxySource};
@@ -121,16 +121,7 @@ impl NodeSource {
 
     fn text_of(&self, path: &Path) -> io::Result<String> {
         let here = self.root.locate(path);
-        // One that is no regular file might never end, or never begin.
-        let read = fs::metadata(&here).and_then(|file| match file.is_file() {
-            true => {
-                let mut bytes = Vec::new();
-                File::open(&here)?.take(MAX_FILE).read_to_end(&mut bytes)?;
-                Ok(bytes)
-            }
-            false => Err(io::Error::other("not a regular file")),
-        });
-        match read {
+        match read_regular(&here, MAX_FILE) {
             Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
             Err(error) => {

@@ -31,6 +31,7 @@ mod pull;
 mod pull_path;
 mod reason;
 mod redact;
+mod regular_file;
 mod requests;
 mod resolve;
 mod rfc6724;
@@ -60,6 +61,7 @@ pub use crate::{
     pull_path::PullPath,
     reason::{Reason, Stage},
     redact::redacted,
+    regular_file::read_regular,
     resolve::{Alias, Answer, Lookup, Negative, ResolveFault, lookup},
     round::{Depth, Image, Target, run, run_telling},
     scope::{Expectation, Scope},

@@ -34,6 +34,20 @@ pub(crate) struct Cluster {
     _hello: Acr,
 }
 
+/// A registry that gives an image to anybody, and its entry.
+pub(crate) fn pullable(name: &str) -> Result<(Acr, String)> {
+    let at = loopback();
+    let acr = Acr::at(&at.to_string(), (at, 0))
+        .image(Image::hello()?)
+        .anonymous_pull()
+        .start()?;
+    let entry = format!(
+        "- {{server: \"http://{}\", name: {name}, anonymous_pull: true, images: [\"probe/hello:v1\"]}}\n",
+        acr.addr()
+    );
+    Ok((acr, entry))
+}
+
 impl Cluster {
     /// Returns once Prometheus has seen first health and then all the faults: of `contoso` the
     /// private zone loses its link, `broken` loses its data endpoint, and the agent of `node-3` is
@@ -41,15 +55,7 @@ impl Cluster {
     pub(crate) fn start() -> Result<Self> {
         let ground = Ground::new()?;
         let broken = ground.plain("broken")?;
-        let at = loopback();
-        let hello = Acr::at(&at.to_string(), (at, 0))
-            .image(Image::hello()?)
-            .anonymous_pull()
-            .start()?;
-        let entry_of_hello = format!(
-            "- {{server: \"http://{}\", name: hello, anonymous_pull: true, images: [\"probe/hello:v1\"]}}\n",
-            hello.addr()
-        );
+        let (hello, entry_of_hello) = pullable("hello")?;
         let config = ground.config_with(
             &[&ground.contoso_entry(), &broken.entry, &entry_of_hello],
             "",

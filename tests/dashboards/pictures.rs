@@ -9,12 +9,12 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result};
 use regprobe_lab::acr::{Acr, Answer, Route};
 use regprobe_lab::addresses::{free_addr, loopback};
-use regprobe_lab::image::Image;
 use regprobe_lab::servers::Prometheus;
 use regprobe_lab::wait;
 use serde_json::{Map, Value, json};
 
 use crate::cluster::RULES;
+use crate::cluster::pullable;
 use crate::grafana::{Dashboard, Target, interpolate};
 use crate::ground::{Ground, Plain};
 use crate::process::Agent;
@@ -70,15 +70,7 @@ impl Fleet {
     fn start() -> Result<Self> {
         let ground = Ground::new()?;
         let broken = ground.plain("fabrikam")?;
-        let at = loopback();
-        let hello = Acr::at(&at.to_string(), (at, 0))
-            .image(Image::hello()?)
-            .anonymous_pull()
-            .start()?;
-        let entry_of_hello = format!(
-            "- {{server: \"http://{}\", name: mirror, anonymous_pull: true, images: [\"probe/hello:v1\"]}}\n",
-            hello.addr()
-        );
+        let (hello, entry_of_hello) = pullable("mirror")?;
         let entries = [&*ground.contoso_entry(), &broken.entry, &entry_of_hello];
         let config = ground.config_with(&entries, "")?;
         let mut targets = String::new();

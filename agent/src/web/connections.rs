@@ -22,11 +22,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{
-    Site,
-    answer::answer,
-    settings::{Settings, TlsSettings},
-};
+use super::{Site, answer::answer, settings::Settings};
 
 /// Connections at the same time; a node has one or two scrapers.
 const MAX_CONNECTIONS: usize = 128;
@@ -97,18 +93,13 @@ struct Connection {
 impl Connection {
     async fn accept(self, stream: TcpStream) {
         let settings = self.settings.clone();
-        let Some(TlsSettings { acceptor, .. }) = &settings.tls else {
+        let Some(tls) = &settings.tls else {
             return self.serve(stream).await;
         };
-        let Ok(Ok(stream)) = timeout(HEAD_TIMEOUT, acceptor.accept(stream)).await else {
+        let Ok(Ok(stream)) = timeout(HEAD_TIMEOUT, tls.acceptor.accept(stream)).await else {
             return;
         };
-        let certificates = stream.get_ref().1.peer_certificates();
-        let admitted = settings
-            .tls
-            .as_ref()
-            .is_some_and(|tls| tls.admits(certificates));
-        if admitted {
+        if tls.admits(stream.get_ref().1.peer_certificates()) {
             self.serve(stream).await;
         }
     }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 pub(crate) use self::file::SettingsError;
 use self::file::Source;
-pub(super) use self::tls::TlsSettings;
+use self::tls::TlsSettings;
 use super::{rate::RateLimit, users::Users};
 
 /// How old settings may be before the files are looked at again, for the next connection.

@@ -4,14 +4,15 @@
 //!
 //! Sources: containerd `core/remotes/docker/config/hosts.go` and `config_unix.go`.
 
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read};
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::{
     hosts_toml::{self, ClientCertificate, Host, HostsTomlError, Trust},
     root::Root,
 };
+use crate::regular_file::read_regular;
 
 /// Larger files are refused. containerd has no limit; a hosts.toml is a few hundred bytes.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -113,13 +114,11 @@ fn load_dir(
 
 /// `None` if there is no such file.
 fn read_capped(root: &Root, path: &Path) -> Result<Option<Vec<u8>>, CertsDError> {
-    let mut bytes = Vec::new();
-    let file = File::open(root.locate(path));
-    match file.and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes)) {
-        Ok(_) if bytes.len() as u64 > MAX_FILE => Err(CertsDError::TooLarge {
+    match read_regular(&root.locate(path), MAX_FILE + 1) {
+        Ok(bytes) if bytes.len() as u64 > MAX_FILE => Err(CertsDError::TooLarge {
             path: path.to_owned(),
         }),
-        Ok(_) => Ok(Some(bytes)),
+        Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(source) => Err(CertsDError::Read {
             path: path.to_owned(),

@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashSet,
-    env, fs, io,
+    env, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,7 +14,7 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-use crate::node::root::Root;
+use crate::{node::root::Root, regular_file::read_regular};
 
 /// Where a node may keep its bundle; the first that is there counts. Source: Go's
 /// `crypto/x509/root_linux.go`.
@@ -106,12 +106,7 @@ fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
         path: path.to_owned(),
         error,
     };
-    // One that is no regular file might never end, or never begin.
-    let regular = fs::metadata(path).and_then(|file| match file.is_file() {
-        true => fs::read(path),
-        false => Err(io::Error::other("not a regular file")),
-    });
-    let pem = regular.map_err(unreadable)?;
+    let pem = read_regular(path, u64::MAX).map_err(unreadable)?;
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
         .filter_map(Result::ok)
         .collect();

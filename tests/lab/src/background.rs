@@ -3,9 +3,11 @@
 //! namespace stays in it: a new thread inherits the namespace of the thread that starts it.
 
 use std::future::Future;
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
 use tokio::sync::oneshot;
 
@@ -15,6 +17,25 @@ pub(crate) struct Background {
 }
 
 impl Background {
+    /// Listens at `at`, and runs what `serve` makes of each connection, until the handle is dropped.
+    pub(crate) fn accepting<F, Fut>(name: &str, at: SocketAddr, serve: F) -> Result<Self>
+    where
+        F: Fn(TcpStream) -> Fut + Send + 'static,
+        Fut: Future<Output: Send> + Send + 'static,
+    {
+        let listener =
+            StdTcpListener::bind(at).with_context(|| format!("failed to listen on {at}"))?;
+        listener.set_nonblocking(true)?;
+        Self::run(name, move || async move {
+            let Ok(listener) = TcpListener::from_std(listener) else {
+                return;
+            };
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream));
+            }
+        })
+    }
+
     /// Runs the future that `serve` makes, and whatever tasks it spawns, until the handle is
     /// dropped.
     pub(crate) fn run<F, Fut>(name: &str, serve: F) -> Result<Self>

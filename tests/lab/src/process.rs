@@ -2,6 +2,7 @@
 //! is ended by its process id when dropped.
 
 use std::fs::{self, File};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::wait;
+use crate::{client, wait};
 
 /// How long a server may take until it answers.
 const START: Duration = Duration::from_secs(20);
@@ -50,6 +51,17 @@ impl Process {
         .flatten()
         .with_context(|| format!("{}; its log:\n{}", process.name, process.log()))?;
         Ok(process)
+    }
+
+    /// The same for a server of HTTP: it is ready once this path answers 200.
+    pub(crate) fn answering(
+        command: Command,
+        folder: &Path,
+        (addr, path): (SocketAddr, &str),
+    ) -> Result<Self> {
+        Self::start(command, folder, || {
+            client::get(addr, path).send()?.expect_status(200).map(drop)
+        })
     }
 
     /// What the server has written so far.

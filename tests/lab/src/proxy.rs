@@ -3,12 +3,12 @@
 
 use std::collections::HashMap;
 use std::future::pending;
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 use tokio::io::{AsyncWriteExt, BufReader, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use crate::addresses;
 use crate::background::Background;
@@ -55,18 +55,10 @@ struct State {
 impl Proxy {
     pub fn start(at: impl Into<SocketAddr>) -> Result<Self> {
         let addr = addresses::with_port(at.into())?;
-        let listener =
-            StdTcpListener::bind(addr).with_context(|| format!("failed to listen on {addr}"))?;
-        listener.set_nonblocking(true)?;
         let state = Arc::new(Mutex::new(State::default()));
         let served = Arc::clone(&state);
-        let server = Background::run("lab-proxy", move || async move {
-            let Ok(listener) = TcpListener::from_std(listener) else {
-                return;
-            };
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(Arc::clone(&served), stream));
-            }
+        let server = Background::accepting("lab-proxy", addr, move |stream| {
+            serve(Arc::clone(&served), stream)
         })?;
         Ok(Self {
             addr,

@@ -1,12 +1,12 @@
 //! A relay in front of a sound server that holds back whatever the server says. What the client
 //! sends passes at once, so the wait comes once a turn, as with a slow backend.
 
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time;
 
 use crate::background::Background;
@@ -19,16 +19,8 @@ pub struct Relay {
 
 /// Passes connections on, and what comes back only after a wait.
 pub fn late(at: SocketAddr, upstream: SocketAddr, wait: Duration) -> Result<Relay> {
-    let listener = StdTcpListener::bind(at).with_context(|| format!("failed to listen on {at}"))?;
-    listener.set_nonblocking(true)?;
-    let server = Background::run("lab-relay", move || async move {
-        let Ok(listener) = TcpListener::from_std(listener) else {
-            return;
-        };
-        while let Ok((client, _)) = listener.accept().await {
-            tokio::spawn(pass(client, upstream, wait));
-        }
-    })?;
+    let server =
+        Background::accepting("lab-relay", at, move |client| pass(client, upstream, wait))?;
     Ok(Relay { _server: server })
 }
 

@@ -2,13 +2,13 @@
 //! faults that lie below HTTP; a test holds the [`Trap`] for as long as the fault shall last.
 
 use std::future::{Future, pending};
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, copy_bidirectional, sink};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time;
 use tokio_rustls::TlsAcceptor;
 
@@ -181,18 +181,8 @@ where
     F: Fn(TcpStream) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
-    let at = at.into();
-    let listener = StdTcpListener::bind(at).with_context(|| format!("failed to listen on {at}"))?;
-    listener.set_nonblocking(true)?;
-    let addr = listener.local_addr()?;
-    let server = Background::run("lab-trap", move || async move {
-        let Ok(listener) = TcpListener::from_std(listener) else {
-            return;
-        };
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(handle(stream));
-        }
-    })?;
+    let addr = addresses::with_port(at.into())?;
+    let server = Background::accepting("lab-trap", addr, handle)?;
     Ok(Trap {
         addr,
         _sockets: Vec::new(),

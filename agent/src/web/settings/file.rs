@@ -2,13 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
     hash::{DefaultHasher, Hash, Hasher},
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
 };
 
 use hyper::header::{HeaderName, HeaderValue};
+use regprobe_probes::read_regular;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -193,7 +193,7 @@ impl Reader<'_> {
         path: &Path,
     ) -> Result<Vec<u8>, SettingsError> {
         let path = self.folder.join(path);
-        let bytes = read(&path).map_err(|error| SettingsError::NamedFile {
+        let bytes = read_regular(&path, MAX_BYTES).map_err(|error| SettingsError::NamedFile {
             key,
             path: path.clone(),
             error,
@@ -201,12 +201,6 @@ impl Reader<'_> {
         self.source.note(&path, &bytes);
         Ok(bytes)
     }
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_BYTES).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// Which files settings were made of, and what they said.
@@ -220,8 +214,9 @@ impl Source {
 
     /// Whether all of them say the same now.
     pub(super) fn is_current(&self) -> bool {
-        let same =
-            |(path, known): &(PathBuf, u64)| read(path).is_ok_and(|bytes| hash(&bytes) == *known);
+        let same = |(path, known): &(PathBuf, u64)| {
+            read_regular(path, MAX_BYTES).is_ok_and(|bytes| hash(&bytes) == *known)
+        };
         self.0.iter().all(same)
     }
 }

@@ -48,22 +48,12 @@ impl Ground {
         let pki = Pki::new()?;
         pki.write_ca(folder.path().join("ca.crt"))?;
         let dns = Dns::start((Ipv4Addr::LOCALHOST, 0))?;
-        // All endpoints of a registry have one port, here one that is free at six addresses.
-        let mut tries = 0..5;
-        let (private, public) = loop {
-            let port = free_port()?;
-            let both = registry(&dns, &pki, PRIVATE, port)
-                .and_then(|private| Ok((private, registry(&dns, &pki, PUBLIC, port)?)));
-            match (both, tries.next()) {
-                (Ok(both), _) => break both,
-                (Err(_), Some(_)) => {}
-                (Err(error), None) => return Err(error),
-            }
-        };
+        // All endpoints of a registry have one port.
+        let port = free_port()?;
         let mut ground = Self {
+            private: registry(&dns, &pki, PRIVATE, port)?,
+            _public: registry(&dns, &pki, PUBLIC, port)?,
             dns,
-            private,
-            _public: public,
             dead: None,
             folder,
         };

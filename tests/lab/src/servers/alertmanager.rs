@@ -2,21 +2,20 @@
 //! somebody.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time;
 
 use crate::addresses;
 use crate::background::Background;
-use crate::client;
 use crate::http::{Framing, Request, Response};
 use crate::process::Process;
 
@@ -46,12 +45,7 @@ impl Alertmanager {
             ))
             .arg(format!("--web.listen-address={addr}"))
             .args(["--cluster.listen-address=", "--log.level=warn"]);
-        let process = Process::start(command, folder.path(), || {
-            client::get(addr, "/-/ready")
-                .send()?
-                .expect_status(200)
-                .map(drop)
-        })?;
+        let process = Process::answering(command, folder.path(), (addr, "/-/ready"))?;
         Ok(Self {
             addr,
             process,
@@ -80,18 +74,10 @@ pub struct Webhook {
 impl Webhook {
     pub fn start(at: impl Into<SocketAddr>) -> Result<Self> {
         let addr = addresses::with_port(at.into())?;
-        let listener =
-            StdTcpListener::bind(addr).with_context(|| format!("failed to listen on {addr}"))?;
-        listener.set_nonblocking(true)?;
         let received = Arc::<Mutex<Vec<Value>>>::default();
         let kept = Arc::clone(&received);
-        let server = Background::run("lab-webhook", move || async move {
-            let Ok(listener) = TcpListener::from_std(listener) else {
-                return;
-            };
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(Arc::clone(&kept), stream));
-            }
+        let server = Background::accepting("lab-webhook", addr, move |stream| {
+            serve(Arc::clone(&kept), stream)
         })?;
         Ok(Self {
             addr,

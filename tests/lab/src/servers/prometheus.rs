@@ -46,12 +46,7 @@ impl Prometheus {
             ))
             .arg(format!("--web.listen-address={addr}"))
             .arg("--log.level=warn");
-        let process = Process::start(command, folder.path(), || {
-            client::get(addr, "/-/ready")
-                .send()?
-                .expect_status(200)
-                .map(drop)
-        })?;
+        let process = Process::answering(command, folder.path(), (addr, "/-/ready"))?;
         Ok(Self {
             addr,
             process,

@@ -2,7 +2,7 @@
 //! distribution's token authentication wants them, for anonymous pulls of chosen repositories.
 
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::io::{AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time;
 
 use crate::addresses;
@@ -53,17 +53,9 @@ impl TokenServer {
             signer: pki.leaf(["token.lab.example"]).issue()?,
             granted: Mutex::default(),
         });
-        let listener =
-            StdTcpListener::bind(addr).with_context(|| format!("failed to listen on {addr}"))?;
-        listener.set_nonblocking(true)?;
         let served = Arc::clone(&desk);
-        let server = Background::run("lab-token", move || async move {
-            let Ok(listener) = TcpListener::from_std(listener) else {
-                return;
-            };
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(Arc::clone(&served), stream));
-            }
+        let server = Background::accepting("lab-token", addr, move |stream| {
+            serve(Arc::clone(&served), stream)
         })?;
         Ok(Self {
             addr,
