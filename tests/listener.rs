@@ -202,6 +202,11 @@ fn headers_and_rate() -> Result<()> {
         .map(|_| Ok(client::get(listener.addr, "/metrics").send()?.status))
         .collect::<Result<_>>()?;
     ensure!(statuses == [200, 200, 429, 429], "{statuses:?}");
+    // Whoever keeps it busy does not have it ended.
+    for path in ["/-/healthy", "/-/ready"] {
+        let status = client::get(listener.addr, path).send()?.status;
+        ensure!(status != 429, "{path}: {status}");
+    }
     Ok(())
 }
 

@@ -36,7 +36,8 @@ const PATHS: [(&str, Reading); 12] = [
 /// The one that does something.
 const RELOAD: &str = "/-/reload";
 const ID: &str = "{id}";
-/// What nobody needs a password for: kubelet, which asks, has none, and they tell nothing of the node.
+/// What is answered to anybody at any rate: kubelet, which asks, has no password, and would end an agent
+/// that others keep busy. They tell nothing of the node.
 const OPEN: [&str; 2] = ["/-/healthy", "/-/ready"];
 
 type Reading = fn(&Site, &Asked<'_>) -> Reply;
@@ -52,9 +53,11 @@ struct Asked<'a> {
 pub(super) async fn answer(site: &Site, settings: &Settings, request: Request<Incoming>) -> Reply {
     let limit = settings.rate.as_ref();
     let authorization = request.headers().get(header::AUTHORIZATION);
-    let mut reply = if limit.is_some_and(|limit| !limit.allows()) {
+    let mut reply = if OPEN.contains(&request.uri().path()) {
+        route(site, request).await
+    } else if limit.is_some_and(|limit| !limit.allows()) {
         reply::text(StatusCode::TOO_MANY_REQUESTS, "too many requests\n")
-    } else if !OPEN.contains(&request.uri().path()) && !settings.users.admit(authorization).await {
+    } else if !settings.users.admit(authorization).await {
         unauthorized()
     } else {
         route(site, request).await
