@@ -133,6 +133,9 @@ impl History {
         let Some(round) = &state.round else {
             return;
         };
+        if self.limit == 0 {
+            return;
+        }
         let Ok(text) = serde_json::to_string(&RegistryStatus::of(state)) else {
             return;
         };
