@@ -344,6 +344,10 @@ fn wrong_files() -> Result<()> {
             "rate_limit: {interval: soon}\n".into(),
             "rate_limit.interval: ",
         ),
+        (
+            "rate_limit: {interval: 9999y, burst: 4294967295}\n".into(),
+            "rate_limit.interval: more than a day; write 24h at the most",
+        ),
     ] {
         place.write("web.yaml", &text)?;
         for more in [&[][..], &["--config.check"]] {

@@ -5,6 +5,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use hyper::header::{HeaderName, HeaderValue};
@@ -23,6 +24,9 @@ use crate::{
 
 /// The largest certificate or key file that is read.
 const MAX_BYTES: u64 = 1 << 20;
+
+/// Between two requests; times that are added to it stay within what clocks can tell.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Headers that the format has, and the values that they may have if not any.
 const HEADERS: [(&str, &[&str]); 5] = [
@@ -173,6 +177,10 @@ fn rate(typed: &RateFile) -> Result<Option<RateLimit>, SettingsError> {
     };
     let interval =
         parse_duration(interval).map_err(|error| SettingsError::Interval(error.to_string()))?;
+    if interval > LONGEST_INTERVAL {
+        let why = "more than a day; write 24h at the most".to_owned();
+        return Err(SettingsError::Interval(why));
+    }
     Ok(Some(RateLimit::new(
         interval,
         typed.burst.unwrap_or(1).max(1),
