@@ -30,9 +30,10 @@ pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> V
         .collect();
     // The order of the node's own matters, that of the others does not.
     judged.sort_by_key(|judged| (!judged.is_nodes_own()).then(|| judged.lookup.nameserver.address));
+    let deciding = deciding(seen, &judged);
     if !seen.pinned.is_empty() {
         // A pin that works may hide that DNS does not; a name that DNS never knew hides nothing.
-        let hidden = deciding(seen, &judged).filter(|_| seen.path.address.is_some());
+        let hidden = deciding.filter(|_| seen.path.address.is_some());
         let hidden = hidden.and_then(|judged| Some((judged, judged.code?)));
         let never_known = [Code::NameNotFound, Code::NoAddress];
         return match hidden.filter(|(_, code)| !never_known.contains(code)) {
@@ -44,9 +45,9 @@ pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> V
         .iter()
         .filter(|judged| !judged.is_nodes_own())
         .collect();
-    let from_cache = judged.iter().any(|judged| {
-        let mut addresses = judged.lookup.addresses();
-        judged.is_nodes_own() && addresses.any(|a| seen.pinned_in_cache.contains(&a))
+    let from_cache = deciding.is_some_and(|deciding| {
+        let mut addresses = deciding.lookup.addresses();
+        addresses.any(|address| seen.pinned_in_cache.contains(&address))
     });
     if from_cache && !beyond_cache.is_empty() {
         let pins = pinned(
@@ -65,7 +66,6 @@ pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> V
     if seen.proxy.is_some() && seen.path.address.is_none() {
         return Vec::new();
     }
-    let deciding = deciding(seen, &judged);
     let mut findings: Vec<Finding> = Vec::new();
     if let Some(deciding) = deciding
         && let Some(code) = deciding.code

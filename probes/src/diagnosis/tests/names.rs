@@ -354,6 +354,15 @@ fn pins() -> Vec<Story> {
         .degraded_by([warning(HostsFileOverride)
             .on("10.240.1.14")
             .showing("LocalDNS's hosts file says 10.240.1.14")]),
+        story(
+            "a pin of the node's cache explains nothing while another nameserver decides",
+            [login()
+                .told(&FIRST, no_such_name([], "azurecr.io"))
+                .told(&SECOND, private("10.240.1.14"))
+                .told(&AZURE, private(PRIVATE_LOGIN))
+                .pinned_in_cache_to("10.240.1.14")],
+        )
+        .fails_by([critical(NameNotFound).by(&FIRST).saying("no such host")]),
     ]
 }
 
