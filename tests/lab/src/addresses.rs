@@ -21,13 +21,14 @@ pub fn loopback() -> Ipv4Addr {
 }
 
 /// A port that is free for both TCP and UDP at every address, and that no other test of this process
-/// is given. It lies below the ports from which the kernel dials, so that no client takes it meanwhile.
+/// is given. It lies below the ports from which the kernel dials, so that no client takes it meanwhile,
+/// and above 10080, the last that browsers refuse to dial.
 ///
 /// # Errors
 /// When no port is free.
 pub fn free_port() -> Result<u16> {
-    const FIRST: u32 = 10_000;
-    const PORTS: u32 = 22_000;
+    const FIRST: u32 = 10_100;
+    const PORTS: u32 = 21_900;
     for _ in 0..1000 {
         let turn = process::id().wrapping_mul(500);
         let turn = turn.wrapping_add(NEXT_PORT.fetch_add(1, Ordering::Relaxed));
