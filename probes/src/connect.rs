@@ -14,19 +14,19 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::io_fault::IoFault;
+use crate::{io_fault::IoFault, wire::Wire};
 
-/// Dials `address` and returns the stream with what the kernel saw, or why there is none.
+/// Dials `address` and returns the connection with what the kernel saw, or why there is none.
 pub(crate) async fn dial(
     address: SocketAddr,
     deadline: Instant,
-) -> Result<(TcpStream, Connected), IoFault> {
+) -> Result<(Wire, Connected), IoFault> {
     let socket = socket(address)?;
     let stream = timeout_at(deadline, socket.connect(address))
         .await
         .map_err(|_| IoFault::Timeout)??;
     let connected = Connected::of(&stream);
-    Ok((stream, connected))
+    Ok((Wire::new(stream), connected))
 }
 
 /// The address that the kernel would send from, as a connected UDP socket tells without sending
@@ -48,6 +48,13 @@ pub struct Connected {
 }
 
 impl Connected {
+    /// Of a new connection: from SYN to SYN/ACK. Where the SYN was sent again the kernel does not know
+    /// which one was answered.
+    pub(crate) fn took(&self) -> Option<Duration> {
+        self.rtt
+            .filter(|rtt| self.retransmits == 0 && !rtt.is_zero())
+    }
+
     /// Reads `TCP_INFO` as it is now.
     pub fn of(stream: &TcpStream) -> Self {
         match tcp_info(stream) {

@@ -17,6 +17,7 @@ use crate::{
     connect,
     endpoint::{Endpoint, Role, Scheme},
     exchange::HttpConnection,
+    wire::Wire,
 };
 
 /// A fake with its one connection.
@@ -94,7 +95,7 @@ impl Fake {
     }
 
     /// Its one connection.
-    pub(crate) async fn dial(&self) -> TcpStream {
+    pub(crate) async fn dial(&self) -> Wire {
         let deadline = Instant::now() + Duration::from_secs(5);
         connect::dial(self.address, deadline).await.unwrap().0
     }

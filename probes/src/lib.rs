@@ -41,6 +41,7 @@ mod survey;
 mod tls;
 mod token;
 mod visit;
+mod wire;
 mod www_authenticate;
 
 pub use crate::{

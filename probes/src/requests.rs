@@ -17,6 +17,7 @@ use crate::{
     round::{Image, Target},
     token::{self, Realm, Secret, Token},
     visit::{Stream, Visit},
+    wire::Stopwatch,
 };
 
 /// By whose leave an anonymous pull goes on after the challenge.
@@ -33,6 +34,10 @@ pub(crate) struct Requests<'a> {
     address: IpAddr,
     stream: Option<Stream>,
     http: Option<HttpConnection>,
+    /// Of the last connection.
+    watch: Stopwatch,
+    /// Whether the stage went over more than one.
+    redialled: bool,
     stages: Vec<StageOutcome>,
 }
 
@@ -42,6 +47,8 @@ impl<'a> Requests<'a> {
         Self {
             visit,
             address,
+            watch: stream.stopwatch(),
+            redialled: false,
             stream: Some(stream),
             http: None,
             stages: Vec::with_capacity(2),
@@ -59,7 +66,7 @@ impl<'a> Requests<'a> {
     /// Asks for the challenge at `target`; returns what a pull has to ask for next, if that
     /// is `wanted`.
     pub(crate) async fn challenge(&mut self, target: &str, wanted: bool) -> Option<Leave> {
-        let start = Instant::now();
+        let start = self.begin();
         let result = self.answer_to(target).await?;
         let access = result
             .as_ref()
@@ -104,7 +111,7 @@ impl<'a> Requests<'a> {
     pub(crate) async fn token(&mut self, realm: &Realm, target: &Target) -> Option<Secret> {
         let repositories = target.repositories();
         let deadline = self.visit.deadlines.next();
-        let start = Instant::now();
+        let start = self.begin();
         let result = match self.connection().await? {
             Ok(http) => {
                 token::token(http, realm, &repositories, target.anonymous_pull, deadline).await
@@ -123,7 +130,7 @@ impl<'a> Requests<'a> {
     pub(crate) async fn image(&mut self, pull: &Pull<'_>, image: &Image) -> Vec<(Descriptor, Hop)> {
         let mut walk = ManifestWalk::start(pull, &image.reference);
         let deadline = self.visit.deadlines.next();
-        let start = Instant::now();
+        let start = self.begin();
         let result = loop {
             let step = match self.connection().await {
                 Some(Ok(http)) => walk.step(http, deadline).await,
@@ -166,7 +173,7 @@ impl<'a> Requests<'a> {
         hop: &Hop,
     ) -> Option<Hop> {
         let deadline = self.visit.deadlines.next();
-        let start = Instant::now();
+        let start = self.begin();
         let step = match self.connection().await? {
             Ok(http) => hop.fetch(http, pull, descriptor, deadline).await,
             Err(fault) => Err(fault),
@@ -184,7 +191,7 @@ impl<'a> Requests<'a> {
     /// Asks for `target`, where any status is an answer.
     pub(crate) async fn http(&mut self, target: &str) {
         let deadline = self.visit.deadlines.next();
-        let start = Instant::now();
+        let start = self.begin();
         let result = match self.connection().await {
             Some(Ok(http)) => http::http(http, target, deadline).await,
             Some(Err(fault)) => Err(fault),
@@ -217,15 +224,29 @@ impl<'a> Requests<'a> {
     async fn redial(&mut self) -> Option<Stream> {
         let mut stages = Vec::new();
         let stream = self.visit.dial(self.address, &mut stages).await;
-        if stream.is_none() {
-            self.stages.extend(stages);
+        match &stream {
+            Some(stream) => self.watch = stream.stopwatch(),
+            None => self.stages.extend(stages),
         }
+        self.redialled = true;
         stream
+    }
+
+    /// A stage begins.
+    fn begin(&mut self) -> Instant {
+        self.watch.restart();
+        self.redialled = false;
+        Instant::now()
     }
 
     fn record(&mut self, stage: Stage, start: Instant, result: Result<Evidence, HttpFault>) {
         let result = result.map_err(Fault::Http);
-        let outcome = StageOutcome::new(stage, start.elapsed(), result);
+        let on_the_wire = self
+            .watch
+            .read()
+            .filter(|_| result.is_ok() && !self.redialled);
+        let took = on_the_wire.unwrap_or_else(|| start.elapsed());
+        let outcome = StageOutcome::new(stage, took, result);
         self.visit.tell(&outcome);
         self.stages.push(outcome);
     }

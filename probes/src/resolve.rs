@@ -16,12 +16,18 @@ use hickory_resolver::proto::{
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWriteExt, Interest},
     net::UdpSocket,
     time::{Instant, timeout_at},
 };
 
-use crate::{connect, endpoint::Nameserver, io_fault::IoFault, reason::Reason};
+use crate::{
+    connect,
+    endpoint::Nameserver,
+    io_fault::IoFault,
+    reason::Reason,
+    wire::{self, Control, want_stamps},
+};
 
 /// What EDNS says we take over UDP: safe on any path (DNS flag day 2020).
 const UDP_PAYLOAD: u16 = 1232;
@@ -209,24 +215,28 @@ async fn timed_ask(
     limit: Duration,
 ) -> (Duration, Result<Answer, ResolveFault>) {
     let start = Instant::now();
-    let result = ask(server, name, record_type, start + limit).await;
-    (start.elapsed(), result)
+    let (answer, on_the_wire) = match ask(server, name, record_type, start + limit).await {
+        Ok(asked) => asked,
+        Err(fault) => (Err(fault), None),
+    };
+    (on_the_wire.unwrap_or_else(|| start.elapsed()), answer)
 }
 
+/// What the answer says, and how long it was on its way if it is one datagram.
 async fn ask(
     server: SocketAddr,
     name: &str,
     record_type: RecordType,
     deadline: Instant,
-) -> Result<Answer, ResolveFault> {
+) -> Result<(Result<Answer, ResolveFault>, Option<Duration>), ResolveFault> {
     let question = Question::new(name, record_type)?;
-    let message = match question.ask_over_udp(server, deadline).await? {
-        Some(message) => message,
-        None => timeout_at(deadline, question.ask_over_tcp(server, deadline))
-            .await
-            .map_err(|_| IoFault::Timeout)??,
-    };
-    question.read(&message)
+    if let Some((message, took)) = question.ask_over_udp(server, deadline).await? {
+        return Ok((question.read(&message), Some(took)));
+    }
+    let message = timeout_at(deadline, question.ask_over_tcp(server, deadline))
+        .await
+        .map_err(|_| IoFault::Timeout)??;
+    Ok((question.read(&message), None))
 }
 
 /// One question and the packet that carries it.
@@ -258,27 +268,35 @@ impl Question {
         Ok(Self { id, query, packet })
     }
 
-    /// The answer, or `None` where it says that it is truncated.
+    /// The answer and how long it took, or `None` where it says that it is truncated.
     async fn ask_over_udp(
         &self,
         server: SocketAddr,
         deadline: Instant,
-    ) -> Result<Option<Message>, ResolveFault> {
+    ) -> Result<Option<(Message, Duration)>, ResolveFault> {
         let socket = connected_udp(server).map_err(IoFault::from)?;
+        let sent = Instant::now();
         socket.send(&self.packet).await.map_err(IoFault::from)?;
-        let mut buffer = [0; 4096];
+        let (mut buffer, mut control) = ([0; 4096], Control::new());
         for strays in 0..=MAX_STRAYS {
-            let Ok(received) = timeout_at(deadline, socket.recv(&mut buffer)).await else {
+            let receive = socket.async_io(Interest::READABLE, || {
+                wire::receive(&socket, &mut buffer, &mut control)
+            });
+            let Ok(received) = timeout_at(deadline, receive).await else {
                 return Err(match strays {
                     0 => IoFault::Timeout.into(),
                     _ => ResolveFault::Malformed("only datagrams that do not fit the question"),
                 });
             };
-            let datagram = &buffer[..received.map_err(IoFault::from)?];
+            let (length, at) = received.map_err(IoFault::from)?;
+            let datagram = &buffer[..length];
             if let Some(metadata) = self.answered_by(datagram) {
                 return match metadata.truncation {
                     true => Ok(None),
-                    false => decode(datagram).map(Some),
+                    false => {
+                        let took = at.saturating_duration_since(sent);
+                        decode(datagram).map(|message| Some((message, took)))
+                    }
                 };
             }
         }
@@ -382,6 +400,7 @@ fn connected_udp(server: SocketAddr) -> std::io::Result<UdpSocket> {
     let kind = Type::DGRAM.nonblocking().cloexec();
     let socket = Socket::new(Domain::for_address(server), kind, Some(Protocol::UDP))?;
     socket.connect(&server.into())?;
+    want_stamps(&socket);
     UdpSocket::from_std(socket.into())
 }
 

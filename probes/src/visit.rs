@@ -1,13 +1,13 @@
 //! How one endpoint is reached: directly or through the node's proxy, with which trust, until when.
 //! Dialling an address goes through the stages `connect`, `proxy` and `tls`, each recorded with its
-//! own time.
+//! own time: that on the wire where it ends well, and else how long it was waited for.
 
 use std::{
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
-use tokio::{net::TcpStream, time::Instant};
+use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 
 use crate::{
@@ -25,6 +25,7 @@ use crate::{
     reason::Stage,
     round::Deadlines,
     tls::{TlsClient, TlsFault},
+    wire::{Stopwatch, Wire},
 };
 
 /// For a second, small ClientHello after a large one got no answer.
@@ -76,32 +77,35 @@ impl Visit<'_> {
         address: IpAddr,
         stages: &mut Vec<StageOutcome>,
     ) -> Option<Stream> {
-        let mut record = |stage, start: Instant, result| {
-            let outcome = StageOutcome::new(stage, start.elapsed(), result);
+        let mut record = |stage, took, result| {
+            let outcome = StageOutcome::new(stage, took, result);
             self.tell(&outcome);
             stages.push(outcome);
         };
         let start = Instant::now();
         let to = self.dial_address(address);
-        let (stream, connected) = match connect::dial(to, self.deadlines.next()).await {
+        let (wire, connected) = match connect::dial(to, self.deadlines.next()).await {
             Ok(dialled) => dialled,
             Err(fault) => {
-                record(Stage::Connect, start, Err(Fault::Connect(fault)));
+                record(Stage::Connect, start.elapsed(), Err(Fault::Connect(fault)));
                 return None;
             }
         };
-        record(Stage::Connect, start, Ok(Evidence::Connect(connected)));
+        let took = connected.took().unwrap_or_else(|| start.elapsed());
+        record(Stage::Connect, took, Ok(Evidence::Connect(connected)));
+        let watch = wire.stopwatch().clone();
 
         let start = Instant::now();
         let stream = match self.proxy {
-            None => Stream::Plain(stream),
-            Some(proxy) => match self.tunnel(proxy, stream).await {
+            None => Stream::Plain(wire),
+            Some(proxy) => match self.tunnel(proxy, wire).await {
                 Ok((stream, tunnel)) => {
-                    record(Stage::Proxy, start, Ok(Evidence::Proxy(tunnel)));
+                    let took = watch.read().unwrap_or_else(|| start.elapsed());
+                    record(Stage::Proxy, took, Ok(Evidence::Proxy(tunnel)));
                     stream
                 }
                 Err(fault) => {
-                    record(Stage::Proxy, start, Err(fault));
+                    record(Stage::Proxy, start.elapsed(), Err(fault));
                     return None;
                 }
             },
@@ -110,6 +114,7 @@ impl Visit<'_> {
             return Some(stream);
         }
 
+        watch.restart();
         let start = Instant::now();
         let shaken = match stream {
             Stream::Plain(stream) => {
@@ -130,7 +135,8 @@ impl Visit<'_> {
             }
             Stream::TlsInTls(_) => return None,
         };
-        let took = start.elapsed();
+        let waited = start.elapsed();
+        let took = watch.read().filter(|_| shaken.is_ok()).unwrap_or(waited);
         let (result, stream) = match shaken {
             Ok((stream, shaken)) => (Ok(Evidence::Tls(Box::new(shaken))), Some(stream)),
             Err(TlsFault::Io(IoFault::Timeout)) if self.small_hello_passes(to).await => {
@@ -142,7 +148,7 @@ impl Visit<'_> {
         if let (Some(Stream::Tls(stream)), Some(first)) = (&stream, stages.first_mut())
             && let Ok(Evidence::Connect(connected)) = &mut first.result
         {
-            connected.retransmits = Connected::of(stream.get_ref().0).retransmits;
+            connected.retransmits = Connected::of(stream.get_ref().0.stream()).retransmits;
         }
         let outcome = StageOutcome::new(Stage::Tls, took, result);
         self.tell(&outcome);
@@ -150,7 +156,7 @@ impl Visit<'_> {
         stream
     }
 
-    async fn tunnel(&self, proxy: &ProxyUrl, stream: TcpStream) -> Result<(Stream, Tunnel), Fault> {
+    async fn tunnel(&self, proxy: &ProxyUrl, stream: Wire) -> Result<(Stream, Tunnel), Fault> {
         let deadline = self.deadlines.next();
         match proxy.scheme {
             ProxyScheme::Http => {
@@ -189,13 +195,22 @@ impl Visit<'_> {
 
 /// An open connection, ready for HTTP.
 pub(crate) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Wire),
+    Tls(Box<TlsStream<Wire>>),
     /// TLS to an endpoint inside TLS to a proxy.
-    TlsInTls(Box<TlsStream<TlsStream<TcpStream>>>),
+    TlsInTls(Box<TlsStream<TlsStream<Wire>>>),
 }
 
 impl Stream {
+    pub(crate) fn stopwatch(&self) -> Stopwatch {
+        let wire = match self {
+            Self::Plain(wire) => wire,
+            Self::Tls(stream) => stream.get_ref().0,
+            Self::TlsInTls(stream) => stream.get_ref().0.get_ref().0,
+        };
+        wire.stopwatch().clone()
+    }
+
     pub(crate) async fn into_http(self, endpoint: &Endpoint) -> Result<HttpConnection, HttpFault> {
         let authority = endpoint.authority();
         match self {
