@@ -3,6 +3,7 @@
 //! closed port is refused. No cache, no search list, no other nameserver: those are the caller's.
 
 use std::{
+    io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -274,9 +275,7 @@ impl Question {
         server: SocketAddr,
         deadline: Instant,
     ) -> Result<Option<(Message, Duration)>, ResolveFault> {
-        let socket = connected_udp(server).map_err(IoFault::from)?;
-        let sent = Instant::now();
-        socket.send(&self.packet).await.map_err(IoFault::from)?;
+        let (socket, sent) = self.send_over_udp(server).map_err(IoFault::from)?;
         let (mut buffer, mut control) = ([0; 4096], Control::new());
         for strays in 0..=MAX_STRAYS {
             let receive = socket.async_io(Interest::READABLE, || {
@@ -303,6 +302,17 @@ impl Question {
         Err(ResolveFault::Malformed(
             "a flood of datagrams that do not fit the question",
         ))
+    }
+
+    /// A socket of its own has room for the question at once.
+    fn send_over_udp(&self, server: SocketAddr) -> io::Result<(UdpSocket, Instant)> {
+        let kind = Type::DGRAM.nonblocking().cloexec();
+        let socket = Socket::new(Domain::for_address(server), kind, Some(Protocol::UDP))?;
+        socket.connect(&server.into())?;
+        want_stamps(&socket);
+        let sent = Instant::now();
+        socket.send(&self.packet)?;
+        Ok((UdpSocket::from_std(socket.into())?, sent))
     }
 
     /// RFC 7766: two bytes of length, then the message.
@@ -394,14 +404,6 @@ impl Question {
 
 fn decode(message: &[u8]) -> Result<Message, ResolveFault> {
     Message::from_vec(message).map_err(|_| ResolveFault::Malformed("the answer cannot be decoded"))
-}
-
-fn connected_udp(server: SocketAddr) -> std::io::Result<UdpSocket> {
-    let kind = Type::DGRAM.nonblocking().cloexec();
-    let socket = Socket::new(Domain::for_address(server), kind, Some(Protocol::UDP))?;
-    socket.connect(&server.into())?;
-    want_stamps(&socket);
-    UdpSocket::from_std(socket.into())
 }
 
 fn follow_aliases(start: &Name, answers: &[Record]) -> Result<Vec<Alias>, ResolveFault> {
