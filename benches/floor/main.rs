@@ -1,7 +1,7 @@
 //! The floor under a probe: the same packets as one of regprobe's, by the least code that sends them.
 //! `floor CA_FILE NAMESERVER NAME PORT COUNT` asks for A and AAAA, dials, shakes hands, sends
-//! `GET /v2/` and reads the answer, so many times over, one after another, and prints the processor time that this took, in
-//! nanoseconds, and the memory resident after it, in bytes.
+//! `GET /v2/` and reads the answer, so many times over, one after another, and prints the processor
+//! time that this took, in nanoseconds, and the memory resident after it, in bytes.
 
 use std::{
     env, fs,
@@ -13,8 +13,9 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, Stream,
+    CipherSuite, ClientConfig, ClientConnection, RootCertStore, Stream, SupportedCipherSuite,
     client::Resumption,
+    crypto::aws_lc_rs,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 use socket2::{Domain, Protocol, Socket, Type};
@@ -32,7 +33,13 @@ fn main() -> Result<()> {
     for certificate in CertificateDer::pem_file_iter(ca_file)? {
         roots.add(certificate?)?;
     }
-    let mut config = ClientConfig::builder()
+    let mut provider = aws_lc_rs::default_provider();
+    // As regprobe, and Go, have it.
+    let first =
+        |suite: &SupportedCipherSuite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256;
+    provider.cipher_suites.sort_by_key(first);
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];

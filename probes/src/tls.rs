@@ -5,8 +5,21 @@ use std::{io, sync::Arc};
 
 use rustls::{
     ClientConfig, ClientConnection, InvalidMessage, NamedGroup, PeerIncompatible,
+    SupportedCipherSuite,
     client::{Resumption, danger::ServerCertVerifier},
-    crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs},
+    crypto::{
+        CryptoProvider, SupportedKxGroup,
+        aws_lc_rs::{
+            self,
+            cipher_suite::{
+                TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+                TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+                TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+                TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, TLS13_AES_128_GCM_SHA256,
+                TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256,
+            },
+        },
+    },
     pki_types::ServerName,
 };
 use tokio::{
@@ -15,18 +28,35 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use self::verifier::{DescribingVerifier, NoVerifier, RefusedChain};
 pub use self::{
     chain::{Certificate, CertificateProblem, Chain},
     clients::TlsClients,
     trust::{TrustError, TrustStore},
 };
+use self::{
+    known_chains::KnownChains,
+    verifier::{DescribingVerifier, NoVerifier, RefusedChain},
+};
 use crate::{io_fault::IoFault, reason::Reason};
 
 mod chain;
 mod clients;
+mod known_chains;
 mod trust;
 mod verifier;
+
+/// In the order of Go's `crypto/tls` on a processor with AES.
+const GO_CIPHER_SUITES: &[SupportedCipherSuite] = &[
+    TLS13_AES_128_GCM_SHA256,
+    TLS13_AES_256_GCM_SHA384,
+    TLS13_CHACHA20_POLY1305_SHA256,
+    TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+];
 
 /// One TLS client set-up; shared by every probe that trusts the same roots.
 #[derive(Clone)]
@@ -35,22 +65,32 @@ pub(crate) struct TlsClient {
     connector: TlsConnector,
     /// Classic key shares alone: a hello that fits one packet.
     small: TlsConnector,
+    known: Arc<KnownChains>,
 }
 
 impl TlsClient {
     /// A client that trusts `roots` and nothing else.
     pub(crate) fn new(roots: &TrustStore) -> Result<Self, TrustError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        Self::with(Arc::new(DescribingVerifier::new(roots, provider)?))
+        let known = Arc::<KnownChains>::default();
+        let verifier = DescribingVerifier::new(roots, provider, known.clone())?;
+        Self::with(Arc::new(verifier), known)
     }
 
     /// A client that takes any certificate, as `skip_verify` in a hosts.toml asks for.
     pub(crate) fn trusting_anyone() -> Result<Self, TrustError> {
-        Self::with(Arc::new(NoVerifier::new(&aws_lc_rs::default_provider())))
+        let verifier = NoVerifier::new(&aws_lc_rs::default_provider());
+        Self::with(Arc::new(verifier), Arc::default())
     }
 
-    fn with(verifier: Arc<dyn ServerCertVerifier>) -> Result<Self, TrustError> {
-        let hybrid_first = aws_lc_rs::default_provider();
+    fn with(
+        verifier: Arc<dyn ServerCertVerifier>,
+        known: Arc<KnownChains>,
+    ) -> Result<Self, TrustError> {
+        let hybrid_first = CryptoProvider {
+            cipher_suites: GO_CIPHER_SUITES.to_vec(),
+            ..aws_lc_rs::default_provider()
+        };
         warm_up(&hybrid_first);
         let classic =
             |group: &&'static dyn SupportedKxGroup| group.name() != NamedGroup::X25519MLKEM768;
@@ -66,6 +106,7 @@ impl TlsClient {
         Ok(Self {
             connector: connector(hybrid_first, verifier.clone())?,
             small: connector(small, verifier)?,
+            known,
         })
     }
 
@@ -80,7 +121,7 @@ impl TlsClient {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let stream = shake(&self.connector, stream, host, deadline).await?;
-        let handshake = Handshake::of(stream.get_ref().1);
+        let handshake = Handshake::of(stream.get_ref().1, &self.known);
         Ok((stream, handshake))
     }
 
@@ -137,15 +178,15 @@ pub struct Handshake {
     /// As the field writes it: `TLS1.3`.
     pub version: &'static str,
     /// The cipher suite's IANA name.
-    pub cipher: String,
+    pub cipher: &'static str,
     /// The key exchange group's name.
-    pub group: String,
+    pub group: &'static str,
     /// The peer's chain, as verified.
-    pub chain: Chain,
+    pub chain: Arc<Chain>,
 }
 
 impl Handshake {
-    fn of(connection: &ClientConnection) -> Self {
+    fn of(connection: &ClientConnection, known: &KnownChains) -> Self {
         let version = match connection.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_2) => "TLS1.2",
             _ => "TLS1.3",
@@ -156,14 +197,14 @@ impl Handshake {
         let group = connection
             .negotiated_key_exchange_group()
             .map(|group| group.name());
+        let presented = connection.peer_certificates().unwrap_or_default();
         Self {
             version,
-            cipher: cipher
-                .and_then(|suite| suite.as_str())
-                .unwrap_or("unknown")
-                .to_owned(),
-            group: group.map_or("unknown", group_name).to_owned(),
-            chain: Chain::describe(connection.peer_certificates().unwrap_or_default()),
+            cipher: cipher.and_then(|suite| suite.as_str()).unwrap_or("unknown"),
+            group: group.map_or("unknown", group_name),
+            chain: known
+                .get(&KnownChains::key(presented.iter()))
+                .unwrap_or_else(|| Arc::new(Chain::describe(presented))),
         }
     }
 }

@@ -170,12 +170,7 @@ impl Series<'_> {
             let handshake = seen.handshake()?;
             let issuer = handshake.chain.leaf().map_or("", |leaf| &leaf.issuer);
             let issuer = &*printable(issuer);
-            let labels = [
-                handshake.version,
-                &handshake.cipher,
-                &handshake.group,
-                issuer,
-            ];
+            let labels = [handshake.version, handshake.cipher, handshake.group, issuer];
             Some(
                 [&self.endpoint()[..], &labels[..]]
                     .concat()

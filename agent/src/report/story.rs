@@ -341,11 +341,11 @@ fn handshake(host: &str) -> StageOutcome {
     };
     let handshake = Handshake {
         version: "TLS1.3",
-        cipher: "TLS13_AES_256_GCM_SHA384".to_owned(),
-        group: "X25519MLKEM768".to_owned(),
-        chain: Chain {
+        cipher: "TLS13_AES_256_GCM_SHA384",
+        group: "X25519MLKEM768",
+        chain: Arc::new(Chain {
             certificates: vec![certificate],
-        },
+        }),
     };
     ok(Stage::Tls, 3400, Evidence::Tls(Box::new(handshake)))
 }

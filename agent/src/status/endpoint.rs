@@ -211,7 +211,7 @@ impl StageStatus {
             Ok(Evidence::Tls(handshake)) => Some(&**handshake),
             _ => None,
         };
-        let chain = handshake.map(|handshake| &handshake.chain);
+        let chain = handshake.map(|handshake| &*handshake.chain);
         let chain = chain.or_else(|| fault?.chain());
         Self {
             stage: outcome.stage.as_str().into(),
@@ -234,16 +234,16 @@ impl StageStatus {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct HandshakeStatus {
     pub version: Word,
-    pub cipher: String,
-    pub group: String,
+    pub cipher: Word,
+    pub group: Word,
 }
 
 impl HandshakeStatus {
     fn of(handshake: &Handshake) -> Self {
         Self {
             version: handshake.version.into(),
-            cipher: handshake.cipher.clone(),
-            group: handshake.group.clone(),
+            cipher: handshake.cipher.into(),
+            group: handshake.group.into(),
         }
     }
 }

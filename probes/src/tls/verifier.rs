@@ -21,6 +21,7 @@ use rustls::{
 
 use super::{
     chain::{CertificateProblem, Chain},
+    known_chains::KnownChains,
     trust::{TrustError, TrustStore},
 };
 
@@ -29,12 +30,14 @@ use super::{
 pub(super) struct DescribingVerifier {
     webpki: Arc<WebPkiServerVerifier>,
     roots: TrustStore,
+    known: Arc<KnownChains>,
 }
 
 impl DescribingVerifier {
     pub(super) fn new(
         roots: &TrustStore,
         provider: Arc<CryptoProvider>,
+        known: Arc<KnownChains>,
     ) -> Result<Self, TrustError> {
         let webpki = WebPkiServerVerifier::builder_with_provider(roots.roots.clone(), provider)
             .build()
@@ -42,7 +45,34 @@ impl DescribingVerifier {
         Ok(Self {
             webpki,
             roots: roots.clone(),
+            known,
         })
+    }
+
+    fn verify(
+        &self,
+        presented: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<(), CertificateProblem> {
+        let Some((leaf, intermediates)) = presented.split_first() else {
+            return Err(bad("no certificate presented"));
+        };
+        let key = KnownChains::key(presented.iter());
+        if self.known.accepts(&key, timestamp(now)) {
+            return verify_name(leaf, server_name);
+        }
+        match self.roots.holds(leaf) {
+            true => Self::verify_trusted_leaf(leaf, server_name, now)?,
+            false => self
+                .webpki
+                .verify_server_cert(leaf, intermediates, server_name, ocsp_response, now)
+                .map(drop)
+                .map_err(|error| problem(&error))?,
+        }
+        self.known.keep(key, presented);
+        Ok(())
     }
 
     /// Go accepts a leaf that is itself in the trust store, CA or not (crypto/x509, `Verify`).
@@ -55,16 +85,14 @@ impl DescribingVerifier {
         let described = chain
             .leaf()
             .ok_or_else(|| bad("the certificate cannot be read"))?;
-        let now = Timestamp::from_second(now.as_secs().try_into().unwrap_or(i64::MAX))
-            .unwrap_or(Timestamp::MAX);
+        let now = timestamp(now);
         if now > described.not_after {
             return Err(CertificateProblem::Expired);
         }
         if now < described.not_before {
             return Err(CertificateProblem::NotYetValid);
         }
-        let parsed = ParsedCertificate::try_from(leaf).map_err(|error| bad(&error.to_string()))?;
-        verify_server_name(&parsed, server_name).map_err(|_| CertificateProblem::NameMismatch)
+        verify_name(leaf, server_name)
     }
 }
 
@@ -77,15 +105,11 @@ impl ServerCertVerifier for DescribingVerifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let verdict = match self.roots.holds(leaf) {
-            true => Self::verify_trusted_leaf(leaf, server_name, now),
-            false => self
-                .webpki
-                .verify_server_cert(leaf, intermediates, server_name, ocsp_response, now)
-                .map(drop)
-                .map_err(|error| problem(&error)),
-        };
-        match verdict {
+        let presented: Vec<_> = std::iter::once(leaf)
+            .chain(intermediates)
+            .map(|certificate| CertificateDer::from_slice(certificate))
+            .collect();
+        match self.verify(&presented, server_name, ocsp_response, now) {
             Ok(()) => Ok(ServerCertVerified::assertion()),
             // To Go a CA may be a leaf; what is wrong with one that signed itself is its authority.
             Err(CertificateProblem::Bad(_)) if signed_itself(leaf) => {
@@ -94,15 +118,8 @@ impl ServerCertVerifier for DescribingVerifier {
                 Err(RefusedChain { problem, chain }.into())
             }
             Err(problem) => {
-                let presented: Vec<_> = std::iter::once(leaf)
-                    .chain(intermediates)
-                    .cloned()
-                    .collect();
-                Err(RefusedChain {
-                    problem,
-                    chain: Chain::describe(&presented),
-                }
-                .into())
+                let chain = Chain::describe(&presented);
+                Err(RefusedChain { problem, chain }.into())
             }
         }
     }
@@ -232,6 +249,20 @@ fn problem(error: &rustls::Error) -> CertificateProblem {
     }
 }
 
+fn verify_name(
+    leaf: &CertificateDer<'_>,
+    server_name: &ServerName<'_>,
+) -> Result<(), CertificateProblem> {
+    let parsed = ParsedCertificate::try_from(leaf).map_err(|error| bad(&error.to_string()))?;
+    verify_server_name(&parsed, server_name).map_err(|_| CertificateProblem::NameMismatch)
+}
+
+fn timestamp(time: UnixTime) -> Timestamp {
+    let seconds = i64::try_from(time.as_secs()).ok();
+    let timestamp = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
+    timestamp.unwrap_or(Timestamp::MAX)
+}
+
 fn signed_itself(leaf: &CertificateDer<'_>) -> bool {
     let described = Chain::describe(std::slice::from_ref(leaf));
     described
@@ -241,4 +272,60 @@ fn signed_itself(leaf: &CertificateDer<'_>) -> bool {
 
 fn bad(why: &str) -> CertificateProblem {
     CertificateProblem::Bad(why.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+    use rustls::crypto::aws_lc_rs;
+
+    use super::*;
+
+    /// Of 2026.
+    const NEW_YEAR: u64 = 1_767_225_600;
+
+    fn day(of_year: u64) -> UnixTime {
+        UnixTime::since_unix_epoch(Duration::from_secs(NEW_YEAR + of_year * 86_400))
+    }
+
+    #[test]
+    fn a_chain_that_was_accepted_is_not_accepted_for_ever_nor_for_any_name() {
+        let key = KeyPair::generate().unwrap();
+        let mut root = CertificateParams::default();
+        root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let root_pem = root.self_signed(&key).unwrap().pem();
+        let mut leaf = CertificateParams::new(["contoso.azurecr.io".to_owned()]).unwrap();
+        leaf.not_before = date_time_ymd(2026, 1, 11);
+        leaf.not_after = date_time_ymd(2026, 1, 21);
+        let issuer = Issuer::new(root, &key);
+        let leaf = leaf.signed_by(&KeyPair::generate().unwrap(), &issuer);
+        let leaf = leaf.unwrap().der().clone();
+
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.pem");
+        std::fs::write(&file, root_pem).unwrap();
+        let root = crate::node::root::Root::at(folder.path().to_owned());
+        let roots = TrustStore::load(&root, &[file]).unwrap();
+        let known = Arc::<KnownChains>::default();
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let verifier = DescribingVerifier::new(&roots, provider, known.clone()).unwrap();
+        let verify = |name: &'static str, now| {
+            let name = ServerName::try_from(name).unwrap();
+            verifier.verify(std::slice::from_ref(&leaf), &name, &[], now)
+        };
+        let is_known = || known.get(&KnownChains::key([&leaf].into_iter())).is_some();
+
+        let (ours, before, within, after) = ("contoso.azurecr.io", day(5), day(15), day(25));
+        assert_eq!(verify(ours, before), Err(CertificateProblem::NotYetValid));
+        assert!(verify("fabrikam.azurecr.io", within).is_err() && !is_known());
+        assert_eq!(verify(ours, within), Ok(()));
+        assert!(is_known());
+        assert_eq!(verify(ours, within), Ok(()));
+        let other = verify("fabrikam.azurecr.io", within);
+        assert_eq!(other, Err(CertificateProblem::NameMismatch));
+        assert_eq!(verify(ours, after), Err(CertificateProblem::Expired));
+        assert_eq!(verify(ours, before), Err(CertificateProblem::NotYetValid));
+    }
 }

@@ -1,6 +1,6 @@
 //! What builders are told: answers of nameservers, faults, and what healthy stages have to show.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -252,11 +252,11 @@ pub(super) fn certificate_ending_in_days(days: u32) -> Evidence {
 pub(super) fn certificate_for(left: Duration) -> Evidence {
     Evidence::Tls(Box::new(Handshake {
         version: "TLS1.3",
-        cipher: "TLS13_AES_256_GCM_SHA384".to_owned(),
-        group: "X25519MLKEM768".to_owned(),
-        chain: Chain {
+        cipher: "TLS13_AES_256_GCM_SHA384",
+        group: "X25519MLKEM768",
+        chain: Arc::new(Chain {
             certificates: vec![certificate(left)],
-        },
+        }),
     }))
 }
 
