@@ -1,15 +1,11 @@
 //! The state of every registry. One task owns it: it takes the scheduler's reports, feeds metrics
 //! and journal, and publishes a snapshot that readers take without waiting.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use regprobe_probes::{Depth, Diagnosis, Nameserver, Outcome, diagnose};
+use regprobe_probes::{Depth, Diagnosis, Endpoint, Nameserver, Outcome, diagnose};
 
 use crate::{
     condition::Condition,
@@ -26,12 +22,25 @@ use crate::{
 /// Owner of all state.
 pub(crate) struct Board {
     registries: Vec<Arc<RegistryState>>,
+    /// The last addresses that each nameserver gave for each endpoint, by registry.
+    answers: HashMap<Arc<str>, Vec<LastAnswer>>,
     config: Option<ConfigState>,
     node: Option<Arc<NodeSource>>,
     fleet: Option<Fleet>,
     metrics: Arc<Metrics>,
     history: SharedHistory,
     published: Arc<ArcSwap<Snapshot>>,
+}
+
+/// Of one registry; more than it has endpoints and the node nameservers, unless its storage is somewhere
+/// else each time.
+const MAX_ANSWERS: usize = 1024;
+
+struct LastAnswer {
+    endpoint: Endpoint,
+    nameserver: Arc<Nameserver>,
+    /// In order.
+    addresses: Vec<IpAddr>,
 }
 
 /// What readers see.
@@ -68,7 +77,7 @@ impl Snapshot {
         for (state, before) in self.registries.iter_mut().zip(&before.registries) {
             let state = Arc::make_mut(state);
             if let (Some(round), Some(before)) = (&mut state.round, &before.round) {
-                round.hold_since(before);
+                Arc::make_mut(round).hold_since(before);
             }
         }
         self
@@ -86,9 +95,7 @@ pub(crate) struct RegistryState {
     /// What was to be probed.
     pub planned: Arc<PlannedRegistry>,
     /// The last round, if there was one.
-    pub round: Option<Round>,
-    /// The last addresses that each nameserver gave for each endpoint.
-    answers: HashMap<(String, String), BTreeSet<IpAddr>>,
+    pub round: Option<Arc<Round>>,
 }
 
 /// The last round of a registry; stages that it did not ask are those of the round before.
@@ -160,6 +167,7 @@ impl Board {
     pub(crate) fn new(metrics: Arc<Metrics>, history: SharedHistory) -> Self {
         Self {
             registries: Vec::new(),
+            answers: HashMap::new(),
             config: None,
             node: None,
             fleet: None,
@@ -182,6 +190,7 @@ impl Board {
             if !plan.registries.contains(&state.planned) {
                 self.metrics.forget(&state.planned.name);
                 self.history.open().forget(&state.planned.name);
+                self.answers.remove(&state.planned.name);
             }
         }
         self.registries = plan
@@ -252,24 +261,59 @@ impl Board {
             } => {
                 tracing::debug!(registry = %planned.name, ?depth, ?lag, "round over");
                 self.metrics.lagged(lag);
-                let known = self
-                    .registries
-                    .iter_mut()
-                    .find(|state| state.planned == planned);
-                let Some(state) = known.map(Arc::make_mut) else {
+                let theirs = |state: &Arc<RegistryState>| Arc::ptr_eq(&state.planned, &planned);
+                let Some(place) = self.registries.iter().position(theirs) else {
                     return;
                 };
                 self.metrics.count(&planned, &outcome);
-                state.note_answers(&outcome, &self.metrics);
-                let before = state.round.take();
-                state.round = Some(match &before {
+                self.note_answers(&planned, &outcome);
+                let before = self.registries[place].round.clone();
+                let before = before.as_deref();
+                let round = match before {
                     Some(before) => Round::following(before, &planned, at, depth, outcome),
                     None => Round::new(&planned, at, depth, outcome),
-                });
-                self.metrics.show(before.as_ref(), state);
-                journal::note(before.as_ref(), state);
-                self.history.open().add(state);
+                };
+                let state = Arc::new(RegistryState::after(planned, round));
+                self.metrics.show(before, &state);
+                journal::note(before, &state);
+                self.history.open().add(&state);
+                self.registries[place] = state;
                 self.publish();
+            }
+        }
+    }
+
+    fn note_answers(&mut self, planned: &PlannedRegistry, outcome: &Outcome) {
+        let known = self.answers.entry(planned.name.clone()).or_default();
+        for seen in &outcome.endpoints {
+            for lookup in seen.lookups_of_host() {
+                let mut addresses: Vec<_> = lookup.addresses().collect();
+                if addresses.is_empty() {
+                    continue;
+                }
+                addresses.sort_unstable();
+                addresses.dedup();
+                let same = |last: &&mut LastAnswer| {
+                    last.endpoint == seen.endpoint && last.nameserver == lookup.nameserver
+                };
+                match known.iter_mut().find(same) {
+                    Some(last) if last.addresses == addresses => {}
+                    Some(last) => {
+                        last.addresses = addresses;
+                        self.metrics
+                            .answer_changed(planned, &seen.endpoint, &lookup.nameserver);
+                    }
+                    None => {
+                        if known.len() >= MAX_ANSWERS {
+                            known.remove(0);
+                        }
+                        known.push(LastAnswer {
+                            endpoint: seen.endpoint.clone(),
+                            nameserver: lookup.nameserver.clone(),
+                            addresses,
+                        });
+                    }
+                }
             }
         }
     }
@@ -287,8 +331,8 @@ impl RegistryState {
     /// The state after one round.
     pub(crate) fn after(planned: Arc<PlannedRegistry>, round: Round) -> Self {
         Self {
-            round: Some(round),
-            ..Self::new(planned)
+            planned,
+            round: Some(Arc::new(round)),
         }
     }
 
@@ -297,23 +341,12 @@ impl RegistryState {
         Self {
             planned,
             round: None,
-            answers: HashMap::new(),
         }
     }
 
-    fn note_answers(&mut self, outcome: &Outcome, metrics: &Metrics) {
-        for seen in &outcome.endpoints {
-            for lookup in seen.lookups_of_host() {
-                let addresses: BTreeSet<_> = lookup.addresses().collect();
-                if addresses.is_empty() {
-                    continue;
-                }
-                let pair = (seen.endpoint.to_string(), lookup.nameserver.to_string());
-                let before = self.answers.insert(pair, addresses.clone());
-                if before.is_some_and(|before| before != addresses) {
-                    metrics.answer_changed(&self.planned, &seen.endpoint, &lookup.nameserver);
-                }
-            }
-        }
+    /// The last round, to be told otherwise.
+    #[cfg(test)]
+    pub(crate) fn round_mut(&mut self) -> &mut Round {
+        Arc::make_mut(self.round.as_mut().expect("a round"))
     }
 }

@@ -21,7 +21,7 @@ pub(crate) enum Condition {
 impl Condition {
     /// Of one registry after its last round.
     pub(crate) fn of(state: &RegistryState) -> Self {
-        state.round.as_ref().map_or(Self::Unknown, Self::after)
+        state.round.as_deref().map_or(Self::Unknown, Self::after)
     }
 
     /// After this round.
@@ -80,12 +80,12 @@ mod tests {
     fn a_fault_of_this_node_is_no_verdict_and_a_certain_failure_outweighs_it() {
         let mut state = RegistryState::clone(&story::failing());
         assert_eq!(Condition::of(&state), Condition::Failing);
-        let round = state.round.as_mut().unwrap();
+        let round = state.round_mut();
         round.diagnosis.findings[0].reason = Some(Reason::Local);
         assert_eq!(Condition::of(&state), Condition::Failing);
 
         let local = ResolveFault::Io(IoFault::Local(Errno(24)));
-        let round = state.round.as_mut().unwrap();
+        let round = state.round_mut();
         let lookup = &mut round.outcome.endpoints[1].lookups[0];
         (lookup.a, lookup.aaaa) = (Err(local.clone()), Err(local));
         assert_eq!(Condition::of(&state), Condition::Unknown);

@@ -509,7 +509,7 @@ mod tests {
     fn a_finding_is_a_series_while_it_holds() {
         let metrics = Metrics::new(&config::Metrics::default());
         let mut state = RegistryState::clone(&story::failing());
-        let round = state.round.as_mut().unwrap();
+        let round = state.round_mut();
         let twice = round.diagnosis.findings[0].clone();
         round.diagnosis.findings.push(twice);
         metrics.show(None, &state);
@@ -528,8 +528,8 @@ mod tests {
         assert_eq!(verdicts, ["registry=\"contoso\"} 2"]);
 
         let before = state.round.clone();
-        state.round.as_mut().unwrap().diagnosis = Diagnosis::default();
-        metrics.show(before.as_ref(), &state);
+        state.round_mut().diagnosis = Diagnosis::default();
+        metrics.show(before.as_deref(), &state);
         assert!(series(&metrics, "finding").is_empty());
         assert!(series(&metrics, "predicted_pull_delay_seconds").is_empty());
     }
@@ -580,7 +580,7 @@ mod tests {
         let round = state.round.as_ref().unwrap();
         let scrape = || {
             metrics.count(&state.planned, &round.outcome);
-            metrics.show(state.round.as_ref(), &state);
+            metrics.show(state.round.as_deref(), &state);
             let text = metrics.encode();
             (
                 String::from_utf8(text).unwrap().lines().count(),

@@ -128,7 +128,7 @@ pub(crate) struct RegistryStatus {
 impl RegistryStatus {
     /// Of a registry as the board has it.
     pub(crate) fn of(state: &RegistryState) -> Self {
-        let round = state.round.as_ref();
+        let round = state.round.as_deref();
         let delay = round.and_then(|round| round.diagnosis.predicted_pull_delay);
         let images = state.planned.target.images.iter();
         let endpoint =

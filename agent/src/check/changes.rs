@@ -113,7 +113,7 @@ mod tests {
     fn what_stays_is_no_news() {
         for story in [story::healthy, story::drift, story::failing] {
             let mut later = RegistryState::clone(&story());
-            let round = later.round.as_mut().unwrap();
+            let round = later.round_mut();
             round.outcome.endpoints[0].lookups[0].took *= 2;
             round.diagnosis.findings.reverse();
             assert_eq!(changes(&story(), &later), "");
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn what_comes_and_what_goes_is_told() {
         let mut before = RegistryState::clone(&story::drift());
-        let round = before.round.as_mut().unwrap();
+        let round = before.round_mut();
         round.outcome.endpoints[0].lookups.swap_remove(0);
         round.diagnosis.findings.clear();
         let now = story::drift();
@@ -152,7 +152,7 @@ mod tests {
     fn another_answer_is_told_with_the_one_before() {
         let before = story::drift();
         let mut now = RegistryState::clone(&before);
-        let lookups = &mut now.round.as_mut().unwrap().outcome.endpoints[0].lookups;
+        let lookups = &mut now.round_mut().outcome.endpoints[0].lookups;
         let failed = story::failing().round.clone().unwrap();
         lookups[1].a = lookups[0].a.clone();
         lookups[0].a = failed.outcome.endpoints[1].lookups[0].a.clone();

@@ -10,7 +10,7 @@ const KIB: usize = 1024;
 /// A story as it is after a round that began so many seconds after it.
 fn told(story: &RegistryState, seconds: i64) -> RegistryState {
     let mut state = story.clone();
-    let round = state.round.as_mut().unwrap();
+    let round = state.round_mut();
     round.at += SignedDuration::from_secs(seconds);
     for seen in &mut round.outcome.endpoints {
         let stages = seen.addresses.iter_mut().flat_map(|seen| &mut seen.stages);

@@ -5,10 +5,12 @@
 
 use std::{
     collections::BTreeMap,
+    hash::{BuildHasher, Hash, Hasher, RandomState},
     io::Write as _,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use hashbrown::HashTable;
 pub(super) use prometheus::{Gauge, IntCounter as Counter};
 use prometheus::{HistogramOpts, Opts, core::Metric};
 
@@ -57,7 +59,11 @@ impl Families {
             name,
             labels,
             make: Box::new(make),
-            series: Mutex::default(),
+            hashes: RandomState::new(),
+            series: Mutex::new(Series {
+                by_text: BTreeMap::new(),
+                by_values: HashTable::new(),
+            }),
         }));
         self.0.push(Box::new(family.clone()));
         family
@@ -80,8 +86,22 @@ struct Inner<V> {
     head: String,
     labels: Labels,
     make: Box<dyn Fn() -> V + Send + Sync>,
-    /// By their labels as text, as `registry="contoso",stage="tls"`.
-    series: Mutex<BTreeMap<String, V>>,
+    hashes: RandomState,
+    series: Mutex<Series<V>>,
+}
+
+struct Series<V> {
+    /// By their labels as text, as `registry="contoso",stage="tls"`: as a scrape has them.
+    by_text: BTreeMap<Arc<str>, V>,
+    /// By the values of their labels, as every round asks for them: no text needs to be made.
+    by_values: HashTable<Known<V>>,
+}
+
+struct Known<V> {
+    /// Of the values.
+    hash: u64,
+    text: Arc<str>,
+    value: V,
 }
 
 impl<V> Clone for Family<V> {
@@ -93,14 +113,35 @@ impl<V> Clone for Family<V> {
 impl<V: Clone> Family<V> {
     /// The series with these labels, in the order of their names; it is there from now on.
     pub(super) fn with_label_values<S: AsRef<str>>(&self, values: &[S]) -> V {
-        let text = self.text(values);
+        let hash = self.hash(values);
         let mut series = self.series();
-        series.entry(text).or_insert_with(&self.0.make).clone()
+        let known = |known: &Known<V>| self.is_text_of(values, &known.text);
+        if let Some(known) = series.by_values.find(hash, known) {
+            return known.value.clone();
+        }
+        let text: Arc<str> = self.text(values).into();
+        let value = (self.0.make)();
+        series.by_text.insert(text.clone(), value.clone());
+        let known = Known {
+            hash,
+            text,
+            value: value.clone(),
+        };
+        series
+            .by_values
+            .insert_unique(hash, known, |known| known.hash);
+        value
     }
 
     /// Takes a series away, if it is there.
-    pub(super) fn remove(&self, values: &[impl AsRef<str>]) {
-        self.series().remove(&self.text(values));
+    pub(super) fn remove<S: AsRef<str>>(&self, values: &[S]) {
+        let hash = self.hash(values);
+        let mut series = self.series();
+        let known = |known: &Known<V>| self.is_text_of(values, &known.text);
+        if let Ok(known) = series.by_values.find_entry(hash, known) {
+            let (known, _) = known.remove();
+            series.by_text.remove(&known.text);
+        }
     }
 
     /// Takes every series away whose labels are among others `matching`. It walks the whole family,
@@ -109,10 +150,35 @@ impl<V: Clone> Family<V> {
         let pairs = matching.iter().map(|(name, value)| pair(name, value));
         let pairs: Vec<_> = pairs.collect();
         // A quote in a value is escaped, so what looks like a pair is one.
-        self.series().retain(|text, _| {
+        let stays = |text: &str| {
             let text = format!(",{text},");
             !pairs.iter().all(|pair| text.contains(&format!(",{pair},")))
+        };
+        let series = &mut *self.series();
+        series.by_text.retain(|text, _| stays(text));
+        series.by_values.retain(|known| stays(&known.text));
+    }
+
+    fn hash(&self, values: &[impl AsRef<str>]) -> u64 {
+        let mut hasher = self.0.hashes.build_hasher();
+        values
+            .iter()
+            .for_each(|value| value.as_ref().hash(&mut hasher));
+        hasher.finish()
+    }
+
+    /// Whether this is what [`Self::text`] makes of the values.
+    fn is_text_of(&self, values: &[impl AsRef<str>], text: &str) -> bool {
+        let mut rest = text;
+        let labels = self.0.labels.iter().zip(values);
+        let mut known = labels.map(|(name, value)| {
+            let after = rest.strip_prefix(',').unwrap_or(rest);
+            let after = after.strip_prefix(name)?.strip_prefix("=\"")?;
+            rest = after.strip_prefix(value.as_ref())?.strip_prefix('"')?;
+            Some(())
         });
+        // A value that is escaped is not found as it is.
+        known.all(|known| known.is_some()) || text == self.text(values)
     }
 
     fn text(&self, values: &[impl AsRef<str>]) -> String {
@@ -127,7 +193,7 @@ impl<V: Clone> Family<V> {
         text
     }
 
-    fn series(&self) -> MutexGuard<'_, BTreeMap<String, V>> {
+    fn series(&self) -> MutexGuard<'_, Series<V>> {
         self.0.series.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -159,11 +225,11 @@ trait Encode {
 impl<V: Value + Clone> Encode for Family<V> {
     fn encode(&self, text: &mut Vec<u8>) {
         let series = self.series();
-        if series.is_empty() {
+        if series.by_text.is_empty() {
             return;
         }
         text.extend_from_slice(self.0.head.as_bytes());
-        for (labels, value) in series.iter() {
+        for (labels, value) in &series.by_text {
             value.encode(text, &self.0.name, labels);
         }
     }
@@ -299,7 +365,9 @@ mod tests {
         let histogram = families.histogram("time_seconds", "Time.", &["a"], &[0.5, 10.0]);
         assert_eq!(text(&families), "", "a family without series is not there");
         counter.with_label_values(&["x", "y"]).inc_by(12);
-        counter.with_label_values(&["w", "q\"\\\n"]);
+        for _ in 0..2 {
+            counter.with_label_values(&["w", "q\"\\\n"]).inc();
+        }
         gauge.with_label_values::<&str>(&[]).set(-0.25);
         for time in [0.5, 0.6, 11.0] {
             histogram.with_label_values(&["x"]).observe(time);
@@ -308,7 +376,7 @@ mod tests {
             text(&families),
             r#"# HELP regprobe_tries_total Tries.
 # TYPE regprobe_tries_total counter
-regprobe_tries_total{a="w",b="q\"\\\n"} 0
+regprobe_tries_total{a="w",b="q\"\\\n"} 2
 regprobe_tries_total{a="x",b="y"} 12
 # HELP regprobe_level A level.
 # TYPE regprobe_level gauge
@@ -332,6 +400,7 @@ regprobe_time_seconds_count{a="x"} 3
             family.with_label_values(&labels).set(1.0);
         }
         family.remove(&["1", "y"]);
+        assert!(!text(&families).contains('y'));
         family.remove(&["none", "y"]);
         family.forget(&[("a", "1")]);
         let left = text(&families);

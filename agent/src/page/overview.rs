@@ -257,9 +257,7 @@ mod tests {
             expectation: state.planned.expectation.clone(),
             ..*state.planned
         });
-        if let Some(last) = &mut state.round {
-            last.at += SignedDuration::from_secs((15 * round).into());
-        }
+        state.round_mut().at += SignedDuration::from_secs((15 * round).into());
         state
     }
 
