@@ -2,14 +2,7 @@
 //! of the plan and values of the probes' enums; no text of a stranger ever becomes a label, the sorted
 //! addresses of `dns_answer_info` aside.
 
-use std::{
-    collections::HashSet,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use prometheus::{Encoder, TextEncoder, core::Collector, process_collector::ProcessCollector};
 use regprobe_probes::{
@@ -19,7 +12,7 @@ use regprobe_probes::{
 use tokio::runtime::Handle;
 
 use self::{
-    families::{Counter, Families, Family, Gauge, Histogram},
+    families::{Counter, Families, Family, Gauge, Histogram, PIECE, Place},
     series::Series,
 };
 use crate::{
@@ -37,13 +30,39 @@ mod series;
 /// How late rounds start is known to the scheduler alone, whatever buckets the stages have.
 const LAG_BUCKETS: [f64; 6] = [0.001, 0.01, 0.1, 1.0, 5.0, 15.0];
 
+/// The text exposition format 0.0.4, in pieces: one text of a thousand endpoints would be megabytes,
+/// and no probe would go on while it is written.
+pub(crate) struct Scrape {
+    metrics: Arc<Metrics>,
+    /// `None` where all is told.
+    place: Option<Place>,
+}
+
+impl Scrape {
+    /// Its media type.
+    pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+}
+
+impl Iterator for Scrape {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        let place = self.place.as_mut()?;
+        let mut text = Vec::with_capacity(PIECE + PIECE / 8);
+        if self.metrics.families.encode(&mut text, place) {
+            self.place = None;
+            // Memory takes all that is written.
+            let _ = TextEncoder::new().encode(&self.metrics.process.collect(), &mut text);
+        }
+        Some(text)
+    }
+}
+
 /// The metrics of one agent.
 pub(crate) struct Metrics {
     families: Families,
     process: ProcessCollector,
     tasks: Family<Gauge>,
-    /// Of the last text; the next is about as large.
-    size: AtomicUsize,
     attempts: Family<Counter>,
     failures: Family<Counter>,
     durations: Option<Family<Histogram>>,
@@ -233,28 +252,26 @@ impl Metrics {
             tasks: families.gauge("tasks", "Tasks of the agent.", &[]),
             process: ProcessCollector::for_self(),
             families,
-            size: AtomicUsize::default(),
         }
         .with_process_wide_series()
     }
 
-    /// The text exposition format 0.0.4.
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    /// All that is known, for one scrape.
+    pub(crate) fn scrape(self: &Arc<Self>) -> Scrape {
         if let Ok(runtime) = Handle::try_current() {
             let tasks = runtime.metrics().num_alive_tasks() as f64;
             put(&self.tasks, &[], Some(tasks));
         }
-        let size = self.size.load(Ordering::Relaxed);
-        let mut text = Vec::with_capacity(size + size / 16 + 4096);
-        self.families.encode(&mut text);
-        // Memory takes all that is written.
-        let _ = TextEncoder::new().encode(&self.process.collect(), &mut text);
-        self.size.store(text.len(), Ordering::Relaxed);
-        text
+        Scrape {
+            metrics: self.clone(),
+            place: Some(Place::default()),
+        }
     }
 
-    /// The media type of [`Self::encode`].
-    pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+    #[cfg(test)]
+    fn encode(self: &Arc<Self>) -> Vec<u8> {
+        self.scrape().collect::<Vec<_>>().concat()
+    }
 
     /// Brings every series of a planned registry into being, counters at 0.
     pub(crate) fn expect(&self, planned: &PlannedRegistry, nameservers: &[Arc<Nameserver>]) {
@@ -498,7 +515,7 @@ mod tests {
     use crate::report::story;
 
     /// The series of `family`, without their prefix.
-    fn series(metrics: &Metrics, family: &str) -> Vec<String> {
+    fn series(metrics: &Arc<Metrics>, family: &str) -> Vec<String> {
         let text = String::from_utf8(metrics.encode()).unwrap();
         let prefix = format!("regprobe_{family}{{");
         let series = text.lines().filter_map(|line| line.strip_prefix(&prefix));
@@ -507,7 +524,7 @@ mod tests {
 
     #[test]
     fn a_finding_is_a_series_while_it_holds() {
-        let metrics = Metrics::new(&config::Metrics::default());
+        let metrics = Arc::new(Metrics::new(&config::Metrics::default()));
         let mut state = RegistryState::clone(&story::failing());
         let round = state.round_mut();
         let twice = round.diagnosis.findings[0].clone();
@@ -536,7 +553,7 @@ mod tests {
 
     #[test]
     fn a_registry_takes_its_findings_along() {
-        let metrics = Metrics::new(&config::Metrics::default());
+        let metrics = Arc::new(Metrics::new(&config::Metrics::default()));
         for state in [story::failing(), story::drift()] {
             metrics.show(None, &Arc::unwrap_or_clone(state));
         }
@@ -555,7 +572,7 @@ mod tests {
             histograms,
             ..config::Metrics::default()
         };
-        let metrics = Metrics::new(&options);
+        let metrics = Arc::new(Metrics::new(&options));
         let state = RegistryState::clone(&story::healthy());
         let round = state.round.as_ref().unwrap();
         metrics.expect(&state.planned, &[]);
@@ -575,17 +592,15 @@ mod tests {
 
     #[test]
     fn a_scrape_grows_with_what_is_shown_and_with_nothing_else() {
-        let metrics = Metrics::new(&config::Metrics::default());
+        let metrics = Arc::new(Metrics::new(&config::Metrics::default()));
         let state = RegistryState::clone(&story::healthy());
         let round = state.round.as_ref().unwrap();
         let scrape = || {
             metrics.count(&state.planned, &round.outcome);
             metrics.show(state.round.as_deref(), &state);
             let text = metrics.encode();
-            (
-                String::from_utf8(text).unwrap().lines().count(),
-                metrics.size.load(Ordering::Relaxed),
-            )
+            let size = text.len();
+            (String::from_utf8(text).unwrap().lines().count(), size)
         };
         let (lines, first) = scrape();
         let (later_lines, later) = (0..1000).fold((0, 0), |_, _| scrape());

@@ -7,6 +7,7 @@ use std::{
     collections::BTreeMap,
     hash::{BuildHasher, Hash, Hasher, RandomState},
     io::Write as _,
+    ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -69,10 +70,29 @@ impl Families {
         family
     }
 
-    /// Writes down all that have series.
-    pub(super) fn encode(&self, text: &mut Vec<u8>) {
-        self.0.iter().for_each(|family| family.encode(text));
+    /// Writes down more of what comes after `place`, until `text` is as long as a piece, or all is
+    /// written; tells whether that is so.
+    pub(super) fn encode(&self, text: &mut Vec<u8>, place: &mut Place) -> bool {
+        while let Some(family) = self.0.get(place.family) {
+            place.after = family.encode(text, place.after.take());
+            if place.after.is_some() {
+                return false;
+            }
+            place.family += 1;
+        }
+        true
     }
+}
+
+/// From this length on nothing more is written into a piece.
+pub(super) const PIECE: usize = 64 * 1024;
+
+/// How far a text is written.
+#[derive(Default)]
+pub(super) struct Place {
+    family: usize,
+    /// The last series of it that is written, by its labels.
+    after: Option<Arc<str>>,
 }
 
 /// Names of labels.
@@ -219,19 +239,30 @@ fn write_pair(text: &mut String, name: &str, value: &str) {
 }
 
 trait Encode {
-    fn encode(&self, text: &mut Vec<u8>);
+    /// Writes down series, those before and up to `after` left out; returns the last one that there was
+    /// room for, if there are more.
+    fn encode(&self, text: &mut Vec<u8>, after: Option<Arc<str>>) -> Option<Arc<str>>;
 }
 
 impl<V: Value + Clone> Encode for Family<V> {
-    fn encode(&self, text: &mut Vec<u8>) {
+    fn encode(&self, text: &mut Vec<u8>, after: Option<Arc<str>>) -> Option<Arc<str>> {
         let series = self.series();
-        if series.by_text.is_empty() {
-            return;
+        let from = match &after {
+            Some(after) => Bound::Excluded(&**after),
+            None if series.by_text.is_empty() => return None,
+            None => Bound::Unbounded,
+        };
+        if after.is_none() {
+            text.extend_from_slice(self.0.head.as_bytes());
         }
-        text.extend_from_slice(self.0.head.as_bytes());
-        for (labels, value) in &series.by_text {
+        let mut rest = series.by_text.range::<str, _>((from, Bound::Unbounded));
+        let mut last = after.clone();
+        while text.len() < PIECE {
+            let (labels, value) = rest.next()?;
             value.encode(text, &self.0.name, labels);
+            last = Some(labels.clone());
         }
+        last
     }
 }
 
@@ -353,8 +384,39 @@ mod tests {
 
     fn text(families: &Families) -> String {
         let mut text = Vec::new();
-        families.encode(&mut text);
+        assert!(families.encode(&mut text, &mut Place::default()));
         String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn what_is_too_long_comes_in_pieces() {
+        let mut families = Families::default();
+        let (one, other) = (
+            families.counter("one_total", "One.", &["a"]),
+            families.counter("other_total", "Another.", &["a"]),
+        );
+        let mut expected = String::new();
+        for (name, help, family) in [("one", "One", &one), ("other", "Another", &other)] {
+            expected += &format!("# HELP regprobe_{name}_total {help}.\n");
+            expected += &format!("# TYPE regprobe_{name}_total counter\n");
+            for number in 1000..7000 {
+                family.with_label_values(&[number.to_string()]);
+                expected += &format!("regprobe_{name}_total{{a=\"{number}\"}} 0\n");
+            }
+        }
+        let (mut place, mut all, mut pieces) = (Place::default(), Vec::new(), 0);
+        loop {
+            let mut piece = Vec::new();
+            let is_all = families.encode(&mut piece, &mut place);
+            assert!(piece.len() < PIECE + 200);
+            all.extend(piece);
+            pieces += 1;
+            if is_all {
+                break;
+            }
+        }
+        assert_eq!(String::from_utf8(all).unwrap(), expected);
+        assert_eq!(pieces, expected.len() / PIECE + 1);
     }
 
     #[test]

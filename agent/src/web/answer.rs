@@ -8,7 +8,7 @@ use super::{
     reply::{self, Reply},
     settings::Settings,
 };
-use crate::{metrics::Metrics, status::Status};
+use crate::{metrics::Scrape, status::Status};
 
 /// Every path that can be read, and what is answered there; a path may end with an id.
 const PATHS: [(&str, Reading); 12] = [
@@ -107,8 +107,7 @@ fn read(site: &Site, path: &str, request: &Request<Incoming>) -> Reply {
 }
 
 fn metrics(site: &Site) -> Reply {
-    let text = site.metrics.encode();
-    reply::reply(StatusCode::OK, Metrics::CONTENT_TYPE, text)
+    reply::in_pieces(Scrape::CONTENT_TYPE, site.metrics.scrape())
 }
 
 fn ready(site: &Site) -> Reply {

@@ -1,9 +1,13 @@
 //! Answers, with the headers that every one of them has.
 
+use std::convert::Infallible;
+
 use bytes::Bytes;
-use http_body_util::Full;
+use futures_util::stream::{self, Iter};
+use http_body_util::{Either, Full, StreamBody};
 use hyper::{
     Response, StatusCode,
+    body::Frame,
     header::{self, HeaderName, HeaderValue},
 };
 use serde::Serialize;
@@ -11,7 +15,13 @@ use serde::Serialize;
 use crate::printable::printable_json;
 
 /// What a handler returns.
-pub(super) type Reply = Response<Full<Bytes>>;
+pub(super) type Reply = Response<Body>;
+
+/// At hand, or made while it is sent.
+pub(super) type Body = Either<Full<Bytes>, Pieces>;
+
+type Pieces = StreamBody<Iter<Frames>>;
+type Frames = Box<dyn Iterator<Item = Result<Frame<Bytes>, Infallible>> + Send>;
 
 /// On every answer: it is what its type says, nobody learns from it where a reader comes from, and
 /// no page of others shows it.
@@ -58,7 +68,21 @@ pub(super) fn error(status: StatusCode, error: &str) -> Reply {
 
 /// Any answer.
 pub(super) fn reply(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Reply {
-    let mut response = Response::new(Full::new(body.into()));
+    respond(status, media_type, Either::Left(Full::new(body.into())))
+}
+
+/// A long one, of which every piece is made when the one before is on its way.
+pub(super) fn in_pieces(
+    media_type: &'static str,
+    pieces: impl Iterator<Item = Vec<u8>> + Send + 'static,
+) -> Reply {
+    let frames = pieces.map(|piece| Ok(Frame::data(piece.into())));
+    let body = StreamBody::new(stream::iter(Box::new(frames) as Frames));
+    respond(StatusCode::OK, media_type, Either::Right(body))
+}
+
+fn respond(status: StatusCode, media_type: &'static str, body: Body) -> Reply {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     for (name, value) in HEADERS {
         set(&mut response, name, value);
