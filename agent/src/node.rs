@@ -1,12 +1,13 @@
-//! The node as it is now: its resolver's files read anew for each round, with what the configuration
-//! adds. containerd reads the same files for each pull, so a change of theirs needs no reload.
+//! The node as it is now: its resolver's files as they are when a round begins, with what the
+//! configuration adds. containerd reads the same files for each pull, so a change of theirs needs no
+//! reload.
 
 use std::{
     io,
     net::{IpAddr, SocketAddr},
     path::Path,
-    sync::Arc,
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use nix::net::if_::if_nametoindex;
@@ -27,8 +28,12 @@ const LOCALDNS_UPSTREAM: &str = "upstream-dns";
 /// Names that AKS's LocalDNS pins, in its directory.
 const LOCALDNS_HOSTS: &str = "hosts";
 
+/// Rounds that begin within this time see the same node.
+const SAME: Duration = Duration::from_millis(500);
+
 /// Where to look, and what to add.
 pub(crate) struct NodeSource {
+    last: Mutex<Option<(Instant, Arc<Node>)>>,
     root: Root,
     files: config::Node,
     instead: Vec<SocketAddr>,
@@ -52,6 +57,7 @@ impl NodeSource {
         });
         let root = Root::at(config.node.root.clone());
         Ok(Self {
+            last: Mutex::default(),
             files: config.node.clone(),
             instead: instead.to_vec(),
             added: added.map(Arc::new).collect(),
@@ -68,8 +74,22 @@ impl NodeSource {
         })
     }
 
-    /// The node as it is now. A file that is not there reads as empty, as it does for Go.
-    pub(crate) fn read(&self) -> io::Result<Node> {
+    /// The node as it is now.
+    pub(crate) fn read(&self) -> io::Result<Arc<Node>> {
+        let now = Instant::now();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, node)) = &*last
+            && now - *at < SAME
+        {
+            return Ok(node.clone());
+        }
+        let node = Arc::new(self.read_anew()?);
+        *last = Some((now, node.clone()));
+        Ok(node)
+    }
+
+    /// A file that is not there reads as empty, as it does for Go.
+    fn read_anew(&self) -> io::Result<Node> {
         let text = self.text_of(&self.files.resolv_conf)?;
         let mut resolv_conf = ResolvConf::parse(&text, |zone| if_nametoindex(zone).ok());
         if !self.instead.is_empty() {

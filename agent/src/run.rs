@@ -202,7 +202,7 @@ async fn changed(watch: &mut Option<ConfigWatch>) {
 
 fn put_in_force(plan: &Plan, board: &mut Board, scheduler: &mut Scheduler) {
     let nameservers = match plan.node.read() {
-        Ok(node) => node.nameservers,
+        Ok(node) => node.nameservers.clone(),
         Err(error) => {
             tracing::warn!(%error, "the node's nameservers are not known yet");
             Vec::new()

@@ -15,7 +15,7 @@ use regprobe_probes::{self as probes, Depth, EndpointOutcome, Outcome, Reason, R
 use tokio::{
     sync::{Semaphore, mpsc, watch},
     task::JoinHandle,
-    time::sleep_until,
+    time::{sleep, sleep_until},
 };
 
 use crate::{
@@ -30,6 +30,10 @@ use crate::{
 /// Rounds at the same time; each is a few sockets for an endpoint. As many as there are where a
 /// thousand endpoints answer nothing, each until its time-out.
 const MAX_ROUNDS: usize = 512;
+
+/// Between the first rounds of registries that begin together: one after the other they take little
+/// memory and no nameserver by surprise.
+const STAGGER: Duration = Duration::from_millis(5);
 
 /// Keeps one task for each planned registry.
 pub(crate) struct Scheduler {
@@ -72,17 +76,25 @@ impl Scheduler {
             self.count = Some((plan.fleet.clone(), count));
         }
         let mut before = std::mem::take(&mut self.tasks);
+        let mut wait = Duration::ZERO;
         for planned in &plan.registries {
             let unchanged = before
                 .remove(&planned.name)
                 .filter(|task| task.planned == *planned);
-            let task = unchanged.unwrap_or_else(|| self.start(planned.clone()));
+            let task = unchanged.unwrap_or_else(|| {
+                wait += STAGGER;
+                self.start(planned.clone(), wait)
+            });
             self.tasks.insert(planned.name.clone(), task);
         }
     }
 
-    fn start(&self, planned: Arc<PlannedRegistry>) -> Task {
+    fn start(&self, planned: Arc<PlannedRegistry>, wait: Duration) -> Task {
         let driver = drive(self.shared.clone(), planned.clone(), self.fleet());
+        let driver = async move {
+            sleep(wait).await;
+            driver.await;
+        };
         Task {
             planned,
             handle: tokio::spawn(driver),

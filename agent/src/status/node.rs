@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use regprobe_probes::{Nameserver, Node, Origin, ResolvConf};
+use regprobe_probes::{Nameserver, Origin, ResolvConf};
 use serde::Serialize;
 
 use crate::node::NodeSource;
@@ -33,24 +33,20 @@ pub(crate) struct NodeSettings {
 impl NodeSettings {
     /// `None` where the node's files cannot be read; then no round can be had either.
     pub(crate) fn of(source: &NodeSource) -> Option<Self> {
-        let Node {
-            nameservers,
-            resolv_conf,
-            proxies,
-            ..
-        } = source.read().ok()?;
+        let node = source.read().ok()?;
         let kernel = fs::read_to_string(KERNEL).ok();
         Some(Self {
             os: source.text(OS_RELEASE.as_ref()).as_deref().and_then(name),
             kernel: kernel.map(|release| release.trim().to_owned()),
-            nameservers: nameservers
+            nameservers: node
+                .nameservers
                 .iter()
                 .map(|one| NameserverStatus::of(one))
                 .collect(),
-            resolver: ResolverStatus::of(resolv_conf),
-            https_proxy: proxies.shown("https"),
-            http_proxy: proxies.shown("http"),
-            no_proxy: proxies.exceptions().collect(),
+            resolver: ResolverStatus::of(node.resolv_conf.clone()),
+            https_proxy: node.proxies.shown("https"),
+            http_proxy: node.proxies.shown("http"),
+            no_proxy: node.proxies.exceptions().collect(),
         })
     }
 }
