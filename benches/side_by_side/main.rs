@@ -13,7 +13,7 @@ mod ground;
 mod keep_alive;
 mod table;
 
-use std::{env, fs};
+use std::{env, fs, thread};
 
 use anyhow::Result;
 
@@ -21,6 +21,8 @@ use self::{ground::Ground, table::Run};
 
 /// In each run, by each contender.
 const PROBES: u32 = 10_000;
+/// As many registries as a node may have, and so many probes of them.
+const FEW: (u16, u32) = (20, 1000);
 
 fn main() -> Result<()> {
     let runs = number("RUNS")?.unwrap_or(5);
@@ -34,6 +36,7 @@ fn main() -> Result<()> {
                 floor: floor::measure(&ground, probes.min(2000))?,
                 regprobe: agent::measure(&ground, ground::REGISTRIES, probes)?,
                 blackbox: blackbox::measure(&ground, ground::REGISTRIES, probes)?,
+                few: few(&ground)?,
                 regprobe_errors: accuracy::of_regprobe(&ground)?,
                 blackbox_errors: accuracy::of_blackbox(&ground)?,
             });
@@ -47,6 +50,17 @@ fn main() -> Result<()> {
     ];
     println!("{}", table::markdown(&seen, sizes));
     Ok(())
+}
+
+/// Memory alone, so both may be at work at the same time.
+fn few(ground: &Ground) -> Result<[u64; 2]> {
+    let (registries, probes) = FEW;
+    thread::scope(|scope| {
+        let blackbox = scope.spawn(|| blackbox::measure(ground, registries, probes));
+        let regprobe = agent::measure(ground, registries, probes)?;
+        let blackbox = blackbox.join().expect("no measurement panics")?;
+        Ok([regprobe.rss, blackbox.rss])
+    })
 }
 
 /// A variable of the environment that makes a run shorter.

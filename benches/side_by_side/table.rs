@@ -9,6 +9,8 @@ pub(crate) struct Run {
     pub(crate) floor: Cost,
     pub(crate) regprobe: Cost,
     pub(crate) blackbox: Cost,
+    /// Resident memory of regprobe and blackbox_exporter with as many registries as a node has.
+    pub(crate) few: [u64; 2],
     pub(crate) regprobe_errors: Errors,
     pub(crate) blackbox_errors: Errors,
 }
@@ -66,10 +68,17 @@ pub(crate) fn markdown(runs: &[Run], sizes: [u64; 2]) -> String {
         3,
     );
     row(
-        "resident memory after all probes, MB",
+        "resident memory with 400 registries, MB",
         Some(of(&|run| megabytes(run.floor.rss))),
         of(&|run| megabytes(run.regprobe.rss)),
         of(&|run| megabytes(run.blackbox.rss)),
+        1,
+    );
+    row(
+        "resident memory with 20 registries, MB",
+        None,
+        of(&|run| megabytes(run.few[0])),
+        of(&|run| megabytes(run.few[1])),
         1,
     );
     row(
