@@ -1,7 +1,8 @@
-//! Metric families and their text, the exposition format 0.0.4. The values are those of the Prometheus
-//! library. Its encoder makes a message of every series before it writes a line, which takes too long
-//! for a hundred thousand of them; here every series keeps its labels as the text that a scrape shows,
-//! and a scrape writes numbers between texts.
+//! Metric families and their text, the exposition format 0.0.4. The numbers are atomics of the
+//! Prometheus library. Its metrics each keep a description of their own, and its encoder makes a message
+//! of every series before it writes a line, which takes too much for a hundred thousand of them; here
+//! every series keeps its labels as the text that a scrape shows, and a scrape writes numbers between
+//! texts.
 
 use std::{
     collections::BTreeMap,
@@ -12,8 +13,7 @@ use std::{
 };
 
 use hashbrown::HashTable;
-pub(super) use prometheus::{Gauge, IntCounter as Counter};
-use prometheus::{HistogramOpts, Opts, core::Metric};
+use prometheus::core::{Atomic, AtomicF64, AtomicU64};
 
 const PREFIX: &str = "regprobe";
 
@@ -23,15 +23,13 @@ pub(super) struct Families(Vec<Box<dyn Encode + Send + Sync>>);
 
 impl Families {
     pub(super) fn counter(&mut self, name: &str, help: &str, labels: Labels) -> Family<Counter> {
-        self.family(name, help, labels, "counter", || {
-            Counter::with_opts(unnamed()).expect(GOOD)
-        })
+        let make = || Counter(Arc::new(AtomicU64::new(0)));
+        self.family(name, help, labels, "counter", make)
     }
 
     pub(super) fn gauge(&mut self, name: &str, help: &str, labels: Labels) -> Family<Gauge> {
-        self.family(name, help, labels, "gauge", || {
-            Gauge::with_opts(unnamed()).expect(GOOD)
-        })
+        let make = || Gauge(Arc::new(AtomicF64::new(0.0)));
+        self.family(name, help, labels, "gauge", make)
     }
 
     pub(super) fn histogram(
@@ -272,25 +270,55 @@ pub(super) trait Value {
     fn encode(&self, text: &mut Vec<u8>, name: &str, labels: &str);
 }
 
+/// Counts up.
+#[derive(Clone)]
+pub(super) struct Counter(Arc<AtomicU64>);
+
+impl Counter {
+    pub(super) fn inc(&self) {
+        self.inc_by(1);
+    }
+
+    pub(super) fn inc_by(&self, more: u64) {
+        self.0.inc_by(more);
+    }
+}
+
 impl Value for Counter {
     fn encode(&self, text: &mut Vec<u8>, name: &str, labels: &str) {
         begin(text, name, "", labels, "");
-        whole(text, self.get());
+        whole(text, self.0.get());
+    }
+}
+
+/// Shows a number.
+#[derive(Clone)]
+pub(super) struct Gauge(Arc<AtomicF64>);
+
+impl Gauge {
+    pub(super) fn set(&self, value: f64) {
+        self.0.set(value);
     }
 }
 
 impl Value for Gauge {
     fn encode(&self, text: &mut Vec<u8>, name: &str, labels: &str) {
         begin(text, name, "", labels, "");
-        number(text, self.get());
+        number(text, self.0.get());
     }
 }
 
-/// Counts by size.
+/// Counts by size. What is seen is seen by the thread that scrapes, so no scrape sees half of it.
 #[derive(Clone)]
 pub(super) struct Histogram {
     bounds: Arc<Bounds>,
-    seen: prometheus::Histogram,
+    seen: Arc<Seen>,
+}
+
+struct Seen {
+    /// Of each bucket without those below it; the last has no bound.
+    counts: Box<[AtomicU64]>,
+    sum: AtomicF64,
 }
 
 struct Bounds {
@@ -311,43 +339,35 @@ impl Bounds {
 
 impl Histogram {
     fn new(bounds: Arc<Bounds>) -> Self {
-        let options = HistogramOpts::from(unnamed()).buckets(bounds.bounds.clone());
+        let counts = bounds.texts.iter().map(|_| AtomicU64::new(0)).collect();
+        let sum = AtomicF64::new(0.0);
         Self {
-            seen: prometheus::Histogram::with_opts(options).expect(GOOD),
             bounds,
+            seen: Arc::new(Seen { counts, sum }),
         }
     }
 
     pub(super) fn observe(&self, value: f64) {
-        self.seen.observe(value);
+        let bucket = self.bounds.bounds.partition_point(|bound| *bound < value);
+        self.seen.counts[bucket].inc_by(1);
+        self.seen.sum.inc_by(value);
     }
 }
 
 impl Value for Histogram {
     fn encode(&self, text: &mut Vec<u8>, name: &str, labels: &str) {
-        let seen = self.seen.metric();
-        let seen = seen.get_histogram();
-        let finite = seen.get_bucket().iter();
-        let counts = finite.map(|bucket| bucket.cumulative_count());
-        let counts = counts.chain([seen.get_sample_count()]);
-        for (bound, count) in self.bounds.texts.iter().zip(counts) {
+        let mut so_far = 0;
+        for (bound, count) in self.bounds.texts.iter().zip(&self.seen.counts) {
+            so_far += count.get();
             begin(text, name, "_bucket", labels, bound);
-            whole(text, count);
+            whole(text, so_far);
         }
         begin(text, name, "_sum", labels, "");
-        number(text, seen.get_sample_sum());
+        number(text, self.seen.sum.get());
         begin(text, name, "_count", labels, "");
-        whole(text, seen.get_sample_count());
+        whole(text, so_far);
     }
 }
-
-/// What the library would call a series, which nobody sees: names and helps are those of families.
-fn unnamed() -> Opts {
-    Opts::new("series", "-")
-}
-
-/// Why the library makes a series of that: the configuration has checked the buckets.
-const GOOD: &str = "a good name, no labels, and buckets in order";
 
 /// All of a line that stands before the value.
 fn begin(text: &mut Vec<u8>, name: &str, suffix: &str, labels: &str, more: &str) {
