@@ -14,6 +14,12 @@ pub(crate) fn is_printable(c: char) -> bool {
     str::from_utf8(&after_a_letter[..=length]).is_ok_and(|text| text.escape_debug().count() == 2)
 }
 
+/// What nearly every text is, and soon seen to be.
+fn is_plain(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| matches!(byte, b' '..=b'~' | b'\n'))
+}
+
 /// `text` with everything else written as escapes.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_printable) {
@@ -39,7 +45,7 @@ pub(crate) fn printable_lines(text: &str) -> String {
 
 /// JSON in which everything else is escaped: it stays the same document, whoever looks at it.
 pub(crate) fn printable_json(json: &str) -> Cow<'_, str> {
-    if json.chars().all(|c| is_printable(c) || c == '\n') {
+    if is_plain(json) || json.chars().all(|c| is_printable(c) || c == '\n') {
         return Cow::Borrowed(json);
     }
     let mut text = String::with_capacity(json.len());

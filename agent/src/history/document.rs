@@ -75,12 +75,15 @@ impl Bases {
 /// bytes. For each piece that differs: how many pieces before it do not, how many bytes at its
 /// beginning stay, how many come after those, and these.
 fn edits(base: &[u8], text: &[u8], limit: usize) -> Option<Vec<u8>> {
-    if pieces(base).count() != pieces(text).count() {
-        return None;
-    }
     let mut edits = Vec::new();
     let mut same = 0;
-    for (old, new) in pieces(base).zip(pieces(text)) {
+    let (mut before, mut after) = (pieces(base), pieces(text));
+    loop {
+        let (old, new) = match (before.next(), after.next()) {
+            (Some(old), Some(new)) => (old, new),
+            (None, None) => return Some(edits),
+            _ => return None,
+        };
         if old == new {
             same += 1;
             continue;
@@ -95,7 +98,6 @@ fn edits(base: &[u8], text: &[u8], limit: usize) -> Option<Vec<u8>> {
             return None;
         }
     }
-    Some(edits)
 }
 
 fn edited(base: &[u8], mut edits: &[u8]) -> Vec<u8> {
