@@ -16,8 +16,7 @@ pub(crate) fn is_printable(c: char) -> bool {
 
 /// What nearly every text is, and soon seen to be.
 fn is_plain(text: &str) -> bool {
-    text.bytes()
-        .all(|byte| matches!(byte, b' '..=b'~' | b'\n'))
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n'))
 }
 
 /// `text` with everything else written as escapes.
