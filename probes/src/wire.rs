@@ -222,14 +222,15 @@ mod tests {
     };
 
     use super::*;
+    use crate::connect::dial;
 
     const LATE: Duration = Duration::from_millis(400);
 
     async fn connection() -> (Wire, TcpStream) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let dialled = TcpStream::connect(listener.local_addr().unwrap());
-        let (near, (far, _)) = tokio::try_join!(dialled, listener.accept()).unwrap();
-        let near = Wire::new(near);
+        let address = listener.local_addr().unwrap();
+        let (near, far) = tokio::join!(dial(address, Instant::now() + LATE), listener.accept());
+        let (near, far) = (near.unwrap().0, far.unwrap().0);
         // The kernel takes a moment to begin.
         sleep(Duration::from_millis(100)).await;
         (near, far)
