@@ -11,6 +11,10 @@ test *FILTER:
 lint:
     cargo fmt --all --check && cargo clippy --workspace --all-targets --locked -- -D warnings && RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
+# Every fuzz target, or those named, for SECONDS each; needs cargo-fuzz.
+fuzz SECONDS='60' *TARGETS='':
+    tests/fuzz/run {{ SECONDS }} {{ TARGETS }}
+
 # The lab's demo: the agent watching registries as they break.
 demo *OPTIONS:
     cargo run --release --locked -p regprobe-lab -- {{ OPTIONS }}

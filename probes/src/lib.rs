@@ -13,6 +13,8 @@ mod endpoint;
 mod exchange;
 #[cfg(test)]
 mod fake;
+#[doc(hidden)]
+pub mod fuzzed;
 mod go_client;
 mod go_dialer;
 mod go_resolver;

@@ -249,12 +249,19 @@ pub(crate) struct Question {
 
 impl Question {
     pub(crate) fn new(name: &str, record_type: RecordType) -> Result<Self, ResolveFault> {
+        let mut id = [0; 2];
+        rand::fill(&mut id).map_err(|_| IoFault::Local(crate::io_fault::Errno(0)))?;
+        Self::with_id(u16::from_be_bytes(id), name, record_type)
+    }
+
+    pub(crate) fn with_id(
+        id: u16,
+        name: &str,
+        record_type: RecordType,
+    ) -> Result<Self, ResolveFault> {
         let mut name = Name::from_ascii(name)
             .map_err(|_| ResolveFault::Malformed("the name cannot be asked"))?;
         name.set_fqdn(true);
-        let mut id = [0; 2];
-        rand::fill(&mut id).map_err(|_| IoFault::Local(crate::io_fault::Errno(0)))?;
-        let id = u16::from_be_bytes(id);
         let query = Query::query(name, record_type);
 
         let mut message = Message::new(id, MessageType::Query, OpCode::Query);

@@ -35,17 +35,7 @@ pub(crate) async fn token(
         .get(&realm.target(repositories), deadline)
         .await?;
     match response.status {
-        StatusCode::OK => {
-            let body = response.body(deadline).await?;
-            let grant: Grant = serde_json::from_slice(&body).map_err(|error| {
-                let error = printable(error.to_string().as_bytes());
-                HttpFault::Malformed(format!("no token in the answer ({error})"))
-            })?;
-            match grant.usable_token() {
-                Some(token) => Ok(Token::Granted(Secret(token))),
-                None => Err(HttpFault::Malformed("no token in the answer".to_owned())),
-            }
-        }
+        StatusCode::OK => Ok(Token::Granted(granted(&response.body(deadline).await?)?)),
         StatusCode::UNAUTHORIZED if !expected => Ok(Token::Denied),
         status if status.is_redirection() => {
             let location = response.header(hyper::header::LOCATION).unwrap_or_default();
@@ -143,6 +133,16 @@ pub(crate) fn is_off_limits(address: IpAddr) -> bool {
         IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local() || v6.is_unspecified(),
     };
     local || METADATA.contains(&address.to_canonical())
+}
+
+/// The token in the body of an answer.
+pub(crate) fn granted(body: &[u8]) -> Result<Secret, HttpFault> {
+    let grant: Grant = serde_json::from_slice(body).map_err(|error| {
+        let error = printable(error.to_string().as_bytes());
+        HttpFault::Malformed(format!("no token in the answer ({error})"))
+    })?;
+    let token = grant.usable_token().map(Secret);
+    token.ok_or_else(|| HttpFault::Malformed("no token in the answer".to_owned()))
 }
 
 #[derive(Deserialize)]

@@ -624,6 +624,7 @@ mod tests {
             ("host = 1", "decode hosts.toml: line 1: invalid type: integer `1`, expected a map"),
             ("server = 'https://'", "parse server \"https://\""),
             ("server = 'https://a b'", "parse server \"https://a b\""),
+            ("server = 'https://CONTOSO.é'", "parse server \"https://CONTOSO.é\""),
             ("[host.'httpx://m.example']", "parse server \"httpx://m.example\""),
             ("capabilities = ['fly']", "use unknown capability \"fly\""),
             ("dial_timeout = '5'", "parse dial_timeout \"5\""),

@@ -1,0 +1,34 @@
+//! The answer of a token service: a token is one that the answer holds and one line can carry, and no
+//! text of the answer can be more in a message than text.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use regprobe_probes::fuzzed::authorization;
+
+fuzz_target!(|body: &[u8]| {
+    match authorization(body) {
+        Ok(line) => {
+            let token = line.strip_prefix(b"Bearer ").expect("the scheme");
+            assert!(!token.is_empty() && token.iter().all(u8::is_ascii_graphic));
+            // What is skipped may be no text.
+            let Ok(answer) = serde_json::from_slice::<serde_json::Value>(body) else {
+                return;
+            };
+            // A list stands for a struct as well.
+            let is_token =
+                |value: &serde_json::Value| value.as_str().map(str::as_bytes) == Some(token);
+            let held = match &answer {
+                serde_json::Value::Array(values) => values.iter().any(is_token),
+                object => ["token", "access_token"]
+                    .iter()
+                    .any(|key| is_token(&object[key])),
+            };
+            assert!(held, "a token that the answer does not hold");
+        }
+        Err(fault) => {
+            let message = fault.to_string();
+            assert!(!message.contains(char::is_control), "{message:?}");
+            assert!(message.chars().count() < 1000, "{message:?}");
+        }
+    }
+});
