@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use anyhow::Result;
+use aws_lc_rs::digest as hash;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -145,7 +145,9 @@ impl Image {
 
 /// `sha256:<hex>`
 pub(crate) fn digest(bytes: &[u8]) -> String {
-    format!("sha256:{:x}", Sha256::digest(bytes))
+    let hash = hash::digest(&hash::SHA256, bytes);
+    let hex = hash.as_ref().iter().map(|byte| format!("{byte:02x}"));
+    format!("sha256:{}", hex.collect::<String>())
 }
 
 fn layer_tar() -> Result<Vec<u8>> {
