@@ -3,11 +3,13 @@
 
 # The compiler of rust-toolchain.toml.
 FROM rust:1.95.0-bookworm AS builder
+# Puts the list of all crates into the binary.
+RUN cargo install --locked cargo-auditable --version 0.7.7
 WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
-    cargo build --config .cargo/static.toml --release --locked -p regprobe && \
+    cargo auditable build --config /src/.cargo/static.toml --release --locked -p regprobe && \
     cp "target/$(rustc --print host-tuple)/release/regprobe" /regprobe
 
 FROM scratch

@@ -24,9 +24,13 @@ pictures:
     tests/run 'a drift in the fault lab'
     for name in status waterfall; do pngquant --force --quality 60-90 --output tests/page/pictures/$name.png ${CARGO_TARGET_DIR:-target}/tmp/page/$name.png; done
 
-# The binary of the container image.
+# The binary of the container image; needs cargo-auditable.
 static:
-    cargo build --config .cargo/static.toml --release --locked -p regprobe
+    cargo auditable build --config "$PWD/.cargo/static.toml" --release --locked -p regprobe
+
+# That binary, built here and in another folder, and compared.
+reproducible:
+    tests/reproducible
 
 # All that CI does.
 ci:

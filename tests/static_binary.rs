@@ -1,8 +1,8 @@
 //! The static binary, as the container image has it, in a root directory that holds nothing but it
 //! and a CA file.
 //!
-//! The test builds it by the recipe of the Dockerfile, in a target directory of its own; set
-//! `REGPROBE_STATIC_BINARY` to the path of one that is built already.
+//! The test builds it by the recipe of the Dockerfile, without the list of its crates, in a target directory
+//! of its own; set `REGPROBE_STATIC_BINARY` to the path of one that is built already.
 
 use std::env;
 use std::fs;
