@@ -17,6 +17,7 @@ use crate::{
     node_name,
     plan::{Plan, PlannedRegistry},
     printable::{printable, printable_json},
+    privilege,
     report::{self, Screen},
     status::Status,
 };
@@ -40,6 +41,7 @@ const COULD_NOT_TELL: u8 = 2;
 
 /// Checks what `args` name.
 pub(crate) async fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
+    privilege::give_up_all_but(&[]).context("failed to give up privileges")?;
     match args.watch {
         Some(interval) => watch::watch(&args, interval).await,
         None => once(&args).await,

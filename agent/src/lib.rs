@@ -26,6 +26,7 @@ mod page;
 mod patience;
 mod plan;
 mod printable;
+mod privilege;
 mod report;
 mod run;
 mod schedule;

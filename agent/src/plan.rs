@@ -13,7 +13,13 @@ use crate::{
     fleet::Fleet,
     node::NodeSource,
     timetable::{Intervals, Pace},
+    web::MAX_CONNECTIONS,
 };
+
+/// What the agent has open whatever it probes.
+const OWN_FILES: usize = 32;
+/// Addresses that an endpoint is taken to have.
+const ADDRESSES: usize = 4;
 
 /// All that a scheduler needs to know.
 pub(crate) struct Plan {
@@ -36,6 +42,18 @@ impl Plan {
             node: Arc::new(NodeSource::new(config, instead)?),
             fleet: config.fleet.clone(),
         })
+    }
+
+    /// Files that may be open at once, where so many nameservers are asked and all rounds fall together.
+    pub(crate) fn files(&self, nameservers: usize) -> u64 {
+        // Two questions to each nameserver, then an address or two of each family.
+        let endpoint = (2 * nameservers).max(ADDRESSES);
+        let endpoints = self.registries.iter().map(|planned| {
+            // One more for a host of tokens, or for what a blob is redirected to.
+            planned.target.data.len() + 2
+        });
+        let files = OWN_FILES + MAX_CONNECTIONS + endpoints.sum::<usize>() * endpoint;
+        u64::try_from(files).unwrap_or(u64::MAX)
     }
 }
 

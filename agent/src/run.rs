@@ -19,6 +19,7 @@ use crate::{
     metrics::Metrics,
     node_name,
     plan::Plan,
+    privilege,
     schedule::{Report, Scheduler},
     watch::ConfigWatch,
     web::{self, CurrentSettings, Site},
@@ -31,6 +32,7 @@ const REPORTS: usize = 64;
 pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     // First of all: a signal that nobody listens for would end the process, SIGHUP included.
     let signals = Signals::listen().context("failed to listen for signals")?;
+    privilege::give_up_all_but(privilege::TO_LISTEN).context("failed to give up privileges")?;
     // Before the file is read: a change while it is being read must not go unnoticed.
     let watch = args
         .config_auto_reload
@@ -64,6 +66,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         };
         anyhow::anyhow!("failed to listen on {address}: {error}{hint}")
     })?;
+    privilege::keep(&[]).context("failed to give up privileges")?;
     tracing::info!(address = %listener.local_addr()?, "listening");
 
     let (reports, incoming) = mpsc::channel(REPORTS);
@@ -208,6 +211,18 @@ fn put_in_force(plan: &Plan, board: &mut Board, scheduler: &mut Scheduler) {
             Vec::new()
         }
     };
+    measure_files(plan.files(nameservers.len()));
     board.apply(plan, &nameservers);
     scheduler.apply(plan);
+}
+
+/// Says how many files may be open at once, and whether the limit allows for that.
+fn measure_files(needed: u64) {
+    match privilege::file_limit() {
+        Ok(limit) if limit < needed => {
+            tracing::warn!(needed, limit, "the limit of open files is low");
+        }
+        Ok(limit) => tracing::info!(needed, limit, "open files"),
+        Err(error) => tracing::warn!(%error, "the limit of open files is not known"),
+    }
 }

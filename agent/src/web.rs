@@ -16,7 +16,7 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 
-pub(crate) use self::settings::CurrentSettings;
+pub(crate) use self::{connections::MAX_CONNECTIONS, settings::CurrentSettings};
 use self::{connections::Connections, page::Cache};
 use crate::{board::Snapshot, history::SharedHistory, metrics::Metrics};
 
