@@ -36,13 +36,36 @@ impl Agent {
     }
 
     /// The same by a command that lacks nothing but this.
-    pub(crate) fn start_by(mut command: Command, config: &Path, flags: &[&str]) -> Result<Self> {
-        let addr = free_addr(loopback())?;
+    pub(crate) fn start_by(command: Command, config: &Path, flags: &[&str]) -> Result<Self> {
+        Self::start_within(command, config, flags, Ok)
+    }
+
+    /// The same by what is made of the whole command.
+    pub(crate) fn start_within(
+        command: Command,
+        config: &Path,
+        flags: &[&str],
+        wrap: impl FnOnce(Command) -> Result<Command>,
+    ) -> Result<Self> {
+        Self::start_at(free_addr(loopback())?, command, config, flags, wrap)
+    }
+
+    /// The same at an address.
+    pub(crate) fn start_at(
+        addr: SocketAddr,
+        mut command: Command,
+        config: &Path,
+        flags: &[&str],
+        wrap: impl FnOnce(Command) -> Result<Command>,
+    ) -> Result<Self> {
         let log = config.with_extension(format!("{}.log", addr.port()));
-        let child = command
+        command
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--web.listen-address={addr}"))
-            .args(flags)
+            .args(flags);
+        let child = wrap(command)?
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
             .stderr(File::create(&log)?)
             .spawn()?;
         let mut agent = Self { addr, child, log };
@@ -60,10 +83,15 @@ impl Agent {
     /// Returns once its first round is over.
     pub(crate) fn ready(config: &Path, flags: &[&str]) -> Result<Self> {
         let agent = Self::start(config, flags)?;
-        agent.until("is ready", |agent| {
-            agent.get("/-/ready")?.expect_status(200)
-        })?;
+        agent.until_ready()?;
         Ok(agent)
+    }
+
+    /// Waits until its first round is over.
+    pub(crate) fn until_ready(&self) -> Result<()> {
+        self.until("is ready", |agent| {
+            agent.get("/-/ready")?.expect_status(200).map(drop)
+        })
     }
 
     pub(crate) fn get(&self, path: &str) -> Result<Reply> {
@@ -143,6 +171,10 @@ impl Agent {
 
     /// Ends it by SIGTERM, as Kubernetes does; it has five seconds.
     pub(crate) fn end(mut self) -> Result<ExitStatus> {
+        self.try_end()
+    }
+
+    fn try_end(&mut self) -> Result<ExitStatus> {
         self.signal(Signal::SIGTERM)?;
         wait::until("the agent ends", Duration::from_secs(5), || {
             match self.child.try_wait()? {
@@ -155,6 +187,10 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
+        // What runs it, if anything does, is to end it first.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.try_end();
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,7 +1,6 @@
 //! Drift that sets in while `regprobe run` is going shows in its metrics within one interval, and is
 //! gone from them within one interval after it is mended.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -11,7 +10,7 @@ use regprobe_lab::wait;
 use regprobe_lab::world::{Running, World};
 use serde_json::json;
 
-use crate::REGPROBE;
+use crate::regprobe;
 
 /// The agent's `network_interval`.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -71,7 +70,7 @@ fn shows_and_clears(drift: Drift, code: &str) -> Result<()> {
         "network_interval": interval,
         "request_interval": interval,
     });
-    let agent = scene.run(Path::new(REGPROBE), &schedule)?;
+    let agent = scene.run(&regprobe(), &schedule)?;
     let healthy = scenario.world.nameservers[0].clone();
     ensure!(healthy.is == NameserverIs::Changing);
     let mut drifted = healthy.clone();

@@ -2,11 +2,12 @@
 //! pulls there, the agent checks there, and both are held against what the file says. The last line
 //! counts what was seen.
 
+mod confined;
 mod drift;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -30,9 +31,11 @@ const HEALTHY_PULL: Duration = Duration::from_millis(300);
 
 const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/scenarios");
 const RUNBOOKS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/runbooks");
-const REGPROBE: &str = env!("CARGO_BIN_EXE_regprobe");
 
 fn main() -> ExitCode {
+    if confined::is_asked_to_trespass() {
+        return confined::trespass();
+    }
     let (mut scenarios, codes) = match read() {
         Ok(read) => read,
         Err(error) => {
@@ -48,7 +51,7 @@ fn main() -> ExitCode {
         .map(|scenario| as_test(&lab, scenario));
     // What changes while the agent runs has findings to show, or nothing.
     let changing = agent_is_judged().then(drift::tests).into_iter().flatten();
-    let tests = changing.chain(told);
+    let tests = confined::tests().into_iter().chain(changing).chain(told);
     let outcome = suite::run_many_at_a_time(WORLDS, tests);
     lab.close(&codes);
     outcome
@@ -163,7 +166,7 @@ fn run(world: &mut World, scenario: &Scenario) -> Result<Shown> {
     let scene = world.set(scenario).context("failed to set the scene")?;
     // Both meet the same world at the same time.
     let (pull, checked) = thread::scope(|threads| {
-        let check = agent_is_judged().then(|| threads.spawn(|| scene.check(Path::new(REGPROBE))));
+        let check = agent_is_judged().then(|| threads.spawn(|| scene.check(&regprobe())));
         let pull = scene.pull();
         let checked = check.map(|check| check.join().expect("a check does not panic"));
         (pull, checked)
@@ -289,6 +292,12 @@ fn tell(scenario: &Scenario, faults: &[String], pull: &Pull, checked: Option<&Ch
 /// `REGPROBE_LAB_ORACLE_ONLY=1` leaves the agent out, to see what containerd does by itself.
 fn agent_is_judged() -> bool {
     std::env::var("REGPROBE_LAB_ORACLE_ONLY").as_deref() != Ok("1")
+}
+
+/// The binary of the image where there is one, for its system calls are those that count.
+fn regprobe() -> PathBuf {
+    std::env::var_os("REGPROBE_STATIC_BINARY")
+        .map_or_else(|| env!("CARGO_BIN_EXE_regprobe").into(), PathBuf::from)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -9,6 +9,7 @@ pub mod acr;
 pub mod addresses;
 mod background;
 pub mod client;
+pub mod container;
 pub mod dns;
 mod http;
 pub mod image;

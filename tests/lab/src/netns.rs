@@ -5,7 +5,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::panic;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{self, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -126,8 +126,9 @@ impl Namespace {
     /// starts, belong to the namespace ever after, wherever they are used or dropped. Files in
     /// `/etc` stay the machine's.
     pub fn enter<T: Send>(&self, run: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        let path = format!("/run/netns/{}", self.name);
-        let namespace = File::open(&path).with_context(|| format!("failed to open {path}"))?;
+        let path = self.path();
+        let namespace =
+            File::open(&path).with_context(|| format!("failed to open {}", path.display()))?;
         // A namespace is entered by a thread, which must not go on to other work.
         thread::scope(|scope| {
             scope
@@ -174,7 +175,13 @@ impl Namespace {
         Ok(())
     }
 
-    fn etc_folder(&self) -> PathBuf {
+    /// By which it can be entered.
+    pub(crate) fn path(&self) -> PathBuf {
+        Path::new("/run/netns").join(&self.name)
+    }
+
+    /// Where [`Namespace::etc`] writes.
+    pub(crate) fn etc_folder(&self) -> PathBuf {
         PathBuf::from("/etc/netns").join(&self.name)
     }
 }

@@ -71,6 +71,10 @@ impl Process {
             .unwrap_or_default()
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         let id = i32::try_from(self.child.id()).context("a process id out of range")?;
         Ok(kill(Pid::from_raw(id), signal)?)

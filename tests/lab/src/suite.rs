@@ -43,7 +43,9 @@ impl Need {
     pub const NFTABLES: Self = Self::Package("nftables", "/usr/sbin/nft");
     pub const NGINX: Self = Self::Package("nginx-light", "/usr/sbin/nginx");
     pub const OPENSSL: Self = Self::Package("openssl", "/usr/bin/openssl");
+    pub const RUNC: Self = Self::Package("runc", "/usr/sbin/runc");
     pub const SQUID: Self = Self::Package("squid", "/usr/sbin/squid");
+    pub const STRACE: Self = Self::Package("strace", "/usr/bin/strace");
     pub const PROMETHEUS: Self = Self::Package("prometheus", "/usr/bin/prometheus");
 
     pub const ALERTMANAGER: Self = Self::Package(

@@ -39,12 +39,13 @@ pub struct World {
 
 impl World {
     /// What there must be for any scenario.
-    pub const NEEDS: [Need; 6] = [
+    pub const NEEDS: [Need; 7] = [
         Need::Root,
         Need::BIND,
         Need::CONTAINERD,
         Need::IPROUTE,
         Need::NFTABLES,
+        Need::RUNC,
         Need::SQUID,
     ];
 

@@ -1,5 +1,6 @@
 //! The agent as it runs on the node, and what its metrics say.
 
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
@@ -7,6 +8,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::client;
+use crate::container;
 use crate::netns::Namespace;
 use crate::process::Process;
 
@@ -44,6 +46,12 @@ impl<'w> Running<'w> {
     #[must_use]
     pub fn beside(&self, program: &str) -> Command {
         self.node.command(program)
+    }
+
+    /// `/proc/<id>/status` of the agent itself.
+    pub fn process_status(&self) -> Result<String> {
+        let id = container::innermost(self.process.id())?;
+        Ok(fs::read_to_string(format!("/proc/{id}/status"))?)
     }
 
     #[must_use]

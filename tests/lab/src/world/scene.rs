@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::running::{LISTENS_AT, Running};
 use super::{Endpoints, World, proxy, wanted_nameservers};
+use crate::container::{self, Container};
 use crate::scenario::{Client, Nameserver, Scenario};
 use crate::schema;
 use crate::servers::Pull;
@@ -90,18 +91,22 @@ impl<'w> Scene<'w> {
         })
     }
 
-    /// Runs the agent, from its binary, once.
+    /// Runs the agent, from its binary, once, as confined as the chart has it.
     pub fn check(&self, regprobe: &Path) -> Result<Checked> {
+        self.check_under(&container::profile()?, regprobe)
+    }
+
+    /// The same under another seccomp profile.
+    pub fn check_under(&self, profile: &Value, regprobe: &Path) -> Result<Checked> {
         let timeout = format!("{}s", STAGE_TIMEOUT.as_secs());
         let config = self.write_config(&json!({"timeout": timeout}))?;
-        let mut check = self.command(TIMEOUT);
+        let mut check = self.with_environment(Command::new(regprobe));
         check
-            .arg("60s")
-            .arg(regprobe)
             .arg("check")
             .arg(format!("--config.file={}", config.display()))
             .arg("--output=json");
-        let (out, took) = timed(&mut check)?;
+        let confined = self.confined(&check, profile)?;
+        let (out, took) = timed(Command::new(TIMEOUT).arg("60s").args(confined))?;
         let document = serde_json::from_slice(&out.stdout).unwrap_or(Value::Null);
         if !document.is_null() {
             schema::validate(&document)?;
@@ -116,12 +121,15 @@ impl<'w> Scene<'w> {
     /// Runs the agent until dropped, with this as the config's `schedule`.
     pub fn run(&self, regprobe: &Path, schedule: &Value) -> Result<Running<'_>> {
         let config = self.write_config(schedule)?;
-        let mut run = self.command(&regprobe.to_string_lossy());
+        let mut run = self.with_environment(Command::new(regprobe));
         run.env("NODE_NAME", "aks-nodepool1-12345678-vmss000000")
             .arg("run")
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--web.listen-address={}", LISTENS_AT));
-        Running::start(&self.world.node, run, &self.folder)
+        let confined = self.confined(&run, &container::profile()?)?;
+        let mut command = Command::new(&confined[0]);
+        command.args(&confined[1..]);
+        Running::start(&self.world.node, command, &self.folder)
     }
 
     /// From now on a nameserver that `is: changing` says what is wanted.
@@ -136,7 +144,19 @@ impl<'w> Scene<'w> {
     /// A program on the node, with the node's environment and nothing of the machine's.
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
-        let mut command = self.world.node.command(program);
+        self.with_environment(self.world.node.command(program))
+    }
+
+    /// The command line that runs a program in a container on the node.
+    fn confined(&self, program: &Command, profile: &Value) -> Result<Vec<String>> {
+        Container::of(program)?
+            .under(profile.clone())
+            .on(&self.world.node)
+            .reading(&self.folder)
+            .command_line(self.world.folder.path())
+    }
+
+    fn with_environment(&self, mut command: Command) -> Command {
         command
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
