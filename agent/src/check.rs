@@ -13,6 +13,7 @@ use self::foot::Foot;
 use crate::{
     board::{RegistryState, Round, Snapshot},
     cli::{CheckArgs, Output},
+    complain,
     condition::Condition,
     node_name,
     plan::{Plan, PlannedRegistry},
@@ -94,7 +95,7 @@ impl Subject {
         if let Some(source) = found {
             let names: Vec<_> = config.registries.iter().map(|one| &*one.name).collect();
             let note = format!("registries of {source}: {}", names.join(", "));
-            eprintln!("regprobe: {}", printable(&note));
+            complain(&format!("regprobe: {}\n", printable(&note)));
         }
         let stage_limit = config.schedule.timeout;
         Ok(Self {

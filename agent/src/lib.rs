@@ -55,14 +55,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 return ExitCode::SUCCESS;
             }
             // It repeats what was typed.
-            eprint!("{}", printable_lines(&message.render().to_string()));
+            complain(&printable_lines(&message.render().to_string()));
             return ExitCode::from(2);
         }
     };
     match work(cli.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("regprobe: {}", printable(&format!("{error:#}")));
+            complain(&format!("regprobe: {}\n", printable(&format!("{error:#}"))));
             ExitCode::from(2)
         }
     }
@@ -88,6 +88,12 @@ fn work(command: Command) -> anyhow::Result<ExitCode> {
 fn print(text: &str) -> ExitCode {
     let _ = std::io::stdout().write_all(text.as_bytes());
     ExitCode::SUCCESS
+}
+
+/// Says what is wrong, if there is anywhere to say it: `eprintln!` would panic on a full disk, and the
+/// exit status would be another.
+fn complain(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// `NODE_NAME` as the downward API sets it, else the host name.

@@ -37,13 +37,14 @@ pub(crate) fn start(level: LogLevel, format: LogFormat) {
 }
 
 /// Standard error, for lines that quote strangers. What is not printable stands within quotes in
-/// either form, and both have the escapes of JSON there.
+/// either form, and both have the escapes of JSON there. A line that can't be written, as where a disk
+/// is full, is lost: there is nowhere to complain, and whoever complained there would panic.
 struct Stderr;
 
 impl Write for Stderr {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
-        io::stderr().write_all(printable_json(&text).as_bytes())?;
+        let _ = io::stderr().write_all(printable_json(&text).as_bytes());
         Ok(line.len())
     }
 

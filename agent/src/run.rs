@@ -19,7 +19,7 @@ use crate::{
     metrics::Metrics,
     node_name,
     plan::Plan,
-    privilege,
+    print, privilege,
     schedule::{Report, Scheduler},
     watch::ConfigWatch,
     web::{self, CurrentSettings, Site},
@@ -40,12 +40,8 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let config = load(&args.config_file)?;
     if args.config_check {
         load_settings(args.web_config_file.as_deref())?;
-        println!(
-            "{}: good, {} registries",
-            args.config_file.display(),
-            config.registries.len()
-        );
-        return Ok(ExitCode::SUCCESS);
+        let (file, registries) = (args.config_file.display(), config.registries.len());
+        return Ok(print(&format!("{file}: good, {registries} registries\n")));
     }
     logging::start(args.log_level, args.log_format);
     let node = node_name();
