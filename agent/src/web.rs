@@ -14,10 +14,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot},
+    time::Instant,
 };
 
-pub(crate) use self::{connections::MAX_CONNECTIONS, settings::CurrentSettings};
 use self::{connections::Connections, page::Cache};
+pub(crate) use self::{connections::MAX_CONNECTIONS, settings::CurrentSettings};
 use crate::{board::Snapshot, history::SharedHistory, metrics::Metrics};
 
 mod answer;
@@ -30,6 +31,8 @@ mod settings;
 mod users;
 
 const BACKLOG: i32 = 512;
+/// Between two complaints that connections cannot be accepted.
+const COMPLAINS_EVERY: Duration = Duration::from_secs(60);
 
 /// What handlers read.
 pub(crate) struct Site {
@@ -72,6 +75,7 @@ pub(crate) fn listen(address: &str) -> io::Result<TcpListener> {
 pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>, stop: impl Future<Output = ()>) {
     let mut connections = Connections::of(site);
     tokio::pin!(stop);
+    let mut complained: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -80,8 +84,14 @@ pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>, stop: impl Fut
         match accepted {
             Ok((stream, _)) => connections.add(stream),
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                if complained.is_none_or(|at| at.elapsed() >= COMPLAINS_EVERY) {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    complained = Some(Instant::now());
+                }
+                // Where no descriptor is left, one that serves nobody gives way.
+                if !connections.close_silent() {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
             }
         }
     }

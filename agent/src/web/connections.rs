@@ -59,11 +59,9 @@ impl Connections {
     /// One more.
     pub(super) fn add(&mut self, stream: TcpStream) {
         self.open.retain(|open| !open.task.is_finished());
-        if self.open.len() >= MAX_CONNECTIONS {
-            let is_silent = |open: &Open| open.busy.load(Ordering::Relaxed) == 0;
+        if self.open.len() >= MAX_CONNECTIONS && !self.close_silent() {
             // Where all are being answered, the oldest has been at it the longest.
-            let gives_way = self.open.iter().position(is_silent).unwrap_or(0);
-            self.open.remove(gives_way).task.abort();
+            self.open.remove(0).task.abort();
         }
         let busy = Arc::new(AtomicUsize::new(0));
         let connection = Connection {
@@ -74,6 +72,17 @@ impl Connections {
         };
         let task = tokio::spawn(connection.accept(stream));
         self.open.push(Open { task, busy });
+    }
+
+    /// Closes the one that has been silent the longest, if any is.
+    pub(super) fn close_silent(&mut self) -> bool {
+        self.open.retain(|open| !open.task.is_finished());
+        let is_silent = |open: &Open| open.busy.load(Ordering::Relaxed) == 0;
+        let silent = self.open.iter().position(is_silent);
+        silent.is_some_and(|silent| {
+            self.open.remove(silent).task.abort();
+            true
+        })
     }
 
     /// Lets answers under way finish, and no more.
