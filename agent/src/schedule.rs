@@ -272,16 +272,20 @@ async fn round(
         Skip::Node
     })?;
     let (target, at) = (target.clone(), Timestamp::now());
-    // A task of its own, so that a panic ends this round and nothing else.
-    let round = tokio::spawn(async move { probes::run(&target, &node, depth).await });
+    let outcome = alone(async move { probes::run(&target, &node, depth).await }).await?;
+    Ok((outcome, at))
+}
+
+/// Runs a round as a task of its own, so that a panic ends it and nothing else.
+async fn alone<T: Send + 'static>(
+    round: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Skip> {
+    let round = tokio::spawn(round);
     let _stopped_with_us = AbortOnDrop(round.abort_handle());
-    match round.await {
-        Ok(outcome) => Ok((outcome, at)),
-        Err(error) => {
-            tracing::error!(%error, "round failed; please report this");
-            Err(Skip::Panic)
-        }
-    }
+    round.await.map_err(|error| {
+        tracing::error!(%error, "round failed; please report this");
+        Skip::Panic
+    })
 }
 
 struct AbortOnDrop(tokio::task::AbortHandle);
@@ -319,4 +323,41 @@ fn hash_of(name: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     name.hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// No registry is known to bring one about, so it is made here.
+    #[tokio::test]
+    async fn a_panic_ends_one_round_and_no_other() {
+        let other = tokio::spawn(alone(async {
+            tokio::task::yield_now().await;
+            "whole"
+        }));
+        let broken = alone(async {
+            tokio::task::yield_now().await;
+            assert!(std::hint::black_box(false), "a fault of our own");
+        });
+        assert_eq!(broken.await, Err(Skip::Panic));
+        assert_eq!(other.await.unwrap(), Ok("whole"));
+        assert_eq!(alone(async { "the next" }).await, Ok("the next"));
+    }
+
+    #[tokio::test]
+    async fn a_round_that_nobody_awaits_ends() {
+        let (held, ended) = tokio::sync::oneshot::channel::<()>();
+        let round = alone(async move {
+            let _held = held;
+            pending::<()>().await;
+        });
+        assert!(timeout(Duration::from_millis(20), round).await.is_err());
+        let ended = timeout(Duration::from_secs(10), ended).await;
+        assert!(ended.is_ok_and(|dropped| dropped.is_err()));
+    }
 }
