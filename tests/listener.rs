@@ -9,7 +9,7 @@
 mod ground;
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -20,6 +20,7 @@ use regprobe_lab::addresses::{free_addr, loopback};
 use regprobe_lab::pki::Pki;
 use regprobe_lab::suite::{self, Need, test};
 use regprobe_lab::{client, wait};
+use socket2::{Domain, Socket, Type};
 
 use self::ground::Ground;
 
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
     let others = [
         test("wrong files are told what is wrong", wrong_files),
         test("clients that say nothing keep nobody out", silent_clients),
+        test("a long scrape under way is not cut short", scrape_under_way),
     ];
     suite::run(tests.into_iter().chain(others))
 }
@@ -389,6 +391,34 @@ fn silent_clients() -> Result<()> {
         .expect_status(200)?;
     let files = fs::read_dir(format!("/proc/{}/fd", listener.child.id()))?.count();
     ensure!(files < 200, "{files} files are open");
+    Ok(())
+}
+
+/// More than the kernel holds for a reader that takes its time.
+fn scrape_under_way() -> Result<()> {
+    let mut place = Place::new()?;
+    let entries: Vec<_> = (0..400)
+        .map(|number| format!("- {{server: myregistry{number}.azurecr.io}}\n"))
+        .collect();
+    let entries: Vec<_> = entries.iter().map(String::as_str).collect();
+    place.config = place.ground.config(&entries)?;
+    let listener = place.listen("")?;
+    let reader = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    reader.set_recv_buffer_size(4096)?;
+    reader.connect(&listener.addr.into())?;
+    let mut reader = TcpStream::from(reader);
+    reader.set_read_timeout(Some(SOON))?;
+    reader.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
+    let mut text = vec![0; 1000];
+    reader.read_exact(&mut text)?;
+    let _silent = (0..300)
+        .map(|_| Ok(TcpStream::connect_timeout(&listener.addr, SOON)?))
+        .collect::<Result<Vec<_>>>()?;
+    reader.read_to_end(&mut text)?;
+    let text = String::from_utf8(text)?;
+    let last = text.lines().last();
+    let is_whole = last.is_some_and(|line| line.starts_with("process_"));
+    ensure!(is_whole, "{} bytes, and {last:?} at the end", text.len());
     Ok(())
 }
 

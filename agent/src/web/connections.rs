@@ -3,14 +3,21 @@
 
 use std::{
     convert::Infallible,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
-use hyper::{server::conn::http1, service::service_fn};
+use bytes::Bytes;
+use hyper::{
+    body::{Body, Frame, SizeHint},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::{GracefulShutdown, Watcher},
@@ -22,7 +29,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Site, answer::answer, settings::Settings};
+use super::{Site, answer::answer, reply, settings::Settings};
 
 /// Connections at the same time; a node has one or two scrapers.
 pub(crate) const MAX_CONNECTIONS: usize = 128;
@@ -123,10 +130,9 @@ impl Connection {
         let service = service_fn(move |request| {
             let (site, settings, busy) = (site.clone(), settings.clone(), busy.clone());
             async move {
-                busy.fetch_add(1, Ordering::Relaxed);
+                let busy = Busy::new(busy);
                 let reply = answer(&site, &settings, request).await;
-                busy.fetch_sub(1, Ordering::Relaxed);
-                Ok::<_, Infallible>(reply)
+                Ok::<_, Infallible>(reply.map(|body| Sending { body, _busy: busy }))
             }
         });
         let connection = http1::Builder::new()
@@ -136,5 +142,47 @@ impl Connection {
             .serve_connection(TokioIo::new(stream), service);
         // A scraper that goes away in the middle is no news.
         let _ = watcher.watch(connection).await;
+    }
+}
+
+/// Counts a request, from its head to the end of its answer.
+struct Busy(Arc<AtomicUsize>);
+
+impl Busy {
+    fn new(busy: Arc<AtomicUsize>) -> Self {
+        busy.fetch_add(1, Ordering::Relaxed);
+        Self(busy)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// An answer on its way.
+struct Sending {
+    body: reply::Body,
+    _busy: Busy,
+}
+
+impl Body for Sending {
+    type Data = Bytes;
+    type Error = <reply::Body as Body>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
