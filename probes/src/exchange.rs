@@ -23,6 +23,7 @@ use tokio::{
 };
 
 use crate::{
+    allowance::{Allowance, Exhausted},
     io_fault::IoFault,
     reason::Reason,
     redact::{redacted, without_secrets},
@@ -53,12 +54,17 @@ const CORRELATION_ID: HeaderName = HeaderName::from_static("x-ms-correlation-req
 pub(crate) struct HttpConnection {
     sender: SendRequest<Empty<Bytes>>,
     authority: String,
+    allowance: Allowance,
     task: AbortHandle,
 }
 
 impl HttpConnection {
     /// Starts HTTP/1.1 over `stream`, for the `Host` that `authority` names.
-    pub(crate) async fn open<S>(stream: S, authority: String) -> Result<Self, HttpFault>
+    pub(crate) async fn open<S>(
+        stream: S,
+        authority: String,
+        allowance: Allowance,
+    ) -> Result<Self, HttpFault>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -72,6 +78,7 @@ impl HttpConnection {
         Ok(Self {
             sender,
             authority,
+            allowance,
             task,
         })
     }
@@ -111,12 +118,14 @@ impl HttpConnection {
         let request = get
             .body(Empty::new())
             .map_err(|error| HttpFault::Malformed(format!("the request target: {error}")))?;
+        self.allowance.renew(0);
         let answer = within(deadline, self.sender.send_request(request)).await?;
         let (head, body) = answer.into_parts();
         Ok(Response {
             status: head.status,
             headers: head.headers,
             body: Some(body),
+            allowance: self.allowance.clone(),
         })
     }
 }
@@ -159,6 +168,7 @@ pub(crate) struct Response {
     /// All headers.
     pub headers: HeaderMap,
     body: Option<Incoming>,
+    allowance: Allowance,
 }
 
 impl Response {
@@ -213,6 +223,7 @@ impl Response {
         let Some(body) = self.body.take() else {
             return Ok(Bytes::new());
         };
+        self.allowance.renew(cap);
         let collected = timeout_at(deadline, Limited::new(body, cap).collect())
             .await
             .map_err(|_| IoFault::Timeout)?;
@@ -220,7 +231,10 @@ impl Response {
             Ok(body) => Ok(body.to_bytes()),
             Err(error) if error.is::<LengthLimitError>() => Err(HttpFault::TooLarge("body")),
             Err(error) => Err(match error.downcast::<hyper::Error>() {
-                Ok(error) => (*error).into(),
+                Ok(error) => match HttpFault::from(*error) {
+                    HttpFault::TooLarge(_) => HttpFault::TooLarge("body"),
+                    fault => fault,
+                },
                 Err(error) => HttpFault::Malformed(error.to_string()),
             }),
         }
@@ -381,6 +395,7 @@ impl From<hyper::Error> for HttpFault {
             cause = inner;
         }
         match cause.downcast_ref::<io::Error>() {
+            Some(io) if Exhausted::is_in(io) => Self::TooLarge("head"),
             Some(io) => match io.get_ref().and_then(|inner| inner.downcast_ref()) {
                 // A server of TLS 1.3 refuses a client's certificate after the handshake.
                 Some(tls) => Self::broken_tls(tls),

@@ -102,8 +102,9 @@ impl Fake {
 
     /// Its one connection, for HTTP.
     pub(crate) async fn http(&self) -> HttpConnection {
-        let authority = self.endpoint().authority();
-        HttpConnection::open(self.dial().await, authority)
+        let (wire, authority) = (self.dial().await, self.endpoint().authority());
+        let allowance = wire.allowance().clone();
+        HttpConnection::open(wire, authority, allowance)
             .await
             .unwrap()
     }

@@ -5,6 +5,7 @@
 //! The crate holds no configuration, no metrics and no state between rounds.
 #![warn(missing_docs)]
 
+mod allowance;
 mod blob;
 mod challenge;
 mod connect;

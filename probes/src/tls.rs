@@ -37,7 +37,7 @@ use self::{
     known_chains::KnownChains,
     verifier::{DescribingVerifier, NoVerifier, RefusedChain},
 };
-use crate::{io_fault::IoFault, reason::Reason};
+use crate::{allowance::Exhausted, io_fault::IoFault, reason::Reason};
 
 mod chain;
 mod clients;
@@ -257,6 +257,9 @@ impl TlsFault {
 
 impl From<io::Error> for TlsFault {
     fn from(error: io::Error) -> Self {
+        if Exhausted::is_in(&error) {
+            return Self::Broken("the handshake does not end".to_owned());
+        }
         let cause = error
             .get_ref()
             .and_then(|inner| inner.downcast_ref::<rustls::Error>());

@@ -203,20 +203,23 @@ pub(crate) enum Stream {
 
 impl Stream {
     pub(crate) fn stopwatch(&self) -> Stopwatch {
-        let wire = match self {
+        self.wire().stopwatch().clone()
+    }
+
+    fn wire(&self) -> &Wire {
+        match self {
             Self::Plain(wire) => wire,
             Self::Tls(stream) => stream.get_ref().0,
             Self::TlsInTls(stream) => stream.get_ref().0.get_ref().0,
-        };
-        wire.stopwatch().clone()
+        }
     }
 
     pub(crate) async fn into_http(self, endpoint: &Endpoint) -> Result<HttpConnection, HttpFault> {
-        let authority = endpoint.authority();
+        let (authority, allowance) = (endpoint.authority(), self.wire().allowance().clone());
         match self {
-            Self::Plain(stream) => HttpConnection::open(stream, authority).await,
-            Self::Tls(stream) => HttpConnection::open(stream, authority).await,
-            Self::TlsInTls(stream) => HttpConnection::open(stream, authority).await,
+            Self::Plain(stream) => HttpConnection::open(stream, authority, allowance).await,
+            Self::Tls(stream) => HttpConnection::open(stream, authority, allowance).await,
+            Self::TlsInTls(stream) => HttpConnection::open(stream, authority, allowance).await,
         }
     }
 }

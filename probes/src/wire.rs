@@ -25,6 +25,8 @@ use tokio::{
     time::Instant,
 };
 
+use crate::allowance::Allowance;
+
 /// Has the kernel stamp what `socket` receives.
 pub(crate) fn want_stamps(socket: &impl AsFd) {
     // The kernel stamps packets only while a socket wants it, and patches its own code when the first
@@ -112,6 +114,7 @@ impl Stopwatch {
 pub(crate) struct Wire {
     stream: TcpStream,
     watch: Stopwatch,
+    allowance: Allowance,
     control: Control,
 }
 
@@ -121,12 +124,17 @@ impl Wire {
         Self {
             stream,
             watch: Stopwatch::default(),
+            allowance: Allowance::default(),
             control: Control::new(),
         }
     }
 
     pub(crate) fn stream(&self) -> &TcpStream {
         &self.stream
+    }
+
+    pub(crate) fn allowance(&self) -> &Allowance {
+        &self.allowance
     }
 
     pub(crate) fn stopwatch(&self) -> &Stopwatch {
@@ -160,6 +168,7 @@ impl AsyncRead for Wire {
             });
             match (received, tried) {
                 (Some((length, at)), _) => {
+                    wire.allowance.spend(length)?;
                     if length > 0 {
                         wire.watch.lap().received = Some(at);
                     }
