@@ -1,7 +1,11 @@
 //! One HTTP/1.1 request over an open connection, with caps on all that comes back. The stages
 //! `challenge`, `token`, `manifest`, `blob` and `http` stand on it; what an answer means is theirs to say.
 
-use std::{future::Future, io, net::IpAddr};
+use std::{
+    future::Future,
+    io::{self, ErrorKind},
+    net::IpAddr,
+};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
@@ -399,12 +403,20 @@ impl From<hyper::Error> for HttpFault {
             Some(io) => match io.get_ref().and_then(|inner| inner.downcast_ref()) {
                 // A server of TLS 1.3 refuses a client's certificate after the handshake.
                 Some(tls) => Self::broken_tls(tls),
+                // Chunks that are none: the kernel gave no errno.
+                None if io.raw_os_error().is_none() && is_of_framing(io.kind()) => {
+                    Self::Malformed(format!("not HTTP ({io})"))
+                }
                 None => Self::Io(IoFault::from(io)),
             },
             // Incomplete message, or a connection that closed before the request was sent.
             None => Self::Io(IoFault::Closed),
         }
     }
+}
+
+fn is_of_framing(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::InvalidData | ErrorKind::InvalidInput)
 }
 
 /// Bytes of a stranger as text for a message: one line, no control characters, no secrets, cut.
