@@ -55,8 +55,8 @@ impl<'a> Requests<'a> {
         }
     }
 
-    pub(crate) fn address(&self) -> IpAddr {
-        self.address
+    pub(crate) fn leads_to(&self) -> Option<IpAddr> {
+        self.visit.leads_to(self.address)
     }
 
     pub(crate) fn into_stages(self) -> (IpAddr, Vec<StageOutcome>) {

@@ -238,7 +238,7 @@ impl Round<'_> {
         let Some(leave) = login.challenge("/v2/", self.depth >= Depth::Token).await else {
             return led_to;
         };
-        let may_dial = led_from(Some(login.address()));
+        let may_dial = led_from(login.leads_to());
         let token = match leave {
             Leave::Open => None,
             Leave::Token(realm) => {
@@ -360,7 +360,11 @@ impl Round<'_> {
         login: &EndpointOutcome,
         turn: u32,
     ) -> Option<EndpointOutcome> {
-        let may_dial = led_from(login.path.address);
+        let at = match login.proxy {
+            None => login.path.address,
+            Some(_) => login.endpoint.host.parse().ok(),
+        };
+        let may_dial = led_from(at);
         let visit = self
             .visit(endpoint, &Trust::default(), turn, may_dial)
             .ok()?;

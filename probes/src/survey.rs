@@ -126,9 +126,10 @@ impl<'a> Survey<'a> {
         if known || self.addresses.len() >= MAX_ADDRESSES {
             return;
         }
-        if !(self.visit.may_dial)(address) {
+        let leads_to = self.visit.leads_to(address);
+        if let Some(to) = leads_to.filter(|to| !(self.visit.may_dial)(*to)) {
             let why = "a probe is not led to this node, its link or a metadata service";
-            let fault = Fault::Http(HttpFault::redirect_denied(&address.to_string(), why));
+            let fault = Fault::Http(HttpFault::redirect_denied(&to.to_string(), why));
             let denied = StageOutcome::new(self.visit.last_stage(), Duration::ZERO, Err(fault));
             self.visit.tell(&denied);
             self.addresses.push(AddressOutcome {

@@ -71,6 +71,14 @@ impl Visit<'_> {
         )
     }
 
+    /// Where a connection to `address` leads. What a name means to a proxy only the proxy knows.
+    pub(crate) fn leads_to(&self, address: IpAddr) -> Option<IpAddr> {
+        match self.proxy {
+            None => Some(address),
+            Some(_) => self.endpoint.host.parse().ok(),
+        }
+    }
+
     /// Goes through the stages up to where HTTP can begin.
     pub(crate) async fn dial(
         &self,
