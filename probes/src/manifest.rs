@@ -3,10 +3,13 @@
 //! step a request, so that the caller can see to the connection in between; a redirect is followed
 //! on the registry's own host alone.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use hyper::{StatusCode, header::CONTENT_TYPE};
-use serde::{Deserialize, de::IgnoredAny};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, SeqAccess, Visitor},
+};
 use tokio::time::Instant;
 use url::{Position, Url};
 
@@ -260,7 +263,7 @@ impl<'a> Document<'a> {
                 manifests: None,
                 ..
             } if !kind.is_index() => {
-                let layer = layers.unwrap_or_default().into_iter().next();
+                let layer = layers.and_then(|First(layer)| layer);
                 Ok(Self::Manifest([config].into_iter().chain(layer).collect()))
             }
             _ => {
@@ -281,8 +284,33 @@ struct RawDocument<'a> {
     #[serde(borrow)]
     manifests: Option<Vec<Entry<'a>>>,
     config: Option<Entry<'a>>,
-    layers: Option<Vec<Entry<'a>>>,
+    layers: Option<First<Entry<'a>>>,
     fs_layers: Option<IgnoredAny>,
+}
+
+/// The first of a list; the others are not kept.
+struct First<T>(Option<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for First<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
+            type Value = First<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<First<T>, A::Error> {
+                let first = list.next_element()?;
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(First(first))
+            }
+        }
+
+        deserializer.deserialize_seq(List(PhantomData))
+    }
 }
 
 /// A descriptor as sent.
