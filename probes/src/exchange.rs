@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// Headers in all; registries answer with less than one.
-pub(crate) const MAX_HEAD: usize = 64 * 1024;
+const MAX_HEAD: usize = 64 * 1024;
 /// Lines of headers.
 const MAX_HEADERS: usize = 500;
 /// Body, where one is read at all.

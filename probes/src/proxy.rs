@@ -12,11 +12,14 @@ use tokio::{
 
 use crate::{
     endpoint::Endpoint,
-    exchange::{AGENT, MAX_HEAD, printable},
+    exchange::{AGENT, printable},
     io_fault::IoFault,
     node::{ProxyCredentials, ProxyUrl},
     reason::Reason,
 };
+
+/// More than the head of any proxy's answer; it is read byte by byte.
+const MAX_HEAD: usize = 16 * 1024;
 
 /// Has `proxy`, at the other end of `stream`, connect to `endpoint`. The stream that comes back
 /// leads to the endpoint. Not for a SOCKS proxy.
