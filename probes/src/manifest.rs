@@ -30,6 +30,8 @@ const MAX_MANIFEST: usize = 4 * 1024 * 1024;
 const MAX_REDIRECTS: usize = 10;
 /// Indexes above the manifest; images have one.
 const MAX_INDEXES: usize = 3;
+/// Entries of an index that are looked at; images have dozens.
+const MAX_ENTRIES: usize = 1000;
 /// What containerd asks for by name.
 const ANY_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json, \
      application/vnd.docker.distribution.manifest.list.v2+json, \
@@ -256,14 +258,14 @@ impl<'a> Document<'a> {
                 config: None,
                 layers: None,
                 ..
-            } if kind.is_index() => Ok(Self::Index(entries)),
+            } if kind.is_index() => Ok(Self::Index(entries.0)),
             RawDocument {
                 config: Some(config),
                 layers,
                 manifests: None,
                 ..
             } if !kind.is_index() => {
-                let layer = layers.and_then(|First(layer)| layer);
+                let layer = layers.and_then(|First(layers)| layers.into_iter().next());
                 Ok(Self::Manifest([config].into_iter().chain(layer).collect()))
             }
             _ => {
@@ -282,28 +284,34 @@ impl<'a> Document<'a> {
 #[serde(rename_all = "camelCase")]
 struct RawDocument<'a> {
     #[serde(borrow)]
-    manifests: Option<Vec<Entry<'a>>>,
+    manifests: Option<First<Entry<'a>, MAX_ENTRIES>>,
     config: Option<Entry<'a>>,
-    layers: Option<First<Entry<'a>>>,
+    layers: Option<First<Entry<'a>, 1>>,
     fs_layers: Option<IgnoredAny>,
 }
 
-/// The first of a list; the others are not kept.
-struct First<T>(Option<T>);
+/// The first of a list, up to so many; the others are not kept.
+struct First<T, const MOST: usize>(Vec<T>);
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for First<T> {
+impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for First<T, MOST> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct List<T>(PhantomData<T>);
+        struct List<T, const MOST: usize>(PhantomData<T>);
 
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
-            type Value = First<T>;
+        impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for List<T, MOST> {
+            type Value = First<T, MOST>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a list")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<First<T>, A::Error> {
-                let first = list.next_element()?;
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut first = Vec::new();
+                while first.len() < MOST {
+                    match list.next_element()? {
+                        Some(item) => first.push(item),
+                        None => return Ok(First(first)),
+                    }
+                }
                 while list.next_element::<IgnoredAny>()?.is_some() {}
                 Ok(First(first))
             }
