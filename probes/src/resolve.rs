@@ -37,11 +37,17 @@ const MAX_CHAIN: usize = 64;
 /// More datagrams than this that do not answer the question are a flood.
 const MAX_STRAYS: u32 = 64;
 
-/// Asks `nameserver` for the IPv4 and IPv6 addresses of `name`, each within `limit`.
-pub async fn lookup(nameserver: &Arc<Nameserver>, name: &str, limit: Duration) -> Lookup {
+/// Asks `nameserver` for the IPv4 and IPv6 addresses of `name`, each within `limit`, and over TCP for no
+/// more than `most` bytes.
+pub async fn lookup(
+    nameserver: &Arc<Nameserver>,
+    name: &str,
+    limit: Duration,
+    most: u16,
+) -> Lookup {
     let (a, aaaa) = tokio::join!(
-        timed_ask(nameserver.address, name, RecordType::A, limit),
-        timed_ask(nameserver.address, name, RecordType::AAAA, limit),
+        timed_ask(nameserver.address, name, RecordType::A, limit, most),
+        timed_ask(nameserver.address, name, RecordType::AAAA, limit, most),
     );
     Lookup {
         nameserver: nameserver.clone(),
@@ -214,9 +220,10 @@ async fn timed_ask(
     name: &str,
     record_type: RecordType,
     limit: Duration,
+    most: u16,
 ) -> (Duration, Result<Answer, ResolveFault>) {
     let start = Instant::now();
-    let (answer, on_the_wire) = match ask(server, name, record_type, start + limit).await {
+    let (answer, on_the_wire) = match ask(server, name, record_type, start + limit, most).await {
         Ok(asked) => asked,
         Err(fault) => (Err(fault), None),
     };
@@ -229,12 +236,13 @@ async fn ask(
     name: &str,
     record_type: RecordType,
     deadline: Instant,
+    most: u16,
 ) -> Result<(Result<Answer, ResolveFault>, Option<Duration>), ResolveFault> {
     let question = Question::new(name, record_type)?;
     if let Some((message, took)) = question.ask_over_udp(server, deadline).await? {
         return Ok((question.read(&message), Some(took)));
     }
-    let message = timeout_at(deadline, question.ask_over_tcp(server, deadline))
+    let message = timeout_at(deadline, question.ask_over_tcp(server, deadline, most))
         .await
         .map_err(|_| IoFault::Timeout)??;
     Ok((question.read(&message), None))
@@ -327,12 +335,16 @@ impl Question {
         &self,
         server: SocketAddr,
         deadline: Instant,
+        most: u16,
     ) -> Result<Message, ResolveFault> {
         let mut stream = connect::dial(server, deadline).await?.0;
         let length = u16::try_from(self.packet.len()).unwrap_or(u16::MAX);
         let framed = [&length.to_be_bytes(), self.packet.as_slice()].concat();
         stream.write_all(&framed).await.map_err(IoFault::from)?;
         let length = stream.read_u16().await.map_err(IoFault::from)?;
+        if length > most {
+            return Err(ResolveFault::Malformed("an answer larger than anybody's"));
+        }
         let mut message = vec![0; usize::from(length)];
         stream
             .read_exact(&mut message)

@@ -23,6 +23,9 @@ use crate::{
 /// More distinct addresses than this are not dialled.
 const MAX_ADDRESSES: usize = 32;
 
+/// Some 500 addresses; all that 64 KiB can hold would keep the thread of all probes.
+const MAX_ANSWER: u16 = 8 * 1024;
+
 /// A survey under way. What is seen so far is always whole.
 pub(crate) struct Survey<'a> {
     visit: Visit<'a>,
@@ -209,7 +212,7 @@ async fn ask(
     for name in names {
         let name = name.trim_end_matches('.');
         let limit = deadlines.left(node.question_limit);
-        let lookup = resolve::lookup(nameserver, name, limit).await;
+        let lookup = resolve::lookup(nameserver, name, limit, MAX_ANSWER).await;
         let goes_on = lookup
             .fault()
             .is_some_and(|fault| fault.negative().is_some());

@@ -46,7 +46,7 @@ pub(crate) async fn count(config: config::Fleet, hash: u64, fleet: watch::Sender
     };
     let mut pause = SECOND;
     loop {
-        let lookup = lookup(&nameserver, service.as_str(), LIMIT).await;
+        let lookup = lookup(&nameserver, service.as_str(), LIMIT, u16::MAX).await;
         let answers = [&lookup.a, &lookup.aaaa].into_iter().flatten();
         match answers.max_by_key(|answer| answer.addresses.len()) {
             Some(answer) => {
