@@ -1,7 +1,7 @@
 //! The stage `challenge`: `GET /v2/` without credentials at a login server. A Bearer challenge is
 //! what a healthy private registry answers; 200 from a registry is healthy too.
 
-use std::time::SystemTime;
+use std::{fmt, time::SystemTime};
 
 use hyper::{
     HeaderMap, StatusCode,
@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::{
     exchange::{HttpConnection, HttpFault, Response},
+    redact::redacted,
     www_authenticate,
 };
 
@@ -92,13 +93,19 @@ pub enum Access {
     Bearer(Bearer),
 }
 
-/// A Bearer challenge of the distribution specification.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A Bearer challenge of the distribution specification; it prints no secret of the realm's URL.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Bearer {
     /// Where tokens are handed out, as sent.
     pub realm: String,
     /// For whom; at a regional ACR endpoint it is the global name.
     pub service: Option<String>,
+}
+
+impl fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Bearer({}, {:?})", redacted(&self.realm), self.service)
+    }
 }
 
 /// `None` where the status means no.

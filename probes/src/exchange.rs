@@ -164,8 +164,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// The head of an answer, and the body for whoever wants it.
-#[derive(Debug)]
+/// The head of an answer, and the body for whoever wants it. It has no `Debug`: headers may be signed.
 pub(crate) struct Response {
     /// The status.
     pub status: StatusCode,

@@ -13,6 +13,7 @@ use crate::{
     challenge::Bearer,
     endpoint::{Endpoint, Role, Scheme},
     exchange::{HttpConnection, HttpFault, printable},
+    redact::redacted,
 };
 
 /// The addresses at which clouds hand out credentials to whoever asks from a node.
@@ -85,7 +86,7 @@ impl std::fmt::Debug for Secret {
 }
 
 /// Where tokens are handed out, checked to be a place that a probe may ask.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Realm {
     url: Url,
 }
@@ -122,6 +123,12 @@ impl Realm {
             url.query_pairs_mut().append_pair("scope", &scope);
         }
         url[url::Position::BeforePath..url::Position::AfterQuery].to_owned()
+    }
+}
+
+impl std::fmt::Debug for Realm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Realm({})", redacted(self.url.as_str()))
     }
 }
 
@@ -218,6 +225,14 @@ mod tests {
         assert!(Realm::parse(&bearer("ftp://auth.example/t"), &http).is_err());
         assert!(Realm::parse(&bearer("https://u:p@auth.example/t"), &https).is_err());
         assert!(Realm::parse(&bearer("/oauth2/token"), &https).is_err());
+    }
+
+    #[test]
+    fn a_realm_is_shown_without_its_secrets() {
+        let signed = bearer("https://auth.example/token?sig=c2VjcmV0");
+        let realm = Realm::parse(&signed, &login(Scheme::Https, 443)).unwrap();
+        let shown = format!("{realm:?} {signed:?}");
+        assert!(shown.contains("auth.example/token") && !shown.contains("c2VjcmV0"));
     }
 
     #[test]
