@@ -13,9 +13,11 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use regprobe_lab::addresses::{free_addr, loopback};
 use regprobe_lab::pki::Pki;
 use regprobe_lab::suite::{self, Need, test};
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         test("who has no certificate stays out", client_certificates),
         test("old versions of TLS are refused", versions),
         test("passwords without TLS", passwords),
+        test("nobody learns who exists", nobody_learns_who_exists),
         test("headers and the limit of requests", headers_and_rate),
         test("what changes is taken up", reload),
     ];
@@ -180,6 +183,48 @@ fn passwords() -> Result<()> {
     ensure!(asked.status == 401 && asked.header("WWW-Authenticate") == Some("Basic"));
     let reload = client::call("POST", listener.addr, "/-/reload").send()?;
     ensure!(reload.status == 401);
+    Ok(())
+}
+
+/// A wrong password of somebody, and one of nobody: both are refused, and as late.
+fn nobody_learns_who_exists() -> Result<()> {
+    const TIMES: usize = 12;
+    let dear = bcrypt::hash("right", 2 * COST)?;
+    let place = Place::new()?;
+    let listener = place.listen(&format!("basic_auth_users: {{alice: {dear}}}\n"))?;
+    // What was refused before is refused sooner, so no password comes twice.
+    let refused = |user: &str, turn: usize| {
+        let login = STANDARD.encode(format!("{user}:wrong {turn}"));
+        let header = format!("Basic {login}");
+        let call = client::get(listener.addr, "/metrics").header("Authorization", &header);
+        let start = Instant::now();
+        call.send()?.expect_status(401)?;
+        Ok::<_, anyhow::Error>(start.elapsed())
+    };
+    let (mut somebody, mut nobody) = (Vec::new(), Vec::new());
+    for turn in 0..TIMES {
+        somebody.push(refused("alice", turn)?);
+        nobody.push(refused("bob", turn)?);
+    }
+    let unasked = Instant::now();
+    client::get(listener.addr, "/metrics")
+        .send()?
+        .expect_status(401)?;
+    let unasked = unasked.elapsed();
+    let median = |mut times: Vec<Duration>| {
+        times.sort();
+        times[TIMES / 2].as_secs_f64()
+    };
+    let (somebody, nobody) = (median(somebody), median(nobody));
+    println!("a wrong password takes {somebody:.4} s, a user who is none {nobody:.4} s");
+    let ratio = somebody / nobody;
+    ensure!(
+        (0.6..1.7).contains(&ratio),
+        "{somebody} s against {nobody} s"
+    );
+    // It is the hash that takes the time: without one there would be a difference to see.
+    let without = unasked.as_secs_f64();
+    ensure!(nobody > 3.0 * without, "{nobody} s against {without} s");
     Ok(())
 }
 

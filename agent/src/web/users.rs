@@ -1,6 +1,7 @@
 //! Who may ask: users and bcrypt hashes of their passwords, by Basic authentication. A hash takes long
 //! to compute, by design: that happens on another thread, one at a time, and what came of it is
-//! remembered. Whether a user exists cannot be told from how long a refusal takes.
+//! remembered. Whether a user exists cannot be told from how long a refusal takes, where all hashes cost
+//! the same.
 
 use std::{
     collections::HashMap,
