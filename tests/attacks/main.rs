@@ -1,0 +1,137 @@
+//! The hostile world: every attack of the tables beside this file is made on an agent that runs, one
+//! at a time, and the agent has to come to the right result in time, hold nothing afterwards, and go
+//! on with its other registries as if nothing were. The listener has attackers of its own.
+
+mod arena;
+mod attack;
+mod dns;
+#[path = "../agent/ground.rs"]
+#[expect(dead_code, reason = "the tests of the agent use all of it")]
+mod ground;
+mod http;
+mod image;
+mod listener;
+mod nameserver;
+#[path = "../agent/process.rs"]
+#[expect(dead_code, reason = "the tests of the agent use all of it")]
+mod process;
+mod proxies;
+#[path = "../agent/scrape.rs"]
+#[expect(dead_code, reason = "the tests of the agent use all of it")]
+mod scrape;
+mod site;
+mod speech;
+mod tcp;
+mod tls;
+mod token;
+mod toll;
+
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Error, Result};
+use regprobe_lab::suite::{self, Need, Test, test};
+
+use self::arena::{Arena, Seen};
+use self::attack::Attack;
+use self::toll::Toll;
+
+/// Arenas at the same time: an attack is mostly waited for.
+const ARENAS: usize = 10;
+
+fn main() -> ExitCode {
+    let world = Arc::new(World::default());
+    let tables = [
+        dns::attacks(),
+        tcp::attacks(),
+        proxies::attacks(),
+        tls::attacks(),
+        http::attacks(),
+        token::attacks(),
+        image::attacks(),
+    ];
+    let attacks: Vec<_> = tables.into_iter().flatten().collect();
+    let attacks = with_nothing_between(attacks);
+    let on_client = attacks.into_iter().map(|attack| world.test(attack));
+    let on_listener = listener::attacks().map(|(name, attack)| {
+        let world = world.clone();
+        test(format!("listener: {name}"), move || {
+            listener::suffer(attack)?;
+            lock(&world.toll).add_on_listener();
+            Ok(())
+        })
+    });
+    let outcome = suite::run_many_at_a_time(ARENAS, on_client.chain(on_listener));
+    let toll = lock(&world.toll).settle();
+    match toll {
+        Ok(()) => outcome,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What is seen while nobody attacks tells what may be seen by chance.
+fn with_nothing_between(attacks: Vec<Attack>) -> Vec<Attack> {
+    let mut all = Vec::new();
+    for (number, attack) in attacks.into_iter().enumerate() {
+        if number % 8 == 0 {
+            all.push(attack::nothing(format!("nothing {}", number / 8 + 1)));
+        }
+        all.push(attack);
+    }
+    all
+}
+
+/// The arenas that nobody is in, and what attacks cost so far.
+#[derive(Default)]
+struct World {
+    arenas: Mutex<Vec<Arena>>,
+    toll: Mutex<Toll>,
+}
+
+impl World {
+    fn test(self: &Arc<Self>, attack: Attack) -> Test {
+        let (world, name) = (self.clone(), format!("{}: {}", attack.place(), attack.name));
+        let run = move || world.suffer(&attack);
+        test(name, run)
+            .needs([Need::Root, Need::IPROUTE])
+            .within(Duration::from_secs(180))
+    }
+}
+
+impl World {
+    /// A machine that stands still for a moment looks like an attack; what goes wrong only once did
+    /// not come of this one.
+    fn suffer(&self, attack: &Attack) -> Result<()> {
+        let seen = self.try_suffer(attack).or_else(|error| {
+            eprintln!("{}, once more: {}", attack.name, first_line(&error));
+            self.try_suffer(attack)
+        })?;
+        lock(&self.toll).add(attack, seen);
+        Ok(())
+    }
+
+    fn try_suffer(&self, attack: &Attack) -> Result<Seen> {
+        let free = lock(&self.arenas).pop();
+        let arena = match free {
+            Some(arena) => arena,
+            None => Arena::new().context("failed to make an arena")?,
+        };
+        let seen = arena.suffer(attack)?;
+        // One in which something went wrong is not used again.
+        lock(&self.arenas).push(arena);
+        Ok(seen)
+    }
+}
+
+fn first_line(error: &Error) -> String {
+    let text = error.to_string();
+    text.chars().take_while(|c| *c != '\n').take(200).collect()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
