@@ -293,7 +293,8 @@ impl Question {
         let (socket, sent) = self.send_over_udp(server).map_err(IoFault::from)?;
         let (mut buffer, mut control) = ([0; 4096], Control::new());
         for strays in 0..=MAX_STRAYS {
-            let receive = socket.async_io(Interest::READABLE, || {
+            // A refusal may be there before anybody listens, and is no more than an error then.
+            let receive = socket.async_io(Interest::READABLE | Interest::ERROR, || {
                 wire::receive(&socket, &mut buffer, &mut control)
             });
             let Ok(received) = timeout_at(deadline, receive).await else {
