@@ -1,6 +1,8 @@
 //! Evidence and faults in one short line for people: the detail in the status document and the
 //! right-hand column of `check`.
 
+use std::fmt;
+
 use regprobe_probes::{Access, Evidence, StageOutcome, Token};
 
 /// What a stage has to show.
@@ -52,5 +54,17 @@ fn short(text: &str) -> String {
     match text.split_once("sha256:") {
         Some((before, hex)) if hex.len() > 12 => format!("{before}sha256:{}", &hex[..12]),
         _ => text.to_owned(),
+    }
+}
+
+/// Seconds, as times of stages are read; on a short way a dial takes some hundredths of a millisecond.
+pub(crate) struct Milliseconds(pub(crate) f64);
+
+impl fmt::Display for Milliseconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 * 1000.0 {
+            short if 0.0 < short && short < 0.1 => write!(f, "{short:.2} ms"),
+            time => write!(f, "{time:.1} ms"),
+        }
     }
 }

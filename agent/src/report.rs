@@ -10,7 +10,7 @@ pub(crate) use self::page::{PLAIN, Page, Screen};
 use crate::{
     board::{RegistryState, Round, Snapshot},
     condition::Condition,
-    describe,
+    describe::{self, Milliseconds},
 };
 
 mod page;
@@ -175,7 +175,7 @@ fn address(page: &mut Page, seen: &AddressOutcome, off_path: bool) {
 
 /// One line of the table: stage, time, result, detail.
 fn stage(page: &mut Page, stage: &str, took: Option<Duration>, reason: Option<&str>, detail: &str) {
-    let took = took.map(|took| format!("{:.1} ms", took.as_secs_f64() * 1000.0));
+    let took = took.map(|took| Milliseconds(took.as_secs_f64()).to_string());
     let took = took.unwrap_or_default();
     let style = match reason {
         Some(_) => AnsiColor::Red.on_default(),

@@ -16,6 +16,7 @@ use tokio::{
 use super::{Subject, foot::Foot};
 use crate::{
     board::Snapshot,
+    describe::Milliseconds,
     plan::{Plan, PlannedRegistry},
     report::{PLAIN, Page, Screen},
 };
@@ -147,8 +148,8 @@ impl Row {
             .cell(0, PLAIN, &format!("{role} {}", self.endpoint));
         let mut line = page.line(2, 2);
         for cell in &self.cells {
-            let took = cell.took.as_secs_f64() * 1000.0;
-            line = line.cell(2, PLAIN, &format!("{} {took:.1} ms", cell.stage));
+            let took = Milliseconds(cell.took.as_secs_f64());
+            line = line.cell(2, PLAIN, &format!("{} {took}", cell.stage));
             if let Some(reason) = cell.failed {
                 line = line.cell(1, AnsiColor::Red.on_default(), reason.as_str());
             }

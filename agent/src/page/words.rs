@@ -5,6 +5,7 @@ use std::fmt::{self, Display};
 use jiff::{SignedDuration, Timestamp};
 
 use super::html::Html;
+use crate::describe::Milliseconds;
 
 /// Seconds as milliseconds, or as seconds where those are many.
 pub(super) struct Took(pub(super) f64);
@@ -13,7 +14,7 @@ impl Display for Took {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             seconds if seconds >= 1.0 => write!(f, "{seconds:.1} s"),
-            seconds => write!(f, "{:.1} ms", seconds * 1000.0),
+            seconds => Milliseconds(seconds).fmt(f),
         }
     }
 }
