@@ -2,8 +2,9 @@
 //! metrics are true, and it holds no more than before.
 //!
 //! A panic is not among it, for nothing is known to bring one about: `agent/src/schedule.rs` makes one.
-//! Nor is a clock that is set, which no test may do to its machine: `agent/src/timetable/tests.rs` has it.
 
+#[path = "mishaps/clock.rs"]
+mod clock;
 #[path = "agent/ground.rs"]
 #[expect(dead_code, reason = "the tests of the agent use all of it")]
 mod ground;
@@ -52,6 +53,8 @@ fn main() -> ExitCode {
             storm::of_writes,
         ),
     ];
+    let clock =
+        [test("the clock is set, forwards and back", clock::is_set).needs([Need::FAKETIME])];
     let memory = [
         test("64 MiB are enough under load", memory::is_enough),
         test("a neighbour takes all of the memory", memory::neighbour),
@@ -63,7 +66,7 @@ fn main() -> ExitCode {
         test("the network goes away and another comes", link::is_replaced),
     ];
     let links = links.map(|test| test.needs([Need::Root, Need::IPROUTE]));
-    suite::run(anywhere.into_iter().chain(memory).chain(links))
+    suite::run(anywhere.into_iter().chain(clock).chain(memory).chain(links))
 }
 
 /// What the agent holds while all is well.

@@ -37,6 +37,7 @@ impl Need {
     pub const DIG: Self = Self::Package("bind9-dnsutils", "/usr/bin/dig");
     pub const DNSMASQ: Self = Self::Package("dnsmasq-base", "/usr/sbin/dnsmasq");
     pub const DOCKER_REGISTRY: Self = Self::Package("docker-registry", "/usr/bin/docker-registry");
+    pub const FAKETIME: Self = Self::Package("faketime", "/usr/bin/faketime");
     pub const FISH: Self = Self::Package("fish", "/usr/bin/fish");
     pub const GROFF: Self = Self::Package("groff-base", "/usr/bin/groff");
     pub const IPROUTE: Self = Self::Package("iproute2", "/usr/sbin/ip");
