@@ -503,6 +503,14 @@ mod tests {
         }
     }
 
+    /// Whatever it stands for; here that is a mark from right to left.
+    #[test]
+    fn punycode_is_taken_as_it_is() {
+        let rules = rules(&[("HTTPS_PROXY", "http://XN--A-YGN:3128")]);
+        let proxy = rules.proxy_for("https", "contoso.azurecr.io", 443);
+        assert_eq!(proxy.unwrap().unwrap().to_string(), "http://xn--a-ygn:3128");
+    }
+
     #[test]
     fn credentials_are_kept_but_not_shown() {
         let rules = rules(&[("HTTPS_PROXY", "http://us%40er:sec%2Fret@proxy.corp:3128")]);
