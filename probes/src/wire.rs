@@ -140,6 +140,19 @@ impl Wire {
     pub(crate) fn stopwatch(&self) -> &Stopwatch {
         &self.watch
     }
+
+    /// The first byte leaves when it is given to the kernel.
+    fn send(
+        &mut self,
+        write: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let at = Instant::now();
+        let written = ready!(write(Pin::new(&mut self.stream)));
+        if written.is_ok() {
+            self.watch.lap().sent.get_or_insert(at);
+        }
+        Poll::Ready(written)
+    }
 }
 
 impl AsyncRead for Wire {
@@ -188,12 +201,7 @@ impl AsyncWrite for Wire {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let at = Instant::now();
-        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
-        if written.is_ok() {
-            self.watch.lap().sent.get_or_insert(at);
-        }
-        Poll::Ready(written)
+        self.send(|stream| stream.poll_write(context, bytes))
     }
 
     fn poll_write_vectored(
@@ -201,12 +209,7 @@ impl AsyncWrite for Wire {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let at = Instant::now();
-        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, parts));
-        if written.is_ok() {
-            self.watch.lap().sent.get_or_insert(at);
-        }
-        Poll::Ready(written)
+        self.send(|stream| stream.poll_write_vectored(context, parts))
     }
 
     fn is_write_vectored(&self) -> bool {
