@@ -287,12 +287,10 @@ impl Board {
         let known = self.answers.entry(planned.name.clone()).or_default();
         for seen in &outcome.endpoints {
             for lookup in seen.lookups_of_host() {
-                let mut addresses: Vec<_> = lookup.addresses().collect();
+                let addresses = lookup.address_set();
                 if addresses.is_empty() {
                     continue;
                 }
-                addresses.sort_unstable();
-                addresses.dedup();
                 let same = |last: &&mut LastAnswer| {
                     last.endpoint == seen.endpoint && last.nameserver == lookup.nameserver
                 };

@@ -80,6 +80,14 @@ impl Lookup {
             .flat_map(|answer| answer.addresses.iter().copied())
     }
 
+    /// The same, each once and in order.
+    pub fn address_set(&self) -> Vec<IpAddr> {
+        let mut addresses: Vec<_> = self.addresses().collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses
+    }
+
     /// The longest alias chain seen, negative answers included.
     pub fn chain(&self) -> &[Alias] {
         [&self.a, &self.aaaa]

@@ -251,9 +251,7 @@ fn replace(family: &Family<Gauge>, before: Option<Vec<String>>, now: Option<Vec<
 }
 
 fn joined(lookup: &Lookup) -> Option<String> {
-    let mut addresses: Vec<_> = lookup.addresses().collect();
-    addresses.sort_unstable();
-    addresses.dedup();
+    let addresses = lookup.address_set();
     let texts: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();
     (!texts.is_empty()).then(|| texts.join(","))
 }
