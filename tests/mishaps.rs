@@ -33,7 +33,7 @@ use regprobe_lab::acr::{Answer, Route};
 use regprobe_lab::suite::{self, Need, test};
 use regprobe_lab::wait;
 
-use self::ground::Ground;
+use self::ground::{Ground, Plain};
 use self::process::{Agent, SOON, regprobe};
 
 fn main() -> ExitCode {
@@ -150,13 +150,17 @@ fn limit_files(agent: &Agent, limit: u64) -> Result<()> {
 
 const ENOUGH_FILES: u64 = 1000;
 
-fn descriptors_run_out() -> Result<()> {
+/// An agent that has been through its first round of both registries.
+fn both() -> Result<(Ground, Plain, Agent)> {
     let ground = Ground::new()?;
     let plain = ground.plain("plain")?;
-    let agent = Agent::ready(
-        &ground.config(&[&ground.contoso_entry(), &plain.entry])?,
-        &[],
-    )?;
+    let config = ground.config(&[&ground.contoso_entry(), &plain.entry])?;
+    let agent = Agent::ready(&config, &[])?;
+    Ok((ground, plain, agent))
+}
+
+fn descriptors_run_out() -> Result<()> {
+    let (_ground, _plain, agent) = both()?;
     let before = Holdings::of(&agent)?;
     // Enough for a client, and for one address after another, but not for three names at once.
     limit_files(&agent, before.files as u64)?;
@@ -244,12 +248,7 @@ fn logs_into(script: &str) -> Result<()> {
 /// To the agent every clock jumps ahead.
 fn stopped() -> Result<()> {
     const STOP: Duration = Duration::from_secs(8);
-    let ground = Ground::new()?;
-    let plain = ground.plain("plain")?;
-    let agent = Agent::ready(
-        &ground.config(&[&ground.contoso_entry(), &plain.entry])?,
-        &[],
-    )?;
+    let (_ground, plain, agent) = both()?;
     let before = Holdings::of(&agent)?;
     let pings = || plain.acr.seen_on(Route::Ping).len();
     agent.signal(Signal::SIGSTOP)?;
