@@ -12,8 +12,9 @@ use regprobe_probes::{
 use tokio::runtime::Handle;
 
 use self::{
-    families::{Counter, Families, Family, Gauge, Histogram, PIECE, Place},
+    families::{Families, Family, PIECE, Place},
     series::Series,
+    values::{Counter, Gauge, Histogram},
 };
 use crate::{
     board::{RegistryState, Round},
@@ -26,6 +27,7 @@ use crate::{
 
 mod families;
 mod series;
+mod values;
 
 /// How late rounds start is known to the scheduler alone, whatever buckets the stages have.
 const LAG_BUCKETS: [f64; 6] = [0.001, 0.01, 0.1, 1.0, 5.0, 15.0];

@@ -7,11 +7,7 @@ use regprobe_probes::{
     Endpoint, EndpointOutcome, Evidence, Expectation, Lookup, Nameserver, Reason, Scope, Stage,
 };
 
-use super::{
-    Metrics,
-    families::{Family, Gauge},
-    put,
-};
+use super::{Metrics, families::Family, put, values::Gauge};
 use crate::printable::printable;
 
 /// The series of one endpoint.
