@@ -1,11 +1,12 @@
 //! Where attacks take place: a network namespace with an agent, a registry that is attacked, one that
-//! is attacked through the node's proxy, and three bystanders, which nobody attacks. One attack at a
+//! is attacked through the node's proxy, and some bystanders, which nobody attacks. One attack at a
 //! time, with quiet before and after it.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener, UdpSocket};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -31,6 +32,7 @@ use crate::attack::{Attack, By};
 use crate::nameserver::Nameserver;
 use crate::process::{Agent, regprobe};
 use crate::scrape::Scrape;
+use crate::toll::Rounds;
 use crate::{lock, site};
 
 /// The limit of a stage, and what a round may take beyond it.
@@ -67,25 +69,23 @@ const PROXY_NAME: &str = "proxy.lab.example";
 /// The attacked, by name of registry and of host.
 const ATTACKED: (&str, &str) = ("attacked", "attacked.registry.example");
 const PROXIED: (&str, &str) = ("proxied", "proxied.lab.example");
-const BYSTANDERS: [(&str, &str); 3] = [
-    ("bystander-1", "bystander-1.registry.example"),
-    ("bystander-2", "bystander-2.registry.example"),
-    ("bystander-3", "bystander-3.registry.example"),
-];
+
+/// One that nobody attacks, by name of registry, host and port.
+#[derive(Clone)]
+struct Bystander(String, String, u16);
 
 /// What is seen of one attack.
 pub(crate) struct Seen {
     /// Until the first result.
     pub(crate) took: Duration,
-    /// What bystanders' rounds took on the wire, with nobody attacked and under attack.
-    pub(crate) quiet: Vec<f64>,
-    pub(crate) attacked: Vec<f64>,
     /// In bytes.
     pub(crate) growth: i64,
+    pub(crate) rounds: Rounds,
 }
 
 pub(crate) struct Arena {
     agent: Agent,
+    bystanders: Vec<Bystander>,
     nameserver: Nameserver,
     dns: Dns,
     tls: Arc<ServerConfig>,
@@ -97,7 +97,8 @@ pub(crate) struct Arena {
 }
 
 impl Arena {
-    pub(crate) fn new() -> Result<Self> {
+    pub(crate) fn new(bystanders: u16) -> Result<Self> {
+        let bystanders: Vec<_> = (0..bystanders).map(Bystander::new).collect();
         let namespace = Namespace::new("attacks")?;
         let own = [NAMESERVER, REGISTRY, BEHIND, PROXY, BYSTANDER, ATTACKER];
         for address in own.iter().chain(&OFF_LIMITS) {
@@ -109,7 +110,7 @@ impl Arena {
         }
         dns.address(PROXY_NAME, [PROXY], 1);
         let folder = tempfile::tempdir()?;
-        let servers = namespace.enter(|| servers(&pki, &dns))?;
+        let servers = namespace.enter(|| servers(&pki, &dns, &bystanders))?;
         let (acrs, proxy) = servers;
         let (sound, hostile) = (event_loop()?, event_loop()?);
         let (udp, elsewhere, tcp) = namespace.enter(|| {
@@ -132,7 +133,7 @@ impl Arena {
             format!("nameserver {NAMESERVER}\n"),
         )?;
         fs::write(folder.path().join("hosts"), "")?;
-        fs::write(&config, config_in(folder.path()))?;
+        fs::write(&config, config_in(folder.path(), &bystanders))?;
         let agent = namespace.enter(|| {
             let mut command = regprobe(["run"]);
             command
@@ -144,6 +145,7 @@ impl Arena {
         let tls = pki.leaf([ATTACKED.1]).issue()?.server_config()?;
         let arena = Self {
             agent,
+            bystanders,
             nameserver,
             dns,
             tls,
@@ -205,13 +207,15 @@ impl Arena {
             let rounds = rounds.iter().filter(move |(at, _)| from <= *at && *at < to);
             rounds.map(|(_, seconds)| *seconds).collect::<Vec<_>>()
         };
-        let mut quiet = within(before, start);
-        quiet.extend(within(after, Timestamp::MAX));
+        let mut rounds = Rounds {
+            quiet: within(before, start),
+            attacked: within(start, end),
+        };
+        rounds.quiet.extend(within(after, Timestamp::MAX));
         Ok(Seen {
             took,
-            quiet,
-            attacked: within(start, end),
             growth,
+            rounds,
         })
     }
 
@@ -317,7 +321,7 @@ impl Arena {
     /// When rounds of bystanders began, and what their stages took together.
     fn bystanders(&self, from: Timestamp) -> Result<Vec<(Timestamp, f64)>> {
         let mut seen = Vec::new();
-        for (name, _) in BYSTANDERS {
+        for Bystander(name, ..) in &self.bystanders {
             let page = format!("/api/v1/history?registry={name}&from={from}&limit=1000");
             let page = self.get(&page)?;
             for round in page["rounds"].as_array().context("no rounds")? {
@@ -425,18 +429,27 @@ struct Holdings {
     memory: i64,
 }
 
-fn servers(pki: &Pki, dns: &Dns) -> Result<(Vec<Acr>, Proxy)> {
+impl Bystander {
+    fn new(number: u16) -> Self {
+        let name = format!("bystander-{number}");
+        let host = format!("{name}.registry.example");
+        Self(name, host, HTTPS + number)
+    }
+}
+
+fn servers(pki: &Pki, dns: &Dns, bystanders: &[Bystander]) -> Result<(Vec<Acr>, Proxy)> {
     let mut acrs = Vec::new();
-    let attacked = [(ATTACKED.1, REGISTRY), (PROXIED.1, BEHIND)];
-    let bystanders = BYSTANDERS.map(|(_, name)| (name, BYSTANDER));
-    let ports = [HTTPS, HTTPS, HTTPS, HTTPS + 1, HTTPS + 2];
-    for ((name, address), port) in attacked.into_iter().chain(bystanders).zip(ports) {
-        let acr = Acr::at(name, (address, port))
+    let attacked = [(ATTACKED.1, REGISTRY, HTTPS), (PROXIED.1, BEHIND, HTTPS)];
+    let bystanders = bystanders
+        .iter()
+        .map(|Bystander(_, host, port)| (host.as_str(), BYSTANDER, *port));
+    for (host, address, port) in attacked.into_iter().chain(bystanders) {
+        let acr = Acr::at(host, (address, port))
             .tls(pki)
             .image(Image::hello()?)
             .anonymous_pull();
         acrs.push(acr.start()?);
-        dns.address(name, [address], 1);
+        dns.address(host, [address], 1);
     }
     let proxy = Proxy::start((PROXY, PROXY_PORT))?;
     let proxied = format!("{}:{HTTPS}", PROXIED.1);
@@ -463,22 +476,18 @@ fn listen(at: SocketAddr) -> Result<StdListener> {
     Ok(listener)
 }
 
-fn config_in(folder: &std::path::Path) -> String {
+fn config_in(folder: &Path, bystanders: &[Bystander]) -> String {
     let at = folder.display();
-    let attacked = [ATTACKED, PROXIED].map(|(name, host)| (name, host, HTTPS, "probe/hello:v1"));
-    let ports = [HTTPS, HTTPS + 1, HTTPS + 2];
-    let bystanders = BYSTANDERS.iter().zip(ports);
-    let entries = attacked
-        .iter()
-        .map(|(name, host, port, image)| {
-            format!(
-                "- {{server: \"{host}:{port}\", name: {name}, images: [\"{image}\"], \
-                 anonymous_pull: true}}\n"
-            )
-        })
-        .chain(bystanders.map(|((name, host), port)| {
-            format!("- {{server: \"{host}:{port}\", name: {name}}}\n")
-        }));
+    let attacked = [ATTACKED, PROXIED].map(|(name, host)| {
+        format!(
+            "- {{server: \"{host}:{HTTPS}\", name: {name}, images: [\"probe/hello:v1\"], \
+             anonymous_pull: true}}\n"
+        )
+    });
+    let bystanders = bystanders.iter().map(|Bystander(name, host, port)| {
+        format!("- {{server: \"{host}:{port}\", name: {name}}}\n")
+    });
+    let entries = attacked.into_iter().chain(bystanders);
     format!(
         "registries:\n{}\
          node: {{resolv_conf: {at}/resolv.conf, hosts: {at}/hosts, certs_d: {at}/certs.d}}\n\

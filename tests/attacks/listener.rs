@@ -198,8 +198,9 @@ pub(crate) fn attacks() -> impl Iterator<Item = (&'static str, Run)> {
     attacks.into_iter()
 }
 
-/// Makes an attack, and looks at the agent before, meanwhile and afterwards.
-pub(crate) fn suffer(attack: Run) -> Result<()> {
+/// Makes an attack, and looks at the agent before, meanwhile and afterwards. Returns what it leaves behind
+/// in memory, in KiB.
+pub(crate) fn suffer(attack: Run) -> Result<i64> {
     let ground = Ground::new()?;
     let config = ground.config(&[&ground.plain("plain")?.entry])?;
     let agent = Agent::ready(&config, &["--history.limit=512KiB"])?;
@@ -219,7 +220,7 @@ pub(crate) fn suffer(attack: Run) -> Result<()> {
     let growth = self::memory(&agent)? - memory;
     ensure!(growth < GROWTH, "{growth} KiB are left in memory");
     ensure!(!agent.log().iter().any(|line| line.contains("panicked")));
-    Ok(())
+    Ok(growth)
 }
 
 /// Scrapes beside 500 heads of which a byte comes now and then.

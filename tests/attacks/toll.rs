@@ -1,6 +1,8 @@
 //! What attacks cost, side by side: rounds of bystanders that nobody attacks, in the quiet before and
 //! after an attack and meanwhile.
 
+use std::env;
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -8,17 +10,34 @@ use anyhow::{Result, ensure};
 use crate::arena::Seen;
 use crate::attack::{Attack, By};
 
-/// By how much the median of a bystander's rounds may grow, of all attacks together.
+/// By how much the median of bystanders' rounds may grow.
 const SHIFT: f64 = 0.10;
 
 /// From so many attacks on their median is worth something.
 const ENOUGH: usize = 100;
 
+/// How closely it is looked at what attacks cost others.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Care {
+    /// Many attacks at the same time, which are mostly waited for: a busy machine, on which only all of
+    /// them together tell anything.
+    Together,
+    /// One at a time, each for itself.
+    Apart,
+}
+
+/// What bystanders' rounds took on the wire, with nobody attacked and under attack.
+pub(crate) struct Rounds {
+    pub(crate) quiet: Vec<f64>,
+    pub(crate) attacked: Vec<f64>,
+}
+
 /// Of all attacks so far.
-#[derive(Default)]
 pub(crate) struct Toll {
+    care: Care,
     paid: Vec<Paid>,
-    on_listener: usize,
+    /// What those on the listener left behind in memory, in KiB.
+    on_listener: Vec<i64>,
 }
 
 struct Paid {
@@ -27,7 +46,61 @@ struct Paid {
     seen: Seen,
 }
 
+impl Care {
+    pub(crate) fn asked_for() -> Self {
+        match env::var("REGPROBE_ATTACKS").as_deref() {
+            Ok("apart") => Self::Apart,
+            _ => Self::Together,
+        }
+    }
+
+    pub(crate) fn arenas(self) -> usize {
+        match self {
+            Self::Together => 10,
+            Self::Apart => 1,
+        }
+    }
+
+    pub(crate) fn bystanders(self) -> u16 {
+        match self {
+            Self::Together => 3,
+            Self::Apart => 16,
+        }
+    }
+
+    /// How often an attack is made until it is said that it costs others something.
+    pub(crate) fn tries(self) -> usize {
+        match self {
+            Self::Together => 1,
+            Self::Apart => 6,
+        }
+    }
+}
+
+impl Rounds {
+    pub(crate) fn extend(&mut self, more: Self) {
+        self.quiet.extend(more.quiet);
+        self.attacked.extend(more.attacked);
+    }
+
+    pub(crate) fn are_as_quick(&self) -> bool {
+        self.shift() < SHIFT
+    }
+
+    fn shift(&self) -> f64 {
+        median(&self.attacked) / median(&self.quiet) - 1.0
+    }
+}
+
 impl Toll {
+    pub(crate) fn new(care: Care) -> Self {
+        Self {
+            care,
+            paid: Vec::new(),
+            on_listener: Vec::new(),
+        }
+    }
+
     pub(crate) fn add(&mut self, attack: &Attack, seen: Seen) {
         self.paid.push(Paid {
             name: attack.name.clone(),
@@ -37,8 +110,8 @@ impl Toll {
     }
 
     /// One that the listener bore; what it costs is looked at there.
-    pub(crate) fn add_on_listener(&mut self) {
-        self.on_listener += 1;
+    pub(crate) fn add_on_listener(&mut self, growth: i64) {
+        self.on_listener.push(growth);
     }
 
     /// Prints what each attack cost, and complains where it was too much.
@@ -49,40 +122,75 @@ impl Toll {
         );
         for paid in &self.paid {
             let Seen { took, growth, .. } = paid.seen;
+            let Rounds { quiet, attacked } = &paid.seen.rounds;
             println!(
-                "{:<54} {:>7.2} s {:>+6} KiB  {:>5.2} -> {:>5.2} ms {:>+6.1} %",
+                "{:<54} {:>7.2} s {:>+6} KiB  {:>5.2} -> {:>5.2} ms {:>+6.1} % ({} and {} rounds)",
                 paid.name.chars().take(54).collect::<String>(),
                 took.as_secs_f64(),
                 growth / 1024,
-                median(&paid.seen.quiet) * 1e3,
-                median(&paid.seen.attacked) * 1e3,
+                median(quiet) * 1e3,
+                median(attacked) * 1e3,
                 paid.shift() * 100.0,
+                quiet.len(),
+                attacked.len(),
             );
         }
         let (attacks, nothing): (Vec<_>, Vec<_>) =
             self.paid.iter().partition(|paid| paid.is_attack);
-        let shift = |of: &[&Paid]| median(&of.iter().map(|paid| paid.shift()).collect::<Vec<_>>());
-        let (shift, chance) = (shift(&attacks), shift(&nothing));
         let slowest = attacks.iter().map(|paid| paid.seen.took).max();
         println!(
-            "{} attacks on clients, {} on the listener; the slowest result after {:.2} s; rounds of \
-             bystanders take {:+.1} % under attack, and {:+.1} % where nobody attacks (medians)",
+            "{} attacks on clients, {} on the listener, which leave {} KiB at most; the slowest result \
+             after {:.2} s; rounds of bystanders take {} under attack, and {} where nobody attacks",
             attacks.len(),
-            self.on_listener,
+            self.on_listener.len(),
+            self.on_listener.iter().max().unwrap_or(&0),
             slowest.unwrap_or(Duration::ZERO).as_secs_f64(),
-            shift * 100.0,
-            chance * 100.0,
+            Spread::of(&attacks),
+            Spread::of(&nothing),
         );
-        // A few tell nothing.
-        let is_borne = attacks.len() < ENOUGH || shift < SHIFT + chance.max(0.0);
-        ensure!(is_borne, "attacks make bystanders slow");
+        match self.care {
+            Care::Together => {
+                let (shift, chance) = (Spread::of(&attacks).median, Spread::of(&nothing).median);
+                let is_borne = attacks.len() < ENOUGH || shift < SHIFT + chance.max(0.0);
+                ensure!(is_borne, "attacks make bystanders slow");
+            }
+            Care::Apart => {
+                let slow = self.paid.iter().filter(|paid| paid.shift() >= SHIFT);
+                let names: Vec<_> = slow.map(|paid| paid.name.as_str()).collect();
+                ensure!(names.is_empty(), "bystanders are slow under {names:?}");
+            }
+        }
         Ok(())
     }
 }
 
 impl Paid {
     fn shift(&self) -> f64 {
-        median(&self.seen.attacked) / median(&self.seen.quiet) - 1.0
+        self.seen.rounds.shift()
+    }
+}
+
+/// Of shifts.
+struct Spread {
+    median: f64,
+    most: f64,
+}
+
+impl Spread {
+    fn of(paid: &[&Paid]) -> Self {
+        let shifts: Vec<_> = paid.iter().map(|paid| paid.shift()).collect();
+        Self {
+            median: median(&shifts),
+            most: shifts.into_iter().fold(f64::NAN, f64::max),
+        }
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { median, most } = self;
+        let [median, most] = [median, most].map(|share| share * 100.0);
+        write!(f, "{median:+.1} % (median; {most:+.1} % at most)")
     }
 }
 

@@ -32,7 +32,7 @@ use tokio::{
 use super::{Site, answer::answer, reply, settings::Settings};
 
 /// Connections at the same time; a node has one or two scrapers.
-pub(crate) const MAX_CONNECTIONS: usize = 48;
+pub(crate) const MAX_CONNECTIONS: usize = 32;
 /// For a TLS handshake, for the head of a request, and so for an idle connection too.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most that the head of a request may take, and what a connection takes of memory.
