@@ -300,7 +300,8 @@ impl EndpointOutcome {
 pub struct AddressOutcome {
     /// Which.
     pub address: IpAddr,
-    /// The node's own address towards it; `None` without a route.
+    /// The node's own address towards it, by which a client with a choice of addresses chooses; `None`
+    /// without a route or a choice.
     pub source: Option<IpAddr>,
     /// In the order in which they ran; nothing comes after a failure.
     pub stages: Vec<StageOutcome>,

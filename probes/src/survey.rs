@@ -32,9 +32,18 @@ pub(crate) struct Survey<'a> {
     pinned: Vec<IpAddr>,
     asked: FuturesUnordered<BoxFuture<'a, Vec<Lookup>>>,
     lookups: Vec<Lookup>,
-    dialled: FuturesUnordered<BoxFuture<'a, (AddressOutcome, Option<Stream>)>>,
+    dialled: FuturesUnordered<BoxFuture<'a, Dialled>>,
     addresses: Vec<AddressOutcome>,
     open: HashMap<IpAddr, Stream>,
+    /// Where the pull goes by what is seen so far, once somebody asked.
+    path: Option<PullPath>,
+}
+
+/// What came of an address.
+struct Dialled {
+    address: IpAddr,
+    stages: Vec<StageOutcome>,
+    stream: Option<Stream>,
 }
 
 impl<'a> Survey<'a> {
@@ -48,6 +57,7 @@ impl<'a> Survey<'a> {
             dialled: FuturesUnordered::new(),
             addresses: Vec::new(),
             open: HashMap::new(),
+            path: None,
         };
         match survey.visit.dial_host().parse() {
             Ok(address) => survey.dial(address),
@@ -82,7 +92,7 @@ impl<'a> Survey<'a> {
 
     /// What was seen; `over` is the address that the requests went over, with their stages.
     pub(crate) fn outcome(mut self, over: Option<(IpAddr, Vec<StageOutcome>)>) -> EndpointOutcome {
-        let path = self.path();
+        let path = self.path().clone();
         if let Some((used, stages)) = over
             && let Some(address) = self.addresses.iter_mut().find(|seen| seen.address == used)
         {
@@ -142,25 +152,34 @@ impl<'a> Survey<'a> {
             });
             return;
         }
-        let source = connect::source_towards(self.visit.dial_address(address));
         self.addresses.push(AddressOutcome {
             address,
-            source,
+            source: None,
             stages: Vec::new(),
         });
+        if self.addresses.len() > 1 {
+            self.find_sources();
+        }
         let visit = self.visit.clone();
         self.dialled.push(Box::pin(async move {
             let mut stages = Vec::with_capacity(5);
             let stream = visit.dial(address, &mut stages).await;
-            (
-                AddressOutcome {
-                    address,
-                    source,
-                    stages,
-                },
+            Dialled {
+                address,
+                stages,
                 stream,
-            )
+            }
         }));
+    }
+
+    fn find_sources(&mut self) {
+        for seen in self
+            .addresses
+            .iter_mut()
+            .filter(|seen| seen.source.is_none())
+        {
+            seen.source = connect::source_towards(self.visit.dial_address(seen.address));
+        }
     }
 
     fn is_pending(&self) -> bool {
@@ -168,6 +187,7 @@ impl<'a> Survey<'a> {
     }
 
     async fn step(&mut self) {
+        self.path = None;
         tokio::select! {
             Some(lookups) = self.asked.next(), if !self.asked.is_empty() => {
                 // Names of the search list are tried before.
@@ -178,21 +198,24 @@ impl<'a> Survey<'a> {
                 self.lookups.extend(lookups);
                 found.into_iter().for_each(|address| self.dial(address));
             }
-            Some((outcome, stream)) = self.dialled.next(), if !self.dialled.is_empty() => {
+            Some(Dialled { address, stages, stream }) = self.dialled.next(),
+                if !self.dialled.is_empty() =>
+            {
                 if let Some(stream) = stream {
-                    self.open.insert(outcome.address, stream);
+                    self.open.insert(address, stream);
                 }
-                let place = self.addresses.iter_mut().find(|seen| seen.address == outcome.address);
-                if let Some(place) = place {
-                    *place = outcome;
+                let seen = self.addresses.iter_mut().find(|seen| seen.address == address);
+                if let Some(seen) = seen {
+                    seen.stages = stages;
                 }
             }
             else => {}
         }
     }
 
-    fn path(&self) -> PullPath {
-        pull_path::walk(&self.visit, &self.lookups, &self.addresses)
+    fn path(&mut self) -> &PullPath {
+        self.path
+            .get_or_insert_with(|| pull_path::walk(&self.visit, &self.lookups, &self.addresses))
     }
 }
 
