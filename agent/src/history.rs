@@ -3,7 +3,7 @@
 //! then what went on failing, and last of all the rounds with which something changed.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     fmt,
     hash::{DefaultHasher, Hash, Hasher},
     num::{NonZeroU32, ParseIntError},
@@ -14,7 +14,7 @@ use std::{
 use jiff::Timestamp;
 use regprobe_probes::{Depth, Endpoint, EndpointOutcome, Finding, Reason, Role, Severity, Stage};
 
-use self::document::{Bases, Document};
+use self::document::{Bases, Document, Edits};
 use crate::{
     board::{RegistryState, Round},
     condition::Condition,
@@ -46,14 +46,21 @@ impl SharedHistory {
 /// Rounds of all registries.
 pub(crate) struct History {
     limit: usize,
-    rounds: BTreeMap<RoundId, Kept>,
-    /// The oldest first, for each worth.
-    by_worth: [VecDeque<RoundId>; Worth::ALL.len()],
-    /// Bytes of each worth, without the wholes that documents share.
-    bytes: [usize; Worth::ALL.len()],
-    /// Bytes of those.
+    /// For each worth.
+    shelves: [Shelf; Worth::ALL.len()],
+    /// Bytes of the wholes that documents share.
     shared_bytes: usize,
     registries: HashMap<Arc<str>, Latest>,
+}
+
+/// Rounds of one worth.
+#[derive(Default)]
+struct Shelf {
+    /// The oldest first.
+    rounds: VecDeque<(RoundId, Kept)>,
+    edits: Edits,
+    /// Without the wholes that documents share.
+    bytes: usize,
 }
 
 /// When a round began, in microseconds since 1970; no two rounds have the same.
@@ -120,9 +127,7 @@ impl History {
     fn new(limit: usize) -> Self {
         Self {
             limit,
-            rounds: BTreeMap::new(),
-            by_worth: Default::default(),
-            bytes: Default::default(),
+            shelves: Default::default(),
             shared_bytes: 0,
             registries: HashMap::new(),
         }
@@ -157,43 +162,56 @@ impl History {
             Condition::Ok => Worth::Well,
             _ => Worth::Wrong,
         };
+        let shelf = &mut self.shelves[worth as usize];
         let kept = Kept {
             registry: registry.clone(),
             condition,
             worth,
             endpoints,
             cells,
-            document: latest.bases.document(text.as_bytes()),
+            document: latest.bases.document(text.as_bytes(), &mut shelf.edits),
         };
         self.shared_bytes += kept.document.last_bytes();
-        self.bytes[worth as usize] += kept.own_bytes();
         let id = self.free_id(round.at);
-        self.by_worth[worth as usize].push_back(id);
-        self.rounds.insert(id, kept);
+        self.shelves[worth as usize].add(id, kept);
         while self.bytes() > self.limit && self.remove_least_worth() {}
     }
 
     /// Removes all rounds of a registry.
     pub(crate) fn forget(&mut self, registry: &str) {
-        let theirs = |(id, kept): (&RoundId, &Kept)| (*kept.registry == *registry).then_some(*id);
-        let ids: Vec<_> = self.rounds.iter().filter_map(theirs).collect();
-        ids.into_iter().for_each(|id| self.remove(id));
+        for shelf in &mut self.shelves {
+            for place in (0..shelf.rounds.len()).rev() {
+                if *shelf.rounds[place].1.registry == *registry {
+                    self.shared_bytes -= shelf.remove(place);
+                }
+            }
+        }
         self.registries.remove(registry);
     }
 
     /// The round of this id, if it is kept.
     pub(crate) fn get(&self, id: RoundId) -> Option<&Kept> {
-        self.rounds.get(&id)
+        self.shelves.iter().find_map(|shelf| {
+            let place = shelf.place(id).ok()?;
+            Some(&shelf.rounds[place].1)
+        })
     }
 
     /// Every round that began at `from` or later, the oldest first.
     pub(crate) fn since(&self, from: RoundId) -> impl DoubleEndedIterator<Item = (RoundId, &Kept)> {
-        self.rounds.range(from..).map(|(id, kept)| (*id, kept))
+        let later = self.shelves.iter().flat_map(|shelf| {
+            let first = shelf.place(from).unwrap_or_else(|place| place);
+            shelf.rounds.range(first..)
+        });
+        let mut rounds: Vec<_> = later.map(|(id, kept)| (*id, kept)).collect();
+        rounds.sort_unstable_by_key(|(id, _)| *id);
+        rounds.into_iter()
     }
 
     /// What it takes.
     pub(crate) fn bytes(&self) -> usize {
-        self.shared_bytes + self.bytes.iter().sum::<usize>()
+        let own = self.shelves.iter().map(|shelf| shelf.bytes);
+        self.shared_bytes + own.sum::<usize>()
     }
 
     /// What it may take.
@@ -204,40 +222,52 @@ impl History {
     /// Of rounds that began within the same microsecond, all but one are told a little later.
     fn free_id(&self, at: Timestamp) -> RoundId {
         let mut id = RoundId::from(at);
-        while self.rounds.contains_key(&id) {
+        while self.get(id).is_some() {
             id.0 += 1;
         }
         id
     }
 
     fn remove_least_worth(&mut self) -> bool {
-        let of_worth = |worth: &&Worth| {
-            let bytes = self.bytes[**worth as usize];
-            bytes > worth.share(self.limit)
+        let shelf = |worth: &Worth| &self.shelves[*worth as usize];
+        let all = || {
+            let worths = Worth::ALL.into_iter();
+            worths.filter(|worth| !shelf(worth).rounds.is_empty())
         };
-        let has_any = |worth: &&Worth| !self.by_worth[**worth as usize].is_empty();
-        let all = || Worth::ALL.iter().filter(has_any);
-        let Some(worth) = all().find(of_worth).or_else(|| all().next()) else {
+        let too_many = |worth: &Worth| shelf(worth).bytes > worth.share(self.limit);
+        let Some(worth) = all().find(too_many).or_else(|| all().next()) else {
             return false;
         };
-        match self.by_worth[*worth as usize].front() {
-            Some(oldest) => self.remove(*oldest),
-            None => return false,
-        }
+        self.shared_bytes -= self.shelves[worth as usize].remove(0);
         true
     }
+}
 
-    fn remove(&mut self, id: RoundId) {
-        let Some(kept) = self.rounds.remove(&id) else {
-            return;
-        };
-        self.bytes[kept.worth as usize] -= kept.own_bytes();
-        self.shared_bytes -= kept.document.last_bytes();
-        let queue = &mut self.by_worth[kept.worth as usize];
-        // Nearly always the first.
-        if let Some(place) = queue.iter().position(|other| *other == id) {
-            queue.remove(place);
+impl Shelf {
+    /// A shelf grows by so many rounds.
+    const MORE: usize = 128;
+
+    fn place(&self, id: RoundId) -> Result<usize, usize> {
+        self.rounds.binary_search_by_key(&id, |(id, _)| *id)
+    }
+
+    /// Nearly always the last: rounds end in another order than they begin.
+    fn add(&mut self, id: RoundId, kept: Kept) {
+        if self.rounds.len() == self.rounds.capacity() {
+            self.rounds.reserve_exact(Self::MORE);
         }
+        self.bytes += kept.own_bytes();
+        let place = self.place(id).unwrap_or_else(|place| place);
+        self.rounds.insert(place, (id, kept));
+    }
+
+    /// Returns what it frees of what documents share.
+    fn remove(&mut self, place: usize) -> usize {
+        let Some((_, kept)) = self.rounds.remove(place) else {
+            return 0;
+        };
+        self.bytes -= kept.own_bytes();
+        kept.document.last_bytes()
     }
 }
 
@@ -254,10 +284,7 @@ impl Kept {
 
     /// What it takes, without what it shares with others.
     fn own_bytes(&self) -> usize {
-        size_of::<(RoundId, Self)>()
-            + size_of::<RoundId>()
-            + size_of_val(&*self.cells)
-            + self.document.own_bytes()
+        size_of::<(RoundId, Self)>() + size_of_val(&*self.cells) + self.document.own_bytes()
     }
 }
 

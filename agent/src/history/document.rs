@@ -4,6 +4,8 @@
 
 use std::sync::{Arc, Weak};
 
+use bytes::{Bytes, BytesMut};
+
 /// Wholes of a registry that a document may be compared with: as many shapes as it may flap between.
 const BASES: usize = 4;
 
@@ -12,7 +14,7 @@ const BASES: usize = 4;
 pub(super) struct Document {
     whole: Arc<Whole>,
     /// What to change in the whole, see [`edits`]; `None` where it is the document itself.
-    edits: Option<Box<[u8]>>,
+    edits: Option<Bytes>,
 }
 
 /// Freed with the last document that needs it, whoever still has a weak reference.
@@ -47,13 +49,30 @@ impl Document {
     }
 }
 
+/// Where edits are written one after the other, in blocks that go with the last document that needs them.
+/// Each in a piece of memory of its own would outlast its neighbours, and leave holes.
+#[derive(Debug, Default)]
+pub(super) struct Edits(BytesMut);
+
+impl Edits {
+    const BLOCK: usize = 16 * 1024;
+
+    fn keep(&mut self, edits: &[u8]) -> Bytes {
+        if self.0.capacity() < edits.len() {
+            self.0 = BytesMut::with_capacity(Self::BLOCK.max(edits.len()));
+        }
+        self.0.extend_from_slice(edits);
+        self.0.split().freeze()
+    }
+}
+
 /// The latest wholes of one registry.
 #[derive(Debug, Default)]
 pub(super) struct Bases(Vec<Weak<Whole>>);
 
 impl Bases {
-    /// Makes a document of `text`.
-    pub(super) fn document(&mut self, text: &[u8]) -> Document {
+    /// Makes a document of `text`, and keeps what it is other in among `kept`.
+    pub(super) fn document(&mut self, text: &[u8], kept: &mut Edits) -> Document {
         self.0.retain(|base| base.strong_count() > 0);
         let wholes = self.0.iter().filter_map(Weak::upgrade);
         let mut shorter =
@@ -61,7 +80,7 @@ impl Bases {
         if let Some((edits, whole)) = shorter.next() {
             return Document {
                 whole,
-                edits: Some(edits.into()),
+                edits: Some(kept.keep(&edits)),
             };
         }
         let whole = Arc::new(Whole::from(text));
@@ -154,7 +173,7 @@ mod tests {
 
     #[test]
     fn every_document_comes_back_as_it_was() {
-        let mut bases = Bases::default();
+        let (mut bases, mut edits) = (Bases::default(), Edits::default());
         let long = "x".repeat(300);
         let texts = [
             r#"{"at":"12:00:00","took":0.0021,"ok":true}"#,
@@ -171,7 +190,7 @@ mod tests {
         ];
         let kept: Vec<_> = texts
             .iter()
-            .map(|text| bases.document(text.as_bytes()))
+            .map(|text| bases.document(text.as_bytes(), &mut edits))
             .collect();
         for (document, text) in kept.iter().zip(texts) {
             assert_eq!(String::from_utf8(document.text()).unwrap(), text);
@@ -183,9 +202,9 @@ mod tests {
 
     #[test]
     fn a_shape_that_comes_back_finds_its_whole() {
-        let mut bases = Bases::default();
+        let (mut bases, mut edits) = (Bases::default(), Edits::default());
         let texts = ["[1,2222222,3]", "[1,2]", "[1,2222224,3]", "[1,4]"];
-        let kept = texts.map(|text| bases.document(text.as_bytes()));
+        let kept = texts.map(|text| bases.document(text.as_bytes(), &mut edits));
         assert_eq!(
             kept.each_ref().map(|document| document.edits.is_some()),
             [false, false, true, false]
@@ -195,14 +214,14 @@ mod tests {
 
     #[test]
     fn a_whole_goes_with_its_last_document() {
-        let mut bases = Bases::default();
-        let first = bases.document(b"[1,2222222,3]");
-        let second = bases.document(b"[1,2222224,3]");
+        let (mut bases, mut edits) = (Bases::default(), Edits::default());
+        let first = bases.document(b"[1,2222222,3]", &mut edits);
+        let second = bases.document(b"[1,2222224,3]", &mut edits);
         assert_eq!(first.last_bytes(), 0);
         drop(first);
         assert_eq!((second.own_bytes(), second.last_bytes()), (5, 13));
         drop(second);
         assert_eq!(bases.0[0].strong_count(), 0);
-        assert!(bases.document(b"[1,2222222,3]").edits.is_none());
+        assert!(bases.document(b"[1,2222222,3]", &mut edits).edits.is_none());
     }
 }

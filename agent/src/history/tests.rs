@@ -28,14 +28,14 @@ fn well() -> RegistryState {
     state
 }
 
+fn rounds(history: &History) -> impl Iterator<Item = &Kept> {
+    history.since(RoundId::FIRST).map(|(_, kept)| kept)
+}
+
 /// What [`History::bytes`] must say, counted anew.
 fn counted(history: &History) -> usize {
-    let own: usize = history.rounds.values().map(Kept::own_bytes).sum();
-    let mut wholes: Vec<_> = history
-        .rounds
-        .values()
-        .map(|kept| kept.document.whole())
-        .collect();
+    let own: usize = rounds(history).map(Kept::own_bytes).sum();
+    let mut wholes: Vec<_> = rounds(history).map(|kept| kept.document.whole()).collect();
     wholes.sort_unstable_by_key(|whole| whole.as_ptr());
     wholes.dedup_by_key(|whole| whole.as_ptr());
     own + wholes.into_iter().map(<[u8]>::len).sum::<usize>()
@@ -43,11 +43,9 @@ fn counted(history: &History) -> usize {
 
 fn seconds(history: &History, worth: Worth) -> Vec<i64> {
     let start = story::healthy().round.as_ref().unwrap().at;
-    let of_worth = history
-        .rounds
-        .iter()
-        .filter(|(_, kept)| kept.worth == worth);
+    let of_worth = &history.shelves[worth as usize].rounds;
     of_worth
+        .iter()
         .map(|(id, _)| id.at().duration_since(start).as_secs())
         .collect()
 }
@@ -58,7 +56,7 @@ fn a_round_is_there_in_full() {
     for second in 0..3 {
         history.add(&told(&story::failing(), second));
     }
-    let ids: Vec<_> = history.rounds.keys().copied().collect();
+    let ids: Vec<_> = history.since(RoundId::FIRST).map(|(id, _)| id).collect();
     for (id, second) in ids.into_iter().zip(0..) {
         let kept = history.get(id).unwrap();
         let state = told(&story::failing(), second);
@@ -134,7 +132,7 @@ fn an_outage_takes_neither_all_room_nor_its_own_beginning_away() {
     assert_eq!(seconds(&history, Worth::Changed), [0, 100, 1500]);
     let wrong = seconds(&history, Worth::Wrong);
     assert_eq!(wrong.last(), Some(&1499));
-    assert!(history.bytes[Worth::Wrong as usize] >= history.limit / 5);
+    assert!(history.shelves[Worth::Wrong as usize].bytes >= history.limit / 5);
     assert_eq!(seconds(&history, Worth::Well).last(), Some(&1999));
     assert_eq!(history.bytes(), counted(&history));
 }
@@ -147,19 +145,13 @@ fn a_registry_that_goes_takes_its_rounds_along() {
         history.add(&told(&story::drift(), second));
     }
     history.forget("contoso");
-    assert!(
-        history
-            .rounds
-            .values()
-            .all(|kept| &*kept.registry == "drift")
-    );
+    assert!(rounds(&history).all(|kept| &*kept.registry == "drift"));
     assert_eq!(
-        (history.rounds.len(), history.bytes()),
+        (rounds(&history).count(), history.bytes()),
         (20, counted(&history))
     );
     history.forget("drift");
-    assert_eq!((history.rounds.len(), history.bytes()), (0, 0));
-    assert!(history.by_worth.iter().all(VecDeque::is_empty));
+    assert_eq!((rounds(&history).count(), history.bytes()), (0, 0));
 }
 
 #[test]
@@ -167,6 +159,6 @@ fn without_room_nothing_is_kept() {
     let mut history = History::new(0);
     for second in 0..5 {
         history.add(&told(&story::healthy(), second));
-        assert_eq!((history.rounds.len(), history.bytes()), (0, 0));
+        assert_eq!((rounds(&history).count(), history.bytes()), (0, 0));
     }
 }
