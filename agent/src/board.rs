@@ -1,9 +1,12 @@
-//! The state of every registry. One task owns it: it takes the scheduler's reports, feeds metrics
-//! and journal, and publishes a snapshot that readers take without waiting.
+//! The state of every registry. One task changes it: it takes the scheduler's reports, feeds metrics
+//! and journal, and shows what became of them; readers take a snapshot without waiting for a probe.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use regprobe_probes::{Depth, Diagnosis, Endpoint, Nameserver, Outcome, diagnose};
 
@@ -19,17 +22,14 @@ use crate::{
     timetable::Pace,
 };
 
-/// Owner of all state.
+/// Who changes all state.
 pub(crate) struct Board {
-    registries: Vec<Arc<RegistryState>>,
+    shown: Shown,
     /// The last addresses that each nameserver gave for each endpoint, by registry.
     answers: HashMap<Arc<str>, Vec<LastAnswer>>,
-    config: Option<ConfigState>,
-    node: Option<Arc<NodeSource>>,
     fleet: Option<Fleet>,
     metrics: Arc<Metrics>,
     history: SharedHistory,
-    published: Arc<ArcSwap<Snapshot>>,
 }
 
 /// Of one registry; more than it has endpoints and the node nameservers, unless its storage is somewhere
@@ -41,6 +41,27 @@ struct LastAnswer {
     nameserver: Arc<Nameserver>,
     /// In order.
     addresses: Vec<IpAddr>,
+}
+
+/// What is on the board now, for all who read it; nobody holds it for long.
+#[derive(Clone, Default)]
+pub(crate) struct Shown(Arc<Mutex<Arc<Snapshot>>>);
+
+impl Shown {
+    /// As of now; it stays as it is.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.open().clone()
+    }
+
+    fn open(&self) -> MutexGuard<'_, Arc<Snapshot>> {
+        // Whoever panicked with it left it whole: it is changed by single steps.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Copies only where somebody still reads.
+    fn change<T>(&self, change: impl FnOnce(&mut Snapshot) -> T) -> T {
+        change(Arc::make_mut(&mut self.open()))
+    }
 }
 
 /// What readers see.
@@ -166,45 +187,44 @@ impl Board {
     /// A board with nothing on it.
     pub(crate) fn new(metrics: Arc<Metrics>, history: SharedHistory) -> Self {
         Self {
-            registries: Vec::new(),
+            shown: Shown::default(),
             answers: HashMap::new(),
-            config: None,
-            node: None,
             fleet: None,
             metrics,
             history,
-            published: Arc::default(),
         }
     }
 
-    /// Where snapshots appear.
-    pub(crate) fn published(&self) -> Arc<ArcSwap<Snapshot>> {
-        self.published.clone()
+    /// What is on it, for readers.
+    pub(crate) fn shown(&self) -> Shown {
+        self.shown.clone()
     }
 
     /// From now on shows the registries of `plan`; those that stay as they are keep their state.
     pub(crate) fn apply(&mut self, plan: &Plan, nameservers: &[Arc<Nameserver>]) {
-        self.node = Some(plan.node.clone());
-        let before = std::mem::take(&mut self.registries);
-        for state in &before {
+        let before = self.shown.snapshot();
+        for state in &before.registries {
             if !plan.registries.contains(&state.planned) {
                 self.metrics.forget(&state.planned.name);
                 self.history.open().forget(&state.planned.name);
                 self.answers.remove(&state.planned.name);
             }
         }
-        self.registries = plan
-            .registries
-            .iter()
-            .map(|planned| {
-                self.metrics.expect(planned, nameservers);
-                let kept = before.iter().find(|state| state.planned == *planned);
-                kept.cloned()
-                    .unwrap_or_else(|| Arc::new(RegistryState::new(planned.clone())))
-            })
-            .collect();
+        let registries = plan.registries.iter().map(|planned| {
+            self.metrics.expect(planned, nameservers);
+            let kept = before
+                .registries
+                .iter()
+                .find(|state| state.planned == *planned);
+            kept.cloned()
+                .unwrap_or_else(|| Arc::new(RegistryState::new(planned.clone())))
+        });
+        let registries = registries.collect();
+        self.shown.change(|snapshot| {
+            snapshot.node = Some(plan.node.clone());
+            snapshot.registries = registries;
+        });
         self.show_paces();
-        self.publish();
     }
 
     /// This much is known of the fleet now.
@@ -215,7 +235,7 @@ impl Board {
     }
 
     fn show_paces(&self) {
-        for state in &self.registries {
+        for state in &self.shown.snapshot().registries {
             let planned = &state.planned;
             let pace = match &self.fleet {
                 Some(fleet) => planned.pace(fleet),
@@ -228,17 +248,18 @@ impl Board {
     /// A configuration was put in force, or one could not be loaded.
     pub(crate) fn reloaded(&mut self, result: &Result<(), String>) {
         let now = Timestamp::now();
-        let before = self.config.take();
-        self.config = Some(ConfigState {
-            loaded_at: match (result, before) {
-                (Err(_), Some(before)) => before.loaded_at,
-                _ => now,
-            },
-            reload_error: result.clone().err(),
+        self.shown.change(|snapshot| {
+            let before = snapshot.config.take();
+            snapshot.config = Some(ConfigState {
+                loaded_at: match (result, before) {
+                    (Err(_), Some(before)) => before.loaded_at,
+                    _ => now,
+                },
+                reload_error: result.clone().err(),
+            });
         });
         self.metrics
             .reloaded(result.is_ok(), now.as_duration().as_secs_f64());
-        self.publish();
     }
 
     /// Takes one report; those of registries that are no longer planned are dropped.
@@ -261,14 +282,12 @@ impl Board {
             } => {
                 tracing::debug!(registry = %planned.name, ?depth, ?lag, "round over");
                 self.metrics.lagged(lag);
-                let theirs = |state: &Arc<RegistryState>| Arc::ptr_eq(&state.planned, &planned);
-                let Some(place) = self.registries.iter().position(theirs) else {
+                let Some((place, before)) = self.find(&planned) else {
                     return;
                 };
-                self.metrics.count(&planned, &outcome);
-                self.note_answers(&planned, &outcome);
-                let before = self.registries[place].round.clone();
                 let before = before.as_deref();
+                self.metrics.count(before, &planned, &outcome);
+                self.note_answers(&planned, &outcome);
                 let round = match before {
                     Some(before) => Round::following(before, &planned, at, depth, outcome),
                     None => Round::new(&planned, at, depth, outcome),
@@ -277,10 +296,18 @@ impl Board {
                 self.metrics.show(before, &state);
                 journal::note(before, &state);
                 self.history.open().add(&state);
-                self.registries[place] = state;
-                self.publish();
+                self.shown
+                    .change(|snapshot| snapshot.registries[place] = state);
             }
         }
+    }
+
+    /// Where a registry is that is planned, and its last round.
+    fn find(&self, planned: &Arc<PlannedRegistry>) -> Option<(usize, Option<Arc<Round>>)> {
+        let shown = self.shown.open();
+        let mut registries = shown.registries.iter();
+        let place = registries.position(|state| Arc::ptr_eq(&state.planned, planned))?;
+        Some((place, shown.registries[place].round.clone()))
     }
 
     fn note_answers(&mut self, planned: &PlannedRegistry, outcome: &Outcome) {
@@ -314,14 +341,6 @@ impl Board {
                 }
             }
         }
-    }
-
-    fn publish(&self) {
-        self.published.store(Arc::new(Snapshot {
-            registries: self.registries.clone(),
-            config: self.config.clone(),
-            node: self.node.clone(),
-        }));
     }
 }
 

@@ -327,16 +327,25 @@ impl Metrics {
         }
     }
 
-    /// Counts what one round saw.
-    pub(crate) fn count(&self, planned: &PlannedRegistry, outcome: &Outcome) {
+    /// Counts what one round saw after `before`.
+    pub(crate) fn count(
+        &self,
+        before: Option<&Round>,
+        planned: &PlannedRegistry,
+        outcome: &Outcome,
+    ) {
         for seen in &outcome.endpoints {
             let series = self.of(planned, &seen.endpoint);
+            let nameservers = |seen: &EndpointOutcome| -> Vec<_> {
+                let lookups = seen.lookups_of_host();
+                lookups.map(|lookup| lookup.nameserver.clone()).collect()
+            };
+            let asked = nameservers(seen);
+            let before = before.and_then(|before| before.outcome.of(&seen.endpoint));
             // What the plan could not know of: the token endpoint, and a nameserver of today.
-            let nameservers: Vec<_> = seen
-                .lookups_of_host()
-                .map(|lookup| lookup.nameserver.clone())
-                .collect();
-            series.expect(&nameservers);
+            if before.is_none_or(|before| nameservers(before) != asked) {
+                series.expect(&asked);
+            }
             series.count_lookups(seen);
             let mut retransmits = 0;
             for stage in seen.addresses.iter().flat_map(|address| &address.stages) {
@@ -578,7 +587,7 @@ mod tests {
         let state = RegistryState::clone(&story::healthy());
         let round = state.round.as_ref().unwrap();
         metrics.expect(&state.planned, &[]);
-        metrics.count(&state.planned, &round.outcome);
+        metrics.count(None, &state.planned, &round.outcome);
         metrics.show(None, &state);
         metrics.show_pace("contoso", &Pace::of(&state.planned.intervals));
         let text = String::from_utf8(metrics.encode()).unwrap();
@@ -598,7 +607,7 @@ mod tests {
         let state = RegistryState::clone(&story::healthy());
         let round = state.round.as_ref().unwrap();
         let scrape = || {
-            metrics.count(&state.planned, &round.outcome);
+            metrics.count(Some(round), &state.planned, &round.outcome);
             metrics.show(state.round.as_deref(), &state);
             let text = metrics.encode();
             let size = text.len();

@@ -73,7 +73,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         node: node.clone(),
         started: Timestamp::now(),
         metrics,
-        snapshot: board.published(),
+        shown: board.shown(),
         history,
         page: Default::default(),
         settings,

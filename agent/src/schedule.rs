@@ -5,11 +5,10 @@
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use regprobe_probes::{self as probes, Depth, EndpointOutcome, Outcome, Reason, Role, Target};
 use tokio::{
@@ -48,7 +47,7 @@ impl Scheduler {
     /// Probes nothing until a plan is applied; `node_name` spreads the phases of a fleet.
     pub(crate) fn new(plan: &Plan, node_name: &str, reports: mpsc::Sender<Report>) -> Self {
         let shared = Shared {
-            node: ArcSwap::new(plan.node.clone()),
+            node: Mutex::new(plan.node.clone()),
             slots: Semaphore::new(MAX_ROUNDS),
             reports,
         };
@@ -68,7 +67,7 @@ impl Scheduler {
 
     /// From now on probes what `plan` says.
     pub(crate) fn apply(&mut self, plan: &Plan) {
-        self.shared.node.store(plan.node.clone());
+        *self.shared.node() = plan.node.clone();
         let counts = |(config, _): &(config::Fleet, _)| *config == plan.fleet;
         if !self.count.as_ref().is_some_and(counts) {
             let count = service::count(plan.fleet.clone(), self.node, self.fleet.clone());
@@ -158,9 +157,16 @@ impl Skip {
 }
 
 struct Shared {
-    node: ArcSwap<NodeSource>,
+    node: Mutex<Arc<NodeSource>>,
     slots: Semaphore,
     reports: mpsc::Sender<Report>,
+}
+
+impl Shared {
+    fn node(&self) -> MutexGuard<'_, Arc<NodeSource>> {
+        // Nothing can panic between a lock and its release.
+        self.node.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 struct Task {
@@ -183,7 +189,7 @@ async fn drive(
         return;
     };
     let mut timetable = start(&planned, &known);
-    let mut target = planned.target.clone();
+    let mut target = Arc::new(planned.target.clone());
     loop {
         tokio::select! {
             biased;
@@ -211,7 +217,7 @@ async fn drive(
         }
         let report = match round(&shared, &target, tick.depth).await {
             Ok((outcome, at)) => {
-                target.token = token_endpoint(&outcome);
+                Arc::make_mut(&mut target).token = token_endpoint(&outcome);
                 bear_with(&mut timetable, &planned, &outcome);
                 if known.may_ask_at_once(target.images.len()) {
                     timetable.note(tick.depth, is_suspect(&outcome));
@@ -264,10 +270,11 @@ fn bear_with(timetable: &mut Timetable, planned: &PlannedRegistry, outcome: &Out
 
 async fn round(
     shared: &Shared,
-    target: &Target,
+    target: &Arc<Target>,
     depth: Depth,
 ) -> Result<(Outcome, Timestamp), Skip> {
-    let node = shared.node.load().read().map_err(|error| {
+    let source = shared.node().clone();
+    let node = source.read().map_err(|error| {
         tracing::warn!(%error, "round skipped");
         Skip::Node
     })?;

@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
@@ -19,7 +18,7 @@ use tokio::{
 
 use self::{connections::Connections, page::Cache};
 pub(crate) use self::{connections::MAX_CONNECTIONS, settings::CurrentSettings};
-use crate::{board::Snapshot, history::SharedHistory, metrics::Metrics};
+use crate::{board::Shown, history::SharedHistory, metrics::Metrics};
 
 mod answer;
 mod connections;
@@ -42,8 +41,8 @@ pub(crate) struct Site {
     pub started: Timestamp,
     /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// The latest snapshot.
-    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// What is on the board.
+    pub shown: Shown,
     /// What rounds saw.
     pub history: SharedHistory,
     /// The status page as it was last made.

@@ -111,7 +111,7 @@ fn metrics(site: &Site) -> Reply {
 }
 
 fn ready(site: &Site) -> Reply {
-    match site.snapshot.load().is_ready() {
+    match site.shown.snapshot().is_ready() {
         true => reply::text(StatusCode::OK, "regprobe is ready.\n"),
         false => reply::text(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -121,7 +121,7 @@ fn ready(site: &Site) -> Reply {
 }
 
 fn status(site: &Site) -> Status {
-    Status::of(&site.snapshot.load(), &site.node)
+    Status::of(&site.shown.snapshot(), &site.node)
 }
 
 /// The status document as a file to attach to a ticket.

@@ -27,7 +27,7 @@ pub(super) fn list(site: &Site, query: &str) -> Reply {
         Err(why) => return reply::error(StatusCode::BAD_REQUEST, &why),
     };
     let history = site.history.open();
-    let known = site.snapshot.load();
+    let known = site.shown.snapshot();
     if let Some(name) = &query.registry
         && !known
             .registries

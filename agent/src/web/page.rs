@@ -87,7 +87,7 @@ pub(super) fn round(site: &Site, id: &str) -> Reply {
 pub(super) fn rounds(site: &Site, query: &str) -> Reply {
     let mut query = form_urlencoded::parse(query.as_bytes());
     let name = query.find_map(|(key, value)| (key == "registry").then_some(value));
-    let snapshot = site.snapshot.load();
+    let snapshot = site.shown.snapshot();
     let known = snapshot.registries.iter().map(|state| &*state.planned.name);
     match name.filter(|name| known.into_iter().any(|known| *known == **name)) {
         Some(name) => html(page::rounds(&name, &site.history.open())),
@@ -119,7 +119,7 @@ pub(super) fn asset(path: &str) -> Option<Reply> {
 }
 
 fn cached(site: &Site) -> Cached {
-    let snapshot = site.snapshot.load_full();
+    let snapshot = site.shown.snapshot();
     let mut cache = site.page.0.lock().unwrap_or_else(PoisonError::into_inner);
     let start = Instant::now();
     if let Some(cached) = &*cache
