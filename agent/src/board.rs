@@ -25,6 +25,8 @@ use crate::{
 /// Who changes all state.
 pub(crate) struct Board {
     shown: Shown,
+    /// Where each registry is among those shown.
+    places: HashMap<Arc<str>, usize>,
     /// The last addresses that each nameserver gave for each endpoint, by registry.
     answers: HashMap<Arc<str>, Vec<LastAnswer>>,
     fleet: Option<Fleet>,
@@ -188,6 +190,7 @@ impl Board {
     pub(crate) fn new(metrics: Arc<Metrics>, history: SharedHistory) -> Self {
         Self {
             shown: Shown::default(),
+            places: HashMap::new(),
             answers: HashMap::new(),
             fleet: None,
             metrics,
@@ -220,6 +223,8 @@ impl Board {
                 .unwrap_or_else(|| Arc::new(RegistryState::new(planned.clone())))
         });
         let registries = registries.collect();
+        let names = plan.registries.iter().map(|planned| planned.name.clone());
+        self.places = names.zip(0..).collect();
         self.shown.change(|snapshot| {
             snapshot.node = Some(plan.node.clone());
             snapshot.registries = registries;
@@ -304,10 +309,10 @@ impl Board {
 
     /// Where a registry is that is planned, and its last round.
     fn find(&self, planned: &Arc<PlannedRegistry>) -> Option<(usize, Option<Arc<Round>>)> {
+        let place = *self.places.get(&planned.name)?;
         let shown = self.shown.open();
-        let mut registries = shown.registries.iter();
-        let place = registries.position(|state| Arc::ptr_eq(&state.planned, planned))?;
-        Some((place, shown.registries[place].round.clone()))
+        let state = &shown.registries[place];
+        Arc::ptr_eq(&state.planned, planned).then(|| (place, state.round.clone()))
     }
 
     fn note_answers(&mut self, planned: &PlannedRegistry, outcome: &Outcome) {

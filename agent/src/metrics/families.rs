@@ -185,18 +185,22 @@ impl<V: Clone> Family<V> {
         hasher.finish()
     }
 
-    /// Whether this is what [`Self::text`] makes of the values.
+    /// Whether this is what [`Self::text`] makes of the values: wherever a value stands as it is, the name
+    /// before it is its label's.
     fn is_text_of(&self, values: &[impl AsRef<str>], text: &str) -> bool {
-        let mut rest = text;
+        let mut rest = text.as_bytes();
         let labels = self.0.labels.iter().zip(values);
-        let mut known = labels.map(|(name, value)| {
-            let after = rest.strip_prefix(',').unwrap_or(rest);
-            let after = after.strip_prefix(name)?.strip_prefix("=\"")?;
-            rest = after.strip_prefix(value.as_ref())?.strip_prefix('"')?;
-            Some(())
+        let is_there = labels.enumerate().all(|(place, (name, value))| {
+            let before = usize::from(place > 0) + name.len() + "=\"".len();
+            let after = rest
+                .get(before..)
+                .and_then(|rest| rest.strip_prefix(value.as_ref().as_bytes()))
+                .and_then(|rest| rest.strip_prefix(b"\""));
+            rest = after.unwrap_or_default();
+            after.is_some()
         });
         // A value that is escaped is not found as it is.
-        known.all(|known| known.is_some()) || text == self.text(values)
+        is_there || text == self.text(values)
     }
 
     fn text(&self, values: &[impl AsRef<str>]) -> String {
