@@ -84,7 +84,11 @@ pub fn diagnose(outcome: &Outcome, expectations: &Expectations) -> Diagnosis {
         .map(|seen| (seen, endpoint(seen, expectations)))
         .collect();
     // What several share is told of the same one, whoever was seen first.
-    judged.sort_by_key(|(seen, _)| (seen.endpoint.role, seen.endpoint.to_string()));
+    judged.sort_by(|(a, _), (b, _)| {
+        let [a, b] = [a, b].map(|seen| &seen.endpoint);
+        let order = a.role.cmp(&b.role).then_with(|| a.host.cmp(&b.host));
+        order.then_with(|| a.port.cmp(&b.port))
+    });
     let works = mirrors::settle(&mut judged);
     let found = judged.into_iter().flat_map(|(_, findings)| findings);
     let mut findings = merge_shared_causes(found.chain(mirrors::misconfigured(outcome)));

@@ -97,7 +97,10 @@ impl Endpoint {
 /// `host:port`: the label `endpoint`.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.bracketed_host(), self.port)
+        match self.literal() {
+            Some(IpAddr::V6(address)) => write!(f, "[{address}]:{}", self.port),
+            _ => write!(f, "{}:{}", self.host, self.port),
+        }
     }
 }
 

@@ -423,7 +423,11 @@ pub(crate) fn printable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     let clean: String = clean.collect();
-    without_secrets(&clean).chars().take(MAX_TEXT).collect()
+    let mut told = without_secrets(&clean);
+    if let Some((end, _)) = told.char_indices().nth(MAX_TEXT) {
+        told.truncate(end);
+    }
+    told
 }
 
 async fn within<T>(

@@ -39,32 +39,46 @@ pub fn redacted(url: &str) -> String {
 /// as a password that stands alone, it leaves.
 pub(crate) fn without_secrets(text: &str) -> String {
     let mut after_scheme = false;
-    let words = text.split(' ').map(|word| {
+    let mut told = String::with_capacity(text.len());
+    for (place, word) in text.split(' ').enumerate() {
         let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
         let is_scheme = SCHEMES
             .iter()
             .any(|scheme| bare.eq_ignore_ascii_case(scheme));
         let hidden = std::mem::replace(&mut after_scheme, is_scheme) && !is_scheme;
-        match word {
-            _ if hidden || looks_random(bare) => "…".to_owned(),
-            url if url.contains("://") || url.contains('?') && url.contains('=') => redacted(url),
-            pair => without_value(pair),
+        if place > 0 {
+            told.push(' ');
         }
-    });
-    words.collect::<Vec<_>>().join(" ")
+        match word {
+            _ if hidden || looks_random(bare) => told.push('…'),
+            url if url.contains("://") || url.contains('?') && url.contains('=') => {
+                told.push_str(&redacted(url));
+            }
+            pairs => tell_without_values(pairs, &mut told),
+        }
+    }
+    told
 }
 
 /// `sig=…` of `sig=abc`, also where it is one of several.
-fn without_value(word: &str) -> String {
-    let secret = |part: &str| {
-        let (name, _) = part.split_once(['=', ':'])?;
-        let bare = name.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-        let known = NAMES.iter().any(|known| bare.eq_ignore_ascii_case(known));
-        (known && part.len() > name.len() + 1).then(|| part[..=name.len()].to_owned() + "…")
-    };
-    let parts = word.split('&');
-    let parts = parts.map(|part| secret(part).unwrap_or_else(|| part.to_owned()));
-    parts.collect::<Vec<_>>().join("&")
+fn tell_without_values(word: &str, told: &mut String) {
+    for (place, part) in word.split('&').enumerate() {
+        if place > 0 {
+            told.push('&');
+        }
+        let secret = part.split_once(['=', ':']).filter(|(name, value)| {
+            let bare = name.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+            let known = NAMES.iter().any(|known| bare.eq_ignore_ascii_case(known));
+            known && !value.is_empty()
+        });
+        match secret {
+            Some((name, _)) => {
+                told.push_str(&part[..=name.len()]);
+                told.push('…');
+            }
+            None => told.push_str(part),
+        }
+    }
 }
 
 /// As base64 does; names of hosts, ids and digests do not mix their letters so.

@@ -7,7 +7,7 @@ use regprobe_probes::{
     Endpoint, EndpointOutcome, Evidence, Expectation, Lookup, Nameserver, Reason, Scope, Stage,
 };
 
-use super::{Metrics, families::Family, put, values::Gauge};
+use super::{Metrics, put};
 use crate::printable::printable;
 
 /// The series of one endpoint.
@@ -162,20 +162,23 @@ impl Series<'_> {
             &self.endpoint(),
             not_after,
         );
-        let info = |seen: &EndpointOutcome| {
+        let settled = |seen: &EndpointOutcome| {
             let handshake = seen.handshake()?;
             let issuer = handshake.chain.leaf().map_or("", |leaf| &leaf.issuer);
-            let issuer = &*printable(issuer);
-            let labels = [handshake.version, handshake.cipher, handshake.group, issuer];
-            Some(
-                [&self.endpoint()[..], &labels[..]]
-                    .concat()
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect(),
-            )
+            let issuer = printable(issuer).into_owned();
+            Some((handshake.version, handshake.cipher, handshake.group, issuer))
         };
-        replace(&self.metrics.tls_info, before.and_then(info), info(seen));
+        let (before, now) = (before.and_then(settled), settled(seen));
+        if before == now {
+            return;
+        }
+        let [registry, endpoint] = self.endpoint();
+        for (settled, value) in [(before, None), (now, Some(1.0))] {
+            if let Some((version, cipher, group, issuer)) = settled {
+                let labels = [registry, endpoint, version, cipher, group, &issuer];
+                put(&self.metrics.tls_info, &labels, value);
+            }
+        }
     }
 
     pub(super) fn show_answers(
@@ -185,13 +188,13 @@ impl Series<'_> {
         expectation: &Expectation,
     ) {
         let metrics = self.metrics;
-        let asked: Vec<_> = seen
-            .lookups_of_host()
-            .map(|lookup| lookup.nameserver.to_string())
-            .collect();
+        let asks = |seen: &EndpointOutcome, nameserver: &Nameserver| {
+            let mut lookups = seen.lookups_of_host();
+            lookups.any(|lookup| is_shown_alike(&lookup.nameserver, nameserver))
+        };
         let earlier = before.iter().flat_map(|before| before.lookups_of_host());
-        let earlier = earlier.map(|lookup| lookup.nameserver.to_string());
-        for gone in earlier.filter(|nameserver| !asked.contains(nameserver)) {
+        for gone in earlier.filter(|lookup| !asks(seen, &lookup.nameserver)) {
+            let gone = gone.nameserver.to_string();
             let [registry, endpoint, nameserver] = self.with(&gone);
             metrics.forget_all(&[
                 ("registry", registry),
@@ -217,37 +220,32 @@ impl Series<'_> {
                 all(&|a| expectation.allows(a)),
             );
             put(&metrics.answer_ttl, &labels, lookup.ttl().map(f64::from));
-            let info = |lookup: &Lookup| {
-                let addresses = joined(lookup)?;
-                Some(
-                    [&labels[..], &[&addresses]]
-                        .concat()
-                        .iter()
-                        .map(ToString::to_string)
-                        .collect(),
-                )
-            };
-            let same_server = |before: &&Lookup| before.nameserver == lookup.nameserver;
+            let same_server =
+                |before: &&Lookup| is_shown_alike(&before.nameserver, &lookup.nameserver);
             let before = before.and_then(|before| before.lookups_of_host().find(same_server));
-            replace(&metrics.answer_info, before.and_then(info), info(lookup));
+            let (before, now) = (before.map(Lookup::address_set), lookup.address_set());
+            if before.as_ref() == Some(&now) {
+                continue;
+            }
+            let [registry, endpoint, nameserver] = labels;
+            for (addresses, value) in [(before.unwrap_or_default(), None), (now, Some(1.0))] {
+                if !addresses.is_empty() {
+                    let labels = [registry, endpoint, nameserver, &joined(&addresses)];
+                    put(&metrics.answer_info, &labels, value);
+                }
+            }
         }
     }
 }
 
 const NO_ERROR: &str = "noerror";
 
-/// One series of an info family takes the place of another.
-fn replace(family: &Family<Gauge>, before: Option<Vec<String>>, now: Option<Vec<String>>) {
-    if let Some(labels) = before.filter(|before| now.as_ref() != Some(before)) {
-        family.remove(&labels);
-    }
-    if let Some(labels) = now {
-        family.with_label_values(&labels).set(1.0);
-    }
+/// Whether two nameservers have one label.
+fn is_shown_alike(one: &Nameserver, other: &Nameserver) -> bool {
+    one == other || one.to_string() == other.to_string()
 }
 
-fn joined(lookup: &Lookup) -> Option<String> {
-    let addresses = lookup.address_set();
+fn joined(addresses: &[IpAddr]) -> String {
     let texts: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();
-    (!texts.is_empty()).then(|| texts.join(","))
+    texts.join(",")
 }
