@@ -97,17 +97,18 @@ impl Way<'_> {
         let mut survey = BTreeMap::new();
         let question = |nameserver, name: &str, family| Question {
             nameserver,
-            name: format!("{}.", name.trim_end_matches('.')),
+            name: [name.trim_end_matches('.'), "."].concat(),
             family,
         };
+        let names = self.resolv_conf.names(self.host);
         for nameserver in self.nameservers.iter().filter(|n| n.origin == Origin::Node) {
-            for name in self.resolv_conf.names(self.host) {
+            for name in &names {
                 for family in [Family::V4, Family::V6] {
                     let reply = Reply {
                         answer: silent.clone(),
                         took: Duration::ZERO,
                     };
-                    survey.insert(question(nameserver.address, &name, family), reply);
+                    survey.insert(question(nameserver.address, name, family), reply);
                 }
             }
         }
