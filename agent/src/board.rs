@@ -61,8 +61,8 @@ impl Shown {
     }
 
     /// Copies only where somebody still reads.
-    fn change<T>(&self, change: impl FnOnce(&mut Snapshot) -> T) -> T {
-        change(Arc::make_mut(&mut self.open()))
+    fn change(&self, change: impl FnOnce(&mut Snapshot)) {
+        change(Arc::make_mut(&mut self.open()));
     }
 }
 

@@ -81,7 +81,7 @@ pub(crate) struct RunArgs {
     #[arg(
         long = "history.limit",
         value_name = "BYTES",
-        default_value = "1MiB",
+        default_value = "768KiB",
         value_parser = parse_size
     )]
     pub history_limit: usize,

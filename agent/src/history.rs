@@ -50,6 +50,8 @@ pub(crate) struct History {
     shelves: [Shelf; Worth::ALL.len()],
     /// Bytes of the wholes that documents share.
     shared_bytes: usize,
+    /// The round that was added last.
+    latest: RoundId,
     registries: HashMap<Arc<str>, Latest>,
 }
 
@@ -129,6 +131,7 @@ impl History {
             limit,
             shelves: Default::default(),
             shared_bytes: 0,
+            latest: RoundId::FIRST,
             registries: HashMap::new(),
         }
     }
@@ -174,6 +177,7 @@ impl History {
         self.shared_bytes += kept.document.last_bytes();
         let id = self.free_id(round.at);
         self.shelves[worth as usize].add(id, kept);
+        self.latest = id;
         while self.bytes() > self.limit && self.remove_least_worth() {}
     }
 
@@ -185,6 +189,7 @@ impl History {
                     self.shared_bytes -= shelf.remove(place);
                 }
             }
+            shelf.settle();
         }
         self.registries.remove(registry);
     }
@@ -204,7 +209,8 @@ impl History {
             shelf.rounds.range(first..)
         });
         let mut rounds: Vec<_> = later.map(|(id, kept)| (*id, kept)).collect();
-        rounds.sort_unstable_by_key(|(id, _)| *id);
+        // Three runs in order: a merge.
+        rounds.sort_by_key(|(id, _)| *id);
         rounds.into_iter()
     }
 
@@ -238,7 +244,9 @@ impl History {
         let Some(worth) = all().find(too_many).or_else(|| all().next()) else {
             return false;
         };
-        self.shared_bytes -= self.shelves[worth as usize].remove(0);
+        let shelf = &mut self.shelves[worth as usize];
+        let place = shelf.least(self.latest);
+        self.shared_bytes -= shelf.remove(place);
         true
     }
 }
@@ -246,12 +254,14 @@ impl History {
 impl Shelf {
     /// A shelf grows by so many rounds.
     const MORE: usize = 128;
+    /// No round takes so many microseconds: one that began that much later is from the future.
+    const AHEAD: u64 = 60_000_000;
 
     fn place(&self, id: RoundId) -> Result<usize, usize> {
         self.rounds.binary_search_by_key(&id, |(id, _)| *id)
     }
 
-    /// Nearly always the last: rounds end in another order than they begin.
+    /// Nearly always as the last; but rounds may end in another order than they begin.
     fn add(&mut self, id: RoundId, kept: Kept) {
         if self.rounds.len() == self.rounds.capacity() {
             self.rounds.reserve_exact(Self::MORE);
@@ -261,13 +271,33 @@ impl Shelf {
         self.rounds.insert(place, (id, kept));
     }
 
+    /// The first to go: the oldest, unless the clock was set back and others are from the future.
+    fn least(&self, latest: RoundId) -> usize {
+        match self.rounds.back() {
+            Some((id, _)) if id.0 > latest.0 + Self::AHEAD => self.rounds.len() - 1,
+            _ => 0,
+        }
+    }
+
     /// Returns what it frees of what documents share.
     fn remove(&mut self, place: usize) -> usize {
         let Some((_, kept)) = self.rounds.remove(place) else {
             return 0;
         };
+        if self.rounds.capacity() > self.rounds.len() + 3 * Self::MORE {
+            self.rounds.shrink_to(self.rounds.len() + Self::MORE);
+        }
         self.bytes -= kept.own_bytes();
         kept.document.last_bytes()
+    }
+
+    /// Gives blocks back of which others had most.
+    fn settle(&mut self) {
+        let mut edits = Edits::default();
+        for (_, kept) in &mut self.rounds {
+            kept.document.keep_in(&mut edits);
+        }
+        self.edits = edits;
     }
 }
 

@@ -336,15 +336,15 @@ impl Metrics {
     ) {
         for seen in &outcome.endpoints {
             let series = self.of(planned, &seen.endpoint);
-            let nameservers = |seen: &EndpointOutcome| -> Vec<_> {
+            let before = before.and_then(|before| before.outcome.of(&seen.endpoint));
+            // What the plan could not know of: the token endpoint, and a nameserver of today. What was asked
+            // alike in the round before has all its series.
+            let asked = |seen: &EndpointOutcome| -> Vec<_> {
                 let lookups = seen.lookups_of_host();
                 lookups.map(|lookup| lookup.nameserver.clone()).collect()
             };
-            let asked = nameservers(seen);
-            let before = before.and_then(|before| before.outcome.of(&seen.endpoint));
-            // What the plan could not know of: the token endpoint, and a nameserver of today.
-            if before.is_none_or(|before| nameservers(before) != asked) {
-                series.expect(&asked);
+            if before.is_none_or(|before| asked(before) != asked(seen)) {
+                series.expect(&asked(seen));
             }
             series.count_lookups(seen);
             let mut retransmits = 0;
@@ -389,7 +389,17 @@ impl Metrics {
         let earlier = before.iter().flat_map(|before| &before.outcome.endpoints);
         for gone in earlier.filter(gone) {
             let endpoint = gone.endpoint.to_string();
-            self.forget_all(&[("registry", &planned.name), ("endpoint", &endpoint)]);
+            let labels = [
+                ("registry", &*planned.name),
+                ("endpoint", &endpoint),
+                ("role", gone.endpoint.role.as_str()),
+            ];
+            // What has no role belongs to whoever else is there.
+            let mut stay = round.outcome.endpoints.iter();
+            match stay.any(|seen| seen.endpoint.to_string() == endpoint) {
+                true => self.forget_all(&labels),
+                false => self.forget_all(&labels[..2]),
+            }
         }
         for seen in &round.outcome.endpoints {
             let series = self.of(planned, &seen.endpoint);
@@ -575,6 +585,37 @@ mod tests {
             left.iter()
                 .all(|series| series.contains("registry=\"drift\""))
         );
+    }
+
+    #[test]
+    fn who_goes_leaves_what_belongs_to_another_role_at_the_same_place() {
+        let metrics = Arc::new(Metrics::new(&config::Metrics::default()));
+        let mut state = RegistryState::clone(&story::healthy());
+        let mut storage = state.round_mut().outcome.endpoints[0].clone();
+        storage.endpoint.role = Role::Storage;
+        state.round_mut().outcome.endpoints.push(storage);
+        let round = state.round.clone().unwrap();
+        metrics.count(None, &state.planned, &round.outcome);
+        metrics.show(None, &state);
+        let of_storage = |family: &str| {
+            let series = series(&metrics, family);
+            let theirs = series.iter().filter(|one| one.contains("role=\"storage\""));
+            (theirs.count(), series.len())
+        };
+        let (theirs, attempts) = of_storage("stage_attempts_total");
+        let infos = [
+            series(&metrics, "tls_info"),
+            series(&metrics, "dns_answer_info"),
+        ];
+        assert!(theirs > 0 && infos.iter().all(|infos| !infos.is_empty()));
+        state.round_mut().outcome.endpoints.pop();
+        metrics.show(Some(&round), &state);
+        assert_eq!(of_storage("stage_attempts_total"), (0, attempts - theirs));
+        let left = [
+            series(&metrics, "tls_info"),
+            series(&metrics, "dns_answer_info"),
+        ];
+        assert_eq!(left, infos);
     }
 
     /// With one nameserver and without failures, of a healthy registry.

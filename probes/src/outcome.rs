@@ -301,7 +301,7 @@ pub struct AddressOutcome {
     /// Which.
     pub address: IpAddr,
     /// The node's own address towards it, by which a client with a choice of addresses chooses; `None`
-    /// without a route or a choice.
+    /// without a route or a choice, and where no probe may go.
     pub source: Option<IpAddr>,
     /// In the order in which they ran; nothing comes after a failure.
     pub stages: Vec<StageOutcome>,

@@ -139,26 +139,26 @@ impl<'a> Survey<'a> {
         if known || self.addresses.len() >= MAX_ADDRESSES {
             return;
         }
-        let leads_to = self.visit.leads_to(address);
-        if let Some(to) = leads_to.filter(|to| !(self.visit.may_dial)(*to)) {
+        let denied = self.denied(address).map(|to| {
             let why = "a probe is not led to this node, its link or a metadata service";
             let fault = Fault::Http(HttpFault::redirect_denied(&to.to_string(), why));
-            let denied = StageOutcome::new(self.visit.last_stage(), Duration::ZERO, Err(fault));
-            self.visit.tell(&denied);
-            self.addresses.push(AddressOutcome {
-                address,
-                source: None,
-                stages: vec![denied],
-            });
-            return;
-        }
+            StageOutcome::new(self.visit.last_stage(), Duration::ZERO, Err(fault))
+        });
+        let is_denied = denied.is_some();
+        denied.iter().for_each(|denied| self.visit.tell(denied));
         self.addresses.push(AddressOutcome {
             address,
             source: None,
-            stages: Vec::new(),
+            stages: denied.into_iter().collect(),
         });
-        if self.addresses.len() > 1 {
-            self.find_sources();
+        // With the second address there is a choice, and the first needs a source, too.
+        match self.addresses.len() {
+            0 | 1 => {}
+            2 => (0..2).for_each(|place| self.find_source(place)),
+            count => self.find_source(count - 1),
+        }
+        if is_denied {
+            return;
         }
         let visit = self.visit.clone();
         self.dialled.push(Box::pin(async move {
@@ -172,13 +172,17 @@ impl<'a> Survey<'a> {
         }));
     }
 
-    fn find_sources(&mut self) {
-        for seen in self
-            .addresses
-            .iter_mut()
-            .filter(|seen| seen.source.is_none())
-        {
-            seen.source = connect::source_towards(self.visit.dial_address(seen.address));
+    /// Where `address` leads, if no probe may go there.
+    fn denied(&self, address: IpAddr) -> Option<IpAddr> {
+        let leads_to = self.visit.leads_to(address);
+        leads_to.filter(|to| !(self.visit.may_dial)(*to))
+    }
+
+    fn find_source(&mut self, place: usize) {
+        let address = self.addresses[place].address;
+        if self.denied(address).is_none() {
+            let to = self.visit.dial_address(address);
+            self.addresses[place].source = connect::source_towards(to);
         }
     }
 

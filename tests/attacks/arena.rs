@@ -70,9 +70,12 @@ const PROXY_NAME: &str = "proxy.lab.example";
 const ATTACKED: (&str, &str) = ("attacked", "attacked.registry.example");
 const PROXIED: (&str, &str) = ("proxied", "proxied.lab.example");
 
-/// One that nobody attacks, by name of registry, host and port.
-#[derive(Clone)]
-struct Bystander(String, String, u16);
+/// A registry that nobody attacks.
+struct Bystander {
+    name: String,
+    host: String,
+    port: u16,
+}
 
 /// What is seen of one attack.
 pub(crate) struct Seen {
@@ -81,6 +84,15 @@ pub(crate) struct Seen {
     /// In bytes.
     pub(crate) growth: i64,
     pub(crate) rounds: Rounds,
+}
+
+impl Seen {
+    /// The same attack, made again.
+    pub(crate) fn extend(&mut self, more: Self) {
+        self.took = self.took.max(more.took);
+        self.growth = self.growth.max(more.growth);
+        self.rounds.extend(more.rounds);
+    }
 }
 
 pub(crate) struct Arena {
@@ -204,8 +216,9 @@ impl Arena {
         ensure!(growth < GROWTH, "{growth} bytes are left in memory");
         let rounds = self.bystanders(before)?;
         let within = |from: Timestamp, to: Timestamp| {
-            let rounds = rounds.iter().filter(move |(at, _)| from <= *at && *at < to);
-            rounds.map(|(_, seconds)| *seconds).collect::<Vec<_>>()
+            let rounds = rounds.iter().copied();
+            let within = rounds.filter(move |(at, _)| from <= *at && *at < to);
+            within.collect::<Vec<_>>()
         };
         let mut rounds = Rounds {
             quiet: within(before, start),
@@ -321,7 +334,7 @@ impl Arena {
     /// When rounds of bystanders began, and what their stages took together.
     fn bystanders(&self, from: Timestamp) -> Result<Vec<(Timestamp, f64)>> {
         let mut seen = Vec::new();
-        for Bystander(name, ..) in &self.bystanders {
+        for Bystander { name, .. } in &self.bystanders {
             let page = format!("/api/v1/history?registry={name}&from={from}&limit=1000");
             let page = self.get(&page)?;
             for round in page["rounds"].as_array().context("no rounds")? {
@@ -432,8 +445,11 @@ struct Holdings {
 impl Bystander {
     fn new(number: u16) -> Self {
         let name = format!("bystander-{number}");
-        let host = format!("{name}.registry.example");
-        Self(name, host, HTTPS + number)
+        Self {
+            host: format!("{name}.registry.example"),
+            name,
+            port: HTTPS + number,
+        }
     }
 }
 
@@ -442,7 +458,7 @@ fn servers(pki: &Pki, dns: &Dns, bystanders: &[Bystander]) -> Result<(Vec<Acr>, 
     let attacked = [(ATTACKED.1, REGISTRY, HTTPS), (PROXIED.1, BEHIND, HTTPS)];
     let bystanders = bystanders
         .iter()
-        .map(|Bystander(_, host, port)| (host.as_str(), BYSTANDER, *port));
+        .map(|Bystander { host, port, .. }| (host.as_str(), BYSTANDER, *port));
     for (host, address, port) in attacked.into_iter().chain(bystanders) {
         let acr = Acr::at(host, (address, port))
             .tls(pki)
@@ -484,7 +500,7 @@ fn config_in(folder: &Path, bystanders: &[Bystander]) -> String {
              anonymous_pull: true}}\n"
         )
     });
-    let bystanders = bystanders.iter().map(|Bystander(name, host, port)| {
+    let bystanders = bystanders.iter().map(|Bystander { name, host, port }| {
         format!("- {{server: \"{host}:{port}\", name: {name}}}\n")
     });
     let entries = attacked.into_iter().chain(bystanders);

@@ -111,12 +111,12 @@ impl World {
     }
 
     fn suffer(&self, attack: &Attack) -> Result<()> {
-        let mut seen = self.suffer_twice(attack)?;
+        let mut seen = self.suffer_patiently(attack)?;
         for _ in 1..self.care.tries() {
             if seen.rounds.are_as_quick() {
                 break;
             }
-            seen.rounds.extend(self.suffer_twice(attack)?.rounds);
+            seen.extend(self.suffer_patiently(attack)?);
         }
         lock(&self.toll).add(attack, seen);
         Ok(())
@@ -124,7 +124,7 @@ impl World {
 
     /// A machine that stands still for a moment looks like an attack; what goes wrong only once did
     /// not come of this one.
-    fn suffer_twice(&self, attack: &Attack) -> Result<Seen> {
+    fn suffer_patiently(&self, attack: &Attack) -> Result<Seen> {
         self.try_suffer(attack).or_else(|error| {
             eprintln!("{}, once more: {}", attack.name, first_line(&error));
             self.try_suffer(attack)

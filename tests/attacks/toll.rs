@@ -6,6 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use jiff::Timestamp;
 
 use crate::arena::Seen;
 use crate::attack::{Attack, By};
@@ -26,10 +27,10 @@ pub(crate) enum Care {
     Apart,
 }
 
-/// What bystanders' rounds took on the wire, with nobody attacked and under attack.
+/// What bystanders' rounds took on the wire and when they began, with nobody attacked and under attack.
 pub(crate) struct Rounds {
-    pub(crate) quiet: Vec<f64>,
-    pub(crate) attacked: Vec<f64>,
+    pub(crate) quiet: Vec<(Timestamp, f64)>,
+    pub(crate) attacked: Vec<(Timestamp, f64)>,
 }
 
 /// Of all attacks so far.
@@ -50,7 +51,8 @@ impl Care {
     pub(crate) fn asked_for() -> Self {
         match env::var("REGPROBE_ATTACKS").as_deref() {
             Ok("apart") => Self::Apart,
-            _ => Self::Together,
+            Ok(other) => panic!("REGPROBE_ATTACKS is apart or nothing, not {other}"),
+            Err(_) => Self::Together,
         }
     }
 
@@ -78,8 +80,11 @@ impl Care {
 }
 
 impl Rounds {
+    /// The quiet between two tries belongs to both, and counts once.
     pub(crate) fn extend(&mut self, more: Self) {
-        self.quiet.extend(more.quiet);
+        let known = self.quiet.iter().map(|(at, _)| *at).max();
+        let later = |(at, _): &(Timestamp, f64)| Some(*at) > known;
+        self.quiet.extend(more.quiet.into_iter().filter(later));
         self.attacked.extend(more.attacked);
     }
 
@@ -88,7 +93,7 @@ impl Rounds {
     }
 
     fn shift(&self) -> f64 {
-        median(&self.attacked) / median(&self.quiet) - 1.0
+        median_of(&self.attacked) / median_of(&self.quiet) - 1.0
     }
 }
 
@@ -128,8 +133,8 @@ impl Toll {
                 paid.name.chars().take(54).collect::<String>(),
                 took.as_secs_f64(),
                 growth / 1024,
-                median(quiet) * 1e3,
-                median(attacked) * 1e3,
+                median_of(quiet) * 1e3,
+                median_of(attacked) * 1e3,
                 paid.shift() * 100.0,
                 quiet.len(),
                 attacked.len(),
@@ -155,7 +160,12 @@ impl Toll {
                 ensure!(is_borne, "attacks make bystanders slow");
             }
             Care::Apart => {
-                let slow = self.paid.iter().filter(|paid| paid.shift() >= SHIFT);
+                // Some rounds that are missing are worse than slow ones.
+                let enough = 2 * usize::from(self.care.bystanders());
+                let slow = self.paid.iter().filter(|paid| {
+                    let rounds = &paid.seen.rounds;
+                    !rounds.are_as_quick() || rounds.attacked.len() < enough
+                });
                 let names: Vec<_> = slow.map(|paid| paid.name.as_str()).collect();
                 ensure!(names.is_empty(), "bystanders are slow under {names:?}");
             }
@@ -173,6 +183,7 @@ impl Paid {
 /// Of shifts.
 struct Spread {
     median: f64,
+    least: f64,
     most: f64,
 }
 
@@ -181,6 +192,7 @@ impl Spread {
         let shifts: Vec<_> = paid.iter().map(|paid| paid.shift()).collect();
         Self {
             median: median(&shifts),
+            least: shifts.iter().copied().fold(f64::NAN, f64::min),
             most: shifts.into_iter().fold(f64::NAN, f64::max),
         }
     }
@@ -188,10 +200,21 @@ impl Spread {
 
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { median, most } = self;
-        let [median, most] = [median, most].map(|share| share * 100.0);
-        write!(f, "{median:+.1} % (median; {most:+.1} % at most)")
+        let Self {
+            median,
+            least,
+            most,
+        } = self;
+        let [median, least, most] = [median, least, most].map(|share| share * 100.0);
+        write!(
+            f,
+            "{median:+.1} % (median, of {least:+.1} % to {most:+.1} %)"
+        )
     }
+}
+
+fn median_of(rounds: &[(Timestamp, f64)]) -> f64 {
+    median(&rounds.iter().map(|(_, took)| *took).collect::<Vec<_>>())
 }
 
 fn median(samples: &[f64]) -> f64 {

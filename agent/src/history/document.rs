@@ -29,6 +29,13 @@ impl Document {
         }
     }
 
+    /// Moves its own to other blocks.
+    pub(super) fn keep_in(&mut self, edits: &mut Edits) {
+        if let Some(own) = &mut self.edits {
+            *own = edits.keep(own);
+        }
+    }
+
     /// The document that it is compared with, or itself.
     #[cfg(test)]
     pub(super) fn whole(&self) -> &[u8] {

@@ -138,6 +138,36 @@ fn an_outage_takes_neither_all_room_nor_its_own_beginning_away() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_costs_what_is_in_the_future() {
+    let mut history = History::new(64 * KIB);
+    let well = well();
+    for second in (10_000..12_000).chain(0..20) {
+        history.add(&told(&well, second));
+    }
+    let kept = seconds(&history, Worth::Well);
+    assert!(kept.iter().copied().take(20).eq(0..20), "{kept:?}");
+    assert!(kept[20] >= 10_000 && kept[kept.len() - 1] < 11_999);
+    assert_eq!(history.bytes(), counted(&history));
+    assert!(history.bytes() <= history.limit());
+}
+
+#[test]
+fn room_that_is_not_needed_any_more_is_given_back() {
+    let mut history = History::new(usize::MAX);
+    for second in 0..1000 {
+        history.add(&told(&story::drift(), second));
+    }
+    history.add(&told(&story::failing(), 1000));
+    history.forget("drift");
+    let shelves = history.shelves.iter();
+    let room: usize = shelves.map(|shelf| shelf.rounds.capacity()).sum();
+    assert!(room <= 3 * 4 * Shelf::MORE, "{room}");
+    let kept = rounds(&history).next().unwrap();
+    let json = serde_json::to_string(&RegistryStatus::of(&told(&story::failing(), 1000))).unwrap();
+    assert_eq!(String::from_utf8(kept.document()).unwrap(), json);
+}
+
+#[test]
 fn a_registry_that_goes_takes_its_rounds_along() {
     let mut history = History::new(64 * KIB);
     for second in 0..20 {

@@ -185,8 +185,8 @@ impl<V: Clone> Family<V> {
         hasher.finish()
     }
 
-    /// Whether this is what [`Self::text`] makes of the values: wherever a value stands as it is, the name
-    /// before it is its label's.
+    /// Whether this is what [`Self::text`] makes of the values, of which it has the hash: they stand in it one
+    /// after the other, with the names of labels between.
     fn is_text_of(&self, values: &[impl AsRef<str>], text: &str) -> bool {
         let mut rest = text.as_bytes();
         let labels = self.0.labels.iter().zip(values);

@@ -1,7 +1,7 @@
 //! The series of one endpoint: brought into being, counted and shown. The families are those of
 //! [`Metrics`].
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
 
 use regprobe_probes::{
     Endpoint, EndpointOutcome, Evidence, Expectation, Lookup, Nameserver, Reason, Scope, Stage,
@@ -162,20 +162,12 @@ impl Series<'_> {
             &self.endpoint(),
             not_after,
         );
-        let settled = |seen: &EndpointOutcome| {
-            let handshake = seen.handshake()?;
-            let issuer = handshake.chain.leaf().map_or("", |leaf| &leaf.issuer);
-            let issuer = printable(issuer).into_owned();
-            Some((handshake.version, handshake.cipher, handshake.group, issuer))
-        };
         let (before, now) = (before.and_then(settled), settled(seen));
-        if before == now {
-            return;
-        }
+        let gone = before.filter(|before| Some(before) != now.as_ref());
         let [registry, endpoint] = self.endpoint();
-        for (settled, value) in [(before, None), (now, Some(1.0))] {
+        for (settled, value) in [(gone, None), (now, Some(1.0))] {
             if let Some((version, cipher, group, issuer)) = settled {
-                let labels = [registry, endpoint, version, cipher, group, &issuer];
+                let labels = [registry, endpoint, version, cipher, group, &*issuer];
                 put(&self.metrics.tls_info, &labels, value);
             }
         }
@@ -224,11 +216,9 @@ impl Series<'_> {
                 |before: &&Lookup| is_shown_alike(&before.nameserver, &lookup.nameserver);
             let before = before.and_then(|before| before.lookups_of_host().find(same_server));
             let (before, now) = (before.map(Lookup::address_set), lookup.address_set());
-            if before.as_ref() == Some(&now) {
-                continue;
-            }
+            let gone = before.filter(|before| *before != now).unwrap_or_default();
             let [registry, endpoint, nameserver] = labels;
-            for (addresses, value) in [(before.unwrap_or_default(), None), (now, Some(1.0))] {
+            for (addresses, value) in [(gone, None), (now, Some(1.0))] {
                 if !addresses.is_empty() {
                     let labels = [registry, endpoint, nameserver, &joined(&addresses)];
                     put(&metrics.answer_info, &labels, value);
@@ -243,6 +233,14 @@ const NO_ERROR: &str = "noerror";
 /// Whether two nameservers have one label.
 fn is_shown_alike(one: &Nameserver, other: &Nameserver) -> bool {
     one == other || one.to_string() == other.to_string()
+}
+
+/// What a handshake settled, as labels.
+fn settled(seen: &EndpointOutcome) -> Option<(&str, &str, &str, Cow<'_, str>)> {
+    let handshake = seen.handshake()?;
+    let issuer = handshake.chain.leaf().map_or("", |leaf| &leaf.issuer);
+    let issuer = printable(issuer);
+    Some((handshake.version, handshake.cipher, handshake.group, issuer))
 }
 
 fn joined(addresses: &[IpAddr]) -> String {

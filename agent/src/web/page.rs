@@ -2,6 +2,7 @@
 //! enough that making it stays below a thousandth of a processor.
 
 use std::{
+    cmp::Ordering,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -70,16 +71,20 @@ pub(super) fn round(site: &Site, id: &str) -> Reply {
         Ok(seen) => seen,
         Err(error) => return reply::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
     };
-    let theirs = || {
-        history
-            .since(RoundId::FIRST)
-            .filter(|(_, other)| other.registry == kept.registry)
-    };
-    let before = theirs()
-        .rev()
-        .map(|(other, _)| other)
-        .find(|other| *other < id);
-    let after = theirs().map(|(other, _)| other).find(|other| *other > id);
+    let theirs = history
+        .since(RoundId::FIRST)
+        .filter(|(_, other)| other.registry == kept.registry);
+    let (mut before, mut after) = (None, None);
+    for (other, _) in theirs {
+        match other.cmp(&id) {
+            Ordering::Less => before = Some(other),
+            Ordering::Equal => {}
+            Ordering::Greater => {
+                after = Some(other);
+                break;
+            }
+        }
+    }
     html(page::round(id, &seen, before, after))
 }
 
