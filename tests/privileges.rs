@@ -128,7 +128,7 @@ fn low_limit() -> Result<()> {
     ensure!(!complains(&Agent::ready(&config, &[])?));
     let mut shell = Command::new("/usr/bin/bash");
     let run = regprobe(["run"]);
-    shell.args(["-c", "ulimit -n 80; exec \"$0\" \"$@\""]);
+    shell.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""]);
     shell.arg(run.get_program()).args(run.get_args());
     let agent = Agent::start_by(shell, &config, &[])?;
     ensure!(complains(&agent), "{:#?}", agent.log());

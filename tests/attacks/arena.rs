@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener, UdpSocket};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -33,7 +34,7 @@ use crate::nameserver::Nameserver;
 use crate::process::{Agent, regprobe};
 use crate::scrape::Scrape;
 use crate::toll::Rounds;
-use crate::{lock, site};
+use crate::{listener, lock, site};
 
 /// The limit of a stage, and what a round may take beyond it.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -214,21 +215,47 @@ impl Arena {
         self.nothing_panicked()?;
         let growth = settled.memory - held.memory;
         ensure!(growth < GROWTH, "{growth} bytes are left in memory");
-        let rounds = self.bystanders(before)?;
-        let within = |from: Timestamp, to: Timestamp| {
-            let rounds = rounds.iter().copied();
-            let within = rounds.filter(move |(at, _)| from <= *at && *at < to);
-            within.collect::<Vec<_>>()
-        };
-        let mut rounds = Rounds {
-            quiet: within(before, start),
-            attacked: within(start, end),
-        };
-        rounds.quiet.extend(within(after, Timestamp::MAX));
         Ok(Seen {
             took,
             growth,
-            rounds,
+            rounds: self.rounds(before, start..end, after)?,
+        })
+    }
+
+    /// Of bystanders, under attack and in the quiet from `before` and from `after`.
+    fn rounds(
+        &self,
+        before: Timestamp,
+        attacked: Range<Timestamp>,
+        after: Timestamp,
+    ) -> Result<Rounds> {
+        let rounds = self.bystanders(before)?;
+        let is_quiet = |at: &Timestamp| *at < attacked.start || *at >= after;
+        let of = |wanted: &dyn Fn(&Timestamp) -> bool| {
+            let rounds = rounds.iter().copied();
+            rounds.filter(|(at, _)| wanted(at)).collect::<Vec<_>>()
+        };
+        Ok(Rounds {
+            quiet: of(&is_quiet),
+            attacked: of(&|at| attacked.contains(at)),
+        })
+    }
+
+    /// Quiet, an attack on the listener over and over, and quiet again.
+    pub(crate) fn besieged(&self, attack: listener::Run) -> Result<Seen> {
+        let (before, start) = (*lock(&self.quiet_since), Timestamp::now());
+        let (held, started) = (self.holdings()?, Instant::now());
+        let mut took = None;
+        while started.elapsed() < WINDOW {
+            self.namespace.enter(|| attack(&self.agent))?;
+            took.get_or_insert_with(|| started.elapsed());
+        }
+        let end = Timestamp::now();
+        let after = self.quiet()?;
+        Ok(Seen {
+            took: took.unwrap_or_default(),
+            growth: self.holdings()?.memory - held.memory,
+            rounds: self.rounds(before, start..end, after)?,
         })
     }
 

@@ -24,7 +24,7 @@ const MEMORY: i64 = 32 * 1024;
 const DELAY: Duration = Duration::from_millis(50);
 const SLOW_CLIENTS: usize = 500;
 
-type Run = fn(&Agent) -> Result<()>;
+pub(crate) type Run = fn(&Agent) -> Result<()>;
 
 pub(crate) fn attacks() -> impl Iterator<Item = (&'static str, Run)> {
     let attacks: [(&str, Run); 24] = [

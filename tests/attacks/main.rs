@@ -37,7 +37,7 @@ use anyhow::{Context, Error, Result};
 use regprobe_lab::suite::{self, Need, Test, test};
 
 use self::arena::{Arena, Seen};
-use self::attack::Attack;
+use self::attack::{Attack, By};
 use self::toll::{Care, Toll};
 
 fn main() -> ExitCode {
@@ -55,14 +55,8 @@ fn main() -> ExitCode {
     let attacks: Vec<_> = tables.into_iter().flatten().collect();
     let attacks = with_nothing_between(attacks);
     let on_client = attacks.into_iter().map(|attack| world.test(attack));
-    let on_listener = listener::attacks().map(|(name, attack)| {
-        let world = world.clone();
-        test(format!("listener: {name}"), move || {
-            let growth = listener::suffer(attack)?;
-            lock(&world.toll).add_on_listener(growth);
-            Ok(())
-        })
-    });
+    let on_listener =
+        listener::attacks().map(|(name, attack)| world.test_of_listener(name, attack));
     let outcome = suite::run_many_at_a_time(care.arenas(), on_client.chain(on_listener));
     let toll = lock(&world.toll).settle();
     match toll {
@@ -110,16 +104,39 @@ impl World {
             .within(Duration::from_secs(180))
     }
 
+    fn test_of_listener(self: &Arc<Self>, name: &'static str, attack: listener::Run) -> Test {
+        let world = self.clone();
+        let run = move || {
+            let growth = listener::suffer(attack)?;
+            lock(&world.toll).add_on_listener(growth);
+            if world.care == Care::Apart {
+                let seen = world.repeat(|| world.within(|arena| arena.besieged(attack)))?;
+                lock(&world.toll).add(name, true, seen);
+            }
+            Ok(())
+        };
+        test(format!("listener: {name}"), run)
+            .needs([Need::Root, Need::IPROUTE])
+            .within(Duration::from_secs(180))
+    }
+
     fn suffer(&self, attack: &Attack) -> Result<()> {
-        let mut seen = self.suffer_patiently(attack)?;
+        let seen = self.repeat(|| self.suffer_patiently(attack))?;
+        let is_attack = !matches!(attack.by, By::Nobody);
+        lock(&self.toll).add(&attack.name, is_attack, seen);
+        Ok(())
+    }
+
+    /// Until bystanders are seen to be as quick as ever, or often enough.
+    fn repeat(&self, look: impl Fn() -> Result<Seen>) -> Result<Seen> {
+        let mut seen = look()?;
         for _ in 1..self.care.tries() {
             if seen.rounds.are_as_quick() {
                 break;
             }
-            seen.extend(self.suffer_patiently(attack)?);
+            seen.extend(look()?);
         }
-        lock(&self.toll).add(attack, seen);
-        Ok(())
+        Ok(seen)
     }
 
     /// A machine that stands still for a moment looks like an attack; what goes wrong only once did
@@ -132,12 +149,16 @@ impl World {
     }
 
     fn try_suffer(&self, attack: &Attack) -> Result<Seen> {
+        self.within(|arena| arena.suffer(attack))
+    }
+
+    fn within<T>(&self, look: impl FnOnce(&Arena) -> Result<T>) -> Result<T> {
         let free = lock(&self.arenas).pop();
         let arena = match free {
             Some(arena) => arena,
             None => Arena::new(self.care.bystanders()).context("failed to make an arena")?,
         };
-        let seen = arena.suffer(attack)?;
+        let seen = look(&arena)?;
         // One in which something went wrong is not used again.
         lock(&self.arenas).push(arena);
         Ok(seen)

@@ -9,7 +9,6 @@ use anyhow::{Result, ensure};
 use jiff::Timestamp;
 
 use crate::arena::Seen;
-use crate::attack::{Attack, By};
 
 /// By how much the median of bystanders' rounds may grow.
 const SHIFT: f64 = 0.10;
@@ -106,10 +105,10 @@ impl Toll {
         }
     }
 
-    pub(crate) fn add(&mut self, attack: &Attack, seen: Seen) {
+    pub(crate) fn add(&mut self, name: &str, is_attack: bool, seen: Seen) {
         self.paid.push(Paid {
-            name: attack.name.clone(),
-            is_attack: !matches!(attack.by, By::Nobody),
+            name: name.to_owned(),
+            is_attack,
             seen,
         });
     }
@@ -144,8 +143,8 @@ impl Toll {
             self.paid.iter().partition(|paid| paid.is_attack);
         let slowest = attacks.iter().map(|paid| paid.seen.took).max();
         println!(
-            "{} attacks on clients, {} on the listener, which leave {} KiB at most; the slowest result \
-             after {:.2} s; rounds of bystanders take {} under attack, and {} where nobody attacks",
+            "{} attacks looked at for what they cost others; {} on the listener leave {} KiB at most; the \
+             slowest result after {:.2} s; rounds of bystanders take {} under attack, and {} where nobody attacks",
             attacks.len(),
             self.on_listener.len(),
             self.on_listener.iter().max().unwrap_or(&0),
