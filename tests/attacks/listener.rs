@@ -23,6 +23,8 @@ const MEMORY: i64 = 32 * 1024;
 /// What 500 slow clients may add to a scrape.
 const DELAY: Duration = Duration::from_millis(50);
 const SLOW_CLIENTS: usize = 500;
+/// How long a crowd stays.
+const STAY: Duration = Duration::from_millis(500);
 
 pub(crate) type Run = fn(&Agent) -> Result<()>;
 
@@ -251,7 +253,7 @@ fn slow_heads(agent: &Agent) -> Result<()> {
     Ok(())
 }
 
-/// 500 clients that say this and no more.
+/// 500 clients that say this and no more, and stay.
 fn crowd(agent: &Agent, said: &[u8]) -> Result<()> {
     let mut clients = Vec::new();
     for number in 0..SLOW_CLIENTS {
@@ -265,6 +267,7 @@ fn crowd(agent: &Agent, said: &[u8]) -> Result<()> {
     }
     let memory = memory(agent)?;
     ensure!(memory < MEMORY, "{memory} KiB");
+    wait::pause(STAY);
     honest(agent)
 }
 
