@@ -339,12 +339,8 @@ impl Metrics {
             let before = before.and_then(|before| before.outcome.of(&seen.endpoint));
             // What the plan could not know of: the token endpoint, and a nameserver of today. What was asked
             // alike in the round before has all its series.
-            let asked = |seen: &EndpointOutcome| -> Vec<_> {
-                let lookups = seen.lookups_of_host();
-                lookups.map(|lookup| lookup.nameserver.clone()).collect()
-            };
-            if before.is_none_or(|before| asked(before) != asked(seen)) {
-                series.expect(&asked(seen));
+            if before.is_none_or(|before| !asked(before).eq(asked(seen))) {
+                series.expect(&asked(seen).cloned().collect::<Vec<_>>());
             }
             series.count_lookups(seen);
             let mut retransmits = 0;
@@ -506,6 +502,10 @@ impl Metrics {
     fn of<'a>(&'a self, planned: &'a PlannedRegistry, endpoint: &'a Endpoint) -> Series<'a> {
         Series::new(self, &planned.name, endpoint)
     }
+}
+
+fn asked(seen: &EndpointOutcome) -> impl Iterator<Item = &Arc<Nameserver>> {
+    seen.lookups_of_host().map(|lookup| &lookup.nameserver)
 }
 
 fn finding_labels(finding: &Finding, registry: &str) -> [String; 5] {

@@ -1,6 +1,6 @@
 //! The node as it is now: its resolver's files as they are when a round begins, or were a moment before,
-//! with what the configuration adds. containerd reads the same files for each pull, so a change of theirs needs no
-//! reload.
+//! with what the configuration adds. containerd reads the same files for each pull, so a change of
+//! theirs needs no reload.
 
 use std::{
     io,

@@ -76,7 +76,7 @@ impl Endpoint {
     pub fn authority(&self) -> String {
         match (self.scheme, self.port) {
             (Scheme::Https, 443) | (Scheme::Http, 80) => self.bracketed_host(),
-            (_, port) => format!("{}:{port}", self.bracketed_host()),
+            _ => self.to_string(),
         }
     }
 

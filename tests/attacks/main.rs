@@ -99,9 +99,7 @@ impl World {
     fn test(self: &Arc<Self>, attack: Attack) -> Test {
         let (world, name) = (self.clone(), format!("{}: {}", attack.place(), attack.name));
         let run = move || world.suffer(&attack);
-        test(name, run)
-            .needs([Need::Root, Need::IPROUTE])
-            .within(Duration::from_secs(180))
+        in_arena(name, run)
     }
 
     fn test_of_listener(self: &Arc<Self>, name: &'static str, attack: listener::Run) -> Test {
@@ -115,9 +113,7 @@ impl World {
             }
             Ok(())
         };
-        test(format!("listener: {name}"), run)
-            .needs([Need::Root, Need::IPROUTE])
-            .within(Duration::from_secs(180))
+        in_arena(format!("listener: {name}"), run)
     }
 
     fn suffer(&self, attack: &Attack) -> Result<()> {
@@ -163,6 +159,12 @@ impl World {
         lock(&self.arenas).push(arena);
         Ok(seen)
     }
+}
+
+fn in_arena(name: String, run: impl FnOnce() -> Result<()> + Send + 'static) -> Test {
+    test(name, run)
+        .needs([Need::Root, Need::IPROUTE])
+        .within(Duration::from_secs(180))
 }
 
 fn first_line(error: &Error) -> String {

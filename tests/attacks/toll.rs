@@ -141,21 +141,21 @@ impl Toll {
         }
         let (attacks, nothing): (Vec<_>, Vec<_>) =
             self.paid.iter().partition(|paid| paid.is_attack);
+        let (under_attack, in_quiet) = (Spread::of(&attacks), Spread::of(&nothing));
         let slowest = attacks.iter().map(|paid| paid.seen.took).max();
         println!(
             "{} attacks looked at for what they cost others; {} on the listener leave {} KiB at most; the \
-             slowest result after {:.2} s; rounds of bystanders take {} under attack, and {} where nobody attacks",
+             slowest result after {:.2} s; rounds of bystanders take {under_attack} under attack, and {in_quiet} \
+             where nobody attacks",
             attacks.len(),
             self.on_listener.len(),
             self.on_listener.iter().max().unwrap_or(&0),
             slowest.unwrap_or(Duration::ZERO).as_secs_f64(),
-            Spread::of(&attacks),
-            Spread::of(&nothing),
         );
         match self.care {
             Care::Together => {
-                let (shift, chance) = (Spread::of(&attacks).median, Spread::of(&nothing).median);
-                let is_borne = attacks.len() < ENOUGH || shift < SHIFT + chance.max(0.0);
+                let limit = SHIFT + in_quiet.median.max(0.0);
+                let is_borne = attacks.len() < ENOUGH || under_attack.median < limit;
                 ensure!(is_borne, "attacks make bystanders slow");
             }
             Care::Apart => {
