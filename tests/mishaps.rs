@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         test("clients take every descriptor", clients_take_descriptors),
         test("the disk of the log is full", full_disk),
         test("nobody reads the log any more", closed_log),
+        test("nobody drains the pipe of the log", full_pipe),
         test("the agent is stopped and goes on later", stopped),
         test("a nameserver floods", nameserver::floods),
         test(
@@ -219,12 +220,22 @@ fn closed_log() -> Result<()> {
     logs_into("exec \"$0\" \"$@\" 2> >(true)")
 }
 
+/// Whoever reads does not go on, as a pager does not: the pipe stays open, and full.
+fn full_pipe() -> Result<()> {
+    logs_into(
+        "mkfifo \"$PIPE\" && exec 2<>\"$PIPE\" && \
+         ! dd if=/dev/zero of=\"$PIPE\" bs=4096 oflag=nonblock 2>/dev/null && \
+         exec \"$0\" \"$@\"",
+    )
+}
+
 /// An agent that has much to say, where nobody takes it.
 fn logs_into(script: &str) -> Result<()> {
     let ground = Ground::new()?;
     let config = ground.config(&[&ground.contoso_entry()])?;
     let mut shell = Command::new("/usr/bin/bash");
     shell.args(["-c", script]);
+    shell.env("PIPE", config.with_extension("pipe"));
     let agent = regprobe(["run"]);
     shell.arg(agent.get_program()).args(agent.get_args());
     let agent = Agent::start_by(shell, &config, &["--log.level=debug"])?;

@@ -3,8 +3,13 @@
 use std::{
     fmt,
     io::{self, Write},
+    os::fd::AsFd,
 };
 
+use nix::{
+    libc::PIPE_BUF,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
 use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
@@ -37,14 +42,21 @@ pub(crate) fn start(level: LogLevel, format: LogFormat) {
 }
 
 /// Standard error, for lines that quote strangers. What is not printable stands within quotes in
-/// either form, and both have the escapes of JSON there. A line that can't be written, as where a disk
-/// is full, is lost: there is nowhere to complain, and whoever complained there would panic.
+/// either form, and both have the escapes of JSON there. What can't be written at once, as where a disk
+/// is full or nobody drains a pipe, is lost: there is nowhere to complain, and no line is worth a wait.
 struct Stderr;
 
 impl Write for Stderr {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
-        let _ = io::stderr().write_all(printable_json(&text).as_bytes());
+        let mut stderr = io::stderr().lock();
+        for piece in printable_json(&text).as_bytes().chunks(PIPE_BUF) {
+            // A pipe that is ready takes so much without a wait.
+            let mut ready = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+            if poll(&mut ready, PollTimeout::ZERO) == Ok(0) || stderr.write_all(piece).is_err() {
+                break;
+            }
+        }
         Ok(line.len())
     }
 
