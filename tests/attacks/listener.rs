@@ -24,7 +24,7 @@ const MEMORY: i64 = 32 * 1024;
 const DELAY: Duration = Duration::from_millis(50);
 const SLOW_CLIENTS: usize = 500;
 /// How long a crowd stays.
-const STAY: Duration = Duration::from_millis(500);
+const STAY: Duration = Duration::from_secs(1);
 
 pub(crate) type Run = fn(&Agent) -> Result<()>;
 
