@@ -19,6 +19,9 @@ pub const ASSUMED_SIZE: u32 = 5000;
 /// A fleet that shrinks is believed to after one to two of these, so that neither a short answer nor a
 /// roll-out nor an outage makes it hasty. They begin at the same time on all nodes.
 const MEMORY: Duration = Duration::from_secs(30 * 60);
+/// For so long a new agent that is not listed itself takes the list for an old one, of which others may be
+/// missing, too. After that it is believed to be one that is never listed.
+const UNLISTED: Duration = Duration::from_secs(5 * 60);
 /// Between two questions to the cluster's nameserver, in a small fleet.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// And as much longer for each node: an answer holds an address of every one.
@@ -112,6 +115,8 @@ pub struct Census {
     scattered: u64,
     /// Once an answer held an address of this node.
     place: Option<Place>,
+    /// Whether an answer did, or none is waited for any longer.
+    is_listed: bool,
     started: Duration,
     source: Source,
     /// The number of the memory that is being filled, its highest count, and that of the one before.
@@ -129,6 +134,7 @@ impl Census {
             config,
             scattered,
             place: None,
+            is_listed: false,
             started: now.awake,
             memory: (0, 0, 0),
         }
@@ -147,8 +153,9 @@ impl Census {
             Some(1) => (period, count, highest),
             _ => (period, count, 0),
         };
+        self.is_listed |= answer.rank.is_some() || now.awake > self.started + UNLISTED;
         if self.source != Source::Fixed {
-            self.source = match answer.is_cut {
+            self.source = match answer.is_cut || !self.is_listed {
                 true => Source::AtLeast,
                 false => Source::Known,
             };
@@ -175,13 +182,13 @@ impl Census {
         let size = match (self.config.size, self.counted()) {
             (FleetSize::Fixed(size), _) => size,
             (FleetSize::Auto, 0) if alone => 1,
-            (FleetSize::Auto, 0) => ASSUMED_SIZE,
-            (FleetSize::Auto, counted) => counted,
+            (FleetSize::Auto, counted) if self.is_listed => counted,
+            (FleetSize::Auto, counted) => counted.max(ASSUMED_SIZE),
         };
         let is_fixed = matches!(self.config.size, FleetSize::Fixed(_));
         let quiet = match alone || is_fixed {
             true => Duration::ZERO,
-            false => patience(size),
+            false => patience(self.heard_of()),
         };
         Fleet {
             size,
@@ -201,11 +208,20 @@ impl Census {
         highest.max(before)
     }
 
+    /// Of how many there are others are likely to know: by that all agents ask.
+    fn heard_of(&self) -> u32 {
+        match (self.config.size, self.counted()) {
+            (FleetSize::Fixed(size), _) => size,
+            (FleetSize::Auto, 0) => ASSUMED_SIZE,
+            (FleetSize::Auto, counted) => counted,
+        }
+    }
+
     /// How long to wait before the next question.
     pub fn patience(&self) -> Duration {
         // Not all at the same moment.
         let spread = 0.75 + 0.25 * (self.scattered as f64 / u64::MAX as f64);
-        patience(self.fleet().size).mul_f64(spread)
+        patience(self.heard_of()).mul_f64(spread)
     }
 }
 

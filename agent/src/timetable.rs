@@ -82,11 +82,13 @@ impl Timetable {
             failed: None,
             held: [Duration::ZERO; 4],
         };
-        timetable.wait_for_turns(now);
-        // The first may come at any moment: to start is not to ask.
         for depth in Depth::ALL {
+            // The first may come at any moment: to start is not to ask.
             let half = timetable.pace.interval(depth) / 2;
-            timetable.turns[depth as usize].at = now.awake.saturating_sub(half);
+            timetable.turns[depth as usize] = Turn {
+                number: timetable.number(depth, now),
+                at: now.awake.saturating_sub(half),
+            };
         }
         timetable
     }
@@ -101,25 +103,30 @@ impl Timetable {
         &self.pace
     }
 
-    /// From now on keeps to another pace, or to another place in the fleet. What changes little
-    /// costs no turn; after a great change the first turn in the new grid is waited for.
+    /// From now on keeps to another pace, or to another place in the fleet. Where that moves the grid
+    /// little, it moves the turns; else the grid is laid anew.
     pub fn adopt(&mut self, now: Moment, pace: Pace, place: Place) {
         let offset = pace.offset(place);
         if (pace, offset) == (self.pace, self.offset) {
             return;
         }
-        let moved = offset.abs_diff(self.offset);
-        let same_turns = pace == self.pace && moved < pace.interval(Depth::Request) / 2;
-        for depth in Depth::ALL {
-            let (turn, interval) = (&mut self.turns[depth as usize], pace.interval(depth));
-            if interval < self.pace.interval(depth) {
-                // By a quicker pace many nodes would be overdue at the same moment.
-                turn.at = turn.at.max(now.awake.saturating_sub(interval));
-            }
-        }
+        let before = (self.pace, self.offset);
         (self.pace, self.offset) = (pace, offset);
-        if !same_turns {
-            self.wait_for_turns(now);
+        for depth in Depth::ALL {
+            let interval = pace.interval(depth);
+            let turn = self.turns[depth as usize];
+            if pace == before.0 && distance(before.1, offset, interval) < interval / 4 {
+                let nanos = interval.as_nanos() * u128::from(turn.number);
+                let at = before.1 + Duration::from_nanos_u128(nanos);
+                self.turns[depth as usize].number = self.number_near(depth, at);
+                continue;
+            }
+            if interval < before.0.interval(depth) {
+                // By a quicker pace many nodes would be overdue at the same moment.
+                let at = turn.at.max(now.awake.saturating_sub(interval));
+                self.turns[depth as usize].at = at;
+            }
+            self.lay_anew(depth, now);
         }
         if self.first.is_none() {
             let since = now.awake.saturating_sub(self.last.awake);
@@ -145,7 +152,9 @@ impl Timetable {
         // The node slept, or its clock was set: no reason to ask at once, together with others.
         let expected = self.last.wall + now.awake.saturating_sub(self.last.awake);
         if now.wall.abs_diff(expected) > network / 2 {
-            self.wait_for_turns(now);
+            for depth in Depth::ALL {
+                self.lay_anew(depth, now);
+            }
         }
         let depth = match self.first.take() {
             Some(depth) => depth,
@@ -178,24 +187,19 @@ impl Timetable {
     }
 
     /// The deepest of which a turn has come. It comes once in its interval, and not later than two
-    /// after the last. Where the grid was laid anew, requests keep half an interval apart: a turn
-    /// that comes sooner is left out.
-    fn turn_of(&mut self, now: Moment) -> Depth {
-        let since = |turn: &Turn| now.awake.saturating_sub(turn.at);
-        let apart = self.pace.interval(Depth::Request) / 2;
-        if since(&self.turns[Depth::Request as usize]) < apart {
-            self.wait_for_turns(now);
-            return Depth::Network;
-        }
+    /// after the last. What is deeper than a request rides on one.
+    fn turn_of(&self, now: Moment) -> Depth {
         let network = self.pace.interval(Depth::Network);
         let is_ripe = |depth: &Depth| {
             let turn = &self.turns[*depth as usize];
-            let overdue = since(turn) + network > 2 * self.pace.interval(*depth);
+            let since = now.awake.saturating_sub(turn.at);
+            let overdue = since + network > 2 * self.pace.interval(*depth);
             overdue || self.number(*depth, now) > turn.number
         };
         Depth::ALL
             .into_iter()
             .rfind(is_ripe)
+            .filter(|_| is_ripe(&Depth::Request))
             .unwrap_or(Depth::Network)
     }
 
@@ -220,26 +224,39 @@ impl Timetable {
         }
     }
 
-    /// All turns up to `depth` are taken now.
+    /// All turns up to `depth` are taken now, those of the grid that are nearest: what comes out of turn
+    /// is no reason to ask again soon.
     fn take_turns(&mut self, depth: Depth, now: Moment) {
         for depth in Depth::ALL.into_iter().filter(|d| *d <= depth) {
             self.turns[depth as usize] = Turn {
-                number: self.number(depth, now),
+                number: self.number_near(depth, now.wall),
                 at: now.awake,
             };
         }
     }
 
-    /// The turns of the grid that have come already are nobody's.
-    fn wait_for_turns(&mut self, now: Moment) {
-        for depth in Depth::ALL {
-            self.turns[depth as usize].number = self.number(depth, now);
-        }
+    /// The next turn in a new grid is three quarters of an interval away from the last in the old, to seven
+    /// quarters; one that has come already is nobody's. Many nodes may change their grid at the same
+    /// moment, and together they send less for a while, never more.
+    fn lay_anew(&mut self, depth: Depth, now: Moment) {
+        let ago = now.awake.saturating_sub(self.turns[depth as usize].at);
+        let last = now.wall.saturating_sub(ago);
+        let number = self.number_near(depth, last + self.pace.interval(depth) / 4);
+        self.turns[depth as usize].number = number.max(self.number(depth, now));
     }
 
     /// The number of the turn that `now` belongs to.
     fn number(&self, depth: Depth, now: Moment) -> u64 {
-        let since = (now.wall + NEAR).saturating_sub(self.offset);
+        self.number_at(depth, now.wall + NEAR)
+    }
+
+    /// The number of the turn that is nearest.
+    fn number_near(&self, depth: Depth, wall: Duration) -> u64 {
+        self.number_at(depth, wall + self.pace.interval(depth) / 2)
+    }
+
+    fn number_at(&self, depth: Depth, wall: Duration) -> u64 {
+        let since = wall.saturating_sub(self.offset);
         (since.as_nanos() / self.pace.interval(depth).as_nanos()) as u64
     }
 
@@ -250,6 +267,12 @@ impl Timetable {
         let wait = Duration::from_nanos((network - since % network) as u64);
         now.awake + soonest + wait
     }
+}
+
+/// Between two grids of this interval.
+fn distance(one: Duration, other: Duration, interval: Duration) -> Duration {
+    let apart = one.abs_diff(other).as_nanos() % interval.as_nanos();
+    Duration::from_nanos_u128(apart.min(interval.as_nanos() - apart))
 }
 
 #[cfg(test)]

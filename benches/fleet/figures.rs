@@ -1,9 +1,6 @@
 //! What is to be known of a simulated fleet.
 
-use crate::{
-    simulation::{BUDGET, Seen},
-    story::Story,
-};
+use crate::{simulation::Seen, story::Story};
 
 const TEN_SECONDS: f64 = 10.0;
 const MINUTE: f64 = 60.0;
@@ -41,12 +38,9 @@ impl Figures {
         }
     }
 
-    /// No ten seconds see more than 1.2 of the mean. A request cannot be divided, so a few are free;
-    /// and so is what all can bear, the budget's share of ten seconds.
+    /// No ten seconds see more than 1.2 of the mean. A request cannot be divided, so three are free.
     pub(crate) fn is_flat(&self) -> bool {
-        let share = f64::from(BUDGET) / 6.0;
-        let peak = f64::from(self.peak);
-        peak <= 1.2 * self.mean + 3.0 || peak <= 0.6 * share
+        f64::from(self.peak) <= 1.2 * self.mean + 3.0
     }
 
     pub(crate) fn row(&self, story: Story, size: u32) -> String {

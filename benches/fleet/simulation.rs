@@ -1,7 +1,7 @@
 //! Nodes, a nameserver and a registry in virtual time. What a node does is decided by the agent's
 //! own [`Timetable`] and [`Census`]; here is only who is up, what it is answered, and what gets out.
 
-use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
+use std::{cmp::Reverse, collections::BinaryHeap, net::Ipv4Addr, time::Duration};
 
 use regprobe::{
     config::Config,
@@ -84,7 +84,9 @@ struct World {
     config: Config,
     intervals: Intervals,
     nodes: Vec<Node>,
-    /// The ranks of those that are up, and were when: the last is now.
+    /// The numbers of nodes in the order of their scattered addresses.
+    order: Vec<u32>,
+    /// Where in that order those are that are up, and were when: the last is now.
     up: Vec<(Seconds, Vec<u32>)>,
     events: BinaryHeap<Reverse<(u64, u32, What)>>,
     seen: Seen,
@@ -94,6 +96,10 @@ struct World {
 struct Node {
     /// Its clock is so much ahead.
     ahead: Seconds,
+    /// Of its address.
+    scattered: u64,
+    /// Where it is in the order of all.
+    place: u32,
     life: u32,
     plan: u32,
     started: Seconds,
@@ -118,6 +124,7 @@ impl World {
             config: config.clone(),
             intervals,
             nodes: Vec::new(),
+            order: (0..size).collect(),
             up: vec![(0.0, Vec::new())],
             events: BinaryHeap::new(),
             seen: Seen {
@@ -130,8 +137,11 @@ impl World {
         };
         let mut chance = Chance(0x2545_f491_4f6c_dd1d);
         for rank in 0..size {
+            // Addresses that a cluster hands out one after another, some for pods in between.
+            let address = u32::from_be_bytes([10, 240, 0, 4]) + 3 * rank;
             world.nodes.push(Node {
                 ahead: chance.next(),
+                scattered: scattered(Ipv4Addr::from(address).into()),
                 ..Node::default()
             });
             for (from, until) in story.lives(rank, size, chance.next()) {
@@ -141,6 +151,12 @@ impl World {
                 }
             }
         }
+        let nodes = &mut world.nodes;
+        let order = &mut world.order;
+        order.sort_by_key(|node| nodes[*node as usize].scattered);
+        for (place, node) in (0..).zip(order) {
+            nodes[*node as usize].place = place;
+        }
         world
     }
 
@@ -149,14 +165,14 @@ impl World {
     }
 
     fn start(&mut self, rank: u32, now: Seconds) {
+        let Node {
+            scattered, place, ..
+        } = self.nodes[rank as usize];
         self.list(now, |up| {
-            let place = up.partition_point(|other| *other < rank);
-            up.insert(place, rank);
+            let before = up.partition_point(|other| *other < place);
+            up.insert(before, place);
         });
         let moment = self.moment(rank, now);
-        // Addresses that a cluster hands out one after another, some for pods in between.
-        let address = u32::from_be_bytes([10, 240, 0, 4]) + 3 * rank;
-        let scattered = scattered(std::net::Ipv4Addr::from(address).into());
         let census = Census::start(self.config.fleet.clone(), scattered, moment);
         let node = &mut self.nodes[rank as usize];
         node.life += 1;
@@ -171,7 +187,8 @@ impl World {
     }
 
     fn end(&mut self, rank: u32, now: Seconds) {
-        self.list(now, |up| up.retain(|other| *other != rank));
+        let place = self.nodes[rank as usize].place;
+        self.list(now, |up| up.retain(|other| *other != place));
         let node = &mut self.nodes[rank as usize];
         node.life += 1;
         node.census = None;
@@ -295,25 +312,29 @@ impl World {
             .rev()
             .find(|(since, _)| *since <= now - delay);
         let up = &known.or_else(|| self.up.first())?.1;
-        let listed = |rank: u32| match answers {
+        let listed = |node: u32| match answers {
             Answers::True | Answers::Late(_) => true,
-            Answers::Half => rank.is_multiple_of(2),
-            Answers::LowerHalf => rank < self.nodes.len() as u32 / 2,
+            Answers::Half => node.is_multiple_of(2),
+            Answers::LowerHalf => node < self.nodes.len() as u32 / 2,
             Answers::None => false,
         };
+        let place = self.nodes[rank as usize].place;
         let (count, before) = match answers {
             Answers::True | Answers::Late(_) => {
-                (up.len(), up.partition_point(|other| *other < rank))
+                (up.len(), up.partition_point(|other| *other < place))
             }
             _ => {
-                let listed = || up.iter().filter(|other| listed(**other));
+                let listed = || {
+                    up.iter()
+                        .filter(|other| listed(self.order[**other as usize]))
+                };
                 (
                     listed().count(),
-                    listed().filter(|other| **other < rank).count(),
+                    listed().filter(|other| **other < place).count(),
                 )
             }
         };
-        let is_there = listed(rank) && up.binary_search(&rank).is_ok();
+        let is_there = listed(rank) && up.binary_search(&place).is_ok();
         let count = count as u32;
         (count > 0).then_some(Answer {
             count: count.min(MOST_ADDRESSES),

@@ -69,11 +69,21 @@ fn counted(answer: &probes::Answer, own: &[IpAddr]) -> Answer {
     let addresses: HashSet<_> = answer.addresses.iter().collect();
     let count = |count| u32::try_from(count).unwrap_or(u32::MAX);
     let own = own.iter().find(|own| addresses.contains(own));
+    let before = |own| {
+        addresses
+            .iter()
+            .filter(move |other| comes_before(other, own))
+    };
     Answer {
         count: count(addresses.len()),
-        rank: own.map(|own| count(addresses.iter().filter(|address| **address < own).count())),
+        rank: own.map(|own| count(before(own).count())),
         is_cut: answer.is_cut,
     }
+}
+
+/// In the order of the places that nodes have which know of no other: to be counted moves them little.
+fn comes_before(one: &IpAddr, other: &IpAddr) -> bool {
+    (scattered(*one), one) < (scattered(*other), other)
 }
 
 /// The configured one, else the one that clusters usually have.

@@ -99,6 +99,33 @@ fn an_answer_that_is_cut_is_the_least_there_are() {
 }
 
 #[test]
+fn a_list_without_this_agent_is_an_old_one_for_a_while() {
+    let mut census = Census::start(config(SERVICE), 7, at(0));
+    let unlisted = |count| Answer {
+        rank: None,
+        ..of(count)
+    };
+    let size = |census: &Census| (census.fleet().size, census.fleet().source);
+    census.hear(at(0), unlisted(10));
+    assert_eq!(size(&census), (ASSUMED_SIZE, Source::AtLeast));
+    assert!(census.patience() < Duration::from_secs(31), "it asks on");
+    assert!(census.fleet().quiet_until < at(31).awake);
+    census.hear(at(20), unlisted(7000));
+    assert_eq!(size(&census), (7000, Source::AtLeast));
+    census.hear(at(30), of(7001));
+    assert_eq!(size(&census), (7001, Source::Known));
+    census.hear(at(60), unlisted(7000));
+    assert_eq!(size(&census), (7001, Source::Known), "it was listed once");
+
+    let mut census = Census::start(config(SERVICE), 7, at(0));
+    census.hear(at(300), unlisted(10));
+    assert_eq!(size(&census), (ASSUMED_SIZE, Source::AtLeast));
+    census.hear(at(301), unlisted(10));
+    assert_eq!(size(&census), (10, Source::Known), "it never is");
+    assert_eq!(census.fleet().place, Place::scattered(7));
+}
+
+#[test]
 fn a_short_answer_is_no_list_to_find_ones_place_in() {
     assert_eq!(counted(&[(0, 100)]).place, Place::ranked(1, 100));
     assert_eq!(counted(&[(0, 100), (30, 50)]).place, Place::ranked(1, 100));

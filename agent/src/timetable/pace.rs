@@ -107,9 +107,9 @@ impl Pace {
     /// Where the grids of the node at `place` begin, within the longest interval.
     pub(super) fn offset(&self, place: Place) -> Duration {
         let [_, request, token, image] = self.rounds;
-        let longest = token.max(image);
-        let part = place.part(longest / request);
-        self.network.mul_f64(part * longest as f64)
+        let turn = u64::from(place.turn) % (token.max(image) / request);
+        let requests = turn as f64 + place.phase;
+        self.interval(Depth::Request).mul_f64(requests)
     }
 }
 
@@ -122,28 +122,26 @@ fn few_digits(number: u64) -> u64 {
 /// Where a node stands among all, as seen from one registry.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Place {
-    rank: u32,
-    of: u32,
-    /// Between 0 and 1.
-    shift: f64,
+    /// Within the interval of requests, from 0 to 1: where all of its turns are.
+    pub(super) phase: f64,
+    /// Which of these turns are also those of what is rarer. Neighbours take different ones.
+    pub(super) turn: u32,
 }
 
 impl Place {
     /// Of a node that is the `rank`th of all, counted from 0.
     pub fn ranked(rank: u32, of: u32) -> Self {
         Self {
-            rank,
-            of,
-            shift: 0.0,
+            phase: f64::from(rank) / f64::from(of.max(1)),
+            turn: rank,
         }
     }
 
     /// Of a node that knows of no other: wherever `number` is within all there are.
     pub fn scattered(number: u64) -> Self {
         Self {
-            rank: 0,
-            of: 1,
-            shift: number as f64 / u64::MAX as f64,
+            phase: number as f64 / u64::MAX as f64,
+            turn: number as u32,
         }
     }
 
@@ -151,26 +149,9 @@ impl Place {
     #[must_use]
     pub fn seen_from(self, registry: u64) -> Self {
         Self {
-            shift: (self.shift + registry as f64 / u64::MAX as f64).fract(),
-            ..self
+            phase: (self.phase + registry as f64 / u64::MAX as f64).fract(),
+            turn: self.turn.wrapping_add(registry as u32),
         }
-    }
-
-    /// The place within the longest interval, from 0 to 1, such that the places within each of its
-    /// `turns` are evenly spread as well: the number of places has no divisor in common with them.
-    fn part(self, turns: u64) -> f64 {
-        let mut places = u64::from(self.of.max(1));
-        while self.of > 1 && greatest_divisor(places, turns) > 1 {
-            places += 1;
-        }
-        (f64::from(self.rank) / places as f64 + self.shift).fract()
-    }
-}
-
-fn greatest_divisor(a: u64, b: u64) -> u64 {
-    match b {
-        0 => a,
-        _ => greatest_divisor(b, a % b),
     }
 }
 

@@ -24,7 +24,10 @@ fn pace() -> Pace {
 
 /// A place this far into the longest interval.
 fn place(seconds: f64) -> Place {
-    Place::scattered((seconds / 900.0 * u64::MAX as f64) as u64)
+    Place {
+        phase: (seconds / 60.0).fract(),
+        turn: (seconds / 60.0) as u32,
+    }
 }
 
 /// When the next round is due.
