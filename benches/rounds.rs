@@ -29,7 +29,7 @@ const REGIONS: [&str; 2] = ["westeurope", "northeurope"];
 /// After so many rounds memory has its size.
 const WARM: f64 = 1000.0;
 /// Between two lines of the report.
-const STEP: Duration = Duration::from_secs(30);
+const STEP: Duration = Duration::from_secs(10);
 
 fn main() -> Result<()> {
     let mut numbers = env::args().filter_map(|argument| argument.parse::<u64>().ok());
