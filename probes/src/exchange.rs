@@ -59,7 +59,19 @@ pub(crate) struct HttpConnection {
     sender: SendRequest<Empty<Bytes>>,
     authority: String,
     allowance: Allowance,
+    worth: Worth,
     task: AbortHandle,
+}
+
+/// What a connection is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Worth {
+    /// It has answered nothing yet.
+    New,
+    /// It has answered.
+    Proven,
+    /// It was closed after an answer, in place of the next.
+    Stale,
 }
 
 impl HttpConnection {
@@ -83,6 +95,7 @@ impl HttpConnection {
             sender,
             authority,
             allowance,
+            worth: Worth::New,
             task,
         })
     }
@@ -90,7 +103,13 @@ impl HttpConnection {
     /// Whether another request can go over this connection; a body that nobody reads to its end
     /// makes it useless.
     pub(crate) async fn is_reusable(&mut self, deadline: Instant) -> bool {
-        matches!(timeout_at(deadline, self.sender.ready()).await, Ok(Ok(())))
+        !self.is_stale() && matches!(timeout_at(deadline, self.sender.ready()).await, Ok(Ok(())))
+    }
+
+    /// Whether the server closed it in place of the last answer. It may have done so before it knew of the
+    /// request, so Go's client sends that once more, over another connection.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.worth == Worth::Stale
     }
 
     /// Sends `GET target` and waits for the head of the answer.
@@ -123,8 +142,13 @@ impl HttpConnection {
             .body(Empty::new())
             .map_err(|error| HttpFault::Malformed(format!("the request target: {error}")))?;
         self.allowance.renew(0);
-        let answer = within(deadline, self.sender.send_request(request)).await?;
-        let (head, body) = answer.into_parts();
+        let answer = within(deadline, self.sender.send_request(request)).await;
+        self.worth = match (&answer, self.worth) {
+            (Ok(_), _) => Worth::Proven,
+            (Err(HttpFault::Io(IoFault::Closed | IoFault::Reset)), Worth::Proven) => Worth::Stale,
+            (Err(_), before) => before,
+        };
+        let (head, body) = answer?.into_parts();
         Ok(Response {
             status: head.status,
             headers: head.headers,

@@ -101,6 +101,7 @@ impl<'a> Requests<'a> {
             match step {
                 Ok(ChallengeStep::Answered(challenge)) => return Some(Ok(challenge)),
                 Ok(ChallengeStep::Redirect(next)) => url = next,
+                Err(_) if self.asks_again() => {}
                 Err(fault) => return Some(Err(fault)),
             }
         }
@@ -112,11 +113,15 @@ impl<'a> Requests<'a> {
         let repositories = target.repositories();
         let deadline = self.visit.deadlines.next();
         let start = self.begin();
-        let result = match self.connection().await? {
-            Ok(http) => {
-                token::token(http, realm, &repositories, target.anonymous_pull, deadline).await
+        let expected = target.anonymous_pull;
+        let result = loop {
+            let result = match self.connection().await? {
+                Ok(http) => token::token(http, realm, &repositories, expected, deadline).await,
+                Err(fault) => Err(fault),
+            };
+            if !self.asks_again() {
+                break result;
             }
-            Err(fault) => Err(fault),
         };
         let granted = match &result {
             Ok(Token::Granted(secret)) => Some(secret.clone()),
@@ -140,6 +145,7 @@ impl<'a> Requests<'a> {
             match step {
                 Ok(Some(manifest)) => break Ok(manifest),
                 Ok(None) => {}
+                Err(_) if self.asks_again() => {}
                 Err(fault) => break Err(fault),
             }
         };
@@ -174,9 +180,14 @@ impl<'a> Requests<'a> {
     ) -> Option<Hop> {
         let deadline = self.visit.deadlines.next();
         let start = self.begin();
-        let step = match self.connection().await? {
-            Ok(http) => hop.fetch(http, pull, descriptor, deadline).await,
-            Err(fault) => Err(fault),
+        let step = loop {
+            let step = match self.connection().await? {
+                Ok(http) => hop.fetch(http, pull, descriptor, deadline).await,
+                Err(fault) => Err(fault),
+            };
+            if !self.asks_again() {
+                break step;
+            }
         };
         let (result, next) = match step {
             Ok(BlobStep::Served(answered)) => (Ok(answered), None),
@@ -209,6 +220,7 @@ impl<'a> Requests<'a> {
             None => false,
         };
         if !reusable {
+            self.http = None;
             let stream = match self.stream.take() {
                 Some(stream) => stream,
                 None => self.redial().await?,
@@ -219,6 +231,12 @@ impl<'a> Requests<'a> {
             }
         }
         self.http.as_mut().map(Ok)
+    }
+
+    /// Whether the last request has to be sent once more, over a new connection: the one it was sent over
+    /// was stale.
+    fn asks_again(&self) -> bool {
+        self.http.as_ref().is_some_and(HttpConnection::is_stale)
     }
 
     async fn redial(&mut self) -> Option<Stream> {

@@ -62,6 +62,8 @@ pub enum Answer {
     Http10,
     /// The healthy answer, its body in chunks.
     Chunked,
+    /// The healthy answer, and the connection is closed in place of the next one.
+    Once,
 }
 
 /// Challenges that are legal (RFC 9110, section 11) and not what Azure sends.
@@ -89,6 +91,8 @@ pub enum Challenge {
 /// What a connection does with a request.
 pub(super) enum Act {
     Respond(Response, Framing),
+    /// Responds, and reads another request before it closes.
+    RespondOnce(Response),
     /// Writes these bytes, and then does as told.
     Raw(Vec<u8>, Then),
 }
@@ -147,6 +151,7 @@ impl Answer {
             Self::Garbage => Act::Raw(b"\x00\x01 this is not HTTP\r\n\r\n".to_vec(), Then::Close),
             Self::Http10 => Act::Respond(azure, Framing::Http10),
             Self::Chunked => Act::Respond(azure, Framing::Chunked),
+            Self::Once => Act::RespondOnce(azure),
         }
     }
 }

@@ -76,6 +76,14 @@ async fn converse(
                     break;
                 }
             }
+            Act::RespondOnce(response) => {
+                stream
+                    .write_all(&response.encode(&request.method, Framing::Length))
+                    .await?;
+                stream.flush().await?;
+                time::timeout(IDLE, Request::read(&mut stream)).await??;
+                break;
+            }
             Act::Raw(bytes, then) => {
                 stream.write_all(&bytes).await?;
                 stream.flush().await?;

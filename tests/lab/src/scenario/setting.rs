@@ -339,6 +339,8 @@ pub enum Answers {
     Http10,
     #[serde(rename = "in chunks")]
     Chunked,
+    #[serde(rename = "once a connection")]
+    Once,
 }
 
 /// The proxy and what it does with CONNECT.

@@ -231,6 +231,7 @@ fn answer(answers: Answers) -> Answer {
         Answers::Resets => Answer::Reset,
         Answers::Garbage => Answer::Garbage,
         Answers::Http10 => Answer::Http10,
+        Answers::Once => Answer::Once,
         Answers::Chunked => Answer::Chunked,
     }
 }
