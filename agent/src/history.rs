@@ -13,6 +13,7 @@ use std::{
 
 use jiff::Timestamp;
 use regprobe_probes::{Depth, Endpoint, EndpointOutcome, Finding, Reason, Role, Severity, Stage};
+use smallvec::SmallVec;
 
 use self::document::{Bases, Document, Edits};
 use crate::{
@@ -79,9 +80,13 @@ pub(crate) struct Kept {
     /// Which endpoints it saw.
     pub endpoints: Arc<[Endpoint]>,
     /// How each of them fared.
-    pub cells: Box<[Cell]>,
+    pub cells: Cells,
     document: Document,
 }
+
+/// As many as most registries have endpoints lie in the row: a piece of memory of their own would outlast
+/// its neighbours, and leave holes.
+pub(crate) type Cells = SmallVec<[Cell; 3]>;
 
 /// How one endpoint fared in one round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,7 +161,7 @@ impl History {
         let endpoints =
             known.unwrap_or_else(|| seen.iter().map(|seen| seen.endpoint.clone()).collect());
         latest.endpoints = Some(endpoints.clone());
-        let cells: Box<[_]> = seen.iter().map(|seen| Cell::of(seen, round)).collect();
+        let cells: Cells = seen.iter().map(|seen| Cell::of(seen, round)).collect();
         let condition = Condition::after(round);
         let fingerprint = fingerprint(&cells, round);
         let changed = std::mem::replace(&mut latest.fingerprint, fingerprint) != fingerprint;
@@ -314,7 +319,11 @@ impl Kept {
 
     /// What it takes, without what it shares with others.
     fn own_bytes(&self) -> usize {
-        size_of::<(RoundId, Self)>() + size_of_val(&*self.cells) + self.document.own_bytes()
+        let cells = match self.cells.spilled() {
+            true => size_of_val(&*self.cells),
+            false => 0,
+        };
+        size_of::<(RoundId, Self)>() + cells + self.document.own_bytes()
     }
 }
 

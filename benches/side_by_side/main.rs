@@ -22,7 +22,7 @@ use self::{ground::Ground, table::Run};
 /// In each run, by each contender.
 const PROBES: u32 = 10_000;
 /// As many registries as a node may have, and so many probes of them.
-const FEW: (u16, u32) = (20, 1000);
+const FEW: (u16, u32) = (20, 10_000);
 
 fn main() -> Result<()> {
     let runs = number("RUNS")?.unwrap_or(5);
