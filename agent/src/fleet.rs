@@ -230,7 +230,8 @@ impl Census {
 pub fn scattered(address: IpAddr) -> u64 {
     let number = match address.to_canonical() {
         IpAddr::V4(v4) => u32::from(v4).into(),
-        IpAddr::V6(v6) => u128::from(v6) as u64,
+        // A node may have a network of its own, and the same address in it as others in theirs.
+        IpAddr::V6(v6) => (u128::from(v6) as u64).wrapping_add((u128::from(v6) >> 64) as u64),
     };
     number.wrapping_mul(GOLDEN)
 }

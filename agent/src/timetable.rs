@@ -118,7 +118,9 @@ impl Timetable {
             if pace == before.0 && distance(before.1, offset, interval) < interval / 4 {
                 let nanos = interval.as_nanos() * u128::from(turn.number);
                 let at = before.1 + Duration::from_nanos_u128(nanos);
-                self.turns[depth as usize].number = self.number_near(depth, at);
+                // Many small moves must not bring the next turn near the last.
+                let last = self.number_near(depth, self.wall_of(turn, now));
+                self.turns[depth as usize].number = self.number_near(depth, at).max(last);
                 continue;
             }
             if interval < before.0.interval(depth) {
@@ -212,9 +214,12 @@ impl Timetable {
         };
         let until = self.held[first as usize];
         for waiting in Depth::ALL.into_iter().filter(|d| *d >= first) {
+            let turn = self.turns[waiting as usize];
             self.turns[waiting as usize] = Turn {
-                number: self.number(waiting, now),
-                at: until.saturating_sub(self.pace.interval(waiting)),
+                number: turn.number.max(self.number(waiting, now)),
+                at: turn
+                    .at
+                    .max(until.saturating_sub(self.pace.interval(waiting))),
             };
         }
         match first {
@@ -239,10 +244,14 @@ impl Timetable {
     /// quarters; one that has come already is nobody's. Many nodes may change their grid at the same
     /// moment, and together they send less for a while, never more.
     fn lay_anew(&mut self, depth: Depth, now: Moment) {
-        let ago = now.awake.saturating_sub(self.turns[depth as usize].at);
-        let last = now.wall.saturating_sub(ago);
+        let last = self.wall_of(self.turns[depth as usize], now);
         let number = self.number_near(depth, last + self.pace.interval(depth) / 4);
         self.turns[depth as usize].number = number.max(self.number(depth, now));
+    }
+
+    /// When a turn was taken, by the clock on the wall as it is `now`.
+    fn wall_of(&self, turn: Turn, now: Moment) -> Duration {
+        now.wall.saturating_sub(now.awake.saturating_sub(turn.at))
     }
 
     /// The number of the turn that `now` belongs to.

@@ -141,7 +141,8 @@ impl Place {
     pub fn scattered(number: u64) -> Self {
         Self {
             phase: number as f64 / u64::MAX as f64,
-            turn: number as u32,
+            // The lowest bits are alike where addresses are a power of two apart.
+            turn: (number >> 16) as u32,
         }
     }
 

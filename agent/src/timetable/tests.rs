@@ -204,6 +204,35 @@ fn patience_holds_the_deep_rounds_and_lets_the_others_go_on() {
 }
 
 #[test]
+fn patience_for_a_moment_brings_no_turn_nearer() {
+    for seconds in 0..60 {
+        let place = place(f64::from(seconds));
+        let mut timetable = Timetable::start(at(0.0), pace(), place, Depth::Image);
+        timetable.take(at(0.0));
+        timetable.hold(Depth::Request, at(5.0).awake);
+        let deep = std::iter::repeat_with(|| next(&mut timetable));
+        let deep = deep.map(|(when, depth)| (when, depth > Depth::Network));
+        let first = deep.take(20).find(|(_, is_deep)| *is_deep);
+        assert!(first.is_some_and(|(when, _)| when >= 30.0), "{first:?}");
+    }
+}
+
+#[test]
+fn small_moves_do_not_add_up() {
+    let mut timetable = started();
+    let mut last = 0.0;
+    for round in 0..4000_u32 {
+        let (when, depth) = next(&mut timetable);
+        if depth > Depth::Network {
+            assert!((29.9..=135.0).contains(&(when - last)), "{last} {when}");
+            last = when;
+        }
+        let elsewhere = f64::from(round * 9 % 60);
+        timetable.adopt(at(when + 0.1), pace(), place(elsewhere));
+    }
+}
+
+#[test]
 fn a_deep_round_that_fails_is_repeated_once_where_that_is_allowed() {
     let mut timetable = Timetable::start(at(0.0), pace(), place(0.0), Depth::Image);
     let mut round = |failed: bool| {
