@@ -118,6 +118,8 @@ pub struct Census {
     /// Whether an answer did, or none is waited for any longer.
     is_listed: bool,
     started: Duration,
+    /// When the first answer came.
+    heard: Option<Duration>,
     source: Source,
     /// The number of the memory that is being filled, its highest count, and that of the one before.
     memory: (u64, u32, u32),
@@ -136,6 +138,7 @@ impl Census {
             place: None,
             is_listed: false,
             started: now.awake,
+            heard: None,
             memory: (0, 0, 0),
         }
     }
@@ -151,9 +154,12 @@ impl Census {
         self.memory = match period.checked_sub(filled) {
             Some(0) => (period, highest.max(count), before),
             Some(1) => (period, count, highest),
+            // The clock was set back a little.
+            None if filled == period + 1 => (filled, highest.max(count), before),
             _ => (period, count, 0),
         };
-        self.is_listed |= answer.rank.is_some() || now.awake > self.started + UNLISTED;
+        let first = *self.heard.get_or_insert(now.awake);
+        self.is_listed |= answer.rank.is_some() || now.awake > first + UNLISTED;
         if self.source != Source::Fixed {
             self.source = match answer.is_cut || !self.is_listed {
                 true => Source::AtLeast,

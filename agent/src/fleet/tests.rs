@@ -83,6 +83,7 @@ fn growth_is_believed_at_once_and_shrinking_late() {
     assert_eq!(counted(&[(1790, 100), (1820, 20), (3590, 20)]).size, 100);
     assert_eq!(counted(&[(1790, 100), (1820, 20), (3610, 20)]).size, 20);
     assert_eq!(counted(&[(0, 100), (86_400, 20)]).size, 20);
+    assert_eq!(counted(&[(1801, 100), (1799, 20)]).size, 100);
 }
 
 #[test]
@@ -118,9 +119,12 @@ fn a_list_without_this_agent_is_an_old_one_for_a_while() {
     assert_eq!(size(&census), (7001, Source::Known), "it was listed once");
 
     let mut census = Census::start(config(SERVICE), 7, at(0));
-    census.hear(at(300), unlisted(10));
+    census.miss();
+    census.hear(at(400), unlisted(10));
     assert_eq!(size(&census), (ASSUMED_SIZE, Source::AtLeast));
-    census.hear(at(301), unlisted(10));
+    census.hear(at(700), unlisted(10));
+    assert_eq!(size(&census), (ASSUMED_SIZE, Source::AtLeast));
+    census.hear(at(701), unlisted(10));
     assert_eq!(size(&census), (10, Source::Known), "it never is");
     assert_eq!(census.fleet().place, Place::scattered(7));
 }
