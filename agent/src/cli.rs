@@ -81,7 +81,7 @@ pub(crate) struct RunArgs {
     #[arg(
         long = "history.limit",
         value_name = "BYTES",
-        default_value = "768KiB",
+        default_value = "512KiB",
         value_parser = parse_size
     )]
     pub history_limit: usize,

@@ -72,16 +72,22 @@ pub(crate) struct RoundId(u64);
 
 /// A round as it is kept.
 pub(crate) struct Kept {
-    /// Of which registry.
-    pub registry: Arc<str>,
+    /// Whose round it was.
+    pub subject: Arc<Subject>,
     /// How the registry fared.
     pub condition: Condition,
     worth: Worth,
-    /// Which endpoints it saw.
-    pub endpoints: Arc<[Endpoint]>,
     /// How each of them fared.
     pub cells: Cells,
     document: Document,
+}
+
+/// What rounds saw; those in a row that saw the same share it.
+pub(crate) struct Subject {
+    /// The registry's name.
+    pub registry: Arc<str>,
+    /// In the order of the cells.
+    pub endpoints: Box<[Endpoint]>,
 }
 
 /// As many as most registries have endpoints lie in the row: a piece of memory of their own would outlast
@@ -126,7 +132,7 @@ impl Worth {
 #[derive(Default)]
 struct Latest {
     bases: Bases,
-    endpoints: Option<Arc<[Endpoint]>>,
+    subject: Option<Arc<Subject>>,
     fingerprint: u64,
 }
 
@@ -156,11 +162,16 @@ impl History {
         let registry = &state.planned.name;
         let seen = &round.outcome.endpoints;
         let latest = self.registries.entry(registry.clone()).or_default();
-        let known = latest.endpoints.take();
-        let known = known.filter(|known| known.iter().eq(seen.iter().map(|seen| &seen.endpoint)));
-        let endpoints =
-            known.unwrap_or_else(|| seen.iter().map(|seen| seen.endpoint.clone()).collect());
-        latest.endpoints = Some(endpoints.clone());
+        let endpoints = seen.iter().map(|seen| &seen.endpoint);
+        let known = latest.subject.take();
+        let known = known.filter(|known| known.endpoints.iter().eq(endpoints.clone()));
+        let subject = known.unwrap_or_else(|| {
+            Arc::new(Subject {
+                registry: registry.clone(),
+                endpoints: endpoints.cloned().collect(),
+            })
+        });
+        latest.subject = Some(subject.clone());
         let cells: Cells = seen.iter().map(|seen| Cell::of(seen, round)).collect();
         let condition = Condition::after(round);
         let fingerprint = fingerprint(&cells, round);
@@ -172,10 +183,9 @@ impl History {
         };
         let shelf = &mut self.shelves[worth as usize];
         let kept = Kept {
-            registry: registry.clone(),
+            subject,
             condition,
             worth,
-            endpoints,
             cells,
             document: latest.bases.document(text.as_bytes(), &mut shelf.edits),
         };
@@ -190,7 +200,7 @@ impl History {
     pub(crate) fn forget(&mut self, registry: &str) {
         for shelf in &mut self.shelves {
             for place in (0..shelf.rounds.len()).rev() {
-                if *shelf.rounds[place].1.registry == *registry {
+                if *shelf.rounds[place].1.subject.registry == *registry {
                     self.shared_bytes -= shelf.remove(place);
                 }
             }

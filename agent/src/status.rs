@@ -1,7 +1,7 @@
 //! The status document `regprobe/v1`: what `/api/v1/status` and `check --output=json` say, made from
 //! a snapshot. Field names are contract.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::{borrow::Cow, net::IpAddr, time::Duration};
 
 use jiff::Timestamp;
 use regprobe_probes::{Expectation, Finding};
@@ -98,6 +98,11 @@ impl ConfigStatus {
     }
 }
 
+/// In whole microseconds: no stage is timed more closely, and what is beyond only takes room.
+fn seconds(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1e6
+}
+
 /// One registry after its last round.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RegistryStatus {
@@ -144,7 +149,7 @@ impl RegistryStatus {
             since: round.map(|round| round.since),
             at: round.map(|round| round.at),
             depth: round.map(|round| round.depth.as_str().into()),
-            predicted_pull_delay_seconds: delay.map(|delay| delay.as_secs_f64()),
+            predicted_pull_delay_seconds: delay.map(seconds),
             findings: round.map_or_else(Vec::new, FindingStatus::of_all),
             endpoints: round.map_or_else(Vec::new, |round| {
                 let endpoints = round.outcome.endpoints.iter();

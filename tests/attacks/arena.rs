@@ -153,7 +153,7 @@ impl Arena {
                 .env("HTTPS_PROXY", format!("http://{PROXY_NAME}:{PROXY_PORT}"))
                 .env("NO_PROXY", ".registry.example")
                 .env("SSL_CERT_FILE", folder.path().join("ca.crt"));
-            Agent::start_by(command, &config, &["--history.limit=512KiB"])
+            Agent::start_by(command, &config, &[])
         })?;
         let tls = pki.leaf([ATTACKED.1]).issue()?.server_config()?;
         let arena = Self {

@@ -175,7 +175,7 @@ fn a_registry_that_goes_takes_its_rounds_along() {
         history.add(&told(&story::drift(), second));
     }
     history.forget("contoso");
-    assert!(rounds(&history).all(|kept| &*kept.registry == "drift"));
+    assert!(rounds(&history).all(|kept| &*kept.subject.registry == "drift"));
     assert_eq!(
         (rounds(&history).count(), history.bytes()),
         (20, counted(&history))

@@ -230,7 +230,10 @@ fn strips(html: &mut Html, seen: &RegistryStatus, rounds: &[(RoundId, &Kept)]) {
 fn latest(history: &History) -> HashMap<&str, Vec<(RoundId, &Kept)>> {
     let mut rounds: HashMap<_, Vec<_>> = HashMap::new();
     for (id, kept) in history.since(RoundId::FIRST) {
-        rounds.entry(&*kept.registry).or_default().push((id, kept));
+        rounds
+            .entry(&*kept.subject.registry)
+            .or_default()
+            .push((id, kept));
     }
     rounds
 }

@@ -14,7 +14,7 @@ const ALIKE: usize = 200;
 pub(crate) fn rounds(registry: &str, history: &History) -> String {
     let mut room = ALIKE;
     let theirs = history.since(RoundId::FIRST).rev();
-    let theirs = theirs.filter(|(_, kept)| *kept.registry == *registry);
+    let theirs = theirs.filter(|(_, kept)| *kept.subject.registry == *registry);
     let (shown, left_out): (Vec<_>, Vec<_>) = theirs.partition(|(_, kept)| {
         let fits = room > 0;
         room = room.saturating_sub(1);
@@ -46,7 +46,7 @@ pub(crate) fn rounds(registry: &str, history: &History) -> String {
                         if kept.changed() {
                             html.leaf("strong", &[], " changed");
                         }
-                        let cells = kept.endpoints.iter().zip(&kept.cells);
+                        let cells = kept.subject.endpoints.iter().zip(&kept.cells);
                         for (endpoint, cell) in cells {
                             if let Some((stage, reason)) = cell.failure {
                                 html.text(format_args!(" {endpoint}: {stage} {reason}"));

@@ -89,9 +89,9 @@ fn cell_of(seen: &EndpointStatus, place: usize, kept: &Kept) -> Option<Cell> {
             && endpoint.port == seen.port
             && endpoint.role.as_str() == seen.role
     };
-    let place = match kept.endpoints.get(place).is_some_and(is_it) {
+    let place = match kept.subject.endpoints.get(place).is_some_and(is_it) {
         true => place,
-        false => kept.endpoints.iter().position(is_it)?,
+        false => kept.subject.endpoints.iter().position(is_it)?,
     };
     kept.cells.get(place).copied()
 }

@@ -11,7 +11,7 @@ use regprobe_probes::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::Word;
+use super::{Word, seconds};
 use crate::describe;
 
 /// One endpoint.
@@ -88,7 +88,7 @@ impl PathStatus {
         Self {
             nameserver: lookup.map(|lookup| lookup.nameserver.to_string()),
             address: path.address,
-            waits_seconds: path.waits.as_secs_f64(),
+            waits_seconds: seconds(path.waits),
             client_error: path.error.clone(),
         }
     }
@@ -151,7 +151,7 @@ impl LookupStatus {
             addresses: lookup.addresses().collect(),
             private: found.then(|| lookup.addresses().all(|a| Scope::of(a).is_private())),
             expected: found.then(|| lookup.addresses().all(|a| expectation.allows(a))),
-            seconds: Some(lookup.took.as_secs_f64()),
+            seconds: Some(seconds(lookup.took)),
             detail: fault.map(ToString::to_string),
         }
     }
@@ -218,7 +218,7 @@ impl StageStatus {
             ok: fault.is_none(),
             earlier: !asked,
             reason: fault.map(|fault| fault.reason().as_str().into()),
-            seconds: outcome.took.as_secs_f64(),
+            seconds: seconds(outcome.took),
             detail: Some(describe::stage(outcome)).filter(|detail| !detail.is_empty()),
             handshake: handshake.map(HandshakeStatus::of),
             certificates: chain.map_or_else(Vec::new, |chain| {

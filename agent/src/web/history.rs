@@ -110,8 +110,13 @@ impl Query {
     fn wants(&self, kept: &Kept) -> bool {
         let registry = self.registry.as_deref();
         let endpoint = self.endpoint.as_deref();
-        registry.is_none_or(|name| *kept.registry == *name)
-            && endpoint.is_none_or(|label| kept.endpoints.iter().any(|e| e.to_string() == label))
+        registry.is_none_or(|name| *kept.subject.registry == *name)
+            && endpoint.is_none_or(|label| {
+                kept.subject
+                    .endpoints
+                    .iter()
+                    .any(|e| e.to_string() == label)
+            })
     }
 }
 
@@ -166,12 +171,12 @@ struct Round<'a> {
 
 impl<'a> Round<'a> {
     fn of(id: RoundId, kept: &'a Kept, only: Option<&str>) -> Self {
-        let endpoints = kept.endpoints.iter().zip(&kept.cells);
+        let endpoints = kept.subject.endpoints.iter().zip(&kept.cells);
         let endpoints = endpoints.map(|(endpoint, cell)| Endpoint::of(endpoint, cell));
         Self {
             id: id.to_string(),
             at: id.at(),
-            registry: &kept.registry,
+            registry: &kept.subject.registry,
             condition: kept.condition.as_str(),
             changed: kept.changed(),
             endpoints: endpoints

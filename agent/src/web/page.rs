@@ -73,7 +73,7 @@ pub(super) fn round(site: &Site, id: &str) -> Reply {
     };
     let theirs = history
         .since(RoundId::FIRST)
-        .filter(|(_, other)| other.registry == kept.registry);
+        .filter(|(_, other)| other.subject.registry == kept.subject.registry);
     let (mut before, mut after) = (None, None);
     for (other, _) in theirs {
         match other.cmp(&id) {
