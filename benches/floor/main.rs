@@ -1,14 +1,16 @@
 //! The floor under a probe: the same packets as one of regprobe's, by the least code that sends them.
-//! `floor CA_FILE NAMESERVER NAME PORT COUNT` asks for A and AAAA, dials, shakes hands, sends
-//! `GET /v2/` and reads the answer, so many times over, one after another, and prints the processor
-//! time that this took, in nanoseconds, and the memory resident after it, in bytes.
+//! `floor CA_FILE NAMESERVER PORT COUNT PER_SECOND NAME...` asks for A and AAAA, dials, shakes hands,
+//! sends `GET /v2/` and reads the answer, so many times over, at each name in turn and so many times a
+//! second (0 is one right after the other), and prints the processor time that this took, in
+//! nanoseconds, and the memory resident after it, in bytes.
 
 use std::{
     env, fs,
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -26,8 +28,8 @@ const AAAA: u16 = 28;
 
 fn main() -> Result<()> {
     let arguments: Vec<_> = env::args().skip(1).collect();
-    let [ca_file, nameserver, name, port, count] = &*arguments else {
-        anyhow::bail!("usage: floor CA_FILE NAMESERVER NAME PORT COUNT");
+    let [ca_file, nameserver, port, count, per_second, names @ ..] = &*arguments else {
+        anyhow::bail!("usage: floor CA_FILE NAMESERVER PORT COUNT PER_SECOND NAME...");
     };
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(ca_file)? {
@@ -44,15 +46,27 @@ fn main() -> Result<()> {
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.resumption = Resumption::disabled();
-    let (config, nameserver) = (Arc::new(config), nameserver.parse()?);
-    // The first sets up what later ones find.
-    probe(&config, nameserver, name, port.parse()?, 0)?;
-    let before = processor_time()?;
-    for id in 0..count.parse()? {
-        probe(&config, nameserver, name, port.parse()?, id)?;
+    let (config, nameserver, port) = (Arc::new(config), nameserver.parse()?, port.parse()?);
+    let apart = match per_second.parse()? {
+        0 => Duration::ZERO,
+        per_second => Duration::from_secs(1) / per_second,
+    };
+    // The first of each sets up what later ones find.
+    for name in names {
+        probe(&config, nameserver, name, port, 0)?;
+    }
+    let (before, start) = (processor_time()?, Instant::now());
+    for (id, name) in (0..count.parse()?).zip(names.iter().cycle()) {
+        pause_until(start + apart * u32::from(id));
+        probe(&config, nameserver, name, port, id)?;
     }
     println!("{} {}", processor_time()? - before, resident_memory()?);
     Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "there is no runtime")]
+fn pause_until(due: Instant) {
+    thread::sleep(due.saturating_duration_since(Instant::now()));
 }
 
 /// Nanoseconds of this process, which has one thread, on a processor.

@@ -44,7 +44,7 @@ pub(crate) fn of_regprobe(ground: &Ground) -> Result<Errors> {
         write!(config, "{}, ", host(number))?;
     }
     config += "]\n";
-    let mut agent = Agent::start(ground, &config)?;
+    let mut agent = Agent::start(ground, 0, &config)?;
     let capture = Capture::start(ground)?;
     let mut rounds = BTreeMap::new();
     while rounds.len() < ROUNDS + 3 {
@@ -103,7 +103,7 @@ fn stages_of(endpoint: &Value) -> Result<Vec<(&'static str, Duration)>> {
 
 /// So many scrapes at the same time.
 pub(crate) fn of_blackbox(ground: &Ground) -> Result<Errors> {
-    let exporter = Blackbox::start(ground)?;
+    let exporter = Blackbox::start(ground, 0)?;
     let capture = Capture::start(ground)?;
     let work = |number: u16| -> Result<Vec<Told>> {
         let mut client = KeepAlive::to(exporter.addr)?;

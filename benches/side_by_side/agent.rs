@@ -13,11 +13,12 @@ use regprobe_lab::wait;
 
 use crate::{
     cost::{Cost, Running, Scrape},
-    ground::{Ground, NAMESERVER, host, web},
+    ground::{Ground, host, web},
     keep_alive::KeepAlive,
 };
 
-const PORT: u16 = 9118;
+/// Of the first; others, who are at work at the same time, listen at those after it.
+const PORT: u16 = 9200;
 const START: Duration = Duration::from_secs(30);
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -34,10 +35,10 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    /// Probes every second what `registries` says, as YAML; returns after its first rounds.
-    pub(crate) fn start(ground: &Ground, registries: &str) -> Result<Self> {
+    /// Probes every second what `registries` says, as YAML; returns after its first rounds. No two
+    /// have the same `place` at a time.
+    pub(crate) fn start(ground: &Ground, place: u16, registries: &str) -> Result<Self> {
         let at = ground.folder().display();
-        ground.write("resolv.conf", &format!("nameserver {NAMESERVER}\n"))?;
         let config = format!(
             "registries:\n{registries}\
              node: {{resolv_conf: {at}/resolv.conf, hosts: {at}/hosts, certs_d: {at}/certs.d}}\n\
@@ -45,16 +46,17 @@ impl Agent {
              tls: {{ca_file: {}}}\n",
             ground.ca_file().display(),
         );
-        let config = ground.write("regprobe.yaml", &config)?;
+        let config = ground.write(&format!("regprobe-{place}.yaml"), &config)?;
+        let addr = web(PORT + place);
         let mut command = ground.namespace.command(&binary()?.to_string_lossy());
         command
             .arg("run")
             .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--web.listen-address={}", web(PORT)))
+            .arg(format!("--web.listen-address={addr}"))
             .arg("--log.level=error");
         let process = Running::start(&mut command)?;
         let client = wait::until("the agent's first rounds", START, || {
-            let mut client = KeepAlive::to(web(PORT))?;
+            let mut client = KeepAlive::to(addr)?;
             client.get("/-/ready")?;
             Ok(client)
         })?;
@@ -84,12 +86,12 @@ impl Agent {
 }
 
 /// What `count` probes of `registries` registries cost.
-pub(crate) fn measure(ground: &Ground, registries: u16, count: u32) -> Result<Cost> {
+pub(crate) fn measure(ground: &Ground, place: u16, registries: u16, count: u32) -> Result<Cost> {
     let mut config = String::new();
     for number in 0..registries {
         writeln!(config, "- {{server: {}}}", host(number))?;
     }
-    let mut agent = Agent::start(ground, &config)?;
+    let mut agent = Agent::start(ground, place, &config)?;
     let (before, _) = agent.probes()?;
     let cpu = agent.process.cpu()?;
     let mut next = Instant::now();

@@ -18,7 +18,8 @@ use crate::{
 };
 
 pub(crate) const PROGRAM: &str = "/usr/bin/prometheus-blackbox-exporter";
-const PORT: u16 = 9115;
+/// Of the first, as that of the agents.
+const PORT: u16 = 9100;
 const START: Duration = Duration::from_secs(20);
 /// Between two probes of one target.
 const EVERY: Duration = Duration::from_secs(1);
@@ -29,9 +30,9 @@ pub(crate) struct Blackbox {
 }
 
 impl Blackbox {
-    pub(crate) fn start(ground: &Ground) -> Result<Self> {
+    pub(crate) fn start(ground: &Ground, place: u16) -> Result<Self> {
         let config = ground.write(
-            "blackbox.yml",
+            &format!("blackbox-{place}.yml"),
             &format!(
                 "modules:\n  registry:\n    prober: http\n    timeout: 10s\n    http:\n      \
                  preferred_ip_protocol: ip4\n      valid_status_codes: [200, 401]\n      \
@@ -39,7 +40,7 @@ impl Blackbox {
                 ground.ca_file().display()
             ),
         )?;
-        let addr = web(PORT);
+        let addr = web(PORT + place);
         let mut command = ground.namespace.command(PROGRAM);
         command
             .arg(format!("--config.file={}", config.display()))
@@ -65,8 +66,8 @@ pub(crate) fn probe(client: &mut KeepAlive, number: u16, path: &str) -> Result<S
 }
 
 /// What `count` probes of `registries` registries cost.
-pub(crate) fn measure(ground: &Ground, registries: u16, count: u32) -> Result<Cost> {
-    let blackbox = Blackbox::start(ground)?;
+pub(crate) fn measure(ground: &Ground, place: u16, registries: u16, count: u32) -> Result<Cost> {
+    let blackbox = Blackbox::start(ground, place)?;
     // As the agent's first rounds are not counted, either.
     scrape_all(&blackbox, registries, 1)?;
     let cpu = blackbox.process.cpu()?;

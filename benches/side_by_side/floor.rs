@@ -9,15 +9,30 @@ use crate::{
     ground::{Ground, NAMESERVER, host},
 };
 
-/// What `count` probes cost, by the loop's own account.
-pub(crate) fn measure(ground: &Ground, count: u32) -> Result<Cost> {
+/// What `count` probes cost that are made as the others make them: each of `registries` once a second.
+pub(crate) fn measure(ground: &Ground, registries: u16, count: u32) -> Result<Cost> {
+    run(ground, registries, registries, count)
+}
+
+/// What `count` probes cost of one registry, one right after the other.
+pub(crate) fn measure_unpaced(ground: &Ground, count: u32) -> Result<Cost> {
+    run(ground, 1, 0, count)
+}
+
+/// By the loop's own account.
+fn run(ground: &Ground, registries: u16, per_second: u16, count: u32) -> Result<Cost> {
     let program = env::var("REGPROBE_FLOOR").context("REGPROBE_FLOOR is not set")?;
     let out = ground
         .namespace
         .command(&program)
         .arg(ground.ca_file())
-        .args([format!("{NAMESERVER}:53"), host(0), "443".to_owned()])
-        .arg(count.to_string())
+        .args([
+            format!("{NAMESERVER}:53"),
+            "443".to_owned(),
+            count.to_string(),
+        ])
+        .arg(per_second.to_string())
+        .args((0..registries).map(host))
         .stderr(Stdio::inherit())
         .output()?;
     ensure!(out.status.success(), "the floor: {}", out.status);

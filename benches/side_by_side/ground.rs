@@ -30,8 +30,10 @@ pub(crate) struct Ground {
 impl Ground {
     pub(crate) fn new() -> Result<Self> {
         let namespace = Namespace::new("bench")?;
-        namespace.etc("resolv.conf", &format!("nameserver {NAMESERVER}\n"))?;
+        let resolv_conf = format!("nameserver {NAMESERVER}\n");
+        namespace.etc("resolv.conf", &resolv_conf)?;
         let folder = tempfile::tempdir()?;
+        fs::write(folder.path().join("resolv.conf"), &resolv_conf)?;
         let pki = Pki::new()?;
         pki.write_ca(folder.path().join("ca.crt"))?;
         let identity = pki.leaf([format!("*.{DOMAIN}")]).issue()?;

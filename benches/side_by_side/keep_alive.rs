@@ -1,4 +1,4 @@
-//! An HTTP/1.1 client that keeps its connection, as a Prometheus does.
+//! An HTTP/1.1 client that keeps its connection and takes compressed answers, as a Prometheus does.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use flate2::read::GzDecoder;
 
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -26,18 +27,22 @@ impl KeepAlive {
         })
     }
 
-    /// The body of a 200.
+    /// The body of a 200, whether it came compressed or not.
     pub(crate) fn get(&mut self, target: &str) -> Result<Vec<u8>> {
-        let head = format!("GET {target} HTTP/1.1\r\nHost: {}\r\n\r\n", self.server);
+        let head = format!(
+            "GET {target} HTTP/1.1\r\nHost: {}\r\nAccept-Encoding: gzip\r\n\r\n",
+            self.server
+        );
         self.stream.get_mut().write_all(head.as_bytes())?;
         let status = self.line()?;
         ensure!(status.contains(" 200 "), "{target}: {status}");
-        let (mut length, mut chunked) = (None, false);
+        let (mut length, mut chunked, mut gzip) = (None, false, false);
         loop {
             let line = self.line()?.to_ascii_lowercase();
             match line.split_once(": ") {
                 Some(("content-length", value)) => length = Some(value.parse()?),
                 Some(("transfer-encoding", value)) => chunked = value == "chunked",
+                Some(("content-encoding", value)) => gzip = value == "gzip",
                 Some(_) => {}
                 None => break,
             }
@@ -49,12 +54,18 @@ impl KeepAlive {
                 self.read(size, &mut body)?;
                 self.line()?;
                 if size == 0 {
-                    return Ok(body);
+                    break;
                 }
             }
+        } else {
+            self.read(length.context("an answer of unknown length")?, &mut body)?;
         }
-        self.read(length.context("an answer of unknown length")?, &mut body)?;
-        Ok(body)
+        if !gzip {
+            return Ok(body);
+        }
+        let mut plain = Vec::new();
+        GzDecoder::new(&*body).read_to_end(&mut plain)?;
+        Ok(plain)
     }
 
     fn line(&mut self) -> Result<String> {

@@ -6,11 +6,11 @@ use crate::{accuracy::Errors, cost::Cost};
 
 /// One run over all contenders.
 pub(crate) struct Run {
+    /// The floor with nothing between its probes.
+    pub(crate) unpaced: Cost,
     pub(crate) floor: Cost,
     pub(crate) regprobe: Cost,
     pub(crate) blackbox: Cost,
-    /// Resident memory of regprobe and blackbox_exporter with as many registries as a node has.
-    pub(crate) few: [u64; 2],
     pub(crate) regprobe_errors: Errors,
     pub(crate) blackbox_errors: Errors,
 }
@@ -26,8 +26,9 @@ impl fmt::Display for Run {
         };
         writeln!(
             f,
-            "  floor {}, regprobe {}, blackbox_exporter {}",
+            "  floor {}, unpaced {}, regprobe {}, blackbox_exporter {}",
             cost(&self.floor),
+            cost(&self.unpaced),
             cost(&self.regprobe),
             cost(&self.blackbox)
         )?;
@@ -45,8 +46,9 @@ impl fmt::Display for Run {
     }
 }
 
-/// The whole table; `sizes` are those of the two binaries.
-pub(crate) fn markdown(runs: &[Run], sizes: [u64; 2]) -> String {
+/// The whole table; `few` is the memory of regprobe and of blackbox_exporter with few registries, and
+/// `sizes` are those of their binaries.
+pub(crate) fn markdown(runs: &[Run], few: &[[u64; 2]], sizes: [u64; 2]) -> String {
     let mut lines = vec![
         "| | floor | regprobe | blackbox_exporter | regprobe / floor | regprobe / blackbox_exporter |".to_owned(),
         "|---|---|---|---|---|---|".to_owned(),
@@ -60,9 +62,17 @@ pub(crate) fn markdown(runs: &[Run], sizes: [u64; 2]) -> String {
         ));
     };
     let of = |value: &dyn Fn(&Run) -> f64| median(runs.iter().map(value).collect());
+    let of_few = |who: usize| median(few.iter().map(|few| megabytes(few[who])).collect());
     row(
         "processor time of a probe, ms",
         Some(of(&|run| milliseconds(run.floor.cpu))),
+        of(&|run| milliseconds(run.regprobe.cpu)),
+        of(&|run| milliseconds(run.blackbox.cpu)),
+        3,
+    );
+    row(
+        "the same, the floor's one right after the other, ms",
+        Some(of(&|run| milliseconds(run.unpaced.cpu))),
         of(&|run| milliseconds(run.regprobe.cpu)),
         of(&|run| milliseconds(run.blackbox.cpu)),
         3,
@@ -77,8 +87,8 @@ pub(crate) fn markdown(runs: &[Run], sizes: [u64; 2]) -> String {
     row(
         "resident memory with 20 registries, MB",
         None,
-        of(&|run| megabytes(run.few[0])),
-        of(&|run| megabytes(run.few[1])),
+        of_few(0),
+        of_few(1),
         1,
     );
     row(
