@@ -82,8 +82,13 @@ impl Endpoint {
 
     /// Scheme, host and port as a URL.
     pub fn origin(&self) -> Url {
-        let url = format!("{}://{}/", self.scheme.as_str(), self.authority());
-        Url::parse(&url).expect("a checked host and a port make a URL")
+        self.url("/").expect("a checked host and a port make a URL")
+    }
+
+    /// The URL of a `target`, which begins with a slash.
+    pub(crate) fn url(&self, target: &str) -> Result<Url, url::ParseError> {
+        let (scheme, authority) = (self.scheme.as_str(), self.authority());
+        Url::parse(&format!("{scheme}://{authority}{target}"))
     }
 
     fn bracketed_host(&self) -> String {

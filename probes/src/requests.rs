@@ -90,7 +90,7 @@ impl<'a> Requests<'a> {
     /// Follows redirects to the challenge; `None` where a new connection could not be had.
     async fn answer_to(&mut self, target: &str) -> Option<Result<Challenge, HttpFault>> {
         let deadline = self.visit.deadlines.next();
-        let Ok(mut url) = self.visit.endpoint.origin().join(target) else {
+        let Ok(mut url) = self.visit.endpoint.url(target) else {
             return Some(Err(HttpFault::Malformed("no URL to ask".to_owned())));
         };
         for _ in 0..=challenge::MAX_REDIRECTS {
