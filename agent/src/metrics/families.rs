@@ -5,12 +5,12 @@
 
 use std::{
     collections::BTreeMap,
-    hash::{BuildHasher, Hash, Hasher, RandomState},
+    hash::{BuildHasher, Hash, Hasher},
     ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use hashbrown::HashTable;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::values::{Bounds, Counter, Gauge, Histogram, Value};
 
@@ -55,7 +55,7 @@ impl Families {
             name,
             labels,
             make: Box::new(make),
-            hashes: RandomState::new(),
+            hashes: DefaultHashBuilder::default(),
             series: Mutex::new(Series {
                 by_text: BTreeMap::new(),
                 by_values: HashTable::new(),
@@ -104,7 +104,7 @@ struct Inner<V> {
     head: String,
     labels: Labels,
     make: Box<dyn Fn() -> V + Send + Sync>,
-    hashes: RandomState,
+    hashes: DefaultHashBuilder,
     series: Mutex<Series<V>>,
 }
 
