@@ -56,7 +56,8 @@ async fn once(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         (Output::Npd, Err(error)) => npd::no_check(error),
         (Output::Text, Ok(snapshot)) => report::text(snapshot, Screen::of_stdout()),
         (Output::Json, Ok(snapshot)) => {
-            let status = Status::of(snapshot, &node_name());
+            let node = node_name();
+            let status = Status::of(snapshot, &node);
             let json = serde_json::to_string_pretty(&status).context("failed to write JSON")?;
             printable_json(&json).into_owned() + "\n"
         }

@@ -27,6 +27,9 @@ mod document;
 #[cfg(test)]
 mod tests;
 
+/// Most documents are shorter.
+const DOCUMENT: usize = 8 * 1024;
+
 /// The history of one agent, for all who read and write it; nobody holds it for long.
 #[derive(Clone)]
 pub(crate) struct SharedHistory(Arc<Mutex<History>>);
@@ -155,10 +158,12 @@ impl History {
         if self.limit == 0 {
             return;
         }
-        let Ok(text) = serde_json::to_string(&RegistryStatus::of(state)) else {
+        let mut json = Vec::with_capacity(DOCUMENT);
+        if serde_json::to_writer(&mut json, &RegistryStatus::of(state)).is_err() {
             return;
-        };
-        let text = printable_json(&text);
+        }
+        let json = String::from_utf8_lossy(&json);
+        let text = printable_json(&json);
         let registry = &state.planned.name;
         let seen = &round.outcome.endpoints;
         let latest = self.registries.entry(registry.clone()).or_default();

@@ -26,9 +26,9 @@ pub(crate) type Word = Cow<'static, str>;
 
 /// The whole document.
 #[derive(Debug, Serialize)]
-pub(crate) struct Status {
+pub(crate) struct Status<'a> {
     schema: &'static str,
-    node: String,
+    node: &'a str,
     version: &'static str,
     at: Timestamp,
     /// Absent where nothing is ever reloaded.
@@ -37,15 +37,15 @@ pub(crate) struct Status {
     /// Absent where the document tells of earlier, or where they cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     node_settings: Option<NodeSettings>,
-    registries: Vec<RegistryStatus>,
+    registries: Vec<RegistryStatus<'a>>,
 }
 
-impl Status {
+impl<'a> Status<'a> {
     /// Of a snapshot taken on the node of this name.
-    pub(crate) fn of(snapshot: &Snapshot, node: &str) -> Self {
+    pub(crate) fn of(snapshot: &'a Snapshot, node: &'a str) -> Self {
         Self {
             schema: SCHEMA,
-            node: node.to_owned(),
+            node,
             version: VERSION,
             at: Timestamp::now(),
             config: snapshot.config.as_ref().map(ConfigStatus::of),
@@ -59,10 +59,10 @@ impl Status {
     }
 
     /// As it was after the round that began `at`, for the one `registry` whose JSON is at hand.
-    pub(crate) fn after_round(node: &str, at: Timestamp, registry: &[u8]) -> Vec<u8> {
+    pub(crate) fn after_round(node: &'a str, at: Timestamp, registry: &[u8]) -> Vec<u8> {
         let document = Self {
             schema: SCHEMA,
-            node: node.to_owned(),
+            node,
             version: VERSION,
             at,
             config: None,
@@ -105,9 +105,9 @@ fn seconds(time: Duration) -> f64 {
 
 /// One registry after its last round.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct RegistryStatus {
-    pub name: String,
-    pub server: String,
+pub(crate) struct RegistryStatus<'a> {
+    pub name: Cow<'a, str>,
+    pub server: Cow<'a, str>,
     /// Where addresses are expected, as configured: false, true or ranges.
     pub private: PrivateStatus,
     pub anonymous_pull: bool,
@@ -126,21 +126,22 @@ pub(crate) struct RegistryStatus {
     pub depth: Option<Word>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub predicted_pull_delay_seconds: Option<f64>,
-    pub findings: Vec<FindingStatus>,
-    pub endpoints: Vec<EndpointStatus>,
+    pub findings: Vec<FindingStatus<'a>>,
+    pub endpoints: Vec<EndpointStatus<'a>>,
 }
 
-impl RegistryStatus {
+impl<'a> RegistryStatus<'a> {
     /// Of a registry as the board has it.
-    pub(crate) fn of(state: &RegistryState) -> Self {
+    pub(crate) fn of(state: &'a RegistryState) -> Self {
         let round = state.round.as_deref();
         let delay = round.and_then(|round| round.diagnosis.predicted_pull_delay);
         let images = state.planned.target.images.iter();
-        let endpoint =
-            |round: &Round, seen| EndpointStatus::of(seen, &state.planned.expectation, round.depth);
+        let endpoint = |round: &Round, seen: &'a _| {
+            EndpointStatus::of(seen, &state.planned.expectation, round.depth)
+        };
         Self {
-            name: state.planned.name.to_string(),
-            server: state.planned.server.clone(),
+            name: (&*state.planned.name).into(),
+            server: (&*state.planned.server).into(),
             private: PrivateStatus::of(&state.planned.expectation),
             anonymous_pull: state.planned.target.anonymous_pull,
             images: images.map(ToString::to_string).collect(),
@@ -180,33 +181,33 @@ impl PrivateStatus {
 
 /// What a finding has none of is null.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct FindingStatus {
+pub(crate) struct FindingStatus<'a> {
     pub code: Word,
     pub severity: Word,
     pub endpoint: String,
     pub role: Word,
     pub stage: Word,
     pub reason: Option<Word>,
-    pub nameserver: Option<String>,
+    pub nameserver: Option<Cow<'a, str>>,
     pub address: Option<IpAddr>,
     pub since: Timestamp,
-    pub message: String,
-    pub evidence: Vec<String>,
-    pub client_error: Option<String>,
+    pub message: Cow<'a, str>,
+    pub evidence: Cow<'a, [String]>,
+    pub client_error: Option<Cow<'a, str>>,
     pub health_check_code: Option<Word>,
-    pub remedy: String,
+    pub remedy: Cow<'a, str>,
     pub runbook: String,
 }
 
-impl FindingStatus {
-    fn of_all(round: &Round) -> Vec<Self> {
+impl<'a> FindingStatus<'a> {
+    fn of_all(round: &'a Round) -> Vec<Self> {
         let findings = round.diagnosis.findings.iter().zip(&round.found);
         findings
             .map(|(finding, since)| Self::of(finding, *since))
             .collect()
     }
 
-    fn of(finding: &Finding, since: Timestamp) -> Self {
+    fn of(finding: &'a Finding, since: Timestamp) -> Self {
         Self {
             code: finding.code.as_str().into(),
             severity: finding.severity.as_str().into(),
@@ -214,14 +215,14 @@ impl FindingStatus {
             role: finding.endpoint.role.as_str().into(),
             stage: finding.stage.as_str().into(),
             reason: finding.reason.map(|reason| reason.as_str().into()),
-            nameserver: finding.nameserver.clone(),
+            nameserver: finding.nameserver.as_deref().map(Cow::from),
             address: finding.address,
             since,
-            message: finding.message.clone(),
-            evidence: finding.evidence.clone(),
-            client_error: finding.client_error.clone(),
+            message: (&*finding.message).into(),
+            evidence: (&*finding.evidence).into(),
+            client_error: finding.client_error.as_deref().map(Cow::from),
             health_check_code: finding.health_check_code().map(Into::into),
-            remedy: finding.remedy.clone(),
+            remedy: (&*finding.remedy).into(),
             runbook: explain::link(finding.code),
         }
     }

@@ -145,7 +145,8 @@ mod tests {
     #[test]
     fn what_an_agent_watches_is_known_from_its_status() {
         let registries = vec![story::failing(), story::drift()];
-        let status = Status::of(&Snapshot::once(registries), "node");
+        let snapshot = Snapshot::once(registries);
+        let status = Status::of(&snapshot, "node");
         let body = serde_json::to_string(&status).unwrap();
         let answer = format!("HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\n{body}");
         let document = document(answer.as_bytes()).unwrap();

@@ -34,7 +34,7 @@ pub(super) fn card(html: &mut Html, registry: &str, finding: &FindingStatus, now
         html.tag("details", &[], |html| {
             html.leaf("summary", &[], "Evidence");
             html.tag("ul", &[], |html| {
-                for evidence in &finding.evidence {
+                for evidence in &*finding.evidence {
                     html.leaf("li", &[], evidence);
                 }
                 if let Some(error) = &finding.client_error {

@@ -1,7 +1,7 @@
 //! Endpoints in the status document: what each nameserver said, and what each stage on each address
 //! gave.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use jiff::Timestamp;
 use regprobe_probes::{
@@ -16,26 +16,26 @@ use crate::describe;
 
 /// One endpoint.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct EndpointStatus {
+pub(crate) struct EndpointStatus<'a> {
     /// `host:port`, as labels and findings have it.
     pub endpoint: String,
     pub scheme: Word,
-    pub host: String,
+    pub host: Cow<'a, str>,
     pub port: u16,
     pub role: Word,
     pub up: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub proxy: Option<String>,
+    pub proxy: Option<Cow<'a, str>>,
     /// What the hosts file says.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub pinned: Vec<IpAddr>,
-    pub path: PathStatus,
-    pub lookups: Vec<LookupStatus>,
-    pub addresses: Vec<AddressStatus>,
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub pinned: Cow<'a, [IpAddr]>,
+    pub path: PathStatus<'a>,
+    pub lookups: Vec<LookupStatus<'a>>,
+    pub addresses: Vec<AddressStatus<'a>>,
 }
 
-impl EndpointStatus {
-    pub(super) fn of(seen: &EndpointOutcome, of_registry: &Expectation, depth: Depth) -> Self {
+impl<'a> EndpointStatus<'a> {
+    pub(super) fn of(seen: &'a EndpointOutcome, of_registry: &Expectation, depth: Depth) -> Self {
         let expectation = seen.expectation(of_registry);
         let host = &seen.endpoint.host;
         let missing = seen.no_lookup();
@@ -49,12 +49,12 @@ impl EndpointStatus {
         Self {
             endpoint: seen.endpoint.to_string(),
             scheme: seen.endpoint.scheme.as_str().into(),
-            host: host.to_string(),
+            host: (&**host).into(),
             port: seen.endpoint.port,
             role: seen.endpoint.role.as_str().into(),
             up: seen.is_up(),
-            proxy: seen.proxy.clone(),
-            pinned: seen.pinned.clone(),
+            proxy: seen.proxy.as_deref().map(Cow::from),
+            pinned: (&*seen.pinned).into(),
             path: PathStatus::of(seen),
             lookups: missing
                 .map(|fault| LookupStatus::missing(host, fault))
@@ -70,18 +70,18 @@ impl EndpointStatus {
 
 /// What the node's own client would meet; what it would not get to is absent.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct PathStatus {
+pub(crate) struct PathStatus<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nameserver: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
     pub waits_seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub client_error: Option<String>,
+    pub client_error: Option<Cow<'a, str>>,
 }
 
-impl PathStatus {
-    fn of(seen: &EndpointOutcome) -> Self {
+impl<'a> PathStatus<'a> {
+    fn of(seen: &'a EndpointOutcome) -> Self {
         let path = &seen.path;
         let asked = |lookup: &&Lookup| Some(lookup.nameserver.address) == path.nameserver;
         let lookup = seen.lookups.iter().find(asked);
@@ -89,21 +89,21 @@ impl PathStatus {
             nameserver: lookup.map(|lookup| lookup.nameserver.to_string()),
             address: path.address,
             waits_seconds: seconds(path.waits),
-            client_error: path.error.clone(),
+            client_error: path.error.as_deref().map(Cow::from),
         }
     }
 }
 
 /// What one nameserver said.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct LookupStatus {
+pub(crate) struct LookupStatus<'a> {
     /// None where there was none to ask.
     pub nameserver: Option<String>,
     /// Whether the node itself would ask it, and not only this agent.
     pub of_node: bool,
-    pub name: String,
+    pub name: Cow<'a, str>,
     pub result: Word,
-    pub chain: Vec<AliasStatus>,
+    pub chain: Vec<AliasStatus<'a>>,
     pub addresses: Vec<IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub private: Option<bool>,
@@ -115,13 +115,13 @@ pub(crate) struct LookupStatus {
     pub detail: Option<String>,
 }
 
-impl LookupStatus {
+impl<'a> LookupStatus<'a> {
     /// Of a lookup that could not be made.
-    fn missing(host: &str, fault: &ResolveFault) -> Self {
+    fn missing(host: &'a str, fault: &ResolveFault) -> Self {
         Self {
             nameserver: None,
             of_node: true,
-            name: host.to_owned(),
+            name: host.into(),
             result: fault.reason().as_str().into(),
             chain: Vec::new(),
             addresses: Vec::new(),
@@ -132,7 +132,7 @@ impl LookupStatus {
         }
     }
 
-    fn of(lookup: &Lookup, expectation: &Expectation) -> Self {
+    fn of(lookup: &'a Lookup, expectation: &Expectation) -> Self {
         let found = lookup.addresses().next().is_some();
         let chain = lookup.chain().iter();
         let fault = lookup.fault();
@@ -140,11 +140,11 @@ impl LookupStatus {
         Self {
             nameserver: Some(lookup.nameserver.to_string()),
             of_node: lookup.nameserver.origin == Origin::Node,
-            name: lookup.name.to_string(),
+            name: (&*lookup.name).into(),
             result: result.into(),
             chain: chain
                 .map(|alias| AliasStatus {
-                    name: alias.name.clone(),
+                    name: (&*alias.name).into(),
                     ttl: alias.ttl,
                 })
                 .collect(),
@@ -159,21 +159,21 @@ impl LookupStatus {
 
 /// One step of an alias chain.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct AliasStatus {
-    pub name: String,
+pub(crate) struct AliasStatus<'a> {
+    pub name: Cow<'a, str>,
     pub ttl: u32,
 }
 
 /// One address.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct AddressStatus {
+pub(crate) struct AddressStatus<'a> {
     pub address: IpAddr,
-    pub stages: Vec<StageStatus>,
+    pub stages: Vec<StageStatus<'a>>,
 }
 
-impl AddressStatus {
+impl<'a> AddressStatus<'a> {
     /// In a round of this depth, or in one before.
-    fn of(seen: &AddressOutcome, depth: Option<Depth>) -> Self {
+    fn of(seen: &'a AddressOutcome, depth: Option<Depth>) -> Self {
         let stages = seen.stages.iter();
         Self {
             address: seen.address,
@@ -184,7 +184,7 @@ impl AddressStatus {
 
 /// One stage on one address.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct StageStatus {
+pub(crate) struct StageStatus<'a> {
     pub stage: Word,
     pub ok: bool,
     /// Whether it is from a round before this one, which did not go so far.
@@ -198,13 +198,13 @@ pub(crate) struct StageStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub handshake: Option<HandshakeStatus>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub certificates: Vec<CertificateStatus>,
+    pub certificates: Vec<CertificateStatus<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub response: Option<ResponseStatus>,
+    pub response: Option<ResponseStatus<'a>>,
 }
 
-impl StageStatus {
-    fn of(outcome: &StageOutcome, depth: Option<Depth>) -> Self {
+impl<'a> StageStatus<'a> {
+    fn of(outcome: &'a StageOutcome, depth: Option<Depth>) -> Self {
         let fault = outcome.result.as_ref().err();
         let asked = depth.is_some_and(|depth| Depth::of(outcome.stage) <= depth);
         let handshake = match &outcome.result {
@@ -250,17 +250,17 @@ impl HandshakeStatus {
 
 /// One certificate of a chain.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct CertificateStatus {
-    pub subject: String,
-    pub issuer: String,
-    pub names: Vec<String>,
+pub(crate) struct CertificateStatus<'a> {
+    pub subject: Cow<'a, str>,
+    pub issuer: Cow<'a, str>,
+    pub names: Cow<'a, [String]>,
     pub not_before: Timestamp,
     pub not_after: Timestamp,
-    pub sha256: String,
+    pub sha256: Cow<'a, str>,
 }
 
-impl CertificateStatus {
-    fn of(certificate: &Certificate) -> Self {
+impl<'a> CertificateStatus<'a> {
+    fn of(certificate: &'a Certificate) -> Self {
         let Certificate {
             subject,
             issuer,
@@ -268,35 +268,35 @@ impl CertificateStatus {
             not_before,
             not_after,
             sha256,
-        } = certificate.clone();
+        } = certificate;
         Self {
-            subject,
-            issuer,
-            names,
-            not_before,
-            not_after,
-            sha256,
+            subject: (&**subject).into(),
+            issuer: (&**issuer).into(),
+            names: (&**names).into(),
+            not_before: *not_before,
+            not_after: *not_after,
+            sha256: (&**sha256).into(),
         }
     }
 }
 
 /// What is kept of an HTTP answer.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct ResponseStatus {
+pub(crate) struct ResponseStatus<'a> {
     pub status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub server: Option<String>,
+    pub server: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub correlation_id: Option<String>,
+    pub correlation_id: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub retry_after: Option<String>,
+    pub retry_after: Option<Cow<'a, str>>,
     /// By how much the node's clock is ahead of the header `Date`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_skew_seconds: Option<f64>,
 }
 
-impl ResponseStatus {
-    fn of(outcome: &StageOutcome) -> Option<Self> {
+impl<'a> ResponseStatus<'a> {
+    fn of(outcome: &'a StageOutcome) -> Option<Self> {
         match &outcome.result {
             Ok(Evidence::Challenge(challenge)) => Some(Self::of_challenge(challenge)),
             Ok(Evidence::Blob(answered) | Evidence::Http(answered)) => {
@@ -307,31 +307,31 @@ impl ResponseStatus {
         }
     }
 
-    fn of_challenge(challenge: &Challenge) -> Self {
+    fn of_challenge(challenge: &'a Challenge) -> Self {
         Self {
             status: challenge.status,
-            server: challenge.server.clone(),
-            correlation_id: challenge.correlation_id.clone(),
+            server: challenge.server.as_deref().map(Cow::from),
+            correlation_id: challenge.correlation_id.as_deref().map(Cow::from),
             clock_skew_seconds: challenge.clock_skew,
             ..Self::default()
         }
     }
 
-    fn of_answer(answered: &Answered) -> Self {
+    fn of_answer(answered: &'a Answered) -> Self {
         Self {
             status: answered.status,
-            server: answered.server.clone(),
-            correlation_id: answered.correlation_id.clone(),
+            server: answered.server.as_deref().map(Cow::from),
+            correlation_id: answered.correlation_id.as_deref().map(Cow::from),
             ..Self::default()
         }
     }
 
-    fn of_refusal(refusal: &Refusal) -> Self {
+    fn of_refusal(refusal: &'a Refusal) -> Self {
         Self {
             status: refusal.status,
-            server: refusal.server.clone(),
-            correlation_id: refusal.correlation_id.clone(),
-            retry_after: refusal.retry_after.clone(),
+            server: refusal.server.as_deref().map(Cow::from),
+            correlation_id: refusal.correlation_id.as_deref().map(Cow::from),
+            retry_after: refusal.retry_after.as_deref().map(Cow::from),
             ..Self::default()
         }
     }

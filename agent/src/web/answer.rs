@@ -23,7 +23,10 @@ const PATHS: [(&str, Reading); 12] = [
     }),
     ("/-/ready", |site, _| ready(site)),
     ("/api/v1/status", |site, _| {
-        reply::json(StatusCode::OK, &status(site))
+        reply::json(
+            StatusCode::OK,
+            &Status::of(&site.shown.snapshot(), &site.node),
+        )
     }),
     ("/api/v1/bundle", |site, _| bundle(site)),
     ("/api/v1/history", |site, asked| {
@@ -120,13 +123,9 @@ fn ready(site: &Site) -> Reply {
     }
 }
 
-fn status(site: &Site) -> Status {
-    Status::of(&site.shown.snapshot(), &site.node)
-}
-
 /// The status document as a file to attach to a ticket.
 fn bundle(site: &Site) -> Reply {
-    let mut response = reply::pretty_json(&status(site));
+    let mut response = reply::pretty_json(&Status::of(&site.shown.snapshot(), &site.node));
     let name: String = site.node.chars().map(in_file_name).collect();
     let disposition = format!("attachment; filename=\"regprobe-{name}.json\"");
     if let Ok(disposition) = disposition.try_into() {
