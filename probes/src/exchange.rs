@@ -33,9 +33,10 @@ use crate::{
     redact::{redacted, without_secrets},
 };
 
-/// Headers in all; registries answer with less than one. Of lines hyper takes a hundred, which it reads
-/// without room of their own.
+/// Headers in all; registries answer with less than one.
 const MAX_HEAD: usize = 64 * 1024;
+/// Lines of headers.
+const MAX_HEADERS: usize = 500;
 /// Body, where one is read at all.
 const MAX_BODY: usize = 64 * 1024;
 /// Text taken over from a server into a message.
@@ -85,6 +86,7 @@ impl HttpConnection {
     {
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(MAX_HEAD)
+            .max_headers(MAX_HEADERS)
             .handshake(TokioIo::new(stream))
             .await?;
         // An error of the connection also reaches the request that it belongs to.
