@@ -80,7 +80,7 @@ pub(crate) struct Kept {
     /// How the registry fared.
     pub condition: Condition,
     worth: Worth,
-    /// How each of them fared.
+    /// How each of its endpoints fared.
     pub cells: Cells,
     document: Document,
 }
