@@ -26,6 +26,8 @@ use self::{cost::Cost, ground::Ground, table::Run};
 
 /// In each run, by each contender.
 const PROBES: u32 = 10_000;
+/// So many that two processors do what all contenders ask for at the same time, and the servers' part.
+const REGISTRIES: u16 = 100;
 /// As many registries as a node may have, and so many probes of them.
 const FEW: (u16, u32) = (20, 10_000);
 
@@ -37,11 +39,13 @@ fn main() -> Result<()> {
     let few = ground.namespace.enter(|| {
         for number in 1..=runs {
             eprintln!("run {number} of {runs}");
+            let unpaced = floor::measure_unpaced(&ground, probes)?;
+            let [floor, regprobe, blackbox] = side_by_side(&ground, probes)?;
             seen.push(Run {
-                unpaced: floor::measure_unpaced(&ground, probes)?,
-                floor: floor::measure(&ground, ground::REGISTRIES, probes)?,
-                regprobe: agent::measure(&ground, 0, ground::REGISTRIES, probes)?,
-                blackbox: blackbox::measure(&ground, 0, ground::REGISTRIES, probes)?,
+                unpaced,
+                floor,
+                regprobe,
+                blackbox,
                 regprobe_errors: accuracy::of_regprobe(&ground)?,
                 blackbox_errors: accuracy::of_blackbox(&ground)?,
             });
@@ -57,6 +61,21 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+/// What as many probes cost the floor, regprobe and blackbox_exporter at the same time: where the machine is
+/// slow for one, it is slow for all.
+fn side_by_side(ground: &Ground, probes: u32) -> Result<[Cost; 3]> {
+    thread::scope(|scope| {
+        let floor = scope.spawn(|| floor::measure(ground, REGISTRIES, probes));
+        let regprobe = scope.spawn(|| agent::measure(ground, 0, REGISTRIES, probes));
+        let blackbox = blackbox::measure(ground, 0, REGISTRIES, probes)?;
+        Ok([joined(floor)?, joined(regprobe)?, blackbox])
+    })
+}
+
+fn joined(measured: ScopedJoinHandle<'_, Result<Cost>>) -> Result<Cost> {
+    measured.join().expect("no measurement panics")
+}
+
 /// Resident memory of regprobe and blackbox_exporter with as many registries as a node has, `runs` times.
 /// Memory alone, so all may be at work at the same time.
 fn few(ground: &Ground, runs: u16) -> Result<Vec<[u64; 2]>> {
@@ -69,12 +88,9 @@ fn few(ground: &Ground, runs: u16) -> Result<Vec<[u64; 2]>> {
             [regprobe, blackbox]
         };
         let pairs: Vec<_> = (0..runs).map(spawn).collect();
-        let rss = |measured: ScopedJoinHandle<'_, Result<Cost>>| -> Result<u64> {
-            Ok(measured.join().expect("no measurement panics")?.rss)
-        };
         pairs
             .into_iter()
-            .map(|[regprobe, blackbox]| Ok([rss(regprobe)?, rss(blackbox)?]))
+            .map(|[regprobe, blackbox]| Ok([joined(regprobe)?.rss, joined(blackbox)?.rss]))
             .collect()
     })
 }

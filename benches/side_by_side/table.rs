@@ -78,7 +78,7 @@ pub(crate) fn markdown(runs: &[Run], few: &[[u64; 2]], sizes: [u64; 2]) -> Strin
         3,
     );
     row(
-        "resident memory with 400 registries, MB",
+        "resident memory with 100 registries, MB",
         Some(of(&|run| megabytes(run.floor.rss))),
         of(&|run| megabytes(run.regprobe.rss)),
         of(&|run| megabytes(run.blackbox.rss)),
