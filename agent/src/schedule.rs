@@ -23,7 +23,7 @@ use crate::{
     node::NodeSource,
     patience,
     plan::{Plan, PlannedRegistry},
-    timetable::{Moment, Pace, Place, Timetable},
+    timetable::{Moment, Pace, Place, Timetable, moments},
 };
 
 /// Rounds at the same time; each is a few sockets for an endpoint. As many as there are where a
@@ -75,21 +75,21 @@ impl Scheduler {
             self.count = Some((plan.fleet.clone(), count));
         }
         let mut before = std::mem::take(&mut self.tasks);
-        let mut wait = Duration::ZERO;
+        let (mut wait, moments) = (Duration::ZERO, moments(plan.registries.len()));
         for planned in &plan.registries {
             let unchanged = before
                 .remove(&planned.name)
                 .filter(|task| task.planned == *planned);
             let task = unchanged.unwrap_or_else(|| {
                 wait += STAGGER;
-                self.start(planned.clone(), wait)
+                self.start(planned.clone(), moments, wait)
             });
             self.tasks.insert(planned.name.clone(), task);
         }
     }
 
-    fn start(&self, planned: Arc<PlannedRegistry>, wait: Duration) -> Task {
-        let driver = drive(self.shared.clone(), planned.clone(), self.fleet());
+    fn start(&self, planned: Arc<PlannedRegistry>, moments: u32, wait: Duration) -> Task {
+        let driver = drive(self.shared.clone(), planned.clone(), moments, self.fleet());
         let driver = async move {
             sleep(wait).await;
             driver.await;
@@ -183,19 +183,20 @@ impl Drop for Task {
 async fn drive(
     shared: Arc<Shared>,
     planned: Arc<PlannedRegistry>,
+    moments: u32,
     mut fleet: watch::Receiver<Option<Fleet>>,
 ) {
     let Some(mut known) = first_of(&mut fleet).await else {
         return;
     };
-    let mut timetable = start(&planned, &known);
+    let mut timetable = start(&planned, moments, &known);
     let mut target = Arc::new(planned.target.clone());
     loop {
         tokio::select! {
             biased;
             Ok(()) = fleet.changed() => {
                 known = fleet.borrow_and_update().unwrap_or(known);
-                let (pace, place) = turns(&planned, &known);
+                let (pace, place) = turns(&planned, moments, &known);
                 timetable.adopt(Moment::now(), pace, place);
                 continue;
             }
@@ -243,19 +244,19 @@ async fn first_of(fleet: &mut watch::Receiver<Option<Fleet>>) -> Option<Fleet> {
 
 /// The first round goes all the way where all nodes of the fleet may do so at the same moment, as they
 /// do when all start together; else the requests wait for their turn.
-fn start(planned: &PlannedRegistry, fleet: &Fleet) -> Timetable {
+fn start(planned: &PlannedRegistry, moments: u32, fleet: &Fleet) -> Timetable {
     let first = match fleet.may_ask_at_once(planned.target.images.len()) {
         true => Depth::Image,
         false => Depth::Network,
     };
-    let (pace, place) = turns(planned, fleet);
+    let (pace, place) = turns(planned, moments, fleet);
     let mut timetable = Timetable::start(Moment::now(), pace, place, first);
     timetable.hold(Depth::Request, fleet.quiet_until);
     timetable
 }
 
-fn turns(planned: &PlannedRegistry, fleet: &Fleet) -> (Pace, Place) {
-    let place = fleet.place.seen_from(hash_of(&planned.name));
+fn turns(planned: &PlannedRegistry, moments: u32, fleet: &Fleet) -> (Pace, Place) {
+    let place = fleet.place.seen_from(hash_of(&planned.name), moments);
     (planned.pace(fleet), place)
 }
 

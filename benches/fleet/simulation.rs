@@ -212,7 +212,7 @@ impl World {
             None => census.miss(),
         }
         let fleet = census.fleet();
-        let (pace, place) = (fleet.pace(&intervals, 0), fleet.place.seen_from(1 << 60));
+        let (pace, place) = (fleet.pace(&intervals, 0), fleet.place.seen_from(1 << 60, 1));
         match &mut node.timetable {
             Some(timetable) => timetable.adopt(moment, pace, place),
             None => {

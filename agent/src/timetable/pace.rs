@@ -104,12 +104,21 @@ impl Pace {
         }
     }
 
-    /// Where the grids of the node at `place` begin, within the longest interval.
+    /// Where the grids of the node at `place` begin.
     pub(super) fn offset(&self, place: Place) -> Duration {
         let [_, request, token, image] = self.rounds;
         let turn = u64::from(place.turn) % (token.max(image) / request);
         let requests = turn as f64 + place.phase;
-        self.interval(Depth::Request).mul_f64(requests)
+        self.interval(Depth::Request).mul_f64(requests) + self.behind(place)
+    }
+
+    /// How far the turns at a registry are behind those of the node: by rounds of the network, and by the
+    /// moment within one.
+    fn behind(&self, place: Place) -> Duration {
+        let [_, request, ..] = self.rounds;
+        let moments = u128::from(place.moments);
+        let moment = (u128::from(place.registry) * u128::from(request) * moments) >> u64::BITS;
+        Duration::from_nanos_u128(self.network.as_nanos() * moment / moments)
     }
 }
 
@@ -119,6 +128,18 @@ fn few_digits(number: u64) -> u64 {
     number.next_multiple_of(1 << digits.saturating_sub(4))
 }
 
+/// Registries of a node whose rounds begin at the same moment, as far as hashes are even. They wake the node
+/// once, and find in the processor's caches what the round before them has used; more of them would take
+/// more memory, and the nameserver by surprise.
+const TOGETHER: usize = 8;
+
+/// The moments within an interval of the network at which a node with so many registries begins rounds: a
+/// power of two, so that registries that come later meet those that are there.
+pub fn moments(registries: usize) -> u32 {
+    let moments = registries.div_ceil(TOGETHER).next_power_of_two();
+    u32::try_from(moments).unwrap_or(1 << 31)
+}
+
 /// Where a node stands among all, as seen from one registry.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Place {
@@ -126,6 +147,10 @@ pub struct Place {
     pub(super) phase: f64,
     /// Which of these turns are also those of what is rarer. Neighbours take different ones.
     pub(super) turn: u32,
+    /// The registry's hash. On all nodes it puts its turns as far behind theirs.
+    pub(super) registry: u64,
+    /// Within an interval of the network, at which this node begins rounds.
+    pub(super) moments: u32,
 }
 
 impl Place {
@@ -134,6 +159,8 @@ impl Place {
         Self {
             phase: f64::from(rank) / f64::from(of.max(1)),
             turn: rank,
+            registry: 0,
+            moments: 1,
         }
     }
 
@@ -143,21 +170,27 @@ impl Place {
             phase: number as f64 / u64::MAX as f64,
             // The lowest bits are alike where addresses are a power of two apart.
             turn: (number >> 16) as u32,
+            registry: 0,
+            moments: 1,
         }
     }
 
-    /// As seen from a registry with this hash: the registries of one node must not meet either.
+    /// As seen from a registry with this hash, on a node that begins rounds at so many `moments`.
     #[must_use]
-    pub fn seen_from(self, registry: u64) -> Self {
+    pub fn seen_from(self, registry: u64, moments: u32) -> Self {
         Self {
-            phase: (self.phase + registry as f64 / u64::MAX as f64).fract(),
             turn: self.turn.wrapping_add(registry as u32),
+            registry,
+            moments,
+            ..self
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     const INTERVALS: Intervals = Intervals {
@@ -233,12 +266,47 @@ mod tests {
             for depth in [Depth::Request, Depth::Token, Depth::Image] {
                 let interval = pace.interval(depth).as_secs_f64();
                 let times = (0..size).map(|rank| {
-                    let place = Place::ranked(rank, size).seen_from(42 << 50);
+                    let place = Place::ranked(rank, size).seen_from(42 << 50, 4);
                     (pace.offset(place).as_secs_f64() / interval).fract()
                 });
                 let unevenness = unevenness(times.collect());
                 assert!(unevenness < 5.0, "{size} {depth:?}: {unevenness}");
             }
         }
+    }
+
+    #[test]
+    fn registries_of_a_node_begin_together_and_not_all_of_them() {
+        let pace = Pace::of(&INTERVALS);
+        let hash = |registry: u64| registry.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        for (registries, of_a_node, at_most) in [(1, 1, 1), (8, 1, 8), (20, 4, 8), (300, 64, 8)] {
+            assert_eq!(moments(registries), of_a_node);
+            let place = Place::ranked(7, 100);
+            let mut begin = HashMap::new();
+            for registry in 0..registries as u64 {
+                let offset = pace.offset(place.seen_from(hash(registry), of_a_node));
+                *begin.entry(offset.as_nanos() % 15_000_000_000).or_insert(0) += 1;
+            }
+            let most = begin.values().max();
+            assert!(
+                most <= Some(&at_most) && begin.len() <= of_a_node as usize,
+                "{begin:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_registry_moves_all_nodes_alike() {
+        let pace = Pace::of(&INTERVALS).within(1000, 5000, 0);
+        let request = pace.interval(Depth::Request).as_nanos();
+        let behind = |rank| {
+            let place = Place::ranked(rank, 5000);
+            let [own, seen] =
+                [place, place.seen_from(77 << 56, 16)].map(|place| pace.offset(place));
+            (seen.as_nanos() + u128::from(u32::MAX) * request - own.as_nanos()) % request
+        };
+        let first = behind(0);
+        assert_ne!(first, 0);
+        assert!((1..5000).all(|rank| behind(rank).abs_diff(first) <= 1));
     }
 }

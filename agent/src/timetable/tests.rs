@@ -27,6 +27,7 @@ fn place(seconds: f64) -> Place {
     Place {
         phase: (seconds / 60.0).fract(),
         turn: (seconds / 60.0) as u32,
+        ..Place::ranked(0, 1)
     }
 }
 
