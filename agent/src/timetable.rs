@@ -104,7 +104,8 @@ impl Timetable {
     }
 
     /// From now on keeps to another pace, or to another place in the fleet. Where that moves the grid
-    /// little, it moves the turns; else the grid is laid anew.
+    /// little, it moves the turns; else the grid is laid anew, as it is for what comes with another of a
+    /// node's requests: moved over and over by one more, it would never come.
     pub fn adopt(&mut self, now: Moment, pace: Pace, place: Place) {
         let offset = pace.offset(place);
         if (pace, offset) == (self.pace, self.offset) {
@@ -115,7 +116,8 @@ impl Timetable {
         for depth in Depth::ALL {
             let interval = pace.interval(depth);
             let turn = self.turns[depth as usize];
-            if pace == before.0 && distance(before.1, offset, interval) < interval / 4 {
+            let little = interval.min(pace.interval(Depth::Request)) / 4;
+            if pace == before.0 && distance(before.1, offset, interval) < little {
                 let nanos = interval.as_nanos() * u128::from(turn.number);
                 let at = before.1 + Duration::from_nanos_u128(nanos);
                 // Many small moves must not bring the next turn near the last.

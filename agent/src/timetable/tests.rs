@@ -233,6 +233,21 @@ fn small_moves_do_not_add_up() {
     }
 }
 
+/// As in a fleet that grows: every newcomer moves those behind it to the next turn.
+#[test]
+fn moves_from_turn_to_turn_put_no_token_off() {
+    let mut timetable = started();
+    let mut last = 0.0;
+    for round in 0..4000_u32 {
+        let (when, depth) = next(&mut timetable);
+        if depth > Depth::Request {
+            assert!(when - last <= 540.0, "{last} {when}");
+            last = when;
+        }
+        timetable.adopt(at(when + 0.1), pace(), place(f64::from(60 * (round % 15))));
+    }
+}
+
 #[test]
 fn a_deep_round_that_fails_is_repeated_once_where_that_is_allowed() {
     let mut timetable = Timetable::start(at(0.0), pace(), place(0.0), Depth::Image);
