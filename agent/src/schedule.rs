@@ -23,15 +23,15 @@ use crate::{
     node::NodeSource,
     patience,
     plan::{Plan, PlannedRegistry},
-    timetable::{Moment, Pace, Place, Timetable, moments},
+    timetable::{Moment, Pace, Place, Timetable},
 };
 
 /// Rounds at the same time; each is a few sockets for an endpoint. As many as there are where a
 /// thousand endpoints answer nothing, each until its time-out.
 const MAX_ROUNDS: usize = 512;
 
-/// Between the first rounds of registries that begin together: one after the other they take little
-/// memory and no nameserver by surprise.
+/// Between the first rounds of a node's registries: one after the other they take little memory and no
+/// nameserver by surprise. After that each keeps to its slot.
 const STAGGER: Duration = Duration::from_millis(5);
 
 /// Keeps one task for each planned registry.
@@ -75,21 +75,26 @@ impl Scheduler {
             self.count = Some((plan.fleet.clone(), count));
         }
         let mut before = std::mem::take(&mut self.tasks);
-        let (mut wait, moments) = (Duration::ZERO, moments(plan.registries.len()));
+        let (mut wait, registries) = (Duration::ZERO, plan.registries.len());
         for planned in &plan.registries {
             let unchanged = before
                 .remove(&planned.name)
                 .filter(|task| task.planned == *planned);
             let task = unchanged.unwrap_or_else(|| {
                 wait += STAGGER;
-                self.start(planned.clone(), moments, wait)
+                self.start(planned.clone(), registries, wait)
             });
             self.tasks.insert(planned.name.clone(), task);
         }
     }
 
-    fn start(&self, planned: Arc<PlannedRegistry>, moments: u32, wait: Duration) -> Task {
-        let driver = drive(self.shared.clone(), planned.clone(), moments, self.fleet());
+    fn start(&self, planned: Arc<PlannedRegistry>, registries: usize, wait: Duration) -> Task {
+        let driver = drive(
+            self.shared.clone(),
+            planned.clone(),
+            registries,
+            self.fleet(),
+        );
         let driver = async move {
             sleep(wait).await;
             driver.await;
@@ -183,20 +188,20 @@ impl Drop for Task {
 async fn drive(
     shared: Arc<Shared>,
     planned: Arc<PlannedRegistry>,
-    moments: u32,
+    registries: usize,
     mut fleet: watch::Receiver<Option<Fleet>>,
 ) {
     let Some(mut known) = first_of(&mut fleet).await else {
         return;
     };
-    let mut timetable = start(&planned, moments, &known);
+    let mut timetable = start(&planned, registries, &known);
     let mut target = Arc::new(planned.target.clone());
     loop {
         tokio::select! {
             biased;
             Ok(()) = fleet.changed() => {
                 known = fleet.borrow_and_update().unwrap_or(known);
-                let (pace, place) = turns(&planned, moments, &known);
+                let (pace, place) = turns(&planned, registries, &known);
                 timetable.adopt(Moment::now(), pace, place);
                 continue;
             }
@@ -244,19 +249,19 @@ async fn first_of(fleet: &mut watch::Receiver<Option<Fleet>>) -> Option<Fleet> {
 
 /// The first round goes all the way where all nodes of the fleet may do so at the same moment, as they
 /// do when all start together; else the requests wait for their turn.
-fn start(planned: &PlannedRegistry, moments: u32, fleet: &Fleet) -> Timetable {
+fn start(planned: &PlannedRegistry, registries: usize, fleet: &Fleet) -> Timetable {
     let first = match fleet.may_ask_at_once(planned.target.images.len()) {
         true => Depth::Image,
         false => Depth::Network,
     };
-    let (pace, place) = turns(planned, moments, fleet);
+    let (pace, place) = turns(planned, registries, fleet);
     let mut timetable = Timetable::start(Moment::now(), pace, place, first);
     timetable.hold(Depth::Request, fleet.quiet_until);
     timetable
 }
 
-fn turns(planned: &PlannedRegistry, moments: u32, fleet: &Fleet) -> (Pace, Place) {
-    let place = fleet.place.seen_from(hash_of(&planned.name), moments);
+fn turns(planned: &PlannedRegistry, registries: usize, fleet: &Fleet) -> (Pace, Place) {
+    let place = fleet.place.seen_from(hash_of(&planned.name), registries);
     (planned.pace(fleet), place)
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use regprobe_probes::Depth;
 
-pub use self::pace::{Intervals, Pace, Place, moments};
+pub use self::pace::{Intervals, Pace, Place};
 
 mod pace;
 

@@ -109,16 +109,18 @@ impl Pace {
         let [_, request, token, image] = self.rounds;
         let turn = u64::from(place.turn) % (token.max(image) / request);
         let requests = turn as f64 + place.phase;
-        self.interval(Depth::Request).mul_f64(requests) + self.behind(place)
+        self.interval(Depth::Request).mul_f64(requests) + self.delay(place)
     }
 
-    /// How far the turns at a registry are behind those of the node: by rounds of the network, and by the
-    /// moment within one.
-    fn behind(&self, place: Place) -> Duration {
+    /// By how much a registry's rounds come after the node's place: by some rounds of the network, so that
+    /// not all registries of a node get requests in the same one, and by a slot.
+    fn delay(&self, place: Place) -> Duration {
         let [_, request, ..] = self.rounds;
-        let moments = u128::from(place.moments);
-        let moment = (u128::from(place.registry) * u128::from(request) * moments) >> u64::BITS;
-        Duration::from_nanos_u128(self.network.as_nanos() * moment / moments)
+        let rounds = u128::from(place.registry) * u128::from(request);
+        let slot = (u128::from(rounds as u64) * u128::from(place.slots)) >> u64::BITS;
+        let apart = APART.min(self.network / place.slots);
+        let nanos = self.network.as_nanos() * (rounds >> u64::BITS) + apart.as_nanos() * slot;
+        Duration::from_nanos_u128(nanos)
     }
 }
 
@@ -128,17 +130,13 @@ fn few_digits(number: u64) -> u64 {
     number.next_multiple_of(1 << digits.saturating_sub(4))
 }
 
-/// Registries of a node whose rounds begin at the same moment, as far as hashes are even. They wake the node
-/// once, and find in the processor's caches what the round before them has used; more of them would take
-/// more memory, and the nameserver by surprise.
+/// Registries of a node that share a slot, by their hashes, at most on average. Their rounds wake the node
+/// once, and each finds in the processor's caches what the one before it has used; more at once would need
+/// more memory, and send the nameserver a burst of questions.
 const TOGETHER: usize = 8;
-
-/// The moments within an interval of the network at which a node with so many registries begins rounds: a
-/// power of two, so that registries that come later meet those that are there.
-pub fn moments(registries: usize) -> u32 {
-    let moments = registries.div_ceil(TOGETHER).next_power_of_two();
-    u32::try_from(moments).unwrap_or(1 << 31)
-}
+/// Between two slots of a node. So short that nodes which do not have the same registries, and so not as
+/// many slots, still ask each of them in their turn.
+const APART: Duration = Duration::from_millis(50);
 
 /// Where a node stands among all, as seen from one registry.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -147,10 +145,10 @@ pub struct Place {
     pub(super) phase: f64,
     /// Which of these turns are also those of what is rarer. Neighbours take different ones.
     pub(super) turn: u32,
-    /// The registry's hash. On all nodes it puts its turns as far behind theirs.
+    /// The registry's hash, which delays its rounds alike on every node.
     pub(super) registry: u64,
-    /// Within an interval of the network, at which this node begins rounds.
-    pub(super) moments: u32,
+    /// How many slots there are for the registries of the node: a power of two, and never 0.
+    pub(super) slots: u32,
 }
 
 impl Place {
@@ -160,7 +158,7 @@ impl Place {
             phase: f64::from(rank) / f64::from(of.max(1)),
             turn: rank,
             registry: 0,
-            moments: 1,
+            slots: 1,
         }
     }
 
@@ -171,17 +169,18 @@ impl Place {
             // The lowest bits are alike where addresses are a power of two apart.
             turn: (number >> 16) as u32,
             registry: 0,
-            moments: 1,
+            slots: 1,
         }
     }
 
-    /// As seen from a registry with this hash, on a node that begins rounds at so many `moments`.
+    /// As seen from the registry with this hash, one of so many on the node.
     #[must_use]
-    pub fn seen_from(self, registry: u64, moments: u32) -> Self {
+    pub fn seen_from(self, registry: u64, of: usize) -> Self {
+        let slots = of.div_ceil(TOGETHER).next_power_of_two();
         Self {
             turn: self.turn.wrapping_add(registry as u32),
             registry,
-            moments,
+            slots: u32::try_from(slots).unwrap_or(1 << 31),
             ..self
         }
     }
@@ -189,7 +188,7 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::{HashMap, HashSet};
 
     use super::*;
 
@@ -199,6 +198,9 @@ mod tests {
         token: Duration::from_secs(300),
         image: Duration::from_secs(900),
     };
+
+    /// All of its bits count: multiples of it are spread evenly.
+    const HASH: u64 = 0x9e37_79b9_7f4a_7c15;
 
     fn seconds(pace: &Pace) -> [u64; 4] {
         Depth::ALL.map(|depth| pace.interval(depth).as_secs())
@@ -266,7 +268,7 @@ mod tests {
             for depth in [Depth::Request, Depth::Token, Depth::Image] {
                 let interval = pace.interval(depth).as_secs_f64();
                 let times = (0..size).map(|rank| {
-                    let place = Place::ranked(rank, size).seen_from(42 << 50, 4);
+                    let place = Place::ranked(rank, size).seen_from(HASH, 30);
                     (pace.offset(place).as_secs_f64() / interval).fract()
                 });
                 let unevenness = unevenness(times.collect());
@@ -275,38 +277,76 @@ mod tests {
         }
     }
 
+    /// The hashes of so many registries.
+    fn hashes(registries: usize) -> impl Iterator<Item = u64> {
+        (0..registries as u64).map(|number| number.wrapping_mul(HASH))
+    }
+
     #[test]
     fn registries_of_a_node_begin_together_and_not_all_of_them() {
-        let pace = Pace::of(&INTERVALS);
-        let hash = |registry: u64| registry.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        for (registries, of_a_node, at_most) in [(1, 1, 1), (8, 1, 8), (20, 4, 8), (300, 64, 8)] {
-            assert_eq!(moments(registries), of_a_node);
-            let place = Place::ranked(7, 100);
-            let mut begin = HashMap::new();
-            for registry in 0..registries as u64 {
-                let offset = pace.offset(place.seen_from(hash(registry), of_a_node));
-                *begin.entry(offset.as_nanos() % 15_000_000_000).or_insert(0) += 1;
+        let network = INTERVALS.network.as_nanos();
+        for pace in [
+            Pace::of(&INTERVALS),
+            Pace::of(&INTERVALS).within(1000, 5000, 0),
+        ] {
+            for (registries, slots) in [(8, 1), (9, 2), (20, 4), (300, 64), (1000, 128)] {
+                let place = Place::ranked(7, 100);
+                let mut begin = HashMap::new();
+                for hash in hashes(registries) {
+                    let offset = pace.offset(place.seen_from(hash, registries));
+                    *begin.entry(offset.as_nanos() % network).or_insert(0) += 1;
+                }
+                let most = begin.values().max();
+                assert!(begin.len() <= slots && most <= Some(&12), "{begin:?}");
             }
-            let most = begin.values().max();
+        }
+    }
+
+    #[test]
+    fn registries_of_a_node_do_not_all_get_requests_in_the_same_round() {
+        let pace = Pace::of(&INTERVALS);
+        let place = Place::ranked(0, 1);
+        let rounds = hashes(8).map(|hash| {
+            let offset = pace.offset(place.seen_from(hash, 8));
+            offset.as_secs() % 60 / 15
+        });
+        let mut rounds: Vec<_> = rounds.collect();
+        rounds.sort_unstable();
+        rounds.dedup();
+        assert_eq!(rounds, [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn a_registry_delays_all_nodes_alike() {
+        let pace = Pace::of(&INTERVALS).within(1000, 5000, 0);
+        let request = pace.interval(Depth::Request).as_nanos();
+        let delay = |rank, of| {
+            let place = Place::ranked(rank, 5000);
+            let seen = pace.offset(place.seen_from(HASH, of)).as_nanos();
+            (seen + u128::from(u32::MAX) * request - pace.offset(place).as_nanos()) % request
+        };
+        let first = delay(0, 1);
+        assert!(first > request / 2);
+        // Nanoseconds are rounded.
+        assert!((1..5000).all(|rank| delay(rank, 1).abs_diff(first) <= 1));
+        for of in [8, 9, 60] {
+            let apart = delay(0, of).abs_diff(first);
             assert!(
-                most <= Some(&at_most) && begin.len() <= of_a_node as usize,
-                "{begin:?}"
+                apart < Duration::from_millis(400).as_nanos(),
+                "{of}: {apart} ns"
             );
         }
     }
 
     #[test]
-    fn a_registry_moves_all_nodes_alike() {
-        let pace = Pace::of(&INTERVALS).within(1000, 5000, 0);
-        let request = pace.interval(Depth::Request).as_nanos();
-        let behind = |rank| {
-            let place = Place::ranked(rank, 5000);
-            let [own, seen] =
-                [place, place.seen_from(77 << 56, 16)].map(|place| pace.offset(place));
-            (seen.as_nanos() + u128::from(u32::MAX) * request - own.as_nanos()) % request
-        };
-        let first = behind(0);
-        assert_ne!(first, 0);
-        assert!((1..5000).all(|rank| behind(rank).abs_diff(first) <= 1));
+    fn a_short_interval_has_room_for_all_slots() {
+        let network = Duration::from_secs(1);
+        let pace = Pace::of(&Intervals {
+            network,
+            ..INTERVALS
+        });
+        let delays = hashes(1000).map(|hash| pace.delay(Place::ranked(0, 1).seen_from(hash, 1000)));
+        let slots: HashSet<_> = delays.map(|delay| delay.subsec_nanos()).collect();
+        assert_eq!(slots.len(), 128);
     }
 }
