@@ -133,7 +133,7 @@ fn few_digits(number: u64) -> u64 {
 /// Registries of a node that share a slot, by their hashes, at most on average. Their rounds wake the node
 /// once, and each finds in the processor's caches what the one before it has used; more at once would need
 /// more memory, and send the nameserver a burst of questions.
-const TOGETHER: usize = 8;
+const TOGETHER: usize = 5;
 /// Between two slots of a node. So short that nodes which do not have the same registries, and so not as
 /// many slots, still ask each of them in their turn.
 const APART: Duration = Duration::from_millis(50);
@@ -289,7 +289,7 @@ mod tests {
             Pace::of(&INTERVALS),
             Pace::of(&INTERVALS).within(1000, 5000, 0),
         ] {
-            for (registries, slots) in [(8, 1), (9, 2), (20, 4), (300, 64), (1000, 128)] {
+            for (registries, slots) in [(5, 1), (6, 2), (20, 4), (300, 64), (1000, 256)] {
                 let place = Place::ranked(7, 100);
                 let mut begin = HashMap::new();
                 for hash in hashes(registries) {
@@ -297,7 +297,7 @@ mod tests {
                     *begin.entry(offset.as_nanos() % network).or_insert(0) += 1;
                 }
                 let most = begin.values().max();
-                assert!(begin.len() <= slots && most <= Some(&12), "{begin:?}");
+                assert!(begin.len() <= slots && most <= Some(&8), "{begin:?}");
             }
         }
     }
@@ -306,8 +306,8 @@ mod tests {
     fn registries_of_a_node_do_not_all_get_requests_in_the_same_round() {
         let pace = Pace::of(&INTERVALS);
         let place = Place::ranked(0, 1);
-        let rounds = hashes(8).map(|hash| {
-            let offset = pace.offset(place.seen_from(hash, 8));
+        let rounds = hashes(5).map(|hash| {
+            let offset = pace.offset(place.seen_from(hash, 5));
             offset.as_secs() % 60 / 15
         });
         let mut rounds: Vec<_> = rounds.collect();
@@ -329,7 +329,7 @@ mod tests {
         assert!(first > request / 2);
         // Nanoseconds are rounded.
         assert!((1..5000).all(|rank| delay(rank, 1).abs_diff(first) <= 1));
-        for of in [8, 9, 60] {
+        for of in [5, 6, 30] {
             let apart = delay(0, of).abs_diff(first);
             assert!(
                 apart < Duration::from_millis(400).as_nanos(),
@@ -347,6 +347,6 @@ mod tests {
         });
         let delays = hashes(1000).map(|hash| pace.delay(Place::ranked(0, 1).seen_from(hash, 1000)));
         let slots: HashSet<_> = delays.map(|delay| delay.subsec_nanos()).collect();
-        assert_eq!(slots.len(), 128);
+        assert_eq!(slots.len(), 256);
     }
 }
