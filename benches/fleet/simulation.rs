@@ -20,9 +20,6 @@ const MOST_ADDRESSES: u32 = 4090;
 const LENGTH: Seconds = 3.0 * 3600.0;
 /// Figures begin here: before, the fleet comes together.
 const SETTLED: Seconds = 1800.0;
-/// How far clocks are apart at most: as NTP keeps them on a bad day, and where it does not.
-const CLOCKS: Seconds = 0.1;
-const BAD_CLOCKS: Seconds = 1.0;
 /// How long a node takes to be asked for, and to have its answer.
 const QUESTION: Seconds = 0.005;
 /// The hash of the registry that is looked at, one of twenty.
@@ -140,16 +137,12 @@ impl World {
                 unprobed: 0.0,
             },
         };
-        let clocks = match story {
-            Story::BadClocks => BAD_CLOCKS,
-            _ => CLOCKS,
-        };
         let mut chance = Chance(0x2545_f491_4f6c_dd1d);
         for rank in 0..size {
             // Addresses that a cluster hands out one after another, some for pods in between.
             let address = u32::from_be_bytes([10, 240, 0, 4]) + 3 * rank;
             world.nodes.push(Node {
-                ahead: clocks * chance.next(),
+                ahead: chance.next(),
                 scattered: scattered(Ipv4Addr::from(address).into()),
                 ..Node::default()
             });
