@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use num_integer::{ExtendedGcd, Integer};
 use regprobe_probes::Depth;
 
 use crate::config;
@@ -107,8 +108,10 @@ impl Pace {
     /// Where the grids of the node at `place` begin.
     pub(super) fn offset(&self, place: Place) -> Duration {
         let [_, request, token, image] = self.rounds;
-        let turn = u64::from(place.turn) % (token.max(image) / request);
-        let requests = turn as f64 + place.phase;
+        let [often, seldom] = [token.min(image), token.max(image)].map(|rounds| rounds / request);
+        let turn =
+            (place.turn(often as i64, seldom as i64) as u64 + place.registry % seldom) % seldom;
+        let requests = turn as f64 + f64::from(place.rank) / f64::from(place.of);
         self.interval(Depth::Request).mul_f64(requests) + self.delay(place)
     }
 
@@ -139,12 +142,12 @@ const TOGETHER: usize = 5;
 const APART: Duration = Duration::from_millis(50);
 
 /// Where a node stands among all, as seen from one registry.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Within the interval of requests, from 0 to 1: where all of its turns are.
-    pub(super) phase: f64,
-    /// Which of these turns are also those of what is rarer. Neighbours take different ones.
-    pub(super) turn: u32,
+    /// Of all nodes in order, counted from 0: so far into the interval of requests are all of its turns.
+    pub(super) rank: u32,
+    /// How many nodes there are, and never 0.
+    pub(super) of: u32,
     /// The registry's hash, which delays its rounds alike on every node.
     pub(super) registry: u64,
     /// How many slots there are for the registries of the node: a power of two, and never 0.
@@ -155,8 +158,8 @@ impl Place {
     /// Of a node that is the `rank`th of all, counted from 0.
     pub fn ranked(rank: u32, of: u32) -> Self {
         Self {
-            phase: f64::from(rank) / f64::from(of.max(1)),
-            turn: rank,
+            rank,
+            of: of.max(1),
             registry: 0,
             slots: 1,
         }
@@ -164,13 +167,7 @@ impl Place {
 
     /// Of a node that knows of no other: wherever `number` is within all there are.
     pub fn scattered(number: u64) -> Self {
-        Self {
-            phase: number as f64 / u64::MAX as f64,
-            // The lowest bits are alike where addresses are a power of two apart.
-            turn: (number >> 16) as u32,
-            registry: 0,
-            slots: 1,
-        }
+        Self::ranked((number >> 32) as u32, u32::MAX)
     }
 
     /// As seen from the registry with this hash, one of so many on the node.
@@ -178,12 +175,31 @@ impl Place {
     pub fn seen_from(self, registry: u64, of: usize) -> Self {
         let slots = of.div_ceil(TOGETHER).next_power_of_two();
         Self {
-            turn: self.turn.wrapping_add(registry as u32),
             registry,
             slots: u32::try_from(slots).unwrap_or(1 << 31),
             ..self
         }
     }
+
+    /// Which of `seldom` turns is that of what comes as seldom. What comes `often`, every so many turns, of which
+    /// `seldom` is a multiple, has its own in it.
+    fn turn(self, often: i64, seldom: i64) -> i64 {
+        let (rank, of) = (self.rank.into(), self.of.into());
+        let turn = even_turn(rank, of, often);
+        let order = (turn * of + rank) / often;
+        turn + often * even_turn(order, of, seldom / often)
+    }
+}
+
+/// Which of so many turns the node at `rank` takes, so that all nodes together take theirs at even distances.
+/// In each turn nodes follow each other, so this one's comes at `turn * of + rank`, and the `k`th of all is to
+/// come at `k * turns`: it is that of the node whose rank is what this leaves when divided by `of`. Where the
+/// two have a divisor in common, that is only one of so many nodes; the others come in groups of their own, and
+/// the first of each group one before its time.
+fn even_turn(rank: i64, of: i64, turns: i64) -> i64 {
+    let ExtendedGcd { gcd, x, .. } = of.extended_gcd(&turns);
+    let turns = turns / gcd;
+    (gcd - 1 - rank % gcd) * turns + (rank / gcd * -x).rem_euclid(turns)
 }
 
 #[cfg(test)]
@@ -253,26 +269,39 @@ mod tests {
         assert_eq!(intervals, [390, 420]);
     }
 
-    /// How far the most crowded and the emptiest of some equal parts of an interval are apart.
-    fn unevenness(mut times: Vec<f64>) -> f64 {
+    /// The shortest and the longest time from one of `times` in an interval to the next, in that by which they
+    /// are apart where they are even.
+    fn gaps(mut times: Vec<f64>) -> [f64; 2] {
         times.sort_by(f64::total_cmp);
-        let wanted = 1.0 / times.len() as f64;
-        let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
-        gaps.fold(0.0_f64, |most, gap| most.max(gap / wanted))
+        times.push(times[0] + 1.0);
+        let count = (times.len() - 1) as f64;
+        let gaps = times.windows(2).map(|pair| (pair[1] - pair[0]) * count);
+        gaps.fold([f64::INFINITY, 0.0], |[least, most], gap| {
+            [least.min(gap), most.max(gap)]
+        })
     }
 
     #[test]
     fn every_depth_is_spread_evenly() {
-        for size in [3_u32, 10, 15, 100, 997, 1000, 5000] {
-            let pace = Pace::of(&INTERVALS).within(1000, size, 0);
-            for depth in [Depth::Request, Depth::Token, Depth::Image] {
-                let interval = pace.interval(depth).as_secs_f64();
-                let times = (0..size).map(|rank| {
-                    let place = Place::ranked(rank, size).seen_from(HASH, 30);
-                    (pace.offset(place).as_secs_f64() / interval).fract()
-                });
-                let unevenness = unevenness(times.collect());
-                assert!(unevenness < 5.0, "{size} {depth:?}: {unevenness}");
+        let seconds = [(300, 900), (900, 300), (600, 600), (60, 720), (360, 2160)];
+        for (token, image) in seconds {
+            let intervals = Intervals {
+                token: Duration::from_secs(token),
+                image: Duration::from_secs(image),
+                ..INTERVALS
+            };
+            for size in (1..=120).chain([997, 1000, 5000]) {
+                let pace = Pace::of(&intervals).within(1000, size, 0);
+                for depth in [Depth::Request, Depth::Token, Depth::Image] {
+                    let interval = pace.interval(depth).as_secs_f64();
+                    let times = (0..size).map(|rank| {
+                        let place = Place::ranked(rank, size).seen_from(HASH, 30);
+                        (pace.offset(place).as_secs_f64() / interval).fract()
+                    });
+                    let [least, most] = gaps(times.collect());
+                    let is_even = least > 0.6 && most < 2.0;
+                    assert!(is_even, "{intervals:?} {size} {depth:?}: {least} to {most}");
+                }
             }
         }
     }

@@ -24,11 +24,10 @@ fn pace() -> Pace {
 
 /// A place this far into the longest interval.
 fn place(seconds: f64) -> Place {
-    Place {
-        phase: (seconds / 60.0).fract(),
-        turn: (seconds / 60.0) as u32,
-        ..Place::ranked(0, 1)
-    }
+    let ranked = Place::ranked((seconds % 60.0 * 10.0) as u32, 600);
+    let mut turns = (0..15).map(|registry| Place { registry, ..ranked });
+    let is_there = |place: &Place| (pace().offset(*place).as_secs_f64() - seconds).abs() < 1e-6;
+    turns.find(is_there).expect("one of the turns")
 }
 
 /// When the next round is due.
