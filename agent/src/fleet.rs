@@ -79,7 +79,7 @@ pub struct Fleet {
     /// What all of them may send to one registry.
     pub requests_per_minute: u32,
     /// Until when, by [`Moment::awake`], this agent sends no request: the others may not know of it
-    /// yet, and it may not know of them.
+    /// yet, and it may not know of them. It is later with every answer in which this agent is missing.
     pub quiet_until: Duration,
     alone: bool,
 }
@@ -117,7 +117,8 @@ pub struct Census {
     place: Option<Place>,
     /// Whether an answer did, or none is waited for any longer.
     is_listed: bool,
-    started: Duration,
+    /// When this agent started, or last heard an answer without it that others may still believe, too.
+    unknown: Duration,
     /// When the first answer came.
     heard: Option<Duration>,
     source: Source,
@@ -137,7 +138,7 @@ impl Census {
             scattered,
             place: None,
             is_listed: false,
-            started: now.awake,
+            unknown: now.awake,
             heard: None,
             memory: (0, 0, 0),
         }
@@ -160,6 +161,9 @@ impl Census {
         };
         let first = *self.heard.get_or_insert(now.awake);
         self.is_listed |= answer.rank.is_some() || now.awake > first + UNLISTED;
+        if !self.is_listed && !answer.is_cut {
+            self.unknown = now.awake;
+        }
         if self.source != Source::Fixed {
             self.source = match answer.is_cut || !self.is_listed {
                 true => Source::AtLeast,
@@ -203,7 +207,7 @@ impl Census {
                 .place
                 .unwrap_or_else(|| Place::scattered(self.scattered)),
             requests_per_minute: self.config.requests_per_minute,
-            quiet_until: self.started + quiet,
+            quiet_until: self.unknown + quiet,
             alone: alone || is_fixed,
         }
     }

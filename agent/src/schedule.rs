@@ -203,6 +203,7 @@ async fn drive(
                 known = fleet.borrow_and_update().unwrap_or(known);
                 let (pace, place) = turns(&planned, registries, &known);
                 timetable.adopt(Moment::now(), pace, place);
+                timetable.hold(Depth::Request, known.quiet_until);
                 continue;
             }
             () = sleep_until(Moment::now().instant(timetable.due())) => {}

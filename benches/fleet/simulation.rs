@@ -218,14 +218,14 @@ impl World {
             fleet.pace(&intervals, 0),
             fleet.place.seen_from(REGISTRY, 20),
         );
-        match &mut node.timetable {
-            Some(timetable) => timetable.adopt(moment, pace, place),
-            None => {
-                let mut timetable = Timetable::start(moment, pace, place, Depth::Network);
-                timetable.hold(Depth::Request, fleet.quiet_until);
-                node.timetable = Some(timetable);
+        let timetable = match &mut node.timetable {
+            Some(timetable) => {
+                timetable.adopt(moment, pace, place);
+                timetable
             }
-        }
+            none => none.insert(Timetable::start(moment, pace, place, Depth::Network)),
+        };
+        timetable.hold(Depth::Request, fleet.quiet_until);
         let stated = pace.interval(Depth::Request).as_secs_f64();
         node.last.1 = stated.max(node.last.1);
         node.plan += 1;

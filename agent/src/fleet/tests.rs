@@ -97,6 +97,12 @@ fn an_answer_that_is_cut_is_the_least_there_are() {
     let fleet = census.fleet();
     assert_eq!((fleet.size, fleet.source), (ASSUMED_SIZE, Source::AtLeast));
     assert_eq!(fleet.place, Place::scattered(7), "a part tells no place");
+    let without = Answer {
+        rank: None,
+        ..cut(4091)
+    };
+    census.hear(at(200), without);
+    assert_eq!(census.fleet().quiet_until, fleet.quiet_until);
 }
 
 #[test]
@@ -111,10 +117,17 @@ fn a_list_without_this_agent_is_an_old_one_for_a_while() {
     assert_eq!(size(&census), (ASSUMED_SIZE, Source::AtLeast));
     assert!(census.patience() < Duration::from_secs(31), "it asks on");
     assert!(census.fleet().quiet_until < at(31).awake);
-    census.hear(at(20), unlisted(7000));
+    census.hear(at(20), unlisted(10));
+    let quiet_until = census.fleet().quiet_until;
+    assert!(quiet_until > at(50).awake, "the others may believe it, too");
+    census.hear(at(25), unlisted(7000));
     assert_eq!(size(&census), (7000, Source::AtLeast));
     census.hear(at(30), of(7001));
     assert_eq!(size(&census), (7001, Source::Known));
+    assert!(
+        census.fleet().quiet_until < at(25 + 206).awake,
+        "it is listed"
+    );
     census.hear(at(60), unlisted(7000));
     assert_eq!(size(&census), (7001, Source::Known), "it was listed once");
 
