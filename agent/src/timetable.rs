@@ -84,10 +84,10 @@ impl Timetable {
         };
         for depth in Depth::ALL {
             // The first may come at any moment: to start is not to ask.
-            let half = timetable.pace.interval(depth) / 2;
+            let soonest = timetable.pace.interval(depth).mul_f64(soonest(depth));
             timetable.turns[depth as usize] = Turn {
-                number: timetable.number(depth, now),
-                at: now.awake.saturating_sub(half),
+                number: timetable.number(depth, now.wall),
+                at: now.awake.saturating_sub(soonest),
             };
         }
         timetable
@@ -113,6 +113,13 @@ impl Timetable {
         }
         let before = (self.pace, self.offset);
         (self.pace, self.offset) = (pace, offset);
+        let network = pace.interval(Depth::Network);
+        let since = now.awake.saturating_sub(self.last.awake);
+        let next = self.point_after(now, (network / 2).saturating_sub(since));
+        if self.first.is_none() {
+            self.due = next;
+        }
+        let gone = (now.wall + next).saturating_sub(now.awake + network);
         for depth in Depth::ALL {
             let interval = pace.interval(depth);
             let turn = self.turns[depth as usize];
@@ -130,12 +137,7 @@ impl Timetable {
                 let at = turn.at.max(now.awake.saturating_sub(interval));
                 self.turns[depth as usize].at = at;
             }
-            self.lay_anew(depth, now);
-        }
-        if self.first.is_none() {
-            let since = now.awake.saturating_sub(self.last.awake);
-            let soonest = (pace.interval(Depth::Network) / 2).saturating_sub(since);
-            self.due = self.point_after(now, soonest);
+            self.lay_anew(depth, now, gone);
         }
     }
 
@@ -157,7 +159,7 @@ impl Timetable {
         let expected = self.last.wall + now.awake.saturating_sub(self.last.awake);
         if now.wall.abs_diff(expected) > network / 2 {
             for depth in Depth::ALL {
-                self.lay_anew(depth, now);
+                self.lay_anew(depth, now, now.wall);
             }
         }
         let depth = match self.first.take() {
@@ -190,15 +192,15 @@ impl Timetable {
         }
     }
 
-    /// The deepest of which a turn has come. It comes once in its interval, and not later than two
-    /// after the last. What is deeper than a request rides on one.
+    /// The deepest of which a turn has come. It comes once in its interval, or when it is overdue. What is
+    /// deeper than a request rides on one.
     fn turn_of(&self, now: Moment) -> Depth {
         let network = self.pace.interval(Depth::Network);
         let is_ripe = |depth: &Depth| {
             let turn = &self.turns[*depth as usize];
             let since = now.awake.saturating_sub(turn.at);
-            let overdue = since + network > 2 * self.pace.interval(*depth);
-            overdue || self.number(*depth, now) > turn.number
+            let overdue = since + network > latest(*depth) * self.pace.interval(*depth);
+            overdue || self.number(*depth, now.wall) > turn.number
         };
         Depth::ALL
             .into_iter()
@@ -218,7 +220,7 @@ impl Timetable {
         for waiting in Depth::ALL.into_iter().filter(|d| *d >= first) {
             let turn = self.turns[waiting as usize];
             self.turns[waiting as usize] = Turn {
-                number: turn.number.max(self.number(waiting, now)),
+                number: turn.number.max(self.number(waiting, now.wall)),
                 at: turn
                     .at
                     .max(until.saturating_sub(self.pace.interval(waiting))),
@@ -242,13 +244,14 @@ impl Timetable {
         }
     }
 
-    /// The next turn in a new grid is three quarters of an interval away from the last in the old, to seven
-    /// quarters; one that has come already is nobody's. Many nodes may change their grid at the same
-    /// moment, and together they send less for a while, never more.
-    fn lay_anew(&mut self, depth: Depth, now: Moment) {
+    /// The next turn in a new grid is at least [`soonest`] after the last in the old, and as a rule less than an
+    /// interval later; those up to `gone` have no round left that could take them, and are nobody's. Many
+    /// nodes may change their grid at the same moment, and together they send less for a while, never more.
+    fn lay_anew(&mut self, depth: Depth, now: Moment, gone: Duration) {
         let last = self.wall_of(self.turns[depth as usize], now);
-        let number = self.number_near(depth, last + self.pace.interval(depth) / 4);
-        self.turns[depth as usize].number = number.max(self.number(depth, now));
+        let soonest = self.pace.interval(depth).mul_f64(soonest(depth));
+        let number = self.number_at(depth, last + soonest);
+        self.turns[depth as usize].number = number.max(self.number(depth, gone));
     }
 
     /// When a turn was taken, by the clock on the wall as it is `now`.
@@ -256,9 +259,9 @@ impl Timetable {
         now.wall.saturating_sub(now.awake.saturating_sub(turn.at))
     }
 
-    /// The number of the turn that `now` belongs to.
-    fn number(&self, depth: Depth, now: Moment) -> u64 {
-        self.number_at(depth, now.wall + NEAR)
+    /// The number of the turn that came last.
+    fn number(&self, depth: Depth, wall: Duration) -> u64 {
+        self.number_at(depth, wall + NEAR)
     }
 
     /// The number of the turn that is nearest.
@@ -277,6 +280,25 @@ impl Timetable {
         let since = (now.wall + soonest).saturating_sub(self.offset).as_nanos();
         let wait = Duration::from_nanos((network - since % network) as u64);
         now.awake + soonest + wait
+    }
+}
+
+/// How long after the last turn the next may come in a new grid, in intervals. Deeper turns wait longer, for
+/// each newcomer moves them all: with many, less is to be sent in all.
+const fn soonest(depth: Depth) -> f64 {
+    match depth {
+        Depth::Network | Depth::Request => 0.75,
+        Depth::Token | Depth::Image => 0.95,
+    }
+}
+
+/// After how many intervals a turn is overdue, and comes whatever the grid says. In a fleet that grows, deeper
+/// turns have to be moved again and again; those that come out of their turn meet the turns of others, and
+/// there must be few.
+const fn latest(depth: Depth) -> u32 {
+    match depth {
+        Depth::Network | Depth::Request => 2,
+        Depth::Token | Depth::Image => 4,
     }
 }
 
