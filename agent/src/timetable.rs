@@ -84,10 +84,9 @@ impl Timetable {
         };
         for depth in Depth::ALL {
             // The first may come at any moment: to start is not to ask.
-            let soonest = timetable.pace.interval(depth).mul_f64(soonest(depth));
             timetable.turns[depth as usize] = Turn {
                 number: timetable.number(depth, now.wall),
-                at: now.awake.saturating_sub(soonest),
+                at: timetable.ready_at(depth, now.awake),
             };
         }
         timetable
@@ -134,8 +133,7 @@ impl Timetable {
             }
             if interval < before.0.interval(depth) {
                 // By a quicker pace many nodes would be overdue at the same moment.
-                let at = turn.at.max(now.awake.saturating_sub(interval));
-                self.turns[depth as usize].at = at;
+                self.turns[depth as usize].at = turn.at.max(self.ready_at(depth, now.awake));
             }
             self.lay_anew(depth, now, gone);
         }
@@ -199,7 +197,7 @@ impl Timetable {
         let is_ripe = |depth: &Depth| {
             let turn = &self.turns[*depth as usize];
             let since = now.awake.saturating_sub(turn.at);
-            let overdue = since + network > latest(*depth) * self.pace.interval(*depth);
+            let overdue = since + network > self.overdue_after(*depth);
             overdue || self.number(*depth, now.wall) > turn.number
         };
         Depth::ALL
@@ -207,6 +205,15 @@ impl Timetable {
             .rfind(is_ripe)
             .filter(|_| is_ripe(&Depth::Request))
             .unwrap_or(Depth::Network)
+    }
+
+    /// How long after the last a turn comes whatever the grid says: up to a quarter of an interval sooner than
+    /// [`latest`], by the node's place, for many nodes may have had their last at the same moment.
+    fn overdue_after(&self, depth: Depth) -> Duration {
+        let all = self.pace.interval(Depth::Image).as_nanos();
+        let place = (self.offset.as_nanos() % all) as f64 / all as f64;
+        let intervals = f64::from(latest(depth)) - place / 4.0;
+        self.pace.interval(depth).mul_f64(intervals)
     }
 
     /// `depth`, or as far as patience lets a round go. A turn that was waited out is over: the next
@@ -221,9 +228,7 @@ impl Timetable {
             let turn = self.turns[waiting as usize];
             self.turns[waiting as usize] = Turn {
                 number: turn.number.max(self.number(waiting, now.wall)),
-                at: turn
-                    .at
-                    .max(until.saturating_sub(self.pace.interval(waiting))),
+                at: turn.at.max(self.ready_at(waiting, until)),
             };
         }
         match first {
@@ -249,9 +254,18 @@ impl Timetable {
     /// nodes may change their grid at the same moment, and together they send less for a while, never more.
     fn lay_anew(&mut self, depth: Depth, now: Moment, gone: Duration) {
         let last = self.wall_of(self.turns[depth as usize], now);
-        let soonest = self.pace.interval(depth).mul_f64(soonest(depth));
-        let number = self.number_at(depth, last + soonest);
+        let number = self.number_at(depth, last + self.soonest(depth));
         self.turns[depth as usize].number = number.max(self.number(depth, gone));
+    }
+
+    /// How long after the last turn the next may come in a new grid.
+    fn soonest(&self, depth: Depth) -> Duration {
+        self.pace.interval(depth).mul_f64(soonest(depth))
+    }
+
+    /// When the last turn was taken at the latest, if the next may come at `moment`.
+    fn ready_at(&self, depth: Depth, moment: Duration) -> Duration {
+        moment.saturating_sub(self.soonest(depth))
     }
 
     /// When a turn was taken, by the clock on the wall as it is `now`.
@@ -283,8 +297,8 @@ impl Timetable {
     }
 }
 
-/// How long after the last turn the next may come in a new grid, in intervals. Deeper turns wait longer, for
-/// each newcomer moves them all: with many, less is to be sent in all.
+/// [`Timetable::soonest`] in intervals. Each newcomer moves all of the deeper turns: they wait longer, so that
+/// nodes send less, not more, while many come.
 const fn soonest(depth: Depth) -> f64 {
     match depth {
         Depth::Network | Depth::Request => 0.75,

@@ -203,6 +203,19 @@ fn a_turn_that_no_round_is_left_for_is_nobodys() {
 }
 
 #[test]
+fn nodes_whose_last_turns_came_together_are_not_overdue_together() {
+    let mut overdue: Vec<_> = (0..10)
+        .map(|number| place(60.0 * f64::from(number) + 7.0))
+        .map(|place| Timetable::start(at(0.0), pace(), place, Depth::Network))
+        .map(|timetable| timetable.overdue_after(Depth::Request).as_secs_f64())
+        .collect();
+    overdue.sort_by(f64::total_cmp);
+    assert!(overdue[0] >= 105.0 && overdue[9] <= 120.0, "{overdue:?}");
+    let are_apart = overdue.windows(2).all(|pair| pair[1] - pair[0] > 0.9);
+    assert!(are_apart, "{overdue:?}");
+}
+
+#[test]
 fn patience_holds_the_deep_rounds_and_lets_the_others_go_on() {
     let mut timetable = started();
     timetable.hold(Depth::Token, at(700.0).awake);
