@@ -93,12 +93,9 @@ impl Scheduler {
             self.shared.clone(),
             planned.clone(),
             registries,
+            wait,
             self.fleet(),
         );
-        let driver = async move {
-            sleep(wait).await;
-            driver.await;
-        };
         Task {
             planned,
             handle: tokio::spawn(driver),
@@ -189,8 +186,10 @@ async fn drive(
     shared: Arc<Shared>,
     planned: Arc<PlannedRegistry>,
     registries: usize,
+    wait: Duration,
     mut fleet: watch::Receiver<Option<Fleet>>,
 ) {
+    sleep(wait).await;
     let Some(mut known) = first_of(&mut fleet).await else {
         return;
     };
