@@ -5,7 +5,11 @@
 //! identity). So the budget is for what the login server and its token service get; data endpoints
 //! hand out nothing to strangers, count apart, and each gets no more than the login server.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+    net::IpAddr,
+    time::Duration,
+};
 
 use crate::{
     config::{self, FleetSize},
@@ -22,10 +26,12 @@ const MEMORY: Duration = Duration::from_secs(30 * 60);
 /// For so long a new agent that is not listed itself takes the list for an old one, of which others may be
 /// missing, too. After that it is believed to be one that is never listed.
 const UNLISTED: Duration = Duration::from_secs(5 * 60);
-/// Between two questions to the cluster's nameserver, in a small fleet.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// And as much longer for each node: an answer holds an address of every one.
-const PATIENCE_PER_NODE: Duration = Duration::from_millis(25);
+/// Between the questions of two nodes to the cluster's nameserver: an answer holds an address of every one.
+const TURN: Duration = Duration::from_millis(20);
+/// Between two questions of a node; twice as long where not all have their turn in it, and so on.
+const PERIOD: Duration = Duration::from_secs(30);
+/// A question so near was asked already: timers are a little late, clocks a little early.
+const NEAR: Duration = Duration::from_secs(1);
 
 /// The golden ratio's fraction, of 2^64.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -198,7 +204,7 @@ impl Census {
         let is_fixed = matches!(self.config.size, FleetSize::Fixed(_));
         let quiet = match alone || is_fixed {
             true => Duration::ZERO,
-            false => patience(self.heard_of()),
+            false => period(self.heard_of()),
         };
         Fleet {
             size,
@@ -227,11 +233,16 @@ impl Census {
         }
     }
 
-    /// How long to wait before the next question.
-    pub fn patience(&self) -> Duration {
-        // Not all at the same moment.
-        let spread = 0.75 + 0.25 * (self.scattered as f64 / u64::MAX as f64);
-        patience(self.heard_of()).mul_f64(spread)
+    /// How long to wait before the next question. All agents ask in turn, beginning at the same times of day:
+    /// for the rest of the time those of a small fleet have heard of the same nodes.
+    pub fn patience(&self, now: Moment) -> Duration {
+        let size = self.heard_of();
+        // In no order: in that of places, what nodes hear would run before or after the turns of their
+        // requests, and those would pile up.
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(self.scattered);
+        let turn = (TURN * size).mul_f64(hash as f64 / u64::MAX as f64);
+        let since = (now.wall + NEAR).saturating_sub(turn).as_nanos() % period(size).as_nanos();
+        NEAR + period(size) - Duration::from_nanos_u128(since)
     }
 }
 
@@ -247,8 +258,9 @@ pub fn scattered(address: IpAddr) -> u64 {
 }
 
 /// Within this time every node asks how many there are.
-fn patience(size: u32) -> Duration {
-    PATIENCE + PATIENCE_PER_NODE * size
+fn period(size: u32) -> Duration {
+    let periods = (TURN * size).as_nanos().div_ceil(PERIOD.as_nanos());
+    PERIOD * periods.max(1).next_power_of_two() as u32
 }
 
 #[cfg(test)]

@@ -38,9 +38,9 @@ impl Figures {
         }
     }
 
-    /// No ten seconds see more than 1.2 of the mean. A request cannot be divided, so two are free.
+    /// No ten seconds see more than 1.2 of the mean. A request cannot be divided, so one is free.
     pub(crate) fn is_flat(&self) -> bool {
-        f64::from(self.peak) <= 1.2 * self.mean + 2.0
+        f64::from(self.peak) <= 1.2 * self.mean + 1.0
     }
 
     pub(crate) fn row(&self, story: Story, size: u32) -> String {

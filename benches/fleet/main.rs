@@ -1,12 +1,12 @@
 //! A whole fleet in virtual time: the scheduler's own timetable and the census that it goes by, on 10
 //! to 20,000 nodes, while they start, restart, come and go, and while the nameserver is late, wrong or
-//! silent. What one registry gets of it is counted, shown as a table, and plotted.
+//! silent. What one registry gets of it is counted, and shown as a table.
 //!
-//! `cargo run --release -p regprobe-benches --bin fleet -- [FOLDER [NODES…]]` writes the plots to
-//! FOLDER.
+//! `cargo run --release -p regprobe-benches --bin fleet -- [FOLDER [NODES…]]` writes the rate over time
+//! to FOLDER as well, as tables and as plots.
 
 mod figures;
-mod plot;
+mod rate;
 mod simulation;
 mod story;
 
@@ -16,6 +16,7 @@ use anyhow::Result;
 
 use self::{
     figures::Figures,
+    rate::Rate,
     simulation::{BUDGET, simulate},
     story::Story,
 };
@@ -38,8 +39,10 @@ fn main() -> Result<()> {
             println!("{}", figures.row(story, size));
             if let Some(folder) = &folder {
                 fs::create_dir_all(folder)?;
-                let file = format!("{}-{size}.svg", story.as_str().replace(' ', "-"));
-                fs::write(folder.join(file), plot::svg(&seen, story, size))?;
+                let rate = Rate::of(&seen);
+                let file = folder.join(format!("{}-{size}", story.as_str().replace(' ', "-")));
+                fs::write(file.with_extension("csv"), rate.csv())?;
+                fs::write(file.with_extension("svg"), rate.svg(story, size))?;
             }
         }
     }

@@ -229,7 +229,7 @@ impl World {
         let stated = pace.interval(Depth::Request).as_secs_f64();
         node.last.1 = stated.max(node.last.1);
         node.plan += 1;
-        let wait = census.patience().as_secs_f64().min(node.pause);
+        let wait = census.patience(moment).as_secs_f64().min(node.pause);
         node.pause *= 2.0;
         self.plan(rank);
         self.at(now + wait, rank, What::Asks(life));

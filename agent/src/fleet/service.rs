@@ -59,7 +59,7 @@ pub(crate) async fn count(config: config::Fleet, hash: u64, fleet: watch::Sender
             }
         }
         tell(&census);
-        sleep(pause.min(census.patience())).await;
+        sleep(pause.min(census.patience(Moment::now()))).await;
         pause *= 2;
     }
 }

@@ -115,17 +115,23 @@ fn a_list_without_this_agent_is_an_old_one_for_a_while() {
     let size = |census: &Census| (census.fleet().size, census.fleet().source);
     census.hear(at(0), unlisted(10));
     assert_eq!(size(&census), (ASSUMED_SIZE, Source::AtLeast));
-    assert!(census.patience() < Duration::from_secs(31), "it asks on");
+    assert!(
+        census.patience(at(0)) <= Duration::from_secs(31),
+        "it asks on"
+    );
     assert!(census.fleet().quiet_until < at(31).awake);
     census.hear(at(20), unlisted(10));
     let quiet_until = census.fleet().quiet_until;
-    assert!(quiet_until > at(50).awake, "the others may believe it, too");
+    assert!(
+        quiet_until >= at(50).awake,
+        "the others may believe it, too"
+    );
     census.hear(at(25), unlisted(7000));
     assert_eq!(size(&census), (7000, Source::AtLeast));
     census.hear(at(30), of(7001));
     assert_eq!(size(&census), (7001, Source::Known));
     assert!(
-        census.fleet().quiet_until < at(25 + 206).awake,
+        census.fleet().quiet_until < at(25 + 241).awake,
         "it is listed"
     );
     census.hear(at(60), unlisted(7000));
@@ -153,14 +159,34 @@ fn a_short_answer_is_no_list_to_find_ones_place_in() {
 #[test]
 fn a_new_agent_is_quiet_until_the_others_know_of_it() {
     let fleet = counted(&[(0, 1000)]);
-    assert_eq!(fleet.quiet_until, at(55).awake);
+    assert_eq!(fleet.quiet_until, at(30).awake);
     assert!(
         !counted(&[(0, 1)]).may_ask_at_once(0),
         "it may be the first"
     );
-    let mut census = Census::start(config(SERVICE), u64::MAX, at(0));
-    census.hear(at(0), of(1000));
-    assert_eq!(census.patience(), Duration::from_secs(55));
+}
+
+#[test]
+fn all_agents_ask_in_turn_at_the_same_times_of_day() {
+    let after = |time: Duration| Moment {
+        wall: at(0).wall + time,
+        ..at(0)
+    };
+    for (size, period) in [(1, 30), (100, 30), (1500, 30), (1501, 60), (5000, 120)] {
+        let period = Duration::from_secs(period);
+        for node in 0..size {
+            let mut census = Census::start(config(SERVICE), u64::from(node), at(0));
+            census.hear(at(0), of(size));
+            let next = Duration::from_secs(7) + census.patience(after(Duration::from_secs(7)));
+            let turn = Duration::from_nanos_u128(next.as_nanos() % period.as_nanos());
+            assert!(turn <= TURN * size, "{size}: {turn:?}");
+            let (early, late) = (next - NEAR / 2, next + NEAR / 2);
+            for asked in [early, next, late] {
+                let wait = census.patience(after(asked));
+                assert_eq!(asked + wait, next + period, "{size}: {asked:?}");
+            }
+        }
+    }
 }
 
 #[test]
