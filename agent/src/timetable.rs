@@ -112,9 +112,18 @@ impl Timetable {
         }
         let before = (self.pace, self.offset);
         (self.pace, self.offset) = (pace, offset);
+        let is_little = |depth| {
+            let interval = pace.interval(depth);
+            let little = interval.min(pace.interval(Depth::Request)) / 4;
+            pace == before.0 && distance(before.1, offset, interval) < little
+        };
         let network = pace.interval(Depth::Network);
         let since = now.awake.saturating_sub(self.last.awake);
-        let next = self.point_after(now, (network / 2).saturating_sub(since));
+        let mut next = self.point_after(now, (network / 2).saturating_sub(since));
+        if is_little(Depth::Network) && next > self.due + network / 2 {
+            // The grid moved back over now. A round later it would be the turn of others.
+            next = now.awake;
+        }
         if self.first.is_none() {
             self.due = next;
         }
@@ -122,8 +131,7 @@ impl Timetable {
         for depth in Depth::ALL {
             let interval = pace.interval(depth);
             let turn = self.turns[depth as usize];
-            let little = interval.min(pace.interval(Depth::Request)) / 4;
-            if pace == before.0 && distance(before.1, offset, interval) < little {
+            if is_little(depth) {
                 let nanos = interval.as_nanos() * u128::from(turn.number);
                 let at = before.1 + Duration::from_nanos_u128(nanos);
                 // Many small moves must not bring the next turn near the last.

@@ -3,8 +3,10 @@
 //! silent. What one registry gets of it is counted, and shown as a table.
 //!
 //! `cargo run --release -p regprobe-benches --bin fleet -- [FOLDER [NODES…]]` writes the rate over time
-//! to FOLDER as well, as tables and as plots.
+//! to FOLDER as well, as tables and as plots. With `--draws [NODES…]` it shows how the peaks of small fleets
+//! depend on chance.
 
+mod draws;
 mod figures;
 mod rate;
 mod simulation;
@@ -17,24 +19,38 @@ use anyhow::Result;
 use self::{
     figures::Figures,
     rate::Rate,
-    simulation::{BUDGET, simulate},
+    simulation::{BUDGET, Draw, simulate},
     story::Story,
 };
 
 const SIZES: [u32; 6] = [10, 100, 500, 1000, 4000, 20_000];
 
 fn main() -> Result<()> {
-    let folder = env::args().nth(1).map(PathBuf::from);
+    let first = env::args().nth(1);
     let sizes = env::args().skip(2).map(|size| size.parse());
-    let mut sizes = sizes.collect::<Result<Vec<u32>, _>>()?;
-    if sizes.is_empty() {
-        sizes.extend(SIZES);
+    let sizes = sizes.collect::<Result<Vec<u32>, _>>()?;
+    if first.as_deref() == Some("--draws") {
+        draws::show(&or(sizes, &draws::SIZES));
+        return Ok(());
     }
+    show(first.map(PathBuf::from), &or(sizes, &SIZES))
+}
+
+/// `given`, if any were.
+fn or(given: Vec<u32>, default: &[u32]) -> Vec<u32> {
+    match given.is_empty() {
+        true => default.to_vec(),
+        false => given,
+    }
+}
+
+/// The figures of all stories.
+fn show(folder: Option<PathBuf>, sizes: &[u32]) -> Result<()> {
     println!("A budget of {BUDGET} requests a minute; rates are requests in 10 s.\n");
     println!("{}", Figures::HEAD);
     for story in Story::ALL {
-        for &size in &sizes {
-            let seen = simulate(story, size);
+        for &size in sizes {
+            let seen = simulate(story, size, Draw::default());
             let figures = Figures::of(&seen);
             println!("{}", figures.row(story, size));
             if let Some(folder) = &folder {
@@ -62,7 +78,7 @@ mod tests {
             .into_iter()
             .flat_map(|story| SIZES.map(|size| (story, size)));
         let bad = all.filter_map(|(story, size)| {
-            let figures = Figures::of(&simulate(story, size));
+            let figures = Figures::of(&simulate(story, size, Draw::default()));
             let good = figures.busiest_minute <= BUDGET
                 && figures.is_flat()
                 && figures.longest_gap <= 2.0
@@ -75,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_fleet_far_below_its_budget_keeps_its_intervals() {
-        let figures = Figures::of(&simulate(Story::Steady, 100));
+        let figures = Figures::of(&simulate(Story::Steady, 100, Draw::default()));
         assert!((figures.mean - 20.0).abs() < 1.0, "{figures:?}");
     }
 }

@@ -35,11 +35,30 @@ pub(crate) struct Seen {
     pub(crate) unprobed: Seconds,
 }
 
+/// What chance decides.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Draw {
+    /// Which of many.
+    pub(crate) number: u64,
+    /// How far clocks are apart.
+    pub(crate) clocks: Seconds,
+}
+
+impl Default for Draw {
+    /// That of the tests.
+    fn default() -> Self {
+        Self {
+            number: 0,
+            clocks: 1.0,
+        }
+    }
+}
+
 /// Lives through a story with so many nodes.
-pub(crate) fn simulate(story: Story, size: u32) -> Seen {
+pub(crate) fn simulate(story: Story, size: u32, draw: Draw) -> Seen {
     let config = config(size);
     let intervals = Intervals::from(&config.schedule);
-    let mut world = World::new(story, size, &config, intervals);
+    let mut world = World::new(story, size, draw, &config, intervals);
     while let Some(Reverse((at, node, what))) = world.events.pop() {
         let now = at as f64 / 1e6;
         if now >= world.seen.end {
@@ -115,7 +134,7 @@ struct Node {
 }
 
 impl World {
-    fn new(story: Story, size: u32, config: &Config, intervals: Intervals) -> Self {
+    fn new(story: Story, size: u32, draw: Draw, config: &Config, intervals: Intervals) -> Self {
         let pace = Census::start(config.fleet.clone(), 0, Moment::default()).fleet();
         let longest = pace
             .pace(&intervals, 0)
@@ -137,12 +156,12 @@ impl World {
                 unprobed: 0.0,
             },
         };
-        let mut chance = Chance(0x2545_f491_4f6c_dd1d);
+        let mut chance = Chance(0x2545_f491_4f6c_dd1d ^ draw.number.wrapping_mul(REGISTRY));
         for rank in 0..size {
             // Addresses that a cluster hands out one after another, some for pods in between.
             let address = u32::from_be_bytes([10, 240, 0, 4]) + 3 * rank;
             world.nodes.push(Node {
-                ahead: chance.next(),
+                ahead: chance.next() * draw.clocks,
                 scattered: scattered(Ipv4Addr::from(address).into()),
                 ..Node::default()
             });

@@ -203,6 +203,27 @@ fn a_turn_that_no_round_is_left_for_is_nobodys() {
 }
 
 #[test]
+fn a_turn_that_a_small_move_passes_over_is_taken_at_once() {
+    let mut timetable = Timetable::start(at(0.0), pace(), place(30.0), Depth::Network);
+    let rounds: Vec<_> = (0..6).map(|_| next(&mut timetable)).collect();
+    assert_eq!(rounds.last(), Some(&(75.0, Depth::Network)));
+    timetable.adopt(at(89.0), pace(), place(28.0));
+    let rounds: Vec<_> = (0..6).map(|_| next(&mut timetable)).collect();
+    let (network, request) = (Depth::Network, Depth::Request);
+    assert_eq!(
+        rounds,
+        [
+            (89.0, request),
+            (103.0, network),
+            (118.0, network),
+            (133.0, network),
+            (148.0, request),
+            (163.0, network)
+        ]
+    );
+}
+
+#[test]
 fn nodes_whose_last_turns_came_together_are_not_overdue_together() {
     let mut overdue: Vec<_> = (0..10)
         .map(|number| place(60.0 * f64::from(number) + 7.0))
