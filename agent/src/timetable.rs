@@ -122,7 +122,7 @@ impl Timetable {
         let mut next = self.point_after(now, (network / 2).saturating_sub(since));
         if is_little(Depth::Network) && next > self.due + network / 2 {
             // The grid moved back over now. A round later it would be the turn of others.
-            next = now.awake;
+            next = self.due.min(now.awake);
         }
         if self.first.is_none() {
             self.due = next;

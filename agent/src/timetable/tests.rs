@@ -224,6 +224,15 @@ fn a_turn_that_a_small_move_passes_over_is_taken_at_once() {
 }
 
 #[test]
+fn a_small_move_hides_no_round_that_was_left_out() {
+    for moved in [898.0, 2.0] {
+        let mut timetable = started();
+        timetable.adopt(at(47.0), pace(), place(moved));
+        assert_eq!(timetable.take(at(47.0)).missed, 2, "15 and 30");
+    }
+}
+
+#[test]
 fn nodes_whose_last_turns_came_together_are_not_overdue_together() {
     let mut overdue: Vec<_> = (0..10)
         .map(|number| place(60.0 * f64::from(number) + 7.0))
