@@ -26,7 +26,11 @@ const MEMORY: Duration = Duration::from_secs(30 * 60);
 /// For so long a new agent that is not listed itself takes the list for an old one, of which others may be
 /// missing, too. After that it is believed to be one that is never listed.
 const UNLISTED: Duration = Duration::from_secs(5 * 60);
-/// Between the questions of two nodes to the cluster's nameserver: an answer holds an address of every one.
+/// Before the second question, at most, and twice as long before each after it, until the turns of all agents
+/// come sooner: of agents that start together the first answers hold few.
+const SECOND: Duration = Duration::from_secs(10);
+/// Between the questions of two nodes to the cluster's nameserver, on average: an answer holds an address of
+/// every one.
 const TURN: Duration = Duration::from_millis(20);
 /// Between two questions of a node; twice as long where not all have their turn in it, and so on.
 const PERIOD: Duration = Duration::from_secs(30);
@@ -128,6 +132,8 @@ pub struct Census {
     /// When the first answer came.
     heard: Option<Duration>,
     source: Source,
+    /// How long to wait before the next question at most.
+    pause: Duration,
     /// The number of the memory that is being filled, its highest count, and that of the one before.
     memory: (u64, u32, u32),
 }
@@ -146,6 +152,7 @@ impl Census {
             is_listed: false,
             unknown: now.awake,
             heard: None,
+            pause: SECOND,
             memory: (0, 0, 0),
         }
     }
@@ -156,14 +163,14 @@ impl Census {
             true => answer.count.max(ASSUMED_SIZE),
             false => answer.count,
         };
-        let period = now.wall.as_secs() / MEMORY.as_secs();
+        let number = now.wall.as_secs() / MEMORY.as_secs();
         let (filled, highest, before) = self.memory;
-        self.memory = match period.checked_sub(filled) {
-            Some(0) => (period, highest.max(count), before),
-            Some(1) => (period, count, highest),
+        self.memory = match number.checked_sub(filled) {
+            Some(0) => (number, highest.max(count), before),
+            Some(1) => (number, count, highest),
             // The clock was set back a little.
-            None if filled == period + 1 => (filled, highest.max(count), before),
-            _ => (period, count, 0),
+            None if filled == number + 1 => (filled, highest.max(count), before),
+            _ => (number, count, 0),
         };
         let first = *self.heard.get_or_insert(now.awake);
         self.is_listed |= answer.rank.is_some() || now.awake > first + UNLISTED;
@@ -233,16 +240,19 @@ impl Census {
         }
     }
 
-    /// How long to wait before the next question. All agents ask in turn, beginning at the same times of day:
-    /// for the rest of the time those of a small fleet have heard of the same nodes.
-    pub fn patience(&self, now: Moment) -> Duration {
+    /// How long to wait before the next question. All agents ask in turn, beginning at the same times of day,
+    /// so that between those times the nodes of a small fleet know of the same ones.
+    pub fn patience(&mut self, now: Moment) -> Duration {
         let size = self.heard_of();
         // In no order: in that of places, what nodes hear would run before or after the turns of their
         // requests, and those would pile up.
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(self.scattered);
         let turn = (TURN * size).mul_f64(hash as f64 / u64::MAX as f64);
         let since = (now.wall + NEAR).saturating_sub(turn).as_nanos() % period(size).as_nanos();
-        NEAR + period(size) - Duration::from_nanos_u128(since)
+        let wait = NEAR + period(size) - Duration::from_nanos_u128(since);
+        let pause = self.pause;
+        self.pause = pause.saturating_mul(2);
+        wait.min(pause)
     }
 }
 

@@ -117,17 +117,9 @@ impl Timetable {
             let little = interval.min(pace.interval(Depth::Request)) / 4;
             pace == before.0 && distance(before.1, offset, interval) < little
         };
-        let network = pace.interval(Depth::Network);
-        let since = now.awake.saturating_sub(self.last.awake);
-        let mut next = self.point_after(now, (network / 2).saturating_sub(since));
-        if is_little(Depth::Network) && next > self.due + network / 2 {
-            // The grid moved back over now. A round later it would be the turn of others.
-            next = self.due.min(now.awake);
-        }
-        if self.first.is_none() {
-            self.due = next;
-        }
-        let gone = (now.wall + next).saturating_sub(now.awake + network);
+        self.due = self.due_after_move(now, is_little(Depth::Network));
+        let next = now.wall + self.due.saturating_sub(now.awake);
+        let gone = next.saturating_sub(pace.interval(Depth::Network));
         for depth in Depth::ALL {
             let interval = pace.interval(depth);
             let turn = self.turns[depth as usize];
@@ -145,6 +137,26 @@ impl Timetable {
             }
             self.lay_anew(depth, now, gone);
         }
+    }
+
+    /// When the next round is due in a grid that has moved. What is late already stays so.
+    fn due_after_move(&self, now: Moment, is_little: bool) -> Duration {
+        let half = self.pace.interval(Depth::Network) / 2;
+        let since = now.awake.saturating_sub(self.last.awake);
+        if self.due <= now.awake {
+            return self.due;
+        }
+        if !is_little {
+            return self.point_after(now, half.saturating_sub(since));
+        }
+        let wall = (now.wall + self.due).saturating_sub(now.awake + half);
+        let awake = self.due.saturating_sub(half);
+        let moved = self.point_after(Moment { wall, awake, ..now }, Duration::ZERO);
+        if moved <= now.awake && since < half {
+            return moved + 2 * half;
+        }
+        // It may have moved back over now: a round later it would be the turn of others.
+        moved.max(now.awake)
     }
 
     /// Rounds of `depth` and beyond wait until `until`, by [`Moment::awake`], and then for their turn.

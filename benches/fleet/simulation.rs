@@ -126,8 +126,6 @@ struct Node {
     started: Seconds,
     census: Option<Census>,
     timetable: Option<Timetable>,
-    /// Of the early, rare questions the next.
-    pause: Seconds,
     /// The last request, or the start, and the longest interval stated since.
     last: (Seconds, Seconds),
     has_asked: bool,
@@ -200,7 +198,6 @@ impl World {
         node.census = Some(census);
         node.timetable = None;
         node.started = now;
-        node.pause = 10.0;
         node.last = (now, 0.0);
         node.has_asked = false;
         let life = node.life;
@@ -248,8 +245,7 @@ impl World {
         let stated = pace.interval(Depth::Request).as_secs_f64();
         node.last.1 = stated.max(node.last.1);
         node.plan += 1;
-        let wait = census.patience(moment).as_secs_f64().min(node.pause);
-        node.pause *= 2.0;
+        let wait = census.patience(moment).as_secs_f64();
         self.plan(rank);
         self.at(now + wait, rank, What::Asks(life));
     }

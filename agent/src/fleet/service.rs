@@ -20,8 +20,6 @@ use crate::{config, timetable::Moment};
 
 /// For one question.
 const LIMIT: Duration = Duration::from_secs(3);
-/// Before the second question: of agents that all start together the first sees few.
-const SECOND: Duration = Duration::from_secs(10);
 const DNS_PORT: u16 = 53;
 /// Somewhere beyond this node's own networks (RFC 5737).
 const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), DNS_PORT);
@@ -44,7 +42,6 @@ pub(crate) async fn count(config: config::Fleet, hash: u64, fleet: watch::Sender
         tell(&census);
         return;
     };
-    let mut pause = SECOND;
     loop {
         let lookup = lookup(&nameserver, service.as_str(), LIMIT, u16::MAX).await;
         let answers = [&lookup.a, &lookup.aaaa].into_iter().flatten();
@@ -59,8 +56,7 @@ pub(crate) async fn count(config: config::Fleet, hash: u64, fleet: watch::Sender
             }
         }
         tell(&census);
-        sleep(pause.min(census.patience(Moment::now()))).await;
-        pause *= 2;
+        sleep(census.patience(Moment::now())).await;
     }
 }
 

@@ -115,10 +115,7 @@ fn a_list_without_this_agent_is_an_old_one_for_a_while() {
     let size = |census: &Census| (census.fleet().size, census.fleet().source);
     census.hear(at(0), unlisted(10));
     assert_eq!(size(&census), (ASSUMED_SIZE, Source::AtLeast));
-    assert!(
-        census.patience(at(0)) <= Duration::from_secs(31),
-        "it asks on"
-    );
+    assert_eq!(census.patience(at(0)), SECOND, "it asks on");
     assert!(census.fleet().quiet_until < at(31).awake);
     census.hear(at(20), unlisted(10));
     let quiet_until = census.fleet().quiet_until;
@@ -174,19 +171,34 @@ fn all_agents_ask_in_turn_at_the_same_times_of_day() {
     };
     for (size, period) in [(1, 30), (100, 30), (1500, 30), (1501, 60), (5000, 120)] {
         let period = Duration::from_secs(period);
+        let mut turns = [0; 10];
         for node in 0..size {
             let mut census = Census::start(config(SERVICE), u64::from(node), at(0));
             census.hear(at(0), of(size));
+            census.pause = Duration::MAX;
             let next = Duration::from_secs(7) + census.patience(after(Duration::from_secs(7)));
             let turn = Duration::from_nanos_u128(next.as_nanos() % period.as_nanos());
-            assert!(turn <= TURN * size, "{size}: {turn:?}");
+            let part = turn.as_secs_f64() / (TURN * size).as_secs_f64();
+            turns[(part * 10.0) as usize] += 1;
             let (early, late) = (next - NEAR / 2, next + NEAR / 2);
             for asked in [early, next, late] {
                 let wait = census.patience(after(asked));
                 assert_eq!(asked + wait, next + period, "{size}: {asked:?}");
             }
         }
+        let is_even = |turns: &u32| (size / 20..=size / 5 + 1).contains(turns);
+        assert!(turns.iter().all(is_even), "{size}: {turns:?}");
     }
+}
+
+#[test]
+fn a_new_agent_asks_again_soon_and_an_old_one_forever() {
+    let mut census = Census::start(config(SERVICE), 7, at(0));
+    census.miss();
+    let mut waits = (0..1000).map(|_| census.patience(at(0)).as_secs());
+    let early: Vec<_> = waits.by_ref().take(2).collect();
+    assert_eq!(early, [10, 20]);
+    assert!(waits.all(|wait| wait <= 121));
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn pace() -> Pace {
 
 /// A place this far into the longest interval.
 fn place(seconds: f64) -> Place {
-    let ranked = Place::ranked((seconds % 60.0 * 10.0) as u32, 600);
+    let ranked = Place::ranked((seconds % 60.0 * 10.0).round() as u32, 600);
     let mut turns = (0..15).map(|registry| Place { registry, ..ranked });
     let is_there = |place: &Place| (pace().offset(*place).as_secs_f64() - seconds).abs() < 1e-6;
     turns.find(is_there).expect("one of the turns")
@@ -224,11 +224,45 @@ fn a_turn_that_a_small_move_passes_over_is_taken_at_once() {
 }
 
 #[test]
-fn a_small_move_hides_no_round_that_was_left_out() {
-    for moved in [898.0, 2.0] {
+fn a_move_hides_no_round_that_was_left_out() {
+    for moved in [898.0, 2.0, 7.0, 333.0] {
         let mut timetable = started();
         timetable.adopt(at(47.0), pace(), place(moved));
-        assert_eq!(timetable.take(at(47.0)).missed, 2, "15 and 30");
+        assert_eq!(timetable.take(at(47.0)).missed, 2, "{moved}: 15 and 30");
+    }
+}
+
+#[test]
+fn a_small_move_brings_no_round_soon_after_the_last() {
+    for (last, now, moved, next) in [
+        (99.0, 100.0, 0.1, 105.1),
+        (79.0, 80.0, 896.5, 86.5),
+        (103.0, 104.0, 896.5, 116.5),
+    ] {
+        let mut timetable = started();
+        timetable.take(at(last));
+        timetable.adopt(at(now), pace(), place(moved));
+        assert_eq!(due(&timetable), next, "{last} {now} {moved}");
+    }
+}
+
+#[test]
+fn whatever_moves_rounds_are_neither_doubled_nor_left_out() {
+    let mut timetable = started();
+    let mut last = 0.0;
+    for round in 0..4000_u32 {
+        let early = f64::from(round * 31 % 150) / 10.0;
+        let now = (last + early).min(due(&timetable));
+        let number = round * 7919;
+        let moved = match round % 2 {
+            0 => f64::from(number % 900),
+            _ => f64::from(number % 30) / 10.0,
+        };
+        timetable.adopt(at(now), pace(), place(moved));
+        let (when, _) = next(&mut timetable);
+        let gap = when - last;
+        assert!((7.4..=30.1).contains(&gap), "{last} {now} {moved}: {gap}");
+        last = when;
     }
 }
 
