@@ -141,11 +141,12 @@ impl Timetable {
 
     /// When the next round is due in a grid that has moved. What is late already stays so.
     fn due_after_move(&self, now: Moment, is_little: bool) -> Duration {
-        let half = self.pace.interval(Depth::Network) / 2;
-        let since = now.awake.saturating_sub(self.last.awake);
         if self.due <= now.awake {
             return self.due;
         }
+        let network = self.pace.interval(Depth::Network);
+        let half = network / 2;
+        let since = now.awake.saturating_sub(self.last.awake);
         if !is_little {
             return self.point_after(now, half.saturating_sub(since));
         }
@@ -153,7 +154,7 @@ impl Timetable {
         let awake = self.due.saturating_sub(half);
         let moved = self.point_after(Moment { wall, awake, ..now }, Duration::ZERO);
         if moved <= now.awake && since < half {
-            return moved + 2 * half;
+            return moved + network;
         }
         // It may have moved back over now: a round later it would be the turn of others.
         moved.max(now.awake)

@@ -1,7 +1,7 @@
 //! Peaks of small fleets in many draws of clocks and moments: there, one request is a large part of a mean.
 
 use crate::{
-    figures::Figures,
+    figures::{FLAT, Figures},
     simulation::{Draw, simulate},
     story::{Seconds, Story},
 };
@@ -11,7 +11,7 @@ const DRAWS: u64 = 40;
 /// What clocks are apart at most, as in the tests and where nodes keep them well by NTP.
 const CLOCKS: [Seconds; 2] = [1.0, 0.1];
 
-/// A table of the highest ratios of peak to mean, and of how many draws had one above 1.2.
+/// A table of the highest ratios of peak to mean, and of how many draws had one above [`FLAT`].
 pub(crate) fn show(sizes: &[u32]) {
     let [far, near] = CLOCKS;
     println!("{DRAWS} draws of each story, with clocks up to {far} s apart, or {near} s.\n");
@@ -30,14 +30,13 @@ pub(crate) fn show(sizes: &[u32]) {
 fn cell(stories: &[Story], size: u32, clocks: Seconds) -> String {
     let draws = (0..DRAWS).map(|number| Draw { number, clocks });
     let ratios = draws.map(|draw| {
-        let ratios = stories.iter().map(|story| {
-            let figures = Figures::of(&simulate(*story, size, draw));
-            f64::from(figures.peak) / figures.mean
-        });
+        let ratios = stories
+            .iter()
+            .map(|story| Figures::of(&simulate(*story, size, draw)).ratio());
         ratios.fold(0.0, f64::max)
     });
     let ratios: Vec<_> = ratios.collect();
     let highest = ratios.iter().copied().fold(0.0, f64::max);
-    let above = ratios.iter().filter(|ratio| **ratio > 1.2).count();
+    let above = ratios.iter().filter(|ratio| **ratio > FLAT).count();
     format!("{highest:.2}, {above}")
 }

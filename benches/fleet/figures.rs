@@ -5,6 +5,8 @@ use crate::{simulation::Seen, story::Story};
 const TEN_SECONDS: f64 = 10.0;
 const MINUTE: f64 = 60.0;
 const TEN_MINUTES: f64 = 600.0;
+/// The most that a peak may be of the mean.
+pub(crate) const FLAT: f64 = 1.2;
 
 /// Rates in requests of any ten seconds, wherever those begin.
 #[derive(Debug)]
@@ -38,9 +40,14 @@ impl Figures {
         }
     }
 
-    /// No ten seconds see more than 1.2 of the mean. A request cannot be divided, so one is free.
+    /// No ten seconds see more than [`FLAT`] of the mean. A request cannot be divided, so one is free.
     pub(crate) fn is_flat(&self) -> bool {
-        f64::from(self.peak) <= 1.2 * self.mean + 1.0
+        f64::from(self.peak) <= FLAT * self.mean + 1.0
+    }
+
+    /// The peak in means.
+    pub(crate) fn ratio(&self) -> f64 {
+        f64::from(self.peak) / self.mean
     }
 
     pub(crate) fn row(&self, story: Story, size: u32) -> String {
@@ -49,7 +56,7 @@ impl Figures {
             story.as_str(),
             self.mean,
             self.peak,
-            f64::from(self.peak) / self.mean,
+            self.ratio(),
             self.busiest_minute,
             self.shortest_gap,
             self.longest_gap,
