@@ -5,12 +5,12 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use divan::{AllocProfiler, Bencher};
 use jiff::Timestamp;
-use regprobe::measured::Scrape;
+use regprobe::bench_support::Scrape;
 use regprobe_probes::{
     AddressOutcome, Answer, Endpoint, EndpointOutcome, Expectation, Expectations, Fault, IoFault,
     Lookup, Nameserver, Negative, Origin, Outcome, ResolveFault, Role, Scheme, Stage, StageOutcome,
+    bench_support::{Exchange, challenges},
     diagnose,
-    measured::{Exchange, challenges},
 };
 
 #[global_allocator]

@@ -11,16 +11,13 @@ use tokio::time::{Instant, timeout_at};
 
 use self::foot::Foot;
 use crate::{
-    board::{RegistryState, Round, Snapshot},
     cli::{CheckArgs, Output},
-    complain,
-    condition::Condition,
-    node_name,
+    node,
+    out::{screen::Screen, status::Status},
     plan::{Plan, PlannedRegistry},
     printable::{printable, printable_json},
-    privilege,
-    report::{self, Screen},
-    status::Status,
+    process::{privilege, standard_streams::complain},
+    state::{RegistryState, Round, Snapshot, condition::Condition},
 };
 
 mod changes;
@@ -29,6 +26,7 @@ mod neighbour;
 mod npd;
 mod progress;
 mod registries;
+mod report;
 mod watch;
 
 /// The longest that one stage may take for node-problem-detector, unless the command line says
@@ -56,7 +54,7 @@ async fn once(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         (Output::Npd, Err(error)) => npd::no_check(error),
         (Output::Text, Ok(snapshot)) => report::text(snapshot, Screen::of_stdout()),
         (Output::Json, Ok(snapshot)) => {
-            let node = node_name();
+            let node = node::name();
             let status = Status::of(snapshot, &node);
             let json = serde_json::to_string_pretty(&status).context("failed to write JSON")?;
             printable_json(&json).into_owned() + "\n"
@@ -119,11 +117,11 @@ impl Subject {
         let node = self.plan.node.read().context("failed to see the node")?;
         let registries = self.plan.registries.iter().enumerate();
         let rounds = registries.map(|(place, planned)| {
-            let node = &node;
+            let (node, tls) = (&node, self.plan.node.tls());
             async move {
                 let tell = |ended: Ended<'_>| listener(place, ended);
                 // Boxed, for a round is large.
-                let round = Box::pin(round(planned, node, &tell));
+                let round = Box::pin(round(planned, node, tls, &tell));
                 let state = match self.deadline {
                     Some(deadline) => timeout_at(deadline, round).await.ok(),
                     None => Some(round.await),
@@ -141,10 +139,11 @@ impl Subject {
 async fn round(
     planned: &Arc<PlannedRegistry>,
     node: &probes::Node,
+    tls: &probes::TlsClients,
     listener: probes::Listener<'_>,
 ) -> RegistryState {
     let at = Timestamp::now();
-    let outcome = probes::run_telling(&planned.target, node, Depth::Image, listener).await;
+    let outcome = probes::run_telling(&planned.target, node, tls, Depth::Image, listener).await;
     RegistryState::after(
         planned.clone(),
         Round::new(planned, at, Depth::Image, outcome),

@@ -4,16 +4,15 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
-
 use regprobe_probes::Code;
 
-use crate::{
-    config::{
-        Image, Region, Server, ServerError, check_interval, check_timeout, parse_duration,
-        parse_nameserver, parse_range,
-    },
-    explain::CodeParser,
+use self::code::CodeParser;
+use crate::config::{
+    Image, Region, Server, ServerError, check_interval, check_timeout, parse_duration,
+    parse_nameserver, parse_range,
 };
+
+mod code;
 
 /// What `check` ends with.
 pub(crate) const CHECK_STATUS: &str = "Exit status: 0 no registry failing, 1 some failing, 2 could not tell: usage, configuration, \

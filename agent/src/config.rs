@@ -8,6 +8,7 @@ mod address;
 mod duration;
 mod file;
 mod image;
+mod load;
 mod name;
 mod place;
 mod rules;
@@ -28,6 +29,7 @@ pub use self::address::{AddressError, Private, RangeError, parse_nameserver, par
 pub use self::duration::{DurationError, DurationText, parse_duration};
 pub use self::file::{ConfigFile, RegistryFile};
 pub use self::image::{Image, ImageError};
+pub(crate) use self::load::load;
 pub use self::name::{HostName, HostNameError, Label, LabelError, Region, RegionError};
 pub use self::place::{KeyPath, Location};
 pub use self::rules::{Complaint, Problem, check_interval, check_timeout};

@@ -1,47 +1,40 @@
 //! The agent `regprobe`: everything but the probes. A library so that the test ground can run the
 //! real agent; the binary is one call of [`main`].
 //!
-//! Data flows one way: `Config → Plan → Scheduler → probes::run → Board → {metrics, journal,
-//! snapshot}`; web server and reports read snapshots.
+//! Data flows one way: `Config → Plan → Scheduler → probes::run → Board → {metrics, change
+//! log, snapshot}`; web server and reports read snapshots.
 
 pub mod config;
 pub mod fleet;
-#[doc(hidden)]
-pub mod measured;
 pub mod timetable;
 
+#[doc(hidden)]
+pub mod bench_support;
 mod board;
 mod check;
 mod cli;
 mod clock;
-mod condition;
-mod describe;
 mod explain;
-mod history;
-mod journal;
-mod logging;
-mod metrics;
 mod node;
-mod page;
+mod out;
 mod patience;
 mod plan;
 mod printable;
-mod privilege;
-mod report;
+mod process;
 mod run;
 mod schedule;
 mod shell;
-mod status;
-mod watch;
+mod state;
 mod web;
 
-use std::{ffi::OsString, io::Write, process::ExitCode};
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::Parser;
 
-use self::{
+use crate::{
     cli::{Cli, Command},
     printable::{printable, printable_lines},
+    process::standard_streams::{complain, print},
 };
 
 /// What `main` of the binary does with its arguments, the program's name first.
@@ -82,25 +75,4 @@ fn work(command: Command) -> anyhow::Result<ExitCode> {
             Command::Man => Ok(print(shell::MANUAL)),
         }
     })
-}
-
-/// Says all there is to say. A reader that has seen enough, as `head`, is no failure.
-fn print(text: &str) -> ExitCode {
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    ExitCode::SUCCESS
-}
-
-/// Says what is wrong, if there is anywhere to say it: `eprintln!` would panic on a full disk, and the
-/// exit status would be another.
-fn complain(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
-}
-
-/// `NODE_NAME` as the downward API sets it, else the host name.
-fn node_name() -> String {
-    let hostname = || nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned());
-    std::env::var("NODE_NAME")
-        .ok()
-        .filter(|name| !name.is_empty())
-        .unwrap_or_else(|| hostname().unwrap_or_else(|_| "unknown".to_owned()))
 }

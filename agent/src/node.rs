@@ -118,10 +118,14 @@ impl NodeSource {
             root: self.root.clone(),
             certs_d: self.files.certs_d.clone(),
             proxies: self.proxies.clone(),
-            tls: self.tls.clone(),
             question_limit: QUESTION_LIMIT.min(self.stage_limit),
             stage_limit: self.stage_limit,
         })
+    }
+
+    /// The TLS set-ups, for the trust of the node and of its `hosts.toml` files.
+    pub(crate) fn tls(&self) -> &Arc<TlsClients> {
+        &self.tls
     }
 
     /// The text of one of the node's files, if it is there to be read.
@@ -162,4 +166,13 @@ fn nameserver(address: SocketAddr, origin: Origin) -> Arc<Nameserver> {
         name: None,
         origin,
     })
+}
+
+/// `NODE_NAME` as the downward API sets it, else the host name.
+pub(crate) fn name() -> String {
+    let hostname = || nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned());
+    std::env::var("NODE_NAME")
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| hostname().unwrap_or_else(|_| "unknown".to_owned()))
 }

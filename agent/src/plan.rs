@@ -13,10 +13,9 @@ use crate::{
     fleet::Fleet,
     node::NodeSource,
     timetable::{Intervals, Pace},
-    web::MAX_CONNECTIONS,
 };
 
-/// What the agent has open whatever it probes.
+/// What the agent has open whatever it probes, the connections of its own web server aside.
 const OWN_FILES: usize = 32;
 /// Addresses that an endpoint is taken to have.
 const ADDRESSES: usize = 4;
@@ -52,7 +51,7 @@ impl Plan {
             // One more for a host of tokens, or for what a blob is redirected to.
             planned.target.data.len() + 2
         });
-        let files = OWN_FILES + MAX_CONNECTIONS + endpoints.sum::<usize>() * endpoint;
+        let files = OWN_FILES + endpoints.sum::<usize>() * endpoint;
         u64::try_from(files).unwrap_or(u64::MAX)
     }
 }

@@ -12,16 +12,13 @@ use tokio::{
 use crate::{
     board::Board,
     cli::RunArgs,
-    config::Config,
+    config,
     fleet::Fleet,
-    history::SharedHistory,
-    logging,
-    metrics::Metrics,
-    node_name,
+    node,
+    out::{history::SharedHistory, metrics::Metrics},
     plan::Plan,
-    print, privilege,
+    process::{config_watch::ConfigWatch, logging, privilege, standard_streams::print},
     schedule::{Report, Scheduler},
-    watch::ConfigWatch,
     web::{self, CurrentSettings, Site},
 };
 
@@ -37,14 +34,14 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let watch = args
         .config_auto_reload
         .then(|| ConfigWatch::start(&args.config_file));
-    let config = load(&args.config_file)?;
+    let config = config::load(&args.config_file)?;
     if args.config_check {
         load_settings(args.web_config_file.as_deref())?;
         let (file, registries) = (args.config_file.display(), config.registries.len());
         return Ok(print(&format!("{file}: good, {registries} registries\n")));
     }
     logging::start(args.log_level, args.log_format);
-    let node = node_name();
+    let node = node::name();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         node,
@@ -103,11 +100,6 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     server.await.context("failed to end the web server")?;
     drop(reload_requests);
     Ok(ExitCode::SUCCESS)
-}
-
-/// The config, or an error that names the file.
-pub(crate) fn load(path: &Path) -> anyhow::Result<Config> {
-    Config::load(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
 }
 
 /// The listener's settings, or an error that names the file.
@@ -172,7 +164,7 @@ impl Agent<'_> {
 
     /// Puts the file's configuration in force; on any error the old one stays.
     fn reload(&mut self) -> Result<(), String> {
-        let plan = load(self.config_file)
+        let plan = config::load(self.config_file)
             .and_then(|config| Plan::new(&config, &[]).context("failed to set up TLS"));
         let result = match plan {
             Ok(plan) => {
@@ -207,7 +199,7 @@ fn put_in_force(plan: &Plan, board: &mut Board, scheduler: &mut Scheduler) {
             Vec::new()
         }
     };
-    measure_files(plan.files(nameservers.len()));
+    measure_files(plan.files(nameservers.len()) + web::MAX_CONNECTIONS as u64);
     board.apply(plan, &nameservers);
     scheduler.apply(plan);
 }

@@ -284,8 +284,8 @@ async fn round(
         tracing::warn!(%error, "round skipped");
         Skip::Node
     })?;
-    let (target, at) = (target.clone(), Timestamp::now());
-    let outcome = alone(async move { probes::run(&target, &node, depth).await }).await?;
+    let (target, tls, at) = (target.clone(), source.tls().clone(), Timestamp::now());
+    let outcome = alone(async move { probes::run(&target, &node, &tls, depth).await }).await?;
     Ok((outcome, at))
 }
 

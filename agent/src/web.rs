@@ -18,7 +18,10 @@ use tokio::{
 
 use self::{connections::Connections, page::Cache};
 pub(crate) use self::{connections::MAX_CONNECTIONS, settings::CurrentSettings};
-use crate::{board::Shown, history::SharedHistory, metrics::Metrics};
+use crate::{
+    out::{history::SharedHistory, metrics::Metrics},
+    state::Shown,
+};
 
 mod answer;
 mod connections;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 pub use self::finding::{Code, Finding, Severity};
 use crate::{
     outcome::{EndpointOutcome, Outcome},
-    scope::Expectation,
+    words::scope::Expectation,
 };
 
 mod advice;

@@ -5,73 +5,56 @@
 //! The crate holds no configuration, no metrics and no state between rounds.
 #![warn(missing_docs)]
 
-mod allowance;
-mod blob;
-mod challenge;
-mod connect;
+#[doc(hidden)]
+pub mod bench_support;
+mod client;
 mod diagnosis;
-mod endpoint;
-mod exchange;
-#[cfg(test)]
-mod fake;
 #[doc(hidden)]
-pub mod fuzzed;
-mod go_client;
-mod go_dialer;
-mod go_resolver;
-mod hosts_in_turn;
-mod http;
-mod io_fault;
-mod listener;
-mod manifest;
-#[doc(hidden)]
-pub mod measured;
+pub mod fuzz_support;
+mod net;
 mod node;
 mod outcome;
-mod privatelink;
-mod proxy;
-mod pull;
-mod pull_path;
-mod reason;
-mod redact;
-mod regular_file;
-mod requests;
-mod resolve;
-mod rfc6724;
 mod round;
-mod scope;
-mod survey;
-mod tls;
-mod token;
-mod visit;
-mod wire;
-mod www_authenticate;
+mod stages;
+mod words;
 
 pub use crate::{
-    challenge::{Access, Bearer, Challenge},
-    connect::Connected,
     diagnosis::{Code, Diagnosis, Expectations, Finding, Severity, Verdict, diagnose},
-    endpoint::{Endpoint, Nameserver, Origin, Role, Scheme},
-    exchange::{HttpFault, Refusal},
-    hosts_in_turn::Misconfigured,
-    http::Answered,
-    io_fault::{Errno, IoFault},
-    listener::{Ended, Listener},
-    manifest::{Descriptor, Digest, Manifest, Platform},
-    node::{Hosts, Node, ProxyRules, ResolvConf, Root},
-    outcome::{AddressOutcome, EndpointOutcome, Evidence, Fault, FaultRef, Outcome, StageOutcome},
-    privatelink::{AcrCloud, AcrEndpoint, AcrName, expand_bare_name},
-    proxy::{ProxyFault, Tunnel},
-    pull_path::PullPath,
-    reason::{Reason, Stage},
-    redact::redacted,
-    regular_file::read_regular,
-    resolve::{Alias, Answer, Lookup, Negative, ResolveFault, lookup},
-    round::{Depth, Image, Target, run, run_telling},
-    scope::{Expectation, Scope},
-    tls::{
-        Certificate, CertificateProblem, Chain, Handshake, TlsClients, TlsFault, TrustError,
-        TrustStore,
+    net::{
+        io_fault::{Errno, IoFault},
+        redact::redacted,
     },
-    token::{Secret, Token},
+    node::{
+        Hosts, Node, ProxyRules, ResolvConf, Root,
+        certs_d::Misconfigured,
+        regular_file::read_regular,
+        trust::{TrustError, TrustStore},
+    },
+    outcome::{
+        AddressOutcome, EndpointOutcome, Evidence, Fault, FaultRef, Outcome, PullPath, StageOutcome,
+    },
+    round::{
+        progress::{Ended, Listener},
+        run, run_telling,
+    },
+    stages::{
+        challenge::{Access, Bearer, Challenge},
+        connect::Connected,
+        http::{
+            Answered,
+            connection::{HttpFault, Refusal},
+        },
+        manifest::{Descriptor, Digest, Manifest, Platform},
+        proxy::{ProxyFault, Tunnel},
+        resolve::{Alias, Answer, Lookup, Negative, ResolveFault, lookup},
+        tls::{Certificate, CertificateProblem, Chain, Handshake, TlsClients, TlsFault},
+        token::{Secret, Token},
+    },
+    words::{
+        acr::{AcrCloud, AcrEndpoint, AcrName, expand_bare_name},
+        endpoint::{Endpoint, Nameserver, Origin, Role, Scheme},
+        reason::{Reason, Stage},
+        scope::{Expectation, Scope},
+        target::{Depth, Image, Target},
+    },
 };

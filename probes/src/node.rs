@@ -5,14 +5,16 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 pub(crate) use self::proxy::{ProxyCredentials, ProxyUrl};
 pub use self::{hosts::Hosts, proxy::ProxyRules, resolv_conf::ResolvConf, root::Root};
-use crate::{endpoint::Nameserver, tls::TlsClients};
+use crate::words::endpoint::Nameserver;
 
 pub(crate) mod certs_d;
 pub(crate) mod hosts;
 pub(crate) mod hosts_toml;
 pub(crate) mod proxy;
+pub(crate) mod regular_file;
 pub(crate) mod resolv_conf;
 pub(crate) mod root;
+pub(crate) mod trust;
 
 /// What all probes of a round share.
 #[derive(Clone)]
@@ -31,8 +33,6 @@ pub struct Node {
     pub certs_d: PathBuf,
     /// Which hosts are reached through a proxy.
     pub proxies: ProxyRules,
-    /// The TLS set-ups.
-    pub tls: Arc<TlsClients>,
     /// For one question to one nameserver.
     pub question_limit: Duration,
     /// For any other stage.

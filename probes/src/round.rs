@@ -2,135 +2,55 @@
 //! connection that a pull would use. A round ends within the stage limit and a little, however
 //! many faults there are.
 
-use std::{fmt, net::IpAddr, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 use futures_util::future;
 use tokio::time::Instant;
 
 use crate::{
-    blob::Hop,
-    endpoint::{Endpoint, Role},
-    hosts_in_turn::{HostInTurn, HostsInTurn},
-    listener::{Ended, Listener},
-    manifest::Descriptor,
+    client::hosts_in_turn::{HostInTurn, HostsInTurn},
     node::{Node, hosts_toml::Trust},
-    outcome::{AddressOutcome, EndpointOutcome, Fault, Outcome, StageOutcome},
-    proxy::ProxyFault,
-    pull::Pull,
-    pull_path::PullPath,
-    reason::Stage,
-    requests::{Leave, Requests},
-    survey::Survey,
-    token::{self, Realm, Secret},
-    visit::Visit,
+    outcome::{AddressOutcome, EndpointOutcome, Fault, Outcome, PullPath, StageOutcome},
+    round::{
+        deadlines::Deadlines,
+        progress::{Ended, Listener},
+        requests::{Leave, Requests},
+        survey::Survey,
+        visit::Visit,
+    },
+    stages::{
+        blob::Hop,
+        http::pull::Pull,
+        manifest::Descriptor,
+        proxy::ProxyFault,
+        tls::{TlsClients, TlsFault},
+        token::{self, Realm, Secret},
+    },
+    words::{
+        endpoint::{Endpoint, Role},
+        reason::Stage,
+        target::{Depth, Target},
+    },
 };
+
+mod deadlines;
+pub(crate) mod progress;
+mod requests;
+mod survey;
+mod visit;
 
 /// How long a round waits for addresses that come first before it uses one that is there.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The repository that a token is asked for where no image is configured.
-const ANY_REPOSITORY: &str = "regprobe/probe";
-/// What a round may take beyond the limit of one stage.
-const GRACE: Duration = Duration::from_millis(1500);
-
-/// One registry, as a round needs to know it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// The login endpoint.
-    pub login: Endpoint,
-    /// The data endpoints.
-    pub data: Vec<Endpoint>,
-    /// The token endpoint that an earlier round met, to be surveyed in rounds that are not told of
-    /// any.
-    pub token: Option<Endpoint>,
-    /// The images to walk to.
-    pub images: Vec<Image>,
-    /// Whether an anonymous token is expected.
-    pub anonymous_pull: bool,
-}
-
-impl Target {
-    /// The repositories that a token is asked for.
-    pub(crate) fn repositories(&self) -> Vec<&str> {
-        let mut repositories: Vec<_> = self
-            .images
-            .iter()
-            .map(|image| image.repository.as_str())
-            .collect();
-        repositories.dedup();
-        match repositories.is_empty() {
-            true => vec![ANY_REPOSITORY],
-            false => repositories,
-        }
-    }
-}
-
-/// One image of a registry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Image {
-    /// As `probe/hello`.
-    pub repository: String,
-    /// Tag or digest.
-    pub reference: String,
-}
-
-impl fmt::Display for Image {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let separator = if self.reference.contains(':') {
-            '@'
-        } else {
-            ':'
-        };
-        write!(f, "{}{separator}{}", self.repository, self.reference)
-    }
-}
-
-/// How far up a round goes; each depth includes those before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Depth {
-    /// `resolve`, `connect`, `proxy` and `tls`.
-    Network,
-    /// One HTTP request to each endpoint.
-    Request,
-    /// The token request.
-    Token,
-    /// Manifest and blobs of the configured images.
-    Image,
-}
-
-impl Depth {
-    /// Every depth, the least first.
-    pub const ALL: [Self; 4] = [Self::Network, Self::Request, Self::Token, Self::Image];
-
-    /// In one word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Network => "network",
-            Self::Request => "request",
-            Self::Token => "token",
-            Self::Image => "image",
-        }
-    }
-
-    /// The least that has this stage.
-    pub fn of(stage: Stage) -> Self {
-        match stage {
-            Stage::Resolve | Stage::Connect | Stage::Proxy | Stage::Tls => Self::Network,
-            Stage::Challenge | Stage::Http => Self::Request,
-            Stage::Token => Self::Token,
-            Stage::Manifest | Stage::Blob => Self::Image,
-        }
-    }
-}
-
 /// Walks `target` once, as deep as `depth`.
-pub async fn run(target: &Target, node: &Node, depth: Depth) -> Outcome {
-    run_telling(target, node, depth, &|_| {}).await
+pub async fn run(target: &Target, node: &Node, tls: &TlsClients, depth: Depth) -> Outcome {
+    run_telling(target, node, tls, depth, &|_| {}).await
 }
 
 /// As [`run`], and tells of each stage as it ends.
 pub async fn run_telling(
     target: &Target,
     node: &Node,
+    tls: &TlsClients,
     depth: Depth,
     listener: Listener<'_>,
 ) -> Outcome {
@@ -139,6 +59,7 @@ pub async fn run_telling(
     let round = Round {
         target,
         node,
+        tls,
         depth,
         deadlines,
         listener,
@@ -195,6 +116,7 @@ fn merge(endpoints: &mut Vec<EndpointOutcome>, led_to: EndpointOutcome) {
 struct Round<'a> {
     target: &'a Target,
     node: &'a Node,
+    tls: &'a TlsClients,
     depth: Depth,
     deadlines: Deadlines,
     listener: Listener<'a>,
@@ -429,8 +351,8 @@ impl Round<'_> {
             let fault = Fault::Proxy(ProxyFault::Unusable(error.to_string()));
             Box::new(self.unreached(endpoint, turn, Stage::Proxy, fault))
         })?;
-        let tls = self.node.tls.of(trust).map_err(|error| {
-            let fault = Fault::Tls(Box::new(crate::tls::TlsFault::Trust(error.to_string())));
+        let tls = self.tls.of(trust).map_err(|error| {
+            let fault = Fault::Tls(Box::new(TlsFault::Trust(error.to_string())));
             Box::new(self.unreached(endpoint, turn, Stage::Tls, fault))
         })?;
         let (node, deadlines, listener) = (self.node, self.deadlines, self.listener);
@@ -494,31 +416,5 @@ fn led_from(login: Option<IpAddr>) -> fn(IpAddr) -> bool {
     match login {
         Some(address) if token::is_off_limits(address) => |_| true,
         _ => |address| !token::is_off_limits(address),
-    }
-}
-
-/// When each stage has to end: after the limit of a stage, and no later than the round.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Deadlines {
-    stage: Duration,
-    round: Instant,
-}
-
-impl Deadlines {
-    fn start(stage: Duration) -> Self {
-        Self {
-            stage,
-            round: Instant::now() + stage + GRACE,
-        }
-    }
-
-    /// What is left for a question of this limit that is asked now.
-    pub(crate) fn left(&self, limit: Duration) -> Duration {
-        limit.min(self.round.saturating_duration_since(Instant::now()))
-    }
-
-    /// For a stage that begins now.
-    pub(crate) fn next(&self) -> Instant {
-        self.round.min(Instant::now() + self.stage)
     }
 }

@@ -7,10 +7,12 @@ use anstyle::{AnsiColor, Style};
 use regprobe_probes::{EndpointOutcome, Finding, Lookup};
 
 use crate::{
-    board::{RegistryState, Round},
-    condition::Condition,
-    journal,
-    report::{self, PLAIN, Page, Screen},
+    check::report,
+    out::{
+        change_log,
+        screen::{PLAIN, Page, Screen},
+    },
+    state::{RegistryState, Round, condition::Condition},
 };
 
 const GREEN: Style = AnsiColor::Green.on_default();
@@ -29,10 +31,10 @@ pub(super) fn text(before: &RegistryState, now: &RegistryState, screen: Screen) 
     }
     if let (Some(was), Some(is)) = (&before.round, &now.round) {
         let (earlier, findings) = (&was.diagnosis.findings, &is.diagnosis.findings);
-        for finding in journal::missing_from(earlier, findings) {
+        for finding in change_log::missing_from(earlier, findings) {
             came(&mut page, finding);
         }
-        for finding in journal::missing_from(findings, earlier) {
+        for finding in change_log::missing_from(findings, earlier) {
             let place = report::place(&finding.endpoint);
             page.line(2, 4)
                 .cell(0, GREEN, "cleared:")
@@ -99,7 +101,7 @@ fn told(lookup: &Lookup) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::story;
+    use crate::state::story;
 
     fn changes(before: &RegistryState, now: &RegistryState) -> String {
         let screen = Screen {

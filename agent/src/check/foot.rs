@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use terminal_size::{Height, Width, terminal_size_of};
 
-use crate::report::Screen;
+use crate::out::screen::Screen;
 
 /// What is drawn now.
 pub(super) struct Foot {

@@ -140,7 +140,7 @@ impl Endpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{board::Snapshot, config::Config, report::story, status::Status};
+    use crate::{config::Config, out::status::Status, state::Snapshot, state::story};
 
     #[test]
     fn what_an_agent_watches_is_known_from_its_status() {

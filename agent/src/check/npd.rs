@@ -1,10 +1,7 @@
 //! The line that node-problem-detector's custom plugin reads: at most 80 bytes, worst first. The
 //! exit status beside it is that of `check`: 0 is OK to it, 1 NonOK, anything else unknown.
 
-use crate::{
-    board::{RegistryState, Snapshot},
-    condition::Condition,
-};
+use crate::state::{RegistryState, Snapshot, condition::Condition};
 
 /// What node-problem-detector keeps of a message unless told otherwise (`max_output_length`).
 const LIMIT: usize = 80;
@@ -80,7 +77,7 @@ fn ended(text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::story;
+    use crate::state::story;
 
     #[test]
     fn the_worst_comes_first_and_what_is_well_is_left_out() {

@@ -15,10 +15,12 @@ use tokio::{
 
 use super::{Subject, foot::Foot};
 use crate::{
-    board::Snapshot,
-    describe::Milliseconds,
+    out::{
+        describe::Milliseconds,
+        screen::{PLAIN, Page, Screen},
+    },
     plan::{Plan, PlannedRegistry},
-    report::{PLAIN, Page, Screen},
+    state::Snapshot,
 };
 
 /// How often the time that has passed is told.
@@ -172,7 +174,7 @@ impl Row {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::story;
+    use crate::state::story;
 
     /// What it shows after these stages, at each endpoint by its place.
     fn shown(ended: &[(usize, Stage, Option<Reason>)]) -> String {

@@ -11,7 +11,6 @@ use crate::{
     config::{
         self, Complaint, Config, ConfigFile, Private, Problem, Registry, RegistryFile, Server,
     },
-    run,
 };
 
 /// Where a configuration is looked for when none is named: where the Helm chart mounts its own.
@@ -36,7 +35,7 @@ pub(super) async fn choose(args: &CheckArgs) -> anyhow::Result<Chosen> {
         },
         ([], None) => find(args).await?,
         (_, file) => Chosen {
-            config: named(args, file.as_deref().map(run::load).transpose()?)?,
+            config: named(args, file.as_deref().map(config::load).transpose()?)?,
             found: None,
         },
     };
@@ -59,7 +58,7 @@ pub(super) async fn choose(args: &CheckArgs) -> anyhow::Result<Chosen> {
 
 /// All registries of a configuration.
 fn configured(args: &CheckArgs, file: &Path) -> anyhow::Result<Config> {
-    let config = run::load(file)?;
+    let config = config::load(file)?;
     refuse_settings(args, "of a configuration")?;
     Ok(config)
 }

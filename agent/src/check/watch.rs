@@ -17,10 +17,10 @@ use tokio::{
 
 use super::{COULD_NOT_TELL, Subject, changes, exit_code, foot::Foot, progress};
 use crate::{
-    board::{RegistryState, Snapshot},
+    check::report,
     cli::{CheckArgs, Output},
-    condition::Condition,
-    report::{self, BOLD, PLAIN, Page, Screen},
+    out::screen::{BOLD, PLAIN, Page, Screen},
+    state::{RegistryState, Snapshot, condition::Condition},
 };
 
 /// Checks what `args` name every `interval`, until a signal or until nobody reads any more.

@@ -8,7 +8,7 @@ use super::{
     reply::{self, Reply},
     settings::Settings,
 };
-use crate::{metrics::Scrape, status::Status};
+use crate::out::{metrics::Scrape, status::Status};
 
 /// Every path that can be read, and what is answered there; a path may end with an id.
 const PATHS: [(&str, Reading); 12] = [
@@ -171,7 +171,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::page::ASSETS;
+    use crate::out::page::ASSETS;
 
     /// That it is documented right is the business of `tests/openapi.rs`.
     #[test]

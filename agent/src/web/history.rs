@@ -10,7 +10,7 @@ use super::{
     Site,
     reply::{self, Reply},
 };
-use crate::{
+use crate::out::{
     history::{Cell, History, Kept, RoundId},
     status::Status,
 };

@@ -22,10 +22,12 @@ use super::{
     reply::{self, Reply},
 };
 use crate::{
-    board::Snapshot,
-    history::RoundId,
-    page::{self, ASSETS},
-    status::RegistryStatus,
+    out::{
+        history::RoundId,
+        page::{self, ASSETS},
+        status::RegistryStatus,
+    },
+    state::Snapshot,
 };
 
 const HTML: &str = "text/html; charset=utf-8";

@@ -4,13 +4,13 @@
 
 use super::finding::Code;
 use crate::{
-    endpoint::{Endpoint, Scheme},
-    exchange::HttpFault,
     outcome::{EndpointOutcome, Fault},
-    privatelink::{AcrName, did_you_mean},
-    proxy::ProxyFault,
-    reason::{Reason, Stage},
-    resolve::Lookup,
+    stages::{http::connection::HttpFault, proxy::ProxyFault, resolve::Lookup},
+    words::{
+        acr::{AcrName, did_you_mean},
+        endpoint::{Endpoint, Scheme},
+        reason::{Reason, Stage},
+    },
 };
 
 pub(super) const MEND_THE_MIRROR: &str =

@@ -5,9 +5,8 @@
 use std::time::Duration;
 
 use crate::{
-    endpoint::Role,
     outcome::{EndpointOutcome, Evidence, Outcome},
-    reason::Stage,
+    words::{endpoint::Role, reason::Stage},
 };
 
 /// A pull of one layer fetches by tag, by digest, its config and the layer, and begins each of them

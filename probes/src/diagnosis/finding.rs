@@ -4,7 +4,7 @@
 
 use std::{fmt, net::IpAddr};
 
-use crate::{
+use crate::words::{
     endpoint::Endpoint,
     reason::{Reason, Stage},
 };

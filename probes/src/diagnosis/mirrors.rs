@@ -6,10 +6,9 @@ use super::{
     finding::{Code, Finding, Severity},
 };
 use crate::{
-    endpoint::Role,
-    hosts_in_turn::NEVER,
+    client::hosts_in_turn::NEVER,
     outcome::{EndpointOutcome, Outcome},
-    reason::Stage,
+    words::{endpoint::Role, reason::Stage},
 };
 
 /// Findings by the endpoint that they were met at.

@@ -9,13 +9,15 @@ use super::{
     finding::{Code, Finding, Severity},
 };
 use crate::{
-    endpoint::Origin,
-    io_fault::IoFault,
+    net::io_fault::IoFault,
     outcome::EndpointOutcome,
-    privatelink::{SoaZone, leaves_privatelink, passes_privatelink},
-    reason::{Reason, Stage},
-    resolve::{Lookup, ResolveFault},
-    scope::{Expectation, Scope},
+    stages::resolve::{Lookup, ResolveFault},
+    words::{
+        acr::{SoaZone, leaves_privatelink, passes_privatelink},
+        endpoint::Origin,
+        reason::{Reason, Stage},
+        scope::{Expectation, Scope},
+    },
 };
 
 /// All that is wrong with the name of one endpoint.

@@ -8,15 +8,16 @@ use super::{
     finding::{Code, Finding, Severity},
 };
 use crate::{
-    challenge::Access,
-    endpoint::Scheme,
-    exchange::HttpFault,
     outcome::{EndpointOutcome, Evidence, Fault, FaultRef, StageOutcome},
-    reason::{Reason, Stage},
-    resolve::ResolveFault,
-    scope::{Expectation, Scope},
-    tls::TlsFault,
-    token::Token,
+    stages::{
+        challenge::Access, http::connection::HttpFault, resolve::ResolveFault, tls::TlsFault,
+        token::Token,
+    },
+    words::{
+        endpoint::Scheme,
+        reason::{Reason, Stage},
+        scope::{Expectation, Scope},
+    },
 };
 
 /// Beyond this a clock is wrong; tokens and certificates begin to fail some minutes on.

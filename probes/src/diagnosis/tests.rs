@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use super::{Code, Expectations, Finding, Severity, Verdict, diagnose};
 use crate::{
-    endpoint::{Nameserver, Role},
-    hosts_in_turn::Misconfigured,
+    node::certs_d::Misconfigured,
+    words::endpoint::{Nameserver, Role},
 };
 
 use self::build::{Met, expecting_private, outcome};

@@ -12,7 +12,7 @@ use super::{
     hosts_toml::{self, ClientCertificate, Host, HostsTomlError, Trust},
     root::Root,
 };
-use crate::regular_file::read_regular;
+use crate::node::regular_file::read_regular;
 
 /// Larger files are refused. containerd has no limit; a hosts.toml is a few hundred bytes.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -27,6 +27,15 @@ pub(crate) struct HostsConfig {
     /// Why the hosts.toml counts for nothing. containerd logs this, forgets the mirrors and goes on
     /// with the certificates it finds in the directory.
     pub ignored: Option<HostsTomlError>,
+}
+
+/// A `certs.d` that does not say what its writer meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misconfigured {
+    /// Which file, and what is wrong with it.
+    pub problem: String,
+    /// Whether containerd fails the pull over it; else it goes on as if the file were not there.
+    pub fatal: bool,
 }
 
 /// Why the configuration of a registry could not be read. containerd fails the pull on

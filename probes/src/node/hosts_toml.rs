@@ -13,7 +13,7 @@ use serde::Deserialize;
 use toml::de::DeTable;
 use url::Url;
 
-use crate::exchange::printable;
+use crate::net::inert::excerpt;
 
 /// Where the registry called `docker.io` really is.
 const DOCKER_HUB: &str = "registry-1.docker.io";
@@ -220,7 +220,7 @@ impl HostsTomlError {
             .unwrap_or_default();
         Self::Toml {
             line: before.matches('\n').count() + 1,
-            message: printable(error.message().trim().as_bytes()),
+            message: excerpt(error.message().trim().as_bytes()),
         }
     }
 }
@@ -287,7 +287,7 @@ enum ClientToml {
 impl HostToml {
     /// What `server`, a URL or a host that means https, says of the host.
     fn address(&self, server: &str, registry: &str) -> Result<Host, HostsTomlError> {
-        let bad = || HostsTomlError::Server(printable(server.as_bytes()));
+        let bad = || HostsTomlError::Server(excerpt(server.as_bytes()));
         let https = format!("https://{server}");
         let text = if server.starts_with("http") {
             server

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use regprobe_probes::fuzzed::challenges;
+use regprobe_probes::fuzz_support::challenges;
 
 fuzz_target!(|line: &str| {
     let read = challenges(line);

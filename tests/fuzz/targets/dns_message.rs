@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use regprobe_probes::fuzzed::dns_answer;
+use regprobe_probes::fuzz_support::dns_answer;
 
 /// A name of 255 bytes, every one of them written as `\DDD`.
 const LONGEST_NAME: usize = 4 * 255;

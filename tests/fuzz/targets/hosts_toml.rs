@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use regprobe_probes::fuzzed::hosts_toml;
+use regprobe_probes::fuzz_support::hosts_toml;
 
 fuzz_target!(|text: &str| {
     match hosts_toml(text) {

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use regprobe_probes::fuzzed::authorization;
+use regprobe_probes::fuzz_support::authorization;
 
 fuzz_target!(|body: &[u8]| {
     match authorization(body) {

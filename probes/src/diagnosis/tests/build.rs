@@ -9,17 +9,17 @@ use std::{
 
 pub(super) use super::words::*;
 use crate::{
-    connect::Connected,
+    client::pull_path::Way,
     diagnosis::Expectations,
-    endpoint::{Endpoint, Nameserver, Origin, Role, Scheme},
-    io_fault::IoFault,
+    net::io_fault::IoFault,
     node::{Hosts, ResolvConf},
     outcome::{AddressOutcome, EndpointOutcome, Evidence, Fault, Outcome, StageOutcome},
-    proxy::Tunnel,
-    pull_path::Way,
-    reason::Stage,
-    resolve::Lookup,
-    scope::Expectation,
+    stages::{connect::Connected, proxy::Tunnel, resolve::Lookup},
+    words::{
+        endpoint::{Endpoint, Nameserver, Origin, Role, Scheme},
+        reason::Stage,
+        scope::Expectation,
+    },
 };
 
 /// The node's nameservers in their order, and one that only the configuration names.

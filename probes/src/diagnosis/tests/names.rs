@@ -15,10 +15,9 @@ use crate::{
         NoAddress, NoNameserver, PrivateEndpointTimeout, PrivateLinkRecordMissing,
         PrivateLinkShadowZone, PrivateLinkZoneNotLinked, PublicAddress, UnexpectedAddress,
     },
-    endpoint::Role,
-    io_fault::IoFault,
-    reason::Stage,
-    resolve::ResolveFault,
+    net::io_fault::IoFault,
+    stages::resolve::ResolveFault,
+    words::{endpoint::Role, reason::Stage},
 };
 
 pub(super) fn stories() -> Vec<Story> {

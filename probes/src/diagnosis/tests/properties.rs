@@ -13,27 +13,30 @@ use proptest::{
     test_runner::{Config, RngSeed},
 };
 
-use super::{
-    super::{Code, Diagnosis, Expectations, Finding, Severity, Verdict, diagnose},
-    build::{
-        AZURE, FIRST, Met, OTHER, PRIVATE_DATA, PRIVATE_LOGIN, PUBLIC, SECOND, Said, bad_chain,
-        basic_challenge, certificate_ending_in_days, challenge_that_containerd_misreads,
-        challenge_with_clock_off_by, data, denied, dial, expecting_anonymous_pull, expecting_any,
-        expecting_private, found, http, login, malformed, mirror, no_address, no_registry,
-        no_route, no_such_name, not_linked, nothing, other_platform, outcome, private, proxy,
-        record_missing, refused, servfail, silence, storage, tls, token_service, turned_away,
-    },
+use super::build::{
+    AZURE, FIRST, Met, OTHER, PRIVATE_DATA, PRIVATE_LOGIN, PUBLIC, SECOND, Said, bad_chain,
+    basic_challenge, certificate_ending_in_days, challenge_that_containerd_misreads,
+    challenge_with_clock_off_by, data, denied, dial, expecting_anonymous_pull, expecting_any,
+    expecting_private, found, http, login, malformed, mirror, no_address, no_registry, no_route,
+    no_such_name, not_linked, nothing, other_platform, outcome, private, proxy, record_missing,
+    refused, servfail, silence, storage, tls, token_service, turned_away,
 };
+use crate::diagnosis::{Code, Diagnosis, Expectations, Finding, Severity, Verdict, diagnose};
 use crate::{
-    endpoint::{Nameserver, Origin},
-    hosts_in_turn::{Misconfigured, NEVER},
-    io_fault::{Errno, IoFault},
+    client::hosts_in_turn::NEVER,
+    net::io_fault::{Errno, IoFault},
+    node::certs_d::Misconfigured,
     outcome::{EndpointOutcome, Evidence, Fault, Outcome},
-    proxy::ProxyFault,
-    reason::{Reason, Stage},
-    resolve::ResolveFault,
-    scope::Expectation,
-    tls::{CertificateProblem, TlsFault},
+    stages::{
+        proxy::ProxyFault,
+        resolve::ResolveFault,
+        tls::{CertificateProblem, TlsFault},
+    },
+    words::{
+        endpoint::{Nameserver, Origin},
+        reason::{Reason, Stage},
+        scope::Expectation,
+    },
 };
 
 proptest! {

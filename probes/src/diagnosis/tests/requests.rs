@@ -11,16 +11,15 @@ use super::{
     critical, info, story, warning,
 };
 use crate::{
+    client::hosts_in_turn::NEVER,
     diagnosis::Code::{
         BlobUnavailable, ClockSkew, ConnectionDropped, ConnectionRefused, CredentialsRequired,
         EndpointTimeout, Forbidden, ImageNotFound, MalformedResponse, MirrorFailing, NoResponse,
         NotARegistry, PlatformMismatch, PrivateEndpointTimeout, RegistryError, RegistryFirewall,
         Throttled,
     },
-    endpoint::Role,
-    hosts_in_turn::NEVER,
-    io_fault::IoFault,
-    reason::Stage,
+    net::io_fault::IoFault,
+    words::{endpoint::Role, reason::Stage},
 };
 
 const IMAGE: &str = "probe/hello:v1";

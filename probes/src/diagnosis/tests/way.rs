@@ -15,11 +15,12 @@ use crate::{
         NoNameserver, NoRoute, NotTls, PrivateEndpointTimeout, ProxyAuthRequired, ProxyBroken,
         ProxyDenied, ProxyUnreachable, TlsDropped, TlsIntercepted, TlsStalled, TlsVersion,
     },
-    endpoint::Role,
-    io_fault::IoFault,
-    proxy::ProxyFault,
-    reason::Stage,
-    tls::{CertificateProblem, TlsFault},
+    net::io_fault::IoFault,
+    stages::{
+        proxy::ProxyFault,
+        tls::{CertificateProblem, TlsFault},
+    },
+    words::{endpoint::Role, reason::Stage},
 };
 
 pub(super) fn stories() -> Vec<Story> {

@@ -6,16 +6,20 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::build::PUBLIC;
 use crate::{
-    challenge::{Access, Bearer, Challenge},
-    exchange::{HttpFault, Refusal},
-    http::Answered,
-    io_fault::{Errno, IoFault},
+    net::io_fault::{Errno, IoFault},
     outcome::{Evidence, Fault},
-    proxy::ProxyFault,
-    reason::Stage,
-    resolve::{Alias, Answer, Negative, ResolveFault},
-    tls::{Certificate, CertificateProblem, Chain, Handshake, TlsFault},
-    token::Token,
+    stages::{
+        challenge::{Access, Bearer, Challenge},
+        http::{
+            Answered,
+            connection::{HttpFault, Refusal},
+        },
+        proxy::ProxyFault,
+        resolve::{Alias, Answer, Negative, ResolveFault},
+        tls::{Certificate, CertificateProblem, Chain, Handshake, TlsFault},
+        token::Token,
+    },
+    words::reason::Stage,
 };
 
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);

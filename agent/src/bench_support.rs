@@ -1,0 +1,51 @@
+//! What `benches/micro` measures and nobody else may call.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use regprobe_probes::{Nameserver, Origin};
+
+use crate::{
+    config::{self, Config},
+    out::metrics::Metrics,
+    plan::PlannedRegistry,
+    timetable::{Intervals, Pace},
+};
+
+/// All series that an agent has from the start, for `endpoints` endpoints: half of them login servers,
+/// each with one data endpoint and one nameserver.
+pub struct Scrape(Arc<Metrics>);
+
+impl Scrape {
+    /// With histograms of the default buckets.
+    ///
+    /// # Panics
+    /// Never: the configuration is good.
+    pub fn of(endpoints: usize) -> Self {
+        let mut text = "registries:\n".to_owned();
+        for number in 0..endpoints / 2 {
+            let _ = writeln!(
+                text,
+                "- {{server: registry{number}.azurecr.io, regions: [westeurope]}}"
+            );
+        }
+        let config = Config::parse(&text).expect("a good configuration");
+        let metrics = Arc::new(Metrics::new(&config::Metrics::default()));
+        let nameserver = Arc::new(Nameserver {
+            address: ([168, 63, 129, 16], 53).into(),
+            name: None,
+            origin: Origin::Node,
+        });
+        let intervals = Intervals::from(&config.schedule);
+        for registry in &config.registries {
+            let planned = PlannedRegistry::new(registry, intervals, &config.tls);
+            metrics.expect(&planned, std::slice::from_ref(&nameserver));
+            metrics.show_pace(&planned.name, &Pace::of(&intervals));
+        }
+        Self(metrics)
+    }
+
+    /// Returns the length of the text.
+    pub fn take(&self) -> usize {
+        self.0.scrape().map(|piece| piece.len()).sum()
+    }
+}

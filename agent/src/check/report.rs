@@ -1,0 +1,202 @@
+//! The text of `check`: for each registry its verdict, then what is wrong and what to do, worst
+//! first, then every endpoint with what each nameserver said and what each stage gave.
+
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use regprobe_probes::{AddressOutcome, Endpoint, EndpointOutcome, Finding, Lookup, Severity};
+
+use crate::{
+    out::{
+        describe::{self, Milliseconds},
+        screen::{BOLD, PLAIN, Page, Screen},
+    },
+    state::{RegistryState, Round, Snapshot, condition::Condition},
+};
+
+#[cfg(test)]
+mod tests;
+
+/// A shorter wait is not worth a line.
+const NOTABLE_DELAY: Duration = Duration::from_secs(1);
+/// Where the right-hand column of the stage table begins.
+const DETAIL: usize = 45;
+
+/// Of all registries, in the order of the plan.
+pub(crate) fn text(snapshot: &Snapshot, screen: Screen) -> String {
+    let mut page = Page::new(screen);
+    for (place, state) in snapshot.registries.iter().enumerate() {
+        if place > 0 {
+            page.gap();
+        }
+        registry(&mut page, state);
+    }
+    page.into_text()
+}
+
+fn registry(page: &mut Page, state: &RegistryState) {
+    let planned = &state.planned;
+    let condition = Condition::of(state);
+    let mut line = page.line(0, 2).cell(0, BOLD, &planned.name);
+    if *planned.name != *planned.server {
+        line = line.cell(1, PLAIN, &format!("({})", planned.server));
+    }
+    let word = condition.as_str().to_uppercase();
+    drop(
+        line.cell(2, condition_style(condition), &word)
+            .words(2, condition.meaning()),
+    );
+    if let Some(round) = &state.round {
+        self::round(page, round);
+    }
+}
+
+fn round(page: &mut Page, round: &Round) {
+    let delay = round.diagnosis.predicted_pull_delay;
+    if let Some(delay) = delay.filter(|delay| *delay >= NOTABLE_DELAY) {
+        let seconds = delay.as_secs_f64();
+        let text = format!("a pull waits {seconds:.1} s for what does not answer");
+        page.line(2, 4)
+            .cell(0, PLAIN, "predicted delay:")
+            .words(1, &text);
+    }
+    for finding in &round.diagnosis.findings {
+        page.gap();
+        self::finding(page, finding);
+    }
+    for seen in &round.outcome.endpoints {
+        page.gap();
+        endpoint(page, seen);
+    }
+}
+
+fn finding(page: &mut Page, finding: &Finding) {
+    let severity = finding.severity.as_str().to_uppercase();
+    page.line(2, 4)
+        .cell(0, severity_style(finding.severity), &severity)
+        .cell(1, BOLD, finding.code.as_str())
+        .cell(2, PLAIN, &place(&finding.endpoint));
+    page.line(4, 4).words(0, &finding.message);
+    for (place, evidence) in finding.evidence.iter().enumerate() {
+        let label = if place == 0 { "seen:" } else { "     " };
+        page.line(4, 12).cell(0, PLAIN, label).words(1, evidence);
+    }
+    if let Some(printed) = &finding.client_error {
+        labelled(page, "containerd prints:", printed);
+    }
+    labelled(page, "do:", &finding.remedy);
+    labelled(page, "more:", &format!("regprobe explain {}", finding.code));
+}
+
+fn labelled(page: &mut Page, label: &str, text: &str) {
+    page.line(4, 8).cell(0, PLAIN, label).words(1, text);
+}
+
+fn endpoint(page: &mut Page, seen: &EndpointOutcome) {
+    page.line(2, 4).cell(0, PLAIN, &place(&seen.endpoint));
+    if let Some(fault) = seen.no_lookup() {
+        let reason = Some(fault.reason().as_str());
+        stage(page, "resolve", None, reason, &fault.to_string());
+    }
+    for lookup in &seen.lookups {
+        self::lookup(page, lookup, &seen.endpoint.host);
+    }
+    if !seen.pinned.is_empty() {
+        let pinned: Vec<_> = seen.pinned.iter().map(ToString::to_string).collect();
+        labelled(page, "hosts file:", &pinned.join(" "));
+    }
+    for address in &seen.addresses {
+        let off_path = seen
+            .path
+            .address
+            .is_some_and(|used| used != address.address);
+        self::address(page, address, off_path);
+    }
+}
+
+pub(crate) fn place(endpoint: &Endpoint) -> String {
+    format!("{} {endpoint}", endpoint.role.as_str())
+}
+
+fn lookup(page: &mut Page, lookup: &Lookup, host: &str) {
+    let nameserver = lookup.nameserver.to_string();
+    let line = page.line(4, 8).cell(0, PLAIN, "nameserver");
+    let line = line.cell(1, PLAIN, &nameserver);
+    // A name of the search list is not the endpoint's own.
+    if *lookup.name == *host {
+        drop(line);
+    } else {
+        drop(line.words(1, &format!("asked for {}", lookup.name)));
+    }
+    let reason = lookup.fault().map(|fault| fault.reason().as_str());
+    let addresses = lookup.addresses().map(|address| address.to_string());
+    let fault = lookup.fault().map(ToString::to_string);
+    let detail: Vec<_> = addresses.chain(fault).collect();
+    stage(
+        page,
+        "resolve",
+        Some(lookup.took),
+        reason,
+        &detail.join(" "),
+    );
+    for alias in lookup.chain() {
+        page.line(17, 20)
+            .cell(0, PLAIN, "->")
+            .cell(1, PLAIN, &alias.name)
+            .cell(1, PLAIN, &format!("({} s)", alias.ttl));
+    }
+}
+
+fn address(page: &mut Page, seen: &AddressOutcome, off_path: bool) {
+    let note = if off_path {
+        "(not on the pull path)"
+    } else {
+        ""
+    };
+    page.line(4, 8)
+        .cell(0, PLAIN, "address")
+        .cell(1, PLAIN, &seen.address.to_string())
+        .words(1, note);
+    for outcome in &seen.stages {
+        let fault = outcome.result.as_ref().err();
+        stage(
+            page,
+            outcome.stage.as_str(),
+            Some(outcome.took),
+            fault.map(|fault| fault.reason().as_str()),
+            &describe::stage(outcome),
+        );
+    }
+}
+
+/// One line of the table: stage, time, result, detail.
+fn stage(page: &mut Page, stage: &str, took: Option<Duration>, reason: Option<&str>, detail: &str) {
+    let took = took.map(|took| Milliseconds(took.as_secs_f64()).to_string());
+    let took = took.unwrap_or_default();
+    let style = match reason {
+        Some(_) => AnsiColor::Red.on_default(),
+        None => PLAIN,
+    };
+    page.line(6, DETAIL)
+        .cell(0, PLAIN, &format!("{stage:<10} {took:>11}"))
+        .cell(2, style, reason.unwrap_or("ok"))
+        .words_at_hang(detail);
+}
+
+pub(crate) fn condition_style(condition: Condition) -> Style {
+    let colour = match condition {
+        Condition::Ok => AnsiColor::Green,
+        Condition::Degraded | Condition::Unknown => AnsiColor::Yellow,
+        Condition::Failing => AnsiColor::Red,
+    };
+    colour.on_default().bold()
+}
+
+pub(crate) fn severity_style(severity: Severity) -> Style {
+    let colour = match severity {
+        Severity::Info => AnsiColor::Cyan,
+        Severity::Warning => AnsiColor::Yellow,
+        Severity::Critical => AnsiColor::Red,
+    };
+    colour.on_default().bold()
+}

@@ -1,0 +1,242 @@
+//! One round as a waterfall: what each stage took after the one before, and all that is kept of what
+//! it saw. A bar begins where the stage before ended; what lay between two stages was not measured.
+
+use jiff::Timestamp;
+
+use super::{
+    ABOVE, findings, frame,
+    html::Html,
+    in_query,
+    words::{Took, badge, sign, time},
+};
+use crate::out::{
+    history::RoundId,
+    status::{AddressStatus, EndpointStatus, LookupStatus, RegistryStatus, StageStatus},
+};
+
+/// The width of a waterfall.
+const WIDTH: f64 = 1000.0;
+
+/// The page of one round, and of those before and after it, where those are kept.
+pub(crate) fn round(
+    id: RoundId,
+    seen: &RegistryStatus,
+    before: Option<RoundId>,
+    after: Option<RoundId>,
+) -> String {
+    let title = format!("{} at {} – regprobe", seen.name, id.at());
+    frame(&title, ABOVE, |html| {
+        header(html, id, seen, before, after);
+        html.tag("main", &[], |html| {
+            html.tag("section", &[("aria-labelledby", &"f")], |html| {
+                html.leaf("h2", &[("id", &"f")], "What followed from it");
+                if seen.findings.is_empty() {
+                    html.leaf("p", &[], "Nothing was wrong.");
+                }
+                html.tag("ul", &[("class", &"findings")], |html| {
+                    let card = |finding| findings::card(html, &seen.name, finding, id.at());
+                    seen.findings.iter().for_each(card);
+                });
+            });
+            let longest = seen.endpoints.iter().map(length).fold(1e-6, f64::max);
+            for seen in &seen.endpoints {
+                endpoint(html, seen, longest, id.at());
+            }
+        });
+    })
+}
+
+fn header(
+    html: &mut Html,
+    id: RoundId,
+    seen: &RegistryStatus,
+    before: Option<RoundId>,
+    after: Option<RoundId>,
+) {
+    html.tag("header", &[], |html| {
+        html.tag("h1", &[], |html| {
+            badge(html, &seen.condition);
+            html.text(format_args!(" {} at ", seen.name));
+            time(html, id.at());
+        });
+        html.tag("nav", &[("aria-label", &"Elsewhere")], |html| {
+            let status_page = html.local("");
+            html.leaf("a", &[("href", &status_page)], "Status page");
+            let all = format_args!("rounds?registry={}", in_query(&seen.name));
+            let all = html.local(all);
+            html.leaf("a", &[("href", &all)], "All rounds");
+            for (id, label) in [(before, "Round before"), (after, "Round after")] {
+                if let Some(id) = id {
+                    let href = html.local(format_args!("round/{id}"));
+                    html.leaf("a", &[("href", &href)], label);
+                }
+            }
+            let json = html.local(format_args!("api/v1/history/{id}"));
+            html.leaf(
+                "a",
+                &[("href", &json), ("download", &"")],
+                "Download as JSON",
+            );
+        });
+    });
+}
+
+fn endpoint(html: &mut Html, seen: &EndpointStatus, longest: f64, now: Timestamp) {
+    html.tag("section", &[("class", &"waterfall")], |html| {
+        html.tag("h2", &[], |html| {
+            badge(html, if seen.up { "ok" } else { "failing" });
+            html.text(format_args!(" {} {}", seen.role, seen.endpoint));
+        });
+        for lookup in &seen.lookups {
+            self::lookup(html, lookup, longest);
+        }
+        for address in &seen.addresses {
+            self::address(html, address, lookup_before(seen, address), longest, now);
+        }
+        if let Some(error) = &seen.path.client_error {
+            html.tag("p", &[], |html| {
+                html.text("The node's client: ");
+                html.leaf("code", &[], error);
+            });
+        }
+    });
+}
+
+fn lookup(html: &mut Html, seen: &LookupStatus, longest: f64) {
+    let state = if seen.result == "noerror" {
+        "ok"
+    } else {
+        "failing"
+    };
+    let nameserver = seen.nameserver.as_deref().unwrap_or("no nameserver");
+    row(
+        html,
+        state,
+        &format!("resolve at {nameserver}"),
+        0.0,
+        seen.seconds,
+        longest,
+    );
+    html.tag("ul", &[("class", &"chain")], |html| {
+        html.leaf("li", &[], format_args!("{} {}", seen.name, seen.result));
+        for alias in &seen.chain {
+            html.leaf(
+                "li",
+                &[],
+                format_args!("→ {} (TTL {} s)", alias.name, alias.ttl),
+            );
+        }
+        for address in &seen.addresses {
+            html.leaf("li", &[], format_args!("→ {address}"));
+        }
+        if let Some(detail) = &seen.detail {
+            html.leaf("li", &[], detail);
+        }
+    });
+}
+
+fn address(html: &mut Html, seen: &AddressStatus, from: f64, longest: f64, now: Timestamp) {
+    html.leaf("h3", &[], seen.address);
+    let mut at = from;
+    for stage in &seen.stages {
+        let state = if stage.ok { "ok" } else { "failing" };
+        let name = match stage.earlier {
+            true => format!("{} (of a round before)", stage.stage),
+            false => stage.stage.to_string(),
+        };
+        row(html, state, &name, at, Some(stage.seconds), longest);
+        at += stage.seconds;
+        details(html, stage, now);
+    }
+}
+
+fn details(html: &mut Html, seen: &StageStatus, now: Timestamp) {
+    html.tag("ul", &[("class", &"chain")], |html| {
+        if let Some(reason) = &seen.reason {
+            html.leaf("li", &[], reason);
+        }
+        if let Some(detail) = &seen.detail {
+            html.leaf("li", &[], detail);
+        }
+        if let Some(handshake) = &seen.handshake {
+            html.leaf("li", &[], format_args!("cipher {}", handshake.cipher));
+        }
+        for certificate in &seen.certificates {
+            html.tag("li", &[], |html| {
+                html.text(format_args!(
+                    "certificate {}; names {}; issuer {}; SHA-256 {}; valid to ",
+                    certificate.subject,
+                    certificate.names.join(" "),
+                    certificate.issuer,
+                    certificate.sha256,
+                ));
+                time(html, certificate.not_after);
+                if certificate.not_after < now {
+                    html.leaf("strong", &[], " expired");
+                }
+            });
+        }
+        if let Some(response) = &seen.response {
+            html.leaf("li", &[], format_args!("status {}", response.status));
+            for (name, value) in [
+                ("Server", &response.server),
+                ("correlation id", &response.correlation_id),
+                ("Retry-After", &response.retry_after),
+            ] {
+                if let Some(value) = value {
+                    html.leaf("li", &[], format_args!("{name}: {value}"));
+                }
+            }
+            if let Some(skew) = response.clock_skew_seconds {
+                let text = format_args!("Date: this node's clock is {skew:+.0} s off");
+                html.leaf("li", &[], text);
+            }
+        }
+    });
+}
+
+fn row(html: &mut Html, state: &str, name: &str, from: f64, took: Option<f64>, longest: f64) {
+    html.tag("p", &[("class", &format_args!("row {state}"))], |html| {
+        sign(html, state);
+        html.leaf("span", &[("class", &"what")], name);
+        let Some(took) = took else {
+            return;
+        };
+        let x = format!("{:.1}", from / longest * WIDTH);
+        let width = format!("{:.1}", (took / longest * WIDTH).max(2.0));
+        let view = format_args!("0 0 {WIDTH} 10");
+        html.tag(
+            "svg",
+            &[
+                ("viewBox", &view),
+                ("preserveAspectRatio", &"none"),
+                ("aria-hidden", &"true"),
+            ],
+            |html| {
+                let bar: [(&'static str, &dyn std::fmt::Display); 3] =
+                    [("x", &x), ("width", &width), ("height", &"10")];
+                html.leaf("rect", &bar, "");
+            },
+        );
+        html.leaf("span", &[("class", &"time")], Took(took));
+    });
+}
+
+/// When the address was known: after the quickest lookup that gave it.
+fn lookup_before(seen: &EndpointStatus, address: &AddressStatus) -> f64 {
+    let lookups = seen.lookups.iter();
+    let gave = lookups.filter(|lookup| lookup.addresses.contains(&address.address));
+    gave.filter_map(|lookup| lookup.seconds)
+        .reduce(f64::min)
+        .unwrap_or(0.0)
+}
+
+fn length(seen: &EndpointStatus) -> f64 {
+    let of_address = |address: &AddressStatus| {
+        let stages: f64 = address.stages.iter().map(|stage| stage.seconds).sum();
+        lookup_before(seen, address) + stages
+    };
+    let addresses = seen.addresses.iter().map(of_address);
+    let lookups = seen.lookups.iter().filter_map(|lookup| lookup.seconds);
+    addresses.chain(lookups).fold(0.0, f64::max)
+}

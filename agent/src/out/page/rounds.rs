@@ -1,0 +1,60 @@
+//! The rounds that are kept of one registry, as a list: what the strips show, for keyboards and for
+//! browsers without JavaScript.
+
+use super::{
+    HERE, frame,
+    words::{badge, time},
+};
+use crate::out::history::{History, RoundId};
+
+/// Rounds on the list that were as the one before; those that changed something are all there.
+const ALIKE: usize = 200;
+
+/// The list of `registry`.
+pub(crate) fn rounds(registry: &str, history: &History) -> String {
+    let mut room = ALIKE;
+    let theirs = history.since(RoundId::FIRST).rev();
+    let theirs = theirs.filter(|(_, kept)| *kept.subject.registry == *registry);
+    let (shown, left_out): (Vec<_>, Vec<_>) = theirs.partition(|(_, kept)| {
+        let fits = room > 0;
+        room = room.saturating_sub(1);
+        fits || kept.changed()
+    });
+    frame(&format!("Rounds of {registry} – regprobe"), HERE, |html| {
+        html.tag("header", &[], |html| {
+            html.leaf("h1", &[], format_args!("Rounds of {registry}"));
+            html.tag("nav", &[("aria-label", &"Elsewhere")], |html| {
+                let status_page = html.local("");
+                html.leaf("a", &[("href", &status_page)], "Status page");
+            });
+        });
+        html.tag("main", &[], |html| {
+            if !left_out.is_empty() {
+                let count = left_out.len();
+                let text = format!(
+                    "The latest {ALIKE}, and before them those with which something changed; {count} \
+                     that were as the one before are at /api/v1/history alone."
+                );
+                html.leaf("p", &[("class", &"note")], text);
+            }
+            html.tag("ol", &[("class", &"rounds")], |html| {
+                for (id, kept) in shown {
+                    html.tag("li", &[], |html| {
+                        badge(html, kept.condition.as_str());
+                        let href = html.local(format_args!("round/{id}"));
+                        html.tag("a", &[("href", &href)], |html| time(html, id.at()));
+                        if kept.changed() {
+                            html.leaf("strong", &[], " changed");
+                        }
+                        let cells = kept.subject.endpoints.iter().zip(&kept.cells);
+                        for (endpoint, cell) in cells {
+                            if let Some((stage, reason)) = cell.failure {
+                                html.text(format_args!(" {endpoint}: {stage} {reason}"));
+                            }
+                        }
+                    });
+                }
+            });
+        });
+    })
+}

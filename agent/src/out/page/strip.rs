@@ -1,0 +1,138 @@
+//! The last rounds of an endpoint as a strip: a bar each, whose height and colour tell how the
+//! endpoint fared, and below it the time to a connection as a line.
+
+use std::fmt::Write;
+
+use regprobe_probes::Endpoint;
+
+use super::{html::Html, words::Took};
+use crate::{
+    out::{
+        history::{Cell, Kept, RoundId},
+        status::EndpointStatus,
+    },
+    state::condition::Condition,
+};
+
+/// Rounds that a strip shows.
+pub(super) const ROUNDS: usize = 60;
+/// Of one bar and the gap after it.
+const STEP: usize = 5;
+const BARS: usize = 16;
+const HEIGHT: usize = 34;
+
+/// The strip of one endpoint over rounds of its registry, the oldest first.
+pub(super) fn strip(
+    html: &mut Html,
+    seen: &EndpointStatus,
+    place: usize,
+    rounds: &[(RoundId, &Kept)],
+) {
+    let cells = rounds.iter().map(|(_, kept)| cell_of(seen, place, kept));
+    let cells: Vec<_> = cells.collect();
+    let width = ROUNDS * STEP;
+    html.tag(
+        "svg",
+        &[
+            ("viewBox", &format_args!("0 0 {width} {HEIGHT}")),
+            ("role", &"img"),
+            ("aria-label", &summary(&seen.endpoint, &cells)),
+        ],
+        |html| {
+            for condition in [
+                Condition::Ok,
+                Condition::Degraded,
+                Condition::Unknown,
+                Condition::Failing,
+            ] {
+                let bars = bars(&cells, condition);
+                if !bars.is_empty() {
+                    html.leaf("path", &[("class", &condition.as_str()), ("d", &bars)], "");
+                }
+            }
+            let line = line(&cells);
+            if !line.is_empty() {
+                html.leaf("path", &[("class", &"line"), ("d", &line)], "");
+            }
+        },
+    );
+}
+
+/// What the strip says, for those who do not see it.
+fn summary(endpoint: &str, cells: &[Option<Cell>]) -> String {
+    let count = |wanted| {
+        let cells = cells.iter().flatten();
+        cells.filter(|cell| cell.condition == wanted).count()
+    };
+    let mut times: Vec<_> = cells
+        .iter()
+        .flatten()
+        .filter_map(|cell| cell.micros)
+        .collect();
+    times.sort_unstable();
+    let median = times.get(times.len() / 2).map(|micros| {
+        let seconds = f64::from(micros.get()) / 1e6;
+        format!("; median time to a connection {}", Took(seconds))
+    });
+    format!(
+        "{endpoint}, last {} rounds: {} ok, {} degraded, {} failing{}",
+        cells.len(),
+        count(Condition::Ok),
+        count(Condition::Degraded),
+        count(Condition::Failing) + count(Condition::Unknown),
+        median.unwrap_or_default(),
+    )
+}
+
+/// Endpoints keep their place from round to round, but where one is met on the way.
+fn cell_of(seen: &EndpointStatus, place: usize, kept: &Kept) -> Option<Cell> {
+    let is_it = |endpoint: &Endpoint| {
+        *endpoint.host == *seen.host
+            && endpoint.port == seen.port
+            && endpoint.role.as_str() == seen.role
+    };
+    let place = match kept.subject.endpoints.get(place).is_some_and(is_it) {
+        true => place,
+        false => kept.subject.endpoints.iter().position(is_it)?,
+    };
+    kept.cells.get(place).copied()
+}
+
+/// The last one stands at the right edge.
+fn places(cells: &[Option<Cell>]) -> impl Iterator<Item = (usize, &Cell)> {
+    let first = ROUNDS.saturating_sub(cells.len());
+    let cells = cells.iter().enumerate();
+    cells.filter_map(move |(place, cell)| Some(((first + place) * STEP, cell.as_ref()?)))
+}
+
+fn bars(cells: &[Option<Cell>], condition: Condition) -> String {
+    let height = match condition {
+        Condition::Ok => BARS / 3,
+        Condition::Degraded | Condition::Unknown => BARS * 2 / 3,
+        Condition::Failing => BARS,
+    };
+    let mut path = String::new();
+    for (x, _) in places(cells).filter(|(_, cell)| cell.condition == condition) {
+        let _ = write!(path, "M{x} {BARS}v-{height}h4v{height}z");
+    }
+    path
+}
+
+/// Broken where nothing was measured.
+fn line(cells: &[Option<Cell>]) -> String {
+    let micros = |cell: &Cell| cell.micros.map(|micros| micros.get() as usize);
+    let most = places(cells).filter_map(|(_, cell)| micros(cell)).max();
+    let most = most.unwrap_or(1);
+    let mut path = String::new();
+    let mut pen = 'M';
+    for (x, cell) in places(cells) {
+        let Some(micros) = micros(cell) else {
+            pen = 'M';
+            continue;
+        };
+        let y = HEIGHT - 1 - micros * (HEIGHT - BARS - 4) / most;
+        let _ = write!(path, "{pen}{} {y}", x + 2);
+        pen = 'L';
+    }
+    path
+}

@@ -1,0 +1,221 @@
+//! Text laid out for a screen: words wrapped at its width, colours where it shows them, and no
+//! character of a stranger that a terminal would obey.
+
+use std::{
+    env,
+    ffi::OsStr,
+    fmt::Write,
+    io::{self, IsTerminal},
+};
+
+use anstyle::Style;
+
+use crate::printable::printable;
+
+/// Without any decoration.
+pub(crate) const PLAIN: Style = Style::new();
+
+/// For names and headings.
+pub(crate) const BOLD: Style = Style::new().bold();
+
+/// Columns of a text at the least, as a pipe has it, and at the most: longer lines are hard to read.
+const COLUMNS: (usize, usize) = (80, 120);
+
+/// Where the text will be read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Screen {
+    /// Columns to use.
+    pub width: usize,
+    /// Whether colours show.
+    pub colour: bool,
+}
+
+impl Screen {
+    /// Standard output as it is.
+    pub(crate) fn of_stdout() -> Self {
+        let stdout = io::stdout();
+        let columns = terminal_size::terminal_size_of(&stdout)
+            .map(|(terminal_size::Width(columns), _)| columns.into());
+        let (no_color, term) = (env::var_os("NO_COLOR"), env::var_os("TERM"));
+        Self {
+            width: width(columns),
+            colour: shows_colour(stdout.is_terminal(), no_color.as_deref(), term.as_deref()),
+        }
+    }
+}
+
+fn width(of_terminal: Option<usize>) -> usize {
+    let (least, most) = COLUMNS;
+    of_terminal.unwrap_or(least).clamp(least, most)
+}
+
+/// By no-color.org, and for terminals that say they are dumb.
+fn shows_colour(is_terminal: bool, no_color: Option<&OsStr>, term: Option<&OsStr>) -> bool {
+    is_terminal && no_color.is_none_or(OsStr::is_empty) && term != Some(OsStr::new("dumb"))
+}
+
+/// A page being written.
+pub(crate) struct Page {
+    text: String,
+    screen: Screen,
+}
+
+impl Page {
+    /// An empty one.
+    pub(crate) fn new(screen: Screen) -> Self {
+        let text = String::new();
+        Self { text, screen }
+    }
+
+    /// Begins a line at column `indent`; where it is too long, it goes on at column `hang`.
+    pub(crate) fn line(&mut self, indent: usize, hang: usize) -> Line<'_> {
+        Line {
+            page: self,
+            hang,
+            column: 0,
+            margin: indent,
+            is_empty: true,
+        }
+    }
+
+    /// An empty line.
+    pub(crate) fn gap(&mut self) {
+        self.text.push('\n');
+    }
+
+    /// What was written.
+    pub(crate) fn into_text(self) -> String {
+        self.text
+    }
+}
+
+/// A line being written, see [`Page::line`]. Ends when dropped.
+pub(crate) struct Line<'a> {
+    page: &'a mut Page,
+    hang: usize,
+    column: usize,
+    margin: usize,
+    is_empty: bool,
+}
+
+impl Line<'_> {
+    /// Goes on with `text`, which stays in one piece, `gap` columns further right.
+    pub(crate) fn cell(mut self, gap: usize, style: Style, text: &str) -> Self {
+        self.push(gap, style, &printable(text));
+        self
+    }
+
+    /// Goes on with `text`, word by word, `gap` columns further right.
+    pub(crate) fn words(mut self, gap: usize, text: &str) -> Self {
+        for (place, word) in text.split_whitespace().enumerate() {
+            let gap = if place == 0 { gap } else { 1 };
+            self.push(gap, PLAIN, &printable(word));
+        }
+        self
+    }
+
+    /// Goes on with `text`, word by word, where the line hangs.
+    pub(crate) fn words_at_hang(self, text: &str) -> Self {
+        let gap = self.hang.saturating_sub(self.column).max(1);
+        self.words(gap, text)
+    }
+
+    fn push(&mut self, gap: usize, style: Style, text: &str) {
+        let width = text.chars().count();
+        let mut pad = if self.is_empty { self.margin } else { gap };
+        if !self.is_empty && self.column + gap + width > self.page.screen.width {
+            self.page.text.push('\n');
+            (self.column, pad) = (0, self.hang);
+        }
+        let style = if self.page.screen.colour {
+            style
+        } else {
+            PLAIN
+        };
+        // Writing to a string cannot fail.
+        let _ = write!(self.page.text, "{:pad$}{style}{text}{style:#}", "");
+        self.column += pad + width;
+        self.is_empty = false;
+    }
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        self.page.text.push('\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anstyle::AnsiColor;
+
+    use super::*;
+
+    fn page(width: usize, colour: bool) -> Page {
+        Page::new(Screen { width, colour })
+    }
+
+    #[test]
+    fn colour_is_for_terminals_whose_user_did_not_say_no() {
+        let text = |text| Some(OsStr::new(text));
+        for (is_terminal, no_color, term, colour) in [
+            (true, None, text("xterm-256color"), true),
+            (true, text(""), None, true),
+            (true, text("0"), text("xterm"), false),
+            (true, None, text("dumb"), false),
+            (false, None, text("xterm"), false),
+        ] {
+            assert_eq!(
+                shows_colour(is_terminal, no_color, term),
+                colour,
+                "{no_color:?} {term:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_terminal_has_the_width_that_is_read_with_ease() {
+        for (of_terminal, used) in [
+            (None, 80),
+            (Some(0), 80),
+            (Some(60), 80),
+            (Some(80), 80),
+            (Some(100), 100),
+            (Some(160), 120),
+        ] {
+            assert_eq!(width(of_terminal), used, "{of_terminal:?}");
+        }
+    }
+
+    #[test]
+    fn words_wrap_and_long_ones_stay_whole() {
+        let mut page = page(20, false);
+        page.line(2, 4)
+            .cell(0, PLAIN, "do:")
+            .words(1, "one two three\nfour");
+        page.line(0, 2)
+            .words(0, "see contoso.westeurope.data.azurecr.io now");
+        page.line(0, 8).cell(0, PLAIN, "tls").words_at_hang("a b");
+        let text = "  do: one two three\n    four\n\
+                    see\n  contoso.westeurope.data.azurecr.io\n  now\n\
+                    tls     a b\n";
+        assert_eq!(page.into_text(), text);
+    }
+
+    #[test]
+    fn colour_takes_no_room() {
+        let mut page = page(11, true);
+        let red = AnsiColor::Red.on_default();
+        page.line(0, 2).cell(0, red, "FAILING").words(1, "now but");
+        assert_eq!(page.into_text(), "\u{1b}[31mFAILING\u{1b}[0m now\n  but\n");
+    }
+
+    #[test]
+    fn strangers_do_not_reach_the_terminal() {
+        let mut page = page(80, false);
+        page.line(0, 0)
+            .cell(0, PLAIN, "\u{1b}c")
+            .words(1, "\u{1b}c\r\n\u{85}x");
+        assert_eq!(page.into_text(), "\\u{1b}c \\u{1b}c x\n");
+    }
+}

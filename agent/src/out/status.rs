@@ -1,0 +1,280 @@
+//! The status document `regprobe/v1`: what `/api/v1/status` and `check --output=json` say, made from
+//! a snapshot. Field names are contract.
+
+use std::{borrow::Cow, net::IpAddr, time::Duration};
+
+use jiff::Timestamp;
+use regprobe_probes::{Expectation, Finding};
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::endpoint::{AddressStatus, EndpointStatus, LookupStatus, StageStatus};
+use self::node::NodeSettings;
+use crate::{
+    out::runbooks,
+    state::{ConfigState, RegistryState, Round, Snapshot, condition::Condition},
+};
+
+mod endpoint;
+mod node;
+
+const SCHEMA: &str = "regprobe/v1";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// A word of a closed set.
+pub(crate) type Word = Cow<'static, str>;
+
+/// The whole document.
+#[derive(Debug, Serialize)]
+pub(crate) struct Status<'a> {
+    schema: &'static str,
+    node: &'a str,
+    version: &'static str,
+    at: Timestamp,
+    /// Absent where nothing is ever reloaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<ConfigStatus>,
+    /// Absent where the document tells of earlier, or where they cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node_settings: Option<NodeSettings>,
+    registries: Vec<RegistryStatus<'a>>,
+}
+
+impl<'a> Status<'a> {
+    /// Of a snapshot taken on the node of this name.
+    pub(crate) fn of(snapshot: &'a Snapshot, node: &'a str) -> Self {
+        Self {
+            schema: SCHEMA,
+            node,
+            version: VERSION,
+            at: Timestamp::now(),
+            config: snapshot.config.as_ref().map(ConfigStatus::of),
+            node_settings: snapshot.node.as_deref().and_then(NodeSettings::of),
+            registries: snapshot
+                .registries
+                .iter()
+                .map(|state| RegistryStatus::of(state))
+                .collect(),
+        }
+    }
+
+    /// As it was after the round that began `at`, for the one `registry` whose JSON is at hand.
+    pub(crate) fn after_round(node: &'a str, at: Timestamp, registry: &[u8]) -> Vec<u8> {
+        let document = Self {
+            schema: SCHEMA,
+            node,
+            version: VERSION,
+            at,
+            config: None,
+            node_settings: None,
+            registries: Vec::new(),
+        };
+        let mut json = serde_json::to_vec(&document).unwrap_or_default();
+        // The list of registries comes last, and is empty.
+        json.truncate(json.len().saturating_sub(2));
+        json.extend_from_slice(registry);
+        json.extend_from_slice(b"]}");
+        json
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct ConfigStatus {
+    loaded_at: Timestamp,
+    /// Null unless the last reload failed.
+    reload_error: Option<String>,
+}
+
+impl ConfigStatus {
+    fn of(state: &ConfigState) -> Self {
+        let ConfigState {
+            loaded_at,
+            reload_error,
+        } = state.clone();
+        Self {
+            loaded_at,
+            reload_error,
+        }
+    }
+}
+
+/// In whole microseconds: no stage is timed more closely, and what is beyond only takes room.
+fn seconds(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1e6
+}
+
+/// One registry after its last round.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RegistryStatus<'a> {
+    pub name: Cow<'a, str>,
+    pub server: Cow<'a, str>,
+    /// Where addresses are expected, as configured: false, true or ranges.
+    pub private: PrivateStatus,
+    pub anonymous_pull: bool,
+    pub images: Vec<String>,
+    /// Absent until the first round is over, as is all else of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Word>,
+    /// The verdict, or `unknown`.
+    pub condition: Word,
+    /// Since when the condition is as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depth: Option<Word>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub predicted_pull_delay_seconds: Option<f64>,
+    pub findings: Vec<FindingStatus<'a>>,
+    pub endpoints: Vec<EndpointStatus<'a>>,
+}
+
+impl<'a> RegistryStatus<'a> {
+    /// Of a registry as the board has it.
+    pub(crate) fn of(state: &'a RegistryState) -> Self {
+        let round = state.round.as_deref();
+        let delay = round.and_then(|round| round.diagnosis.predicted_pull_delay);
+        let images = state.planned.target.images.iter();
+        let endpoint = |round: &Round, seen: &'a _| {
+            EndpointStatus::of(seen, &state.planned.expectation, round.depth)
+        };
+        Self {
+            name: (&*state.planned.name).into(),
+            server: (&*state.planned.server).into(),
+            private: PrivateStatus::of(&state.planned.expectation),
+            anonymous_pull: state.planned.target.anonymous_pull,
+            images: images.map(ToString::to_string).collect(),
+            verdict: round.map(|round| round.diagnosis.verdict().as_str().into()),
+            condition: Condition::of(state).as_str().into(),
+            since: round.map(|round| round.since),
+            at: round.map(|round| round.at),
+            depth: round.map(|round| round.depth.as_str().into()),
+            predicted_pull_delay_seconds: delay.map(seconds),
+            findings: round.map_or_else(Vec::new, FindingStatus::of_all),
+            endpoints: round.map_or_else(Vec::new, |round| {
+                let endpoints = round.outcome.endpoints.iter();
+                endpoints.map(|seen| endpoint(round, seen)).collect()
+            }),
+        }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum PrivateStatus {
+    Anywhere(bool),
+    Within(Vec<String>),
+}
+
+impl PrivateStatus {
+    fn of(expectation: &Expectation) -> Self {
+        match expectation {
+            Expectation::Any => Self::Anywhere(false),
+            Expectation::PrivateScope => Self::Anywhere(true),
+            Expectation::Ranges(ranges) => {
+                Self::Within(ranges.iter().map(ToString::to_string).collect())
+            }
+        }
+    }
+}
+
+/// What a finding has none of is null.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct FindingStatus<'a> {
+    pub code: Word,
+    pub severity: Word,
+    pub endpoint: String,
+    pub role: Word,
+    pub stage: Word,
+    pub reason: Option<Word>,
+    pub nameserver: Option<Cow<'a, str>>,
+    pub address: Option<IpAddr>,
+    pub since: Timestamp,
+    pub message: Cow<'a, str>,
+    pub evidence: Cow<'a, [String]>,
+    pub client_error: Option<Cow<'a, str>>,
+    pub health_check_code: Option<Word>,
+    pub remedy: Cow<'a, str>,
+    pub runbook: String,
+}
+
+impl<'a> FindingStatus<'a> {
+    fn of_all(round: &'a Round) -> Vec<Self> {
+        let findings = round.diagnosis.findings.iter().zip(&round.found);
+        findings
+            .map(|(finding, since)| Self::of(finding, *since))
+            .collect()
+    }
+
+    fn of(finding: &'a Finding, since: Timestamp) -> Self {
+        Self {
+            code: finding.code.as_str().into(),
+            severity: finding.severity.as_str().into(),
+            endpoint: finding.endpoint.to_string(),
+            role: finding.endpoint.role.as_str().into(),
+            stage: finding.stage.as_str().into(),
+            reason: finding.reason.map(|reason| reason.as_str().into()),
+            nameserver: finding.nameserver.as_deref().map(Cow::from),
+            address: finding.address,
+            since,
+            message: (&*finding.message).into(),
+            evidence: (&*finding.evidence).into(),
+            client_error: finding.client_error.as_deref().map(Cow::from),
+            health_check_code: finding.health_check_code().map(Into::into),
+            remedy: (&*finding.remedy).into(),
+            runbook: runbooks::link(finding.code),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::state::story;
+
+    fn registry(state: &RegistryState) -> Value {
+        serde_json::to_value(RegistryStatus::of(state)).unwrap()
+    }
+
+    #[test]
+    fn a_finding_has_every_field_and_null_for_what_it_lacks() {
+        let document = registry(&story::drift());
+        assert_eq!(document["verdict"], "degraded");
+        assert_eq!(document["predicted_pull_delay_seconds"], 5.0);
+        assert_eq!(
+            document["findings"][1],
+            json!({
+                "code": "CredentialsRequired",
+                "severity": "info",
+                "endpoint": "drift.azurecr.io:443",
+                "role": "login",
+                "stage": "token",
+                "reason": null,
+                "nameserver": null,
+                "address": null,
+                "since": "2026-02-20T11:45:00Z",
+                "message": "An anonymous token was denied, as on most registries.",
+                "evidence": [],
+                "client_error": null,
+                "health_check_code": null,
+                "remedy": "Nothing, if pods bring credentials.",
+                "runbook": "https://github.com/regprobe/regprobe/blob/main/deploy/runbooks/\
+                            CredentialsRequired.md",
+            })
+        );
+        let disagree = &document["findings"][0];
+        assert_eq!(disagree["nameserver"], "10.0.0.11:53");
+        assert_eq!(disagree["address"], "203.0.113.12");
+    }
+
+    #[test]
+    fn a_delay_that_is_not_known_is_absent_and_findings_never_are() {
+        let document = registry(&story::healthy());
+        assert_eq!(document.get("predicted_pull_delay_seconds"), None);
+        assert_eq!(document["findings"], json!([]));
+        let zero = registry(&story::failing());
+        assert_eq!(zero["predicted_pull_delay_seconds"], 0.0);
+    }
+}

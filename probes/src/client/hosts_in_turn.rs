@@ -1,0 +1,116 @@
+//! The hosts that the node's own client asks for a registry, in their order: mirrors and `server` of
+//! its `hosts.toml`, or the registry alone. Read anew for each round, as containerd does for each
+//! pull.
+
+use crate::{
+    node::{
+        Node,
+        certs_d::{self, HostsConfig, Misconfigured},
+        hosts_toml::{self, Host, Trust},
+    },
+    words::endpoint::{Endpoint, Role, Scheme},
+};
+
+/// The turn of a registry that its own `hosts.toml` leaves out: the client never asks it.
+pub(crate) const NEVER: u32 = u32::MAX;
+
+/// The hosts of one registry.
+#[derive(Debug, Default)]
+pub(crate) struct HostsInTurn {
+    /// The registry itself is among them, possibly as [`NEVER`].
+    pub(crate) hosts: Vec<HostInTurn>,
+    /// What is wrong with the configuration: containerd fails the pull, or ignores a file.
+    pub(crate) misconfigured: Option<Misconfigured>,
+}
+
+/// A host to ask.
+#[derive(Debug)]
+pub(crate) struct HostInTurn {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) turn: u32,
+    /// The root of its API, without a slash at its end.
+    pub(crate) path: String,
+    pub(crate) trust: Trust,
+}
+
+impl HostsInTurn {
+    /// Reads what the node has configured for the registry at `login`.
+    pub(crate) fn read(node: &Node, login: &Endpoint) -> Self {
+        if login.scheme == Scheme::Http {
+            return Self {
+                hosts: vec![HostInTurn::registry(login, 0)],
+                misconfigured: None,
+            };
+        }
+        let port = Some(login.port).filter(|port| *port != login.scheme.default_port());
+        match certs_d::load(&node.root, &node.certs_d, &login.host, port) {
+            Ok(None) => Self {
+                hosts: vec![HostInTurn::registry(login, 0)],
+                misconfigured: None,
+            },
+            Ok(Some(config)) => Self::configured(config, login),
+            Err(error) => Self {
+                hosts: vec![HostInTurn::registry(login, 0)],
+                misconfigured: Some(Misconfigured {
+                    problem: error.to_string(),
+                    fatal: true,
+                }),
+            },
+        }
+    }
+
+    fn configured(config: HostsConfig, login: &Endpoint) -> Self {
+        let turns = (0_u32..).zip(config.hosts);
+        let mut hosts: Vec<_> = turns
+            .map(|(turn, host)| HostInTurn::new(host, turn, login))
+            .collect();
+        if hosts.iter().all(|host| host.endpoint.role != Role::Login) {
+            hosts.push(HostInTurn::registry(login, NEVER));
+        }
+        let file = config.dir.join("hosts.toml");
+        let misconfigured = config.ignored.map(|error| Misconfigured {
+            problem: format!("{}: {error}", file.display()),
+            fatal: false,
+        });
+        Self {
+            hosts,
+            misconfigured,
+        }
+    }
+}
+
+impl HostInTurn {
+    fn registry(login: &Endpoint, turn: u32) -> Self {
+        Self {
+            endpoint: login.clone(),
+            turn,
+            path: "/v2".to_owned(),
+            trust: Trust::default(),
+        }
+    }
+
+    fn new(host: Host, turn: u32, login: &Endpoint) -> Self {
+        let is_registry = *host.host == *login.host && host.port == login.port;
+        let scheme = match host.scheme {
+            hosts_toml::Scheme::Http => Scheme::Http,
+            hosts_toml::Scheme::Https | hosts_toml::Scheme::HttpsThenHttp => Scheme::Https,
+        };
+        let role = if is_registry {
+            Role::Login
+        } else {
+            Role::Mirror
+        };
+        let endpoint = Endpoint {
+            host: host.host.into(),
+            port: host.port,
+            role,
+            scheme,
+        };
+        Self {
+            endpoint,
+            turn,
+            path: host.path,
+            trust: host.trust,
+        }
+    }
+}

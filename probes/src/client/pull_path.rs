@@ -1,0 +1,159 @@
+//! What the node's own client would meet at one endpoint: the rules of Go's resolver and dialler
+//! over what a survey has seen so far. Pure; what has not answered yet counts as silent.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use crate::{
+    client::{
+        go_client::{Connection, DIAL_BUDGET},
+        go_dialer::{Attempt, DialFault, TcpSurvey},
+        go_resolver::{self, DnsSurvey, Family, GoResolver, Question, Reply},
+    },
+    net::io_fault::IoFault,
+    node::{Hosts, ResolvConf},
+    outcome::{AddressOutcome, Fault, PullPath},
+    stages::resolve::{self, Lookup, ResolveFault},
+    words::{
+        endpoint::{Nameserver, Origin},
+        reason::Stage,
+    },
+};
+
+/// Where a path begins: the node's files, and the host to dial.
+pub(crate) struct Way<'a> {
+    pub(crate) hosts: &'a Hosts,
+    pub(crate) resolv_conf: &'a ResolvConf,
+    pub(crate) nameservers: &'a [Arc<Nameserver>],
+    /// The endpoint's, or its proxy's.
+    pub(crate) host: &'a str,
+    pub(crate) port: u16,
+    pub(crate) proxied: bool,
+}
+
+impl Way<'_> {
+    /// Walks it over what was seen.
+    pub(crate) fn walk(&self, lookups: &[Lookup], seen: &[AddressOutcome]) -> PullPath {
+        let sources = seen
+            .iter()
+            .filter_map(|seen| Some((seen.address, seen.source?)))
+            .collect();
+        let resolver = GoResolver {
+            hosts: self.hosts,
+            conf: self.resolv_conf,
+            sources: &sources,
+            has_ipv6: true,
+            rotation: 0,
+        };
+        let connection = Connection::open(
+            self.host,
+            self.port,
+            &resolver,
+            &self.dns_survey(lookups),
+            &self.tcp_survey(seen),
+            DIAL_BUDGET,
+        );
+        let result = connection.result();
+        PullPath {
+            address: result.as_ref().ok().map(SocketAddr::ip),
+            nameserver: connection.lookup.answered_by,
+            error: result.err().map(|error| match self.proxied {
+                true => format!("proxyconnect tcp: {error}"),
+                false => error.to_string(),
+            }),
+            waits: connection.predicted_delay(),
+        }
+    }
+
+    fn dns_survey(&self, lookups: &[Lookup]) -> DnsSurvey {
+        let silent = go_resolver::Answer::Timeout;
+        let mut survey = BTreeMap::new();
+        let question = |nameserver, name: &str, family| Question {
+            nameserver,
+            name: [name.trim_end_matches('.'), "."].concat(),
+            family,
+        };
+        let names = self.resolv_conf.names(self.host);
+        for nameserver in self.nameservers.iter().filter(|n| n.origin == Origin::Node) {
+            for name in &names {
+                for family in [Family::V4, Family::V6] {
+                    let reply = Reply {
+                        answer: silent.clone(),
+                        took: Duration::ZERO,
+                    };
+                    survey.insert(question(nameserver.address, name, family), reply);
+                }
+            }
+        }
+        for lookup in lookups
+            .iter()
+            .filter(|lookup| lookup.nameserver.origin == Origin::Node)
+        {
+            for (family, result) in [(Family::V4, &lookup.a), (Family::V6, &lookup.aaaa)] {
+                let reply = Reply {
+                    answer: answer(result),
+                    took: lookup.took,
+                };
+                survey.insert(
+                    question(lookup.nameserver.address, &lookup.name, family),
+                    reply,
+                );
+            }
+        }
+        survey
+    }
+
+    fn tcp_survey(&self, seen: &[AddressOutcome]) -> TcpSurvey {
+        let attempts = seen.iter().map(|seen| {
+            let connect = seen
+                .stages
+                .iter()
+                .find(|stage| stage.stage == Stage::Connect);
+            let attempt = match connect.map(|connect| (connect.took, &connect.result)) {
+                Some((took, Ok(_))) => Attempt { fault: None, took },
+                Some((took, Err(Fault::Connect(fault)))) => Attempt {
+                    fault: Some(dial_fault(*fault)),
+                    took,
+                },
+                Some((took, Err(_))) => Attempt {
+                    fault: Some(DialFault::NotSurveyed),
+                    took,
+                },
+                None => Attempt {
+                    fault: Some(DialFault::Timeout),
+                    took: Duration::ZERO,
+                },
+            };
+            (SocketAddr::new(seen.address, self.port), attempt)
+        });
+        attempts.collect()
+    }
+}
+
+fn answer(result: &Result<resolve::Answer, ResolveFault>) -> go_resolver::Answer {
+    use go_resolver::Answer;
+    match result {
+        Ok(answer) => Answer::Addresses(answer.addresses.clone()),
+        Err(ResolveFault::NxDomain(_)) => Answer::NxDomain,
+        Err(ResolveFault::NoData(_) | ResolveFault::AliasLoop) => Answer::NoData,
+        Err(ResolveFault::ServFail) => Answer::ServFail,
+        Err(ResolveFault::Rejected(_)) => Answer::Rejected,
+        Err(ResolveFault::LameReferral) => Answer::LameReferral,
+        Err(ResolveFault::Malformed(_)) => Answer::Malformed,
+        Err(ResolveFault::Io(IoFault::Refused)) => Answer::PortClosed,
+        Err(ResolveFault::Io(IoFault::Unreachable(_) | IoFault::Local(_))) => Answer::Unreachable,
+        Err(ResolveFault::Io(_) | ResolveFault::NoNameserver) => Answer::Timeout,
+    }
+}
+
+fn dial_fault(fault: IoFault) -> DialFault {
+    match fault {
+        IoFault::Timeout => DialFault::Timeout,
+        IoFault::Refused => DialFault::Refused,
+        IoFault::Reset | IoFault::Closed => DialFault::Reset,
+        IoFault::Unreachable(errno) if errno.0 == libc::ENETUNREACH => {
+            DialFault::NetworkUnreachable
+        }
+        IoFault::Unreachable(_) => DialFault::HostUnreachable,
+        IoFault::Local(_) => DialFault::NotSurveyed,
+    }
+}

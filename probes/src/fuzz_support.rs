@@ -1,0 +1,44 @@
+//! What `tests/fuzz` feeds with bytes of strangers and nobody else may call.
+
+use std::path::Path;
+
+use hickory_resolver::proto::rr::RecordType;
+
+use crate::{
+    node::hosts_toml::{self, HostsTomlError},
+    stages::{
+        http::{connection::HttpFault, www_authenticate},
+        resolve::{Answer, Question, ResolveFault},
+        token,
+    },
+};
+
+/// Reads `packet` as the answer to a question for the IPv4 addresses of `contoso.azurecr.io` that had
+/// the packet's id.
+pub fn dns_answer(packet: &[u8]) -> Result<Answer, ResolveFault> {
+    let id = packet.first_chunk().map_or(0, |id| u16::from_be_bytes(*id));
+    Question::with_id(id, "contoso.azurecr.io", RecordType::A)?.read_packet(packet)
+}
+
+/// The challenges in a line of `WWW-Authenticate`: schemes and their parameters.
+pub fn challenges(line: &str) -> Vec<(String, Vec<(String, String)>)> {
+    let challenges = www_authenticate::parse(line).into_iter();
+    challenges
+        .map(|challenge| (challenge.scheme, challenge.parameters))
+        .collect()
+}
+
+/// What would be sent as `Authorization` after a token service answered with `body`.
+pub fn authorization(body: &[u8]) -> Result<Vec<u8>, HttpFault> {
+    let value = token::granted(body)?.authorization()?;
+    Ok(value.as_bytes().to_owned())
+}
+
+/// The hosts that a `hosts.toml` gives for `contoso.azurecr.io`: name, port and root of the API.
+pub fn hosts_toml(text: &str) -> Result<Vec<(String, u16, String)>, String> {
+    let dir = Path::new("/etc/containerd/certs.d/contoso.azurecr.io");
+    let hosts = hosts_toml::parse(text, dir, "contoso.azurecr.io", None);
+    let hosts = hosts.map_err(|error: HostsTomlError| error.to_string())?;
+    let host = |host: hosts_toml::Host| (host.host, host.port, host.path);
+    Ok(hosts.into_iter().map(host).collect())
+}

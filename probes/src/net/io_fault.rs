@@ -1,0 +1,115 @@
+//! What the kernel says went wrong on a socket, sorted by errno into the reasons that any stage
+//! can have. Every stage that touches a socket carries this type inside its own fault.
+
+use std::{fmt, io};
+
+use crate::words::reason::Reason;
+
+/// A failure of the socket itself, before any protocol above it had a say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IoFault {
+    /// The stage's deadline passed, or the kernel gave up waiting.
+    #[error("no answer in time")]
+    Timeout,
+    /// `ECONNREFUSED`.
+    #[error("connection refused")]
+    Refused,
+    /// `ECONNRESET`, or a write to a connection already reset.
+    #[error("connection reset by peer")]
+    Reset,
+    /// The peer closed in an orderly way, too early.
+    #[error("connection closed by peer")]
+    Closed,
+    /// `ENETUNREACH`, `EHOSTUNREACH` and their kin.
+    #[error("{0}")]
+    Unreachable(Errno),
+    /// Any other errno: the fault is this node's own.
+    #[error("{0}")]
+    Local(Errno),
+}
+
+impl IoFault {
+    /// The reason that this fault counts as.
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::Timeout => Reason::Timeout,
+            Self::Refused => Reason::Refused,
+            Self::Reset => Reason::Reset,
+            Self::Closed => Reason::Closed,
+            Self::Unreachable(_) => Reason::Unreachable,
+            Self::Local(_) => Reason::Local,
+        }
+    }
+}
+
+impl From<&io::Error> for IoFault {
+    fn from(error: &io::Error) -> Self {
+        let errno = Errno(error.raw_os_error().unwrap_or(0));
+        match error.kind() {
+            io::ErrorKind::TimedOut => Self::Timeout,
+            io::ErrorKind::ConnectionRefused => Self::Refused,
+            io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe => Self::Reset,
+            io::ErrorKind::UnexpectedEof => Self::Closed,
+            io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown => Self::Unreachable(errno),
+            _ => Self::Local(errno),
+        }
+    }
+}
+
+impl From<io::Error> for IoFault {
+    fn from(error: io::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+/// An error number of the kernel; it prints as the C library's text for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Errno(pub i32);
+
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == 0 {
+            return f.write_str("unknown local fault");
+        }
+        let text = io::Error::from_raw_os_error(self.0).to_string();
+        let text = text.split(" (os error").next().unwrap_or_default();
+        f.write_str(&text.to_lowercase())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errno_decides_the_reason() {
+        for (errno, reason) in [
+            (libc::ETIMEDOUT, Reason::Timeout),
+            (libc::ECONNREFUSED, Reason::Refused),
+            (libc::ECONNRESET, Reason::Reset),
+            (libc::EPIPE, Reason::Reset),
+            (libc::ENETUNREACH, Reason::Unreachable),
+            (libc::EHOSTUNREACH, Reason::Unreachable),
+            (libc::EMFILE, Reason::Local),
+            (libc::EADDRNOTAVAIL, Reason::Local),
+            (libc::EPERM, Reason::Local),
+        ] {
+            let fault = IoFault::from(io::Error::from_raw_os_error(errno));
+            assert_eq!(fault.reason(), reason, "errno {errno}");
+        }
+        let eof = io::Error::from(io::ErrorKind::UnexpectedEof);
+        assert_eq!(IoFault::from(eof).reason(), Reason::Closed);
+    }
+
+    #[test]
+    fn an_errno_reads_as_a_fragment() {
+        assert_eq!(
+            IoFault::Local(Errno(libc::EMFILE)).to_string(),
+            "too many open files"
+        );
+    }
+}

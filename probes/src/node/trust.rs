@@ -1,0 +1,129 @@
+//! The roots that a node trusts: its own bundle and a configured file. Loaded at start and at
+//! reload, never during a probe.
+
+use std::{
+    collections::HashSet,
+    env, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use aws_lc_rs::digest;
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+
+use crate::node::{regular_file::read_regular, root::Root};
+
+/// What stands behind this in a file of certificates is not read; bundles of systems have a tenth of it.
+const MAX_FILE: u64 = 8 * 1024 * 1024;
+
+/// Where a node may keep its bundle; the first that is there counts. Source: Go's
+/// `crypto/x509/root_linux.go`.
+const BUNDLES: [&str; 6] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// Trusted roots, and the fingerprints by which Go recognises a trusted leaf.
+#[derive(Clone, Debug)]
+pub struct TrustStore {
+    pub(crate) roots: Arc<RootCertStore>,
+    fingerprints: HashSet<[u8; 32]>,
+}
+
+impl TrustStore {
+    /// The node's bundle (`SSL_CERT_FILE` and `SSL_CERT_DIR` win), and the certificates of
+    /// `ca_files`, which are files as this process sees them.
+    pub fn load(root: &Root, ca_files: &[PathBuf]) -> Result<Self, TrustError> {
+        let mut certificates = bundle(root);
+        for path in ca_files {
+            certificates.extend(read(path)?);
+        }
+        if certificates.is_empty() {
+            return Err(TrustError::NoRoots);
+        }
+        let fingerprints = certificates.iter().map(fingerprint).collect();
+        let mut roots = RootCertStore::empty();
+        // What webpki cannot use as an anchor may still be a trusted leaf.
+        roots.add_parsable_certificates(certificates);
+        Ok(Self {
+            roots: Arc::new(roots),
+            fingerprints,
+        })
+    }
+
+    /// Whether this very certificate is in the store.
+    pub(crate) fn holds(&self, certificate: &CertificateDer<'_>) -> bool {
+        self.fingerprints.contains(&fingerprint(certificate))
+    }
+}
+
+/// Why there are no roots to trust.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// The configured file cannot be read.
+    #[error("cannot read CA file {path}: {error}; check the path, and that this user may read it")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel says.
+        error: io::Error,
+    },
+    /// The configured file holds no certificate.
+    #[error("no PEM certificate in CA file {path}; name one that has BEGIN CERTIFICATE in it")]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Neither bundle nor file gave a root.
+    #[error(
+        "no trusted root: this node has no CA bundle; mount one, set SSL_CERT_FILE or tls.ca_file"
+    )]
+    NoRoots,
+    /// The TLS library refuses the set-up.
+    #[error("cannot set up TLS: {0}")]
+    Setup(String),
+}
+
+/// Where the node at `root` has none that can be read, this process's own.
+fn bundle(root: &Root) -> Vec<CertificateDer<'static>> {
+    let told = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let nodes = BUNDLES.iter().map(|path| root.locate(path.as_ref()));
+    let nodes =
+        nodes.filter(|_| root.is_elsewhere() && !told("SSL_CERT_FILE") && !told("SSL_CERT_DIR"));
+    // A bundle with a broken entry is still a bundle: Go skips such entries as well.
+    match nodes.into_iter().find(|path| path.is_file()) {
+        Some(path) => rustls_native_certs::load_certs_from_paths(Some(&path), None).certs,
+        None => rustls_native_certs::load_native_certs().certs,
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
+    let unreadable = |error| TrustError::Unreadable {
+        path: path.to_owned(),
+        error,
+    };
+    let pem = read_regular(path, MAX_FILE).map_err(unreadable)?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+        .filter_map(Result::ok)
+        .collect();
+    match certificates.is_empty() {
+        true => Err(TrustError::Empty {
+            path: path.to_owned(),
+        }),
+        false => Ok(certificates),
+    }
+}
+
+fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
+    let digest = digest::digest(&digest::SHA256, certificate);
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest.as_ref());
+    bytes
+}

@@ -1,0 +1,134 @@
+//! One attempt at one stage: the evidence that it gave, or the fault that ended it.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    net::io_fault::IoFault,
+    stages::{
+        challenge::Challenge,
+        connect::Connected,
+        http::{Answered, connection::HttpFault},
+        manifest::Manifest,
+        proxy::{ProxyFault, Tunnel},
+        resolve::ResolveFault,
+        tls::{Chain, Handshake, TlsFault},
+        token::Token,
+    },
+    words::reason::{Reason, Stage},
+};
+
+/// One attempt at one stage.
+#[derive(Clone, Debug)]
+pub struct StageOutcome {
+    /// Which.
+    pub stage: Stage,
+    /// The image or blob that it is about, where it is about one.
+    pub subject: Option<Arc<str>>,
+    /// From the end of the stage before.
+    pub took: Duration,
+    /// What it gave.
+    pub result: Result<Evidence, Fault>,
+}
+
+impl StageOutcome {
+    /// An attempt that is about no image in particular.
+    pub fn new(stage: Stage, took: Duration, result: Result<Evidence, Fault>) -> Self {
+        Self {
+            stage,
+            subject: None,
+            took,
+            result,
+        }
+    }
+}
+
+/// What a stage that succeeded has to show.
+#[derive(Clone, Debug)]
+pub enum Evidence {
+    /// Of `connect`.
+    Connect(Connected),
+    /// Of `proxy`.
+    Proxy(Tunnel),
+    /// Of `tls`.
+    Tls(Box<Handshake>),
+    /// Of `challenge`.
+    Challenge(Challenge),
+    /// Of `token`.
+    Token(Token),
+    /// Of `manifest`.
+    Manifest(Manifest),
+    /// Of `blob`: served, or redirected to the next host.
+    Blob(Answered),
+    /// Of `http`.
+    Http(Answered),
+}
+
+/// Why a stage on an address failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Of `connect`.
+    #[error(transparent)]
+    Connect(IoFault),
+    /// Of `proxy`.
+    #[error(transparent)]
+    Proxy(ProxyFault),
+    /// Of `tls`.
+    #[error(transparent)]
+    Tls(Box<TlsFault>),
+    /// Of `challenge`, `token` and `http`.
+    #[error(transparent)]
+    Http(HttpFault),
+}
+
+impl Fault {
+    /// The reason that this fault counts as.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Connect(fault) => fault.reason(),
+            Self::Proxy(fault) => fault.reason(),
+            Self::Tls(fault) => fault.reason(),
+            Self::Http(fault) => fault.reason(),
+        }
+    }
+}
+
+impl Fault {
+    /// The chain that was refused, where one was presented.
+    pub fn chain(&self) -> Option<&Chain> {
+        match self {
+            Self::Tls(fault) => match &**fault {
+                TlsFault::Certificate { chain, .. } => Some(chain),
+                _ => None,
+            },
+            Self::Connect(_) | Self::Proxy(_) | Self::Http(_) => None,
+        }
+    }
+}
+
+/// A fault of any stage, `resolve` included, by reference.
+#[derive(Clone, Copy, Debug)]
+pub enum FaultRef<'a> {
+    /// Of `resolve`.
+    Resolve(&'a ResolveFault),
+    /// Of a stage on an address.
+    Stage(&'a Fault),
+}
+
+impl FaultRef<'_> {
+    /// The reason that this fault counts as.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Resolve(fault) => fault.reason(),
+            Self::Stage(fault) => fault.reason(),
+        }
+    }
+}
+
+impl std::fmt::Display for FaultRef<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Resolve(fault) => fault.fmt(f),
+            Self::Stage(fault) => fault.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! How long each part of a round may take. Surveys, visits and requests share one clock.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// What a round may take beyond the limit of one stage.
+const GRACE: Duration = Duration::from_millis(1500);
+
+/// When each stage has to end: after the limit of a stage, and no later than the round.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadlines {
+    stage: Duration,
+    round: Instant,
+}
+
+impl Deadlines {
+    pub(crate) fn start(stage: Duration) -> Self {
+        Self {
+            stage,
+            round: Instant::now() + stage + GRACE,
+        }
+    }
+
+    /// What is left for a question of this limit that is asked now.
+    pub(crate) fn left(&self, limit: Duration) -> Duration {
+        limit.min(self.round.saturating_duration_since(Instant::now()))
+    }
+
+    /// For a stage that begins now.
+    pub(crate) fn next(&self) -> Instant {
+        self.round.min(Instant::now() + self.stage)
+    }
+}

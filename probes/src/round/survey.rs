@@ -1,0 +1,255 @@
+//! The survey of one endpoint: every nameserver asked, every distinct address dialled and its TLS
+//! checked, all at once. An address is dialled as soon as one nameserver names it, so that a dead
+//! nameserver delays nobody.
+
+use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use tokio::time::{Instant, sleep_until};
+
+use crate::{
+    node::Node,
+    outcome::{AddressOutcome, EndpointOutcome, Fault, PullPath, StageOutcome},
+    round::{
+        deadlines::Deadlines,
+        progress::Ended,
+        visit::{Stream, Visit},
+    },
+    stages::{
+        connect,
+        http::connection::HttpFault,
+        resolve::{self, Lookup},
+    },
+    words::endpoint::{Nameserver, Origin},
+};
+
+/// More distinct addresses than this are not dialled.
+const MAX_ADDRESSES: usize = 32;
+
+/// Some 500 addresses; all that 64 KiB can hold would keep the thread of all probes.
+const MAX_ANSWER: u16 = 8 * 1024;
+
+/// A survey under way. What is seen so far is always whole.
+pub(crate) struct Survey<'a> {
+    visit: Visit<'a>,
+    pinned: Vec<IpAddr>,
+    asked: FuturesUnordered<BoxFuture<'a, Vec<Lookup>>>,
+    lookups: Vec<Lookup>,
+    dialled: FuturesUnordered<BoxFuture<'a, Dialled>>,
+    addresses: Vec<AddressOutcome>,
+    open: HashMap<IpAddr, Stream>,
+    /// Where the pull goes by what is seen so far, once somebody asked.
+    path: Option<PullPath>,
+}
+
+/// What came of an address.
+struct Dialled {
+    address: IpAddr,
+    stages: Vec<StageOutcome>,
+    stream: Option<Stream>,
+}
+
+impl<'a> Survey<'a> {
+    /// Asks and dials all that can be asked and dialled now.
+    pub(crate) fn start(visit: Visit<'a>) -> Self {
+        let mut survey = Self {
+            pinned: visit.node.hosts.lookup(visit.dial_host()).to_vec(),
+            visit,
+            asked: FuturesUnordered::new(),
+            lookups: Vec::new(),
+            dialled: FuturesUnordered::new(),
+            addresses: Vec::new(),
+            open: HashMap::new(),
+            path: None,
+        };
+        match survey.visit.dial_host().parse() {
+            Ok(address) => survey.dial(address),
+            Err(_) => survey.ask(),
+        }
+        for address in survey.pinned.clone() {
+            survey.dial(address);
+        }
+        survey
+    }
+
+    /// Goes on until the pull path is known: all is seen, or `patience` is over and some address
+    /// is usable. Returns the connection on that path.
+    pub(crate) async fn usable(&mut self, patience: Instant) -> Option<(IpAddr, Stream)> {
+        let mut patient = true;
+        while self.is_pending() && (patient || self.path().address.is_none()) {
+            tokio::select! {
+                () = self.step() => {}
+                () = sleep_until(patience), if patient => patient = false,
+            }
+        }
+        let address = self.path().address?;
+        Some((address, self.open.remove(&address)?))
+    }
+
+    /// Goes on until all is seen.
+    pub(crate) async fn finish(&mut self) {
+        while self.is_pending() {
+            self.step().await;
+        }
+    }
+
+    /// What was seen; `over` is the address that the requests went over, with their stages.
+    pub(crate) fn outcome(mut self, over: Option<(IpAddr, Vec<StageOutcome>)>) -> EndpointOutcome {
+        let path = self.path().clone();
+        if let Some((used, stages)) = over
+            && let Some(address) = self.addresses.iter_mut().find(|seen| seen.address == used)
+        {
+            address.stages.extend(stages);
+        }
+        let place = |lookup: &Lookup| {
+            let nameservers = &self.visit.node.nameservers;
+            nameservers
+                .iter()
+                .position(|asked| *asked == lookup.nameserver)
+        };
+        self.lookups.sort_by_key(place);
+        EndpointOutcome {
+            endpoint: self.visit.endpoint.clone(),
+            turn: self.visit.turn,
+            proxy: self.visit.proxy.map(ToString::to_string),
+            dialled: self.visit.dial_host().into(),
+            pinned: self.pinned,
+            pinned_in_cache: self
+                .visit
+                .node
+                .localdns_hosts
+                .lookup(self.visit.dial_host())
+                .to_vec(),
+            lookups: self.lookups,
+            addresses: self.addresses,
+            path,
+        }
+    }
+
+    fn ask(&mut self) {
+        let (node, deadlines) = (self.visit.node, self.visit.deadlines);
+        let host: Arc<str> = self.visit.dial_host().into();
+        for nameserver in &node.nameservers {
+            let host = host.clone();
+            self.asked.push(Box::pin(async move {
+                ask(node, deadlines, nameserver, &host).await
+            }));
+        }
+    }
+
+    fn dial(&mut self, address: IpAddr) {
+        let known = self.addresses.iter().any(|seen| seen.address == address);
+        if known || self.addresses.len() >= MAX_ADDRESSES {
+            return;
+        }
+        let denied = self.denied(address).map(|to| {
+            let why = "a probe is not led to this node, its link or a metadata service";
+            let fault = Fault::Http(HttpFault::redirect_denied(&to.to_string(), why));
+            StageOutcome::new(self.visit.last_stage(), Duration::ZERO, Err(fault))
+        });
+        let is_denied = denied.is_some();
+        denied.iter().for_each(|denied| self.visit.tell(denied));
+        self.addresses.push(AddressOutcome {
+            address,
+            source: None,
+            stages: denied.into_iter().collect(),
+        });
+        // With the second address there is a choice, and the first needs a source, too.
+        match self.addresses.len() {
+            0 | 1 => {}
+            2 => (0..2).for_each(|place| self.find_source(place)),
+            count => self.find_source(count - 1),
+        }
+        if is_denied {
+            return;
+        }
+        let visit = self.visit.clone();
+        self.dialled.push(Box::pin(async move {
+            let mut stages = Vec::with_capacity(5);
+            let stream = visit.dial(address, &mut stages).await;
+            Dialled {
+                address,
+                stages,
+                stream,
+            }
+        }));
+    }
+
+    /// Where `address` leads, if no probe may go there.
+    fn denied(&self, address: IpAddr) -> Option<IpAddr> {
+        let leads_to = self.visit.leads_to(address);
+        leads_to.filter(|to| !(self.visit.may_dial)(*to))
+    }
+
+    fn find_source(&mut self, place: usize) {
+        let address = self.addresses[place].address;
+        if self.denied(address).is_none() {
+            let to = self.visit.dial_address(address);
+            self.addresses[place].source = connect::source_towards(to);
+        }
+    }
+
+    fn is_pending(&self) -> bool {
+        !self.asked.is_empty() || !self.dialled.is_empty()
+    }
+
+    async fn step(&mut self) {
+        self.path = None;
+        tokio::select! {
+            Some(lookups) = self.asked.next(), if !self.asked.is_empty() => {
+                // Names of the search list are tried before.
+                if let Some(last) = lookups.last() {
+                    (self.visit.listener)(Ended::lookup(self.visit.endpoint, last));
+                }
+                let found: Vec<_> = lookups.iter().flat_map(Lookup::addresses).collect();
+                self.lookups.extend(lookups);
+                found.into_iter().for_each(|address| self.dial(address));
+            }
+            Some(Dialled { address, stages, stream }) = self.dialled.next(),
+                if !self.dialled.is_empty() =>
+            {
+                if let Some(stream) = stream {
+                    self.open.insert(address, stream);
+                }
+                let seen = self.addresses.iter_mut().find(|seen| seen.address == address);
+                if let Some(seen) = seen {
+                    seen.stages = stages;
+                }
+            }
+            else => {}
+        }
+    }
+
+    fn path(&mut self) -> &PullPath {
+        self.path
+            .get_or_insert_with(|| self.visit.way().walk(&self.lookups, &self.addresses))
+    }
+}
+
+/// The node's own nameservers are asked the names that its client would try, until one exists;
+/// the others only the name itself.
+async fn ask(
+    node: &Node,
+    deadlines: Deadlines,
+    nameserver: &Arc<Nameserver>,
+    host: &str,
+) -> Vec<Lookup> {
+    let names = match nameserver.origin {
+        Origin::Node => node.resolv_conf.names(host),
+        Origin::Config => vec![host.to_owned()],
+    };
+    let mut lookups = Vec::new();
+    for name in names {
+        let name = name.trim_end_matches('.');
+        let limit = deadlines.left(node.question_limit);
+        let lookup = resolve::lookup(nameserver, name, limit, MAX_ANSWER).await;
+        let goes_on = lookup
+            .fault()
+            .is_some_and(|fault| fault.negative().is_some());
+        lookups.push(lookup);
+        if !goes_on {
+            break;
+        }
+    }
+    lookups
+}

@@ -1,0 +1,254 @@
+//! How one endpoint is reached: directly or through the node's proxy, with which trust, until when.
+//! Dialling an address goes through the stages `connect`, `proxy` and `tls`, each recorded with its
+//! own time: that on the wire where it ends well, and else how long it was waited for.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use tokio_rustls::client::TlsStream;
+
+use crate::{
+    client::pull_path::Way,
+    net::{
+        io_fault::IoFault,
+        wire::{Stopwatch, Wire},
+    },
+    node::{
+        Node,
+        proxy::{ProxyScheme, ProxyUrl},
+    },
+    outcome::{Evidence, Fault, StageOutcome},
+    round::{
+        deadlines::Deadlines,
+        progress::{Ended, Listener},
+    },
+    stages::{
+        connect::{self, Connected},
+        http::connection::{HttpConnection, HttpFault},
+        proxy::{self, ProxyFault, Tunnel},
+        tls::{TlsClient, TlsFault},
+    },
+    words::{
+        endpoint::{Endpoint, Scheme},
+        reason::Stage,
+    },
+};
+
+/// For a second, small ClientHello after a large one got no answer.
+const SECOND_HELLO: Duration = Duration::from_millis(600);
+
+/// One endpoint and the way to it.
+#[derive(Clone)]
+pub(crate) struct Visit<'a> {
+    pub(crate) node: &'a Node,
+    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) tls: TlsClient,
+    pub(crate) proxy: Option<&'a ProxyUrl>,
+    /// Addresses that a stranger named are checked before they are dialled.
+    pub(crate) may_dial: fn(IpAddr) -> bool,
+    /// In which turn the node's client asks the host that led here.
+    pub(crate) turn: u32,
+    /// Who is told of stages that end.
+    pub(crate) listener: Listener<'a>,
+}
+
+impl Visit<'_> {
+    /// Tells of a stage that ended.
+    pub(crate) fn tell(&self, outcome: &StageOutcome) {
+        (self.listener)(Ended::stage(self.endpoint, outcome));
+    }
+
+    /// The stage for which the endpoint is visited.
+    pub(crate) fn last_stage(&self) -> Stage {
+        self.endpoint.stages().last().unwrap_or(Stage::Connect)
+    }
+
+    /// The host to look up and dial: the proxy, where there is one.
+    pub(crate) fn dial_host(&self) -> &str {
+        self.proxy.map_or(&self.endpoint.host, |proxy| &proxy.host)
+    }
+
+    /// The socket address to dial.
+    pub(crate) fn dial_address(&self, address: IpAddr) -> SocketAddr {
+        SocketAddr::new(
+            address,
+            self.proxy.map_or(self.endpoint.port, |proxy| proxy.port),
+        )
+    }
+
+    /// What the rules of the node's client need to know of the way here.
+    pub(crate) fn way(&self) -> Way<'_> {
+        Way {
+            hosts: &self.node.hosts,
+            resolv_conf: &self.node.resolv_conf,
+            nameservers: &self.node.nameservers,
+            host: self.dial_host(),
+            port: self.proxy.map_or(self.endpoint.port, |proxy| proxy.port),
+            proxied: self.proxy.is_some(),
+        }
+    }
+
+    /// Where a connection to `address` leads. What a name means to a proxy only the proxy knows.
+    pub(crate) fn leads_to(&self, address: IpAddr) -> Option<IpAddr> {
+        match self.proxy {
+            None => Some(address),
+            Some(_) => self.endpoint.host.parse().ok(),
+        }
+    }
+
+    /// Goes through the stages up to where HTTP can begin.
+    pub(crate) async fn dial(
+        &self,
+        address: IpAddr,
+        stages: &mut Vec<StageOutcome>,
+    ) -> Option<Stream> {
+        let mut record = |stage, took, result| {
+            let outcome = StageOutcome::new(stage, took, result);
+            self.tell(&outcome);
+            stages.push(outcome);
+        };
+        let start = Instant::now();
+        let to = self.dial_address(address);
+        let (wire, connected) = match connect::dial(to, self.deadlines.next()).await {
+            Ok(dialled) => dialled,
+            Err(fault) => {
+                record(Stage::Connect, start.elapsed(), Err(Fault::Connect(fault)));
+                return None;
+            }
+        };
+        let took = connected.took().unwrap_or_else(|| start.elapsed());
+        record(Stage::Connect, took, Ok(Evidence::Connect(connected)));
+        let watch = wire.stopwatch().clone();
+
+        let start = Instant::now();
+        let stream = match self.proxy {
+            None => Stream::Plain(wire),
+            Some(proxy) => match self.tunnel(proxy, wire).await {
+                Ok((stream, tunnel)) => {
+                    let took = watch.read().unwrap_or_else(|| start.elapsed());
+                    record(Stage::Proxy, took, Ok(Evidence::Proxy(tunnel)));
+                    stream
+                }
+                Err(fault) => {
+                    record(Stage::Proxy, start.elapsed(), Err(fault));
+                    return None;
+                }
+            },
+        };
+        if self.endpoint.scheme == Scheme::Http {
+            return Some(stream);
+        }
+
+        watch.restart();
+        let start = Instant::now();
+        let shaken = match stream {
+            Stream::Plain(stream) => {
+                let shaken = self
+                    .tls
+                    .handshake(stream, &self.endpoint.host, self.deadlines.next());
+                shaken
+                    .await
+                    .map(|(stream, shaken)| (Stream::Tls(Box::new(stream)), shaken))
+            }
+            Stream::Tls(stream) => {
+                let shaken =
+                    self.tls
+                        .handshake(*stream, &self.endpoint.host, self.deadlines.next());
+                shaken
+                    .await
+                    .map(|(stream, shaken)| (Stream::TlsInTls(Box::new(stream)), shaken))
+            }
+            Stream::TlsInTls(_) => return None,
+        };
+        let waited = start.elapsed();
+        let took = watch.read().filter(|_| shaken.is_ok()).unwrap_or(waited);
+        let (result, stream) = match shaken {
+            Ok((stream, shaken)) => (Ok(Evidence::Tls(Box::new(shaken))), Some(stream)),
+            Err(TlsFault::Io(IoFault::Timeout)) if self.small_hello_passes(to).await => {
+                (Err(Fault::Tls(Box::new(TlsFault::LargeHello))), None)
+            }
+            Err(fault) => (Err(Fault::Tls(Box::new(fault))), None),
+        };
+        // Segments lost during the handshake count as the connection's.
+        if let (Some(Stream::Tls(stream)), Some(first)) = (&stream, stages.first_mut())
+            && let Ok(Evidence::Connect(connected)) = &mut first.result
+        {
+            connected.retransmits = Connected::of(stream.get_ref().0.stream()).retransmits;
+        }
+        let outcome = StageOutcome::new(Stage::Tls, took, result);
+        self.tell(&outcome);
+        stages.push(outcome);
+        stream
+    }
+
+    async fn tunnel(&self, proxy: &ProxyUrl, stream: Wire) -> Result<(Stream, Tunnel), Fault> {
+        let deadline = self.deadlines.next();
+        match proxy.scheme {
+            ProxyScheme::Http => {
+                let opened = proxy::tunnel(stream, proxy, self.endpoint, deadline).await;
+                let (stream, tunnel) = opened.map_err(Fault::Proxy)?;
+                Ok((Stream::Plain(stream), tunnel))
+            }
+            ProxyScheme::Https => {
+                let shaken = self.tls.handshake(stream, &proxy.host, deadline).await;
+                let (stream, _) = shaken.map_err(|fault| Fault::Tls(Box::new(fault)))?;
+                let opened = proxy::tunnel(stream, proxy, self.endpoint, deadline).await;
+                let (stream, tunnel) = opened.map_err(Fault::Proxy)?;
+                Ok((Stream::Tls(Box::new(stream)), tunnel))
+            }
+            ProxyScheme::Socks5 => Err(Fault::Proxy(ProxyFault::Socks)),
+        }
+    }
+
+    /// Whether a hello that fits one packet is answered where a large one was not: then a device
+    /// on the path drops large ones.
+    async fn small_hello_passes(&self, to: SocketAddr) -> bool {
+        if self.proxy.is_some() {
+            return false;
+        }
+        let deadline = Instant::now() + SECOND_HELLO;
+        match connect::dial(to, deadline).await {
+            Ok((stream, _)) => {
+                self.tls
+                    .answers_small_hello(stream, &self.endpoint.host, deadline)
+                    .await
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+/// An open connection, ready for HTTP.
+pub(crate) enum Stream {
+    Plain(Wire),
+    Tls(Box<TlsStream<Wire>>),
+    /// TLS to an endpoint inside TLS to a proxy.
+    TlsInTls(Box<TlsStream<TlsStream<Wire>>>),
+}
+
+impl Stream {
+    pub(crate) fn stopwatch(&self) -> Stopwatch {
+        self.wire().stopwatch().clone()
+    }
+
+    fn wire(&self) -> &Wire {
+        match self {
+            Self::Plain(wire) => wire,
+            Self::Tls(stream) => stream.get_ref().0,
+            Self::TlsInTls(stream) => stream.get_ref().0.get_ref().0,
+        }
+    }
+
+    pub(crate) async fn into_http(self, endpoint: &Endpoint) -> Result<HttpConnection, HttpFault> {
+        let (authority, allowance) = (endpoint.authority(), self.wire().allowance().clone());
+        match self {
+            Self::Plain(stream) => HttpConnection::open(stream, authority, allowance).await,
+            Self::Tls(stream) => HttpConnection::open(stream, authority, allowance).await,
+            Self::TlsInTls(stream) => HttpConnection::open(stream, authority, allowance).await,
+        }
+    }
+}

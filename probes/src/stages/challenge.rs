@@ -1,0 +1,263 @@
+//! The stage `challenge`: `GET /v2/` without credentials at a login server. A Bearer challenge is
+//! what a healthy private registry answers; 200 from a registry is healthy too.
+
+use std::{fmt, time::SystemTime};
+
+use hyper::{
+    HeaderMap, StatusCode,
+    header::{DATE, SERVER, WWW_AUTHENTICATE},
+};
+use jiff::{Timestamp, fmt::rfc2822};
+use tokio::time::Instant;
+use url::Url;
+
+use crate::{
+    net::redact::redacted,
+    stages::http::{
+        connection::{HttpConnection, HttpFault, Response},
+        www_authenticate,
+    },
+};
+
+/// Redirects of `/v2/` that are followed on the same host; Go follows ten.
+pub(crate) const MAX_REDIRECTS: usize = 10;
+/// Every registry that follows the distribution specification sends it, some without need.
+const API_VERSION: &str = "docker-distribution-api-version";
+
+/// Asks the registry at `url` how it wants to be asked. One request a step, so that the caller can
+/// see to the connection where a redirect closed it.
+pub(crate) async fn ask(
+    connection: &mut HttpConnection,
+    url: &Url,
+    deadline: Instant,
+) -> Result<ChallengeStep, HttpFault> {
+    let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
+    let mut response = connection.get(target, deadline).await?;
+    if let Some(location) = response.redirect() {
+        return Ok(ChallengeStep::Redirect(on_the_same_host(url, location)?));
+    }
+    let Some(access) = access(&mut response, deadline).await? else {
+        return Err(response.refusal(deadline).await);
+    };
+    Ok(ChallengeStep::Answered(Challenge {
+        status: response.status.as_u16(),
+        readable_by_client: is_readable_by_client(&response.headers, &access),
+        access,
+        server: response.header(SERVER),
+        correlation_id: response.correlation_id(),
+        clock_skew: clock_skew(&response.headers),
+    }))
+}
+
+/// How far one request brought the stage.
+pub(crate) enum ChallengeStep {
+    /// To its end.
+    Answered(Challenge),
+    /// To another URL on the same host.
+    Redirect(Url),
+}
+
+/// How a registry answered `GET /v2/`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Challenge {
+    /// 200 or 401.
+    pub status: u16,
+    /// What it asks for.
+    pub access: Access,
+    /// Whether containerd, which reads less than RFC 9110 allows, understands that too.
+    pub readable_by_client: bool,
+    /// The header `Server`.
+    pub server: Option<String>,
+    /// The id that the registry's support asks for.
+    pub correlation_id: Option<String>,
+    /// This node's clock minus the registry's, in seconds; `Date` counts whole seconds.
+    pub clock_skew: Option<f64>,
+}
+
+impl Challenge {
+    /// The Bearer challenge, if it is one.
+    pub fn bearer(&self) -> Option<&Bearer> {
+        match &self.access {
+            Access::Bearer(bearer) => Some(bearer),
+            Access::Open | Access::Basic => None,
+        }
+    }
+}
+
+/// What a registry wants from a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing.
+    Open,
+    /// User name and password; there is no anonymous token to ask for.
+    Basic,
+    /// A token.
+    Bearer(Bearer),
+}
+
+/// A Bearer challenge of the distribution specification; it prints no secret of the realm's URL.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Bearer {
+    /// Where tokens are handed out, as sent.
+    pub realm: String,
+    /// For whom; at a regional ACR endpoint it is the global name.
+    pub service: Option<String>,
+}
+
+impl fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Bearer({}, {:?})", redacted(&self.realm), self.service)
+    }
+}
+
+/// `None` where the status means no.
+async fn access(response: &mut Response, deadline: Instant) -> Result<Option<Access>, HttpFault> {
+    let status = response.status;
+    let not_a_registry = |why| {
+        Err(HttpFault::NotARegistry {
+            status: status.as_u16(),
+            why,
+        })
+    };
+    match status {
+        StatusCode::UNAUTHORIZED => match asked_for(&response.headers) {
+            Some(access) => Ok(Some(access)),
+            None => not_a_registry("no usable challenge"),
+        },
+        StatusCode::OK if response.headers.contains_key(API_VERSION) => Ok(Some(Access::Open)),
+        // MCR answers with a body of `{}` or nothing at all.
+        StatusCode::OK => match is_empty_json(&response.body(deadline).await?) {
+            true => Ok(Some(Access::Open)),
+            false => not_a_registry("no Docker-Distribution-Api-Version and no empty JSON"),
+        },
+        _ => Ok(None),
+    }
+}
+
+/// containerd prefers a token to a password, wherever both are offered.
+fn asked_for(headers: &HeaderMap) -> Option<Access> {
+    let challenges: Vec<_> = lines(headers).flat_map(www_authenticate::parse).collect();
+    let bearer = challenges
+        .iter()
+        .filter(|challenge| challenge.scheme == "bearer");
+    let bearer = bearer.filter_map(|challenge| {
+        let service = challenge.parameter("service").map(str::to_owned);
+        let realm = challenge.parameter("realm")?.to_owned();
+        Some(Access::Bearer(Bearer { realm, service }))
+    });
+    let basic = || {
+        challenges
+            .iter()
+            .any(|challenge| challenge.scheme == "basic")
+    };
+    bearer
+        .into_iter()
+        .next()
+        .or_else(|| basic().then_some(Access::Basic))
+}
+
+/// containerd takes the first challenge of each header line for all there is (`ParseAuthHeader` in
+/// its `core/remotes/docker/auth/parse.go`).
+fn is_readable_by_client(headers: &HeaderMap, access: &Access) -> bool {
+    let wanted = match access {
+        Access::Open => return true,
+        Access::Basic => "basic",
+        Access::Bearer(_) => "bearer",
+    };
+    lines(headers).any(|line| {
+        let challenges = www_authenticate::parse(line);
+        challenges
+            .first()
+            .is_some_and(|challenge| challenge.scheme == wanted)
+    })
+}
+
+fn lines(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(WWW_AUTHENTICATE).iter();
+    lines.filter_map(|line| line.to_str().ok())
+}
+
+fn is_empty_json(body: &[u8]) -> bool {
+    match serde_json::from_slice(body) {
+        Ok(serde_json::Value::Object(object)) => object.is_empty(),
+        _ => body.trim_ascii().is_empty(),
+    }
+}
+
+/// Where `location`, in an answer to a request for `asked`, leads, if that is the same host.
+pub(crate) fn on_the_same_host(asked: &Url, location: &str) -> Result<Url, HttpFault> {
+    let malformed = |_| HttpFault::Malformed("a redirect to what is no URL".to_owned());
+    let to = asked.join(location).map_err(malformed)?;
+    if to.origin() != asked.origin() {
+        return Err(HttpFault::redirect_denied(
+            to.as_str(),
+            "another host than the registry's",
+        ));
+    }
+    Ok(to)
+}
+
+fn clock_skew(headers: &HeaderMap) -> Option<f64> {
+    let date = rfc2822::DateTimeParser::new()
+        .parse_timestamp(headers.get(DATE)?.to_str().ok()?)
+        .ok()?;
+    let now = Timestamp::try_from(SystemTime::now()).ok()?;
+    Some((now - date).total(jiff::Unit::Second).unwrap_or(0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[&str]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|line| (WWW_AUTHENTICATE, line.parse().unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn a_token_is_preferred_to_a_password() {
+        let both = headers(&[
+            r#"Basic realm="b""#,
+            r#"Bearer realm="https://r.example/t""#,
+        ]);
+        let bearer = Bearer {
+            realm: "https://r.example/t".into(),
+            service: None,
+        };
+        assert_eq!(asked_for(&both), Some(Access::Bearer(bearer)));
+        assert_eq!(
+            asked_for(&headers(&[r#"Basic realm="b""#])),
+            Some(Access::Basic)
+        );
+        assert_eq!(asked_for(&headers(&["Bearer service=s"])), None);
+        assert_eq!(asked_for(&headers(&[])), None);
+    }
+
+    #[test]
+    fn mcr_and_portals() {
+        assert!(is_empty_json(b"{}") && is_empty_json(b"") && is_empty_json(b" {} \n"));
+        assert!(!is_empty_json(b"<html></html>") && !is_empty_json(br#"{"a":1}"#));
+    }
+
+    #[test]
+    fn redirects_stay_on_the_host() {
+        let origin = Url::parse("https://contoso.azurecr.io/").unwrap();
+        for (location, to) in [
+            ("/v2/x?y=1", "https://contoso.azurecr.io/v2/x?y=1"),
+            ("x", "https://contoso.azurecr.io/x"),
+            ("//contoso.azurecr.io//x", "https://contoso.azurecr.io//x"),
+        ] {
+            assert_eq!(on_the_same_host(&origin, location).unwrap().as_str(), to);
+        }
+        for away in [
+            "https://login.example/",
+            "http://contoso.azurecr.io/v2/",
+            "//evil.example/",
+        ] {
+            let fault = on_the_same_host(&origin, away).unwrap_err();
+            assert!(matches!(fault, HttpFault::RedirectDenied { .. }), "{away}");
+        }
+    }
+}

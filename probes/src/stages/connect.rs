@@ -1,0 +1,100 @@
+//! The stage `connect`: one TCP dial to one address, with a deadline, and what the kernel measured
+//! of it. It never resolves a name and never tries a second address.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    os::fd::AsRawFd,
+    time::Duration,
+};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    time::{Instant, timeout_at},
+};
+
+use crate::net::{io_fault::IoFault, wire::Wire};
+
+/// Dials `address` and returns the connection with what the kernel saw, or why there is none.
+pub(crate) async fn dial(
+    address: SocketAddr,
+    deadline: Instant,
+) -> Result<(Wire, Connected), IoFault> {
+    let socket = socket(address)?;
+    let stream = timeout_at(deadline, socket.connect(address))
+        .await
+        .map_err(|_| IoFault::Timeout)??;
+    let connected = Connected::of(&stream);
+    Ok((Wire::new(stream), connected))
+}
+
+/// The address that the kernel would send from, as a connected UDP socket tells without sending
+/// anything; `None` without a route.
+pub(crate) fn source_towards(address: SocketAddr) -> Option<IpAddr> {
+    let kind = Type::DGRAM.cloexec();
+    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::UDP)).ok()?;
+    socket.connect(&address.into()).ok()?;
+    Some(socket.local_addr().ok()?.as_socket()?.ip())
+}
+
+/// What the kernel measured of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connected {
+    /// Smoothed round-trip time; `None` where the kernel does not tell.
+    pub rtt: Option<Duration>,
+    /// Segments sent again so far, lost SYNs among them.
+    pub retransmits: u32,
+}
+
+impl Connected {
+    /// Of a new connection: from SYN to SYN/ACK. Where the SYN was sent again the kernel does not know
+    /// which one was answered.
+    pub(crate) fn took(&self) -> Option<Duration> {
+        self.rtt
+            .filter(|rtt| self.retransmits == 0 && !rtt.is_zero())
+    }
+
+    /// Reads `TCP_INFO` as it is now.
+    pub fn of(stream: &TcpStream) -> Self {
+        match tcp_info(stream) {
+            Ok(info) => Self {
+                rtt: Some(Duration::from_micros(info.tcpi_rtt.into())),
+                retransmits: info.tcpi_total_retrans,
+            },
+            Err(_) => Self {
+                rtt: None,
+                retransmits: 0,
+            },
+        }
+    }
+}
+
+fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+    socket.set_tcp_nodelay(true)?;
+    Ok(TcpSocket::from_std_stream(socket.into()))
+}
+
+#[expect(unsafe_code, reason = "neither nix nor socket2 wraps TCP_INFO")]
+fn tcp_info(stream: &TcpStream) -> io::Result<libc::tcp_info> {
+    // SAFETY: `tcp_info` is plain integers, for which all zeroes is a value; the kernel writes at
+    // most `length` bytes of it and older kernels write fewer.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let mut length = size_of_val(&info) as libc::socklen_t;
+    // SAFETY: the descriptor is open while `stream` is borrowed; both pointers outlive the call.
+    let status = unsafe {
+        libc::getsockopt(
+            stream.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast(),
+            &raw mut length,
+        )
+    };
+    match status {
+        0 => Ok(info),
+        _ => Err(io::Error::last_os_error()),
+    }
+}

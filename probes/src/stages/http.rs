@@ -1,0 +1,36 @@
+//! The stage `http`: `GET /` at a data or storage endpoint. Without a signed URL such an endpoint
+//! refuses, and the refusal proves the path: any status is an answer.
+
+use hyper::header::SERVER;
+use tokio::time::Instant;
+
+use crate::stages::http::connection::{HttpConnection, HttpFault};
+
+pub(crate) mod connection;
+pub(crate) mod pull;
+pub(crate) mod www_authenticate;
+
+/// Asks for `target`, `/` at a data endpoint, and waits for the head of whatever comes back.
+pub(crate) async fn http(
+    connection: &mut HttpConnection,
+    target: &str,
+    deadline: Instant,
+) -> Result<Answered, HttpFault> {
+    let response = connection.get(target, deadline).await?;
+    Ok(Answered {
+        status: response.status.as_u16(),
+        server: response.header(SERVER),
+        correlation_id: response.correlation_id(),
+    })
+}
+
+/// What an endpoint answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// Any status.
+    pub status: u16,
+    /// The header `Server`.
+    pub server: Option<String>,
+    /// The id that the registry's support asks for.
+    pub correlation_id: Option<String>,
+}

@@ -1,0 +1,129 @@
+//! What a certificate chain says of itself, and what is wrong with it. Reads certificates for the
+//! reader's sake; whether to trust one is decided in `verifier`.
+
+use aws_lc_rs::digest;
+use jiff::Timestamp;
+use rustls::pki_types::CertificateDer;
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+use crate::{net::inert::excerpt, words::reason::Reason};
+
+/// More certificates than this are not described.
+const MAX_CERTIFICATES: usize = 10;
+/// More names than this are not listed.
+const MAX_NAMES: usize = 100;
+
+/// The certificates that a peer presented, its own first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chain {
+    /// Those that could be read.
+    pub certificates: Vec<Certificate>,
+}
+
+impl Chain {
+    /// The peer's own certificate.
+    pub fn leaf(&self) -> Option<&Certificate> {
+        self.certificates.first()
+    }
+
+    pub(super) fn describe(chain: &[CertificateDer<'_>]) -> Self {
+        let readable = chain
+            .iter()
+            .take(MAX_CERTIFICATES)
+            .filter_map(Certificate::describe);
+        Self {
+            certificates: readable.collect(),
+        }
+    }
+}
+
+/// One certificate in short.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// Distinguished name of the holder.
+    pub subject: String,
+    /// Distinguished name of the signer.
+    pub issuer: String,
+    /// DNS names and IP addresses it is for.
+    pub names: Vec<String>,
+    /// Valid from.
+    pub not_before: Timestamp,
+    /// Valid until.
+    pub not_after: Timestamp,
+    /// Fingerprint of the DER form, lower-case hex.
+    pub sha256: String,
+}
+
+impl Certificate {
+    fn describe(der: &CertificateDer<'_>) -> Option<Self> {
+        let (_, certificate) = X509Certificate::from_der(der).ok()?;
+        let validity = certificate.validity();
+        Some(Self {
+            subject: excerpt(certificate.subject().to_string().as_bytes()),
+            issuer: excerpt(certificate.issuer().to_string().as_bytes()),
+            names: names(&certificate),
+            not_before: Timestamp::from_second(validity.not_before.timestamp()).ok()?,
+            not_after: Timestamp::from_second(validity.not_after.timestamp()).ok()?,
+            sha256: hex(digest::digest(&digest::SHA256, der).as_ref()),
+        })
+    }
+}
+
+/// What is wrong with a chain.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateProblem {
+    /// Past its end.
+    #[error("certificate has expired")]
+    Expired,
+    /// Before its start.
+    #[error("certificate is not valid yet")]
+    NotYetValid,
+    /// Leads to no trusted root.
+    #[error("certificate signed by unknown authority")]
+    UnknownIssuer,
+    /// For other names.
+    #[error("certificate is not valid for this name")]
+    NameMismatch,
+    /// Anything else.
+    #[error("bad certificate: {0}")]
+    Bad(String),
+}
+
+impl CertificateProblem {
+    /// The reason that this problem counts as.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Expired => Reason::Expired,
+            Self::NotYetValid => Reason::NotYetValid,
+            Self::UnknownIssuer => Reason::UnknownIssuer,
+            Self::NameMismatch => Reason::NameMismatch,
+            Self::Bad(_) => Reason::BadCertificate,
+        }
+    }
+}
+
+fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
+    let Ok(Some(extension)) = certificate.subject_alternative_name() else {
+        return Vec::new();
+    };
+    let names = extension
+        .value
+        .general_names
+        .iter()
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some(excerpt(name.as_bytes())),
+            GeneralName::IPAddress(octets) => ip(octets),
+            _ => None,
+        });
+    names.take(MAX_NAMES).collect()
+}
+
+fn ip(octets: &[u8]) -> Option<String> {
+    let v4 = <[u8; 4]>::try_from(octets).map(|o| std::net::Ipv4Addr::from(o).to_string());
+    let v6 = || <[u8; 16]>::try_from(octets).map(|o| std::net::Ipv6Addr::from(o).to_string());
+    v4.or_else(|_| v6()).ok()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

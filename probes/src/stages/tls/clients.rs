@@ -1,0 +1,70 @@
+//! The TLS set-ups of one node: the one for its own trust, and one more for each other trust that
+//! its `hosts.toml` files ask for, made when first needed and kept.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use super::TlsClient;
+use crate::node::{
+    hosts_toml::Trust,
+    root::Root,
+    trust::{TrustError, TrustStore},
+};
+
+/// More than any node has hosts; past it the set-ups are made anew.
+const MAX_KEPT: usize = 64;
+
+/// Every TLS set-up of one node.
+pub struct TlsClients {
+    root: Root,
+    ca_file: Option<PathBuf>,
+    own: TlsClient,
+    others: Mutex<HashMap<Trust, TlsClient>>,
+}
+
+impl TlsClients {
+    /// Trusts the bundle of the node at `root`, and `ca_file`, which is this process's own.
+    pub fn load(root: Root, ca_file: Option<&Path>) -> Result<Self, TrustError> {
+        let ca_file = ca_file.map(Path::to_owned);
+        let own = TlsClient::new(&TrustStore::load(&root, ca_file.as_slice())?)?;
+        Ok(Self {
+            root,
+            ca_file,
+            own,
+            others: Mutex::default(),
+        })
+    }
+
+    /// The set-up for an endpoint without settings of its own.
+    pub(crate) fn own(&self) -> TlsClient {
+        self.own.clone()
+    }
+
+    /// The set-up for a host of `hosts.toml`.
+    pub(crate) fn of(&self, trust: &Trust) -> Result<TlsClient, TrustError> {
+        if trust.ca.is_empty() && !trust.skip_verify {
+            return Ok(self.own());
+        }
+        // A panic elsewhere cannot leave the map half written.
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = others.get(trust) {
+            return Ok(client.clone());
+        }
+        let client = match trust.skip_verify {
+            true => TlsClient::trusting_anyone()?,
+            false => {
+                let ca = trust.ca.iter().map(|file| self.root.locate(file));
+                let files: Vec<_> = self.ca_file.iter().cloned().chain(ca).collect();
+                TlsClient::new(&TrustStore::load(&self.root, &files)?)?
+            }
+        };
+        if others.len() >= MAX_KEPT {
+            others.clear();
+        }
+        others.insert(trust.clone(), client.clone());
+        Ok(client)
+    }
+}

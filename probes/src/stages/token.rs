@@ -1,0 +1,269 @@
+//! The stage `token`: the anonymous token request to the realm that a challenge names. A grant and
+//! a denial are both answers of a healthy token service; the caller says whether it counts on a
+//! grant. No credential is ever sent.
+
+use std::net::IpAddr;
+
+use hyper::{StatusCode, header::HeaderValue};
+use serde::Deserialize;
+use tokio::time::Instant;
+use url::Url;
+
+use crate::{
+    net::{inert::excerpt, redact::redacted},
+    stages::{
+        challenge::Bearer,
+        http::connection::{HttpConnection, HttpFault},
+    },
+    words::endpoint::{Endpoint, Role, Scheme},
+};
+
+/// The addresses at which clouds hand out credentials to whoever asks from a node.
+const METADATA: [IpAddr; 3] = [
+    IpAddr::V4(std::net::Ipv4Addr::new(168, 63, 129, 16)),
+    IpAddr::V4(std::net::Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+];
+
+/// Asks `realm` for an anonymous token that may pull `repositories`. A denial is a fault only where
+/// a grant is `expected`.
+pub(crate) async fn token(
+    connection: &mut HttpConnection,
+    realm: &Realm,
+    repositories: &[&str],
+    expected: bool,
+    deadline: Instant,
+) -> Result<Token, HttpFault> {
+    let mut response = connection
+        .get(&realm.target(repositories), deadline)
+        .await?;
+    match response.status {
+        StatusCode::OK => Ok(Token::Granted(granted(&response.body(deadline).await?)?)),
+        StatusCode::UNAUTHORIZED if !expected => Ok(Token::Denied),
+        status if status.is_redirection() => {
+            let location = response.header(hyper::header::LOCATION).unwrap_or_default();
+            Err(HttpFault::redirect_denied(
+                &location,
+                "token services are not followed elsewhere",
+            ))
+        }
+        _ => Err(response.refusal(deadline).await),
+    }
+}
+
+/// What the token service decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Token {
+    /// Anonymous pulls are allowed.
+    Granted(Secret),
+    /// Credentials are wanted: what most private registries answer.
+    Denied,
+}
+
+/// A token; it never prints itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The value of the header `Authorization`; it prints itself no more than the token does.
+    pub(crate) fn authorization(&self) -> Result<HeaderValue, HttpFault> {
+        let mut value = HeaderValue::try_from(format!("Bearer {}", self.0))
+            .map_err(|_| HttpFault::Malformed("a token that no header can carry".to_owned()))?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+}
+
+#[cfg(test)]
+impl From<&str> for Secret {
+    fn from(token: &str) -> Self {
+        Self(token.to_owned())
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Where tokens are handed out, checked to be a place that a probe may ask.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Realm {
+    url: Url,
+}
+
+impl Realm {
+    /// Takes the realm of `bearer`, sent by `login`.
+    pub(crate) fn parse(bearer: &Bearer, login: &Endpoint) -> Result<Self, HttpFault> {
+        let mut url = Url::parse(&bearer.realm)
+            .map_err(|error| HttpFault::Malformed(format!("the realm is no URL ({error})")))?;
+        let denied = |why| Err(HttpFault::redirect_denied(&bearer.realm, why));
+        match (url.scheme(), login.scheme) {
+            ("https", _) | ("http", Scheme::Http) => {}
+            _ => return denied("a realm must be https"),
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return denied("a realm must not carry credentials");
+        }
+        if let Some(service) = &bearer.service {
+            url.query_pairs_mut().append_pair("service", service);
+        }
+        Ok(Self { url })
+    }
+
+    /// The endpoint to dial: `None` where the login server itself hands out tokens.
+    pub(crate) fn endpoint(&self, login: &Endpoint) -> Option<Endpoint> {
+        Endpoint::of(&self.url, Role::Token).filter(|endpoint| !endpoint.is_same_server(login))
+    }
+
+    /// ACR's token service answers per scope, so the scope of each pull is asked for.
+    fn target(&self, repositories: &[&str]) -> String {
+        let mut url = self.url.clone();
+        for repository in repositories {
+            let scope = format!("repository:{repository}:pull");
+            url.query_pairs_mut().append_pair("scope", &scope);
+        }
+        url[url::Position::BeforePath..url::Position::AfterQuery].to_owned()
+    }
+}
+
+impl std::fmt::Debug for Realm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Realm({})", redacted(self.url.as_str()))
+    }
+}
+
+/// Whether a stranger's realm must not lead a probe to this address: the node itself, its link, or
+/// a metadata service.
+pub(crate) fn is_off_limits(address: IpAddr) -> bool {
+    let local = match address.to_canonical() {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local() || v4.is_unspecified(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local() || v6.is_unspecified(),
+    };
+    local || METADATA.contains(&address.to_canonical())
+}
+
+/// The token in the body of an answer.
+pub(crate) fn granted(body: &[u8]) -> Result<Secret, HttpFault> {
+    let grant: Grant = serde_json::from_slice(body).map_err(|error| {
+        let error = excerpt(error.to_string().as_bytes());
+        HttpFault::Malformed(format!("no token in the answer ({error})"))
+    })?;
+    let token = grant.usable_token().map(Secret);
+    token.ok_or_else(|| HttpFault::Malformed("no token in the answer".to_owned()))
+}
+
+#[derive(Deserialize)]
+struct Grant {
+    token: Option<String>,
+    access_token: Option<String>,
+    /// Of no use here; but containerd refuses an answer in which it is no number.
+    #[serde(rename = "expires_in")]
+    _expires_in: Option<i64>,
+}
+
+impl Grant {
+    /// The first that is there and fits a header line.
+    fn usable_token(self) -> Option<String> {
+        let mut tokens = [self.token, self.access_token].into_iter().flatten();
+        let first = tokens.find(|token| !token.is_empty());
+        first.filter(|token| token.bytes().all(|byte| byte.is_ascii_graphic()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn login(scheme: Scheme, port: u16) -> Endpoint {
+        Endpoint {
+            host: "contoso.azurecr.io".into(),
+            port,
+            role: Role::Login,
+            scheme,
+        }
+    }
+
+    fn bearer(realm: &str) -> Bearer {
+        Bearer {
+            realm: realm.into(),
+            service: Some("contoso.azurecr.io".into()),
+        }
+    }
+
+    #[test]
+    fn the_request_is_the_one_of_the_specification() {
+        let realm = Realm::parse(
+            &bearer("https://contoso.azurecr.io/oauth2/token?x=1"),
+            &login(Scheme::Https, 443),
+        )
+        .unwrap();
+        assert_eq!(
+            realm.target(&["probe/hello"]),
+            "/oauth2/token?x=1&service=contoso.azurecr.io&scope=repository%3Aprobe%2Fhello%3Apull"
+        );
+        assert_eq!(realm.endpoint(&login(Scheme::Https, 443)), None);
+    }
+
+    #[test]
+    fn a_realm_elsewhere_is_an_endpoint_of_its_own() {
+        let realm = Realm::parse(
+            &bearer("https://Auth.Example:8443/token"),
+            &login(Scheme::Https, 443),
+        )
+        .unwrap();
+        let endpoint = realm.endpoint(&login(Scheme::Https, 443)).unwrap();
+        assert_eq!(endpoint.to_string(), "auth.example:8443");
+        assert_eq!(endpoint.role, Role::Token);
+    }
+
+    #[test]
+    fn realms_that_no_probe_asks() {
+        let https = login(Scheme::Https, 443);
+        let http = login(Scheme::Http, 5000);
+        assert!(Realm::parse(&bearer("http://contoso.azurecr.io/t"), &https).is_err());
+        assert!(Realm::parse(&bearer("http://auth.example/t"), &http).is_ok());
+        assert!(Realm::parse(&bearer("ftp://auth.example/t"), &http).is_err());
+        assert!(Realm::parse(&bearer("https://u:p@auth.example/t"), &https).is_err());
+        assert!(Realm::parse(&bearer("/oauth2/token"), &https).is_err());
+    }
+
+    #[test]
+    fn a_realm_is_shown_without_its_secrets() {
+        let signed = bearer("https://auth.example/token?sig=c2VjcmV0");
+        let realm = Realm::parse(&signed, &login(Scheme::Https, 443)).unwrap();
+        let shown = format!("{realm:?} {signed:?}");
+        assert!(shown.contains("auth.example/token") && !shown.contains("c2VjcmV0"));
+    }
+
+    #[test]
+    fn a_token_travels_without_being_shown() {
+        let value = Secret::from("abc.def").authorization().unwrap();
+        assert_eq!(value, "Bearer abc.def");
+        assert!(!format!("{value:?}").contains("abc"));
+        let fault = Secret::from("a\r\nHost: b").authorization().unwrap_err();
+        assert_eq!(
+            fault.to_string(),
+            "malformed answer: a token that no header can carry"
+        );
+    }
+
+    #[test]
+    fn addresses_off_limits() {
+        for address in [
+            "127.0.0.1",
+            "169.254.169.254",
+            "168.63.129.16",
+            "::1",
+            "fe80::1",
+            "::ffff:127.0.0.1",
+            "0.0.0.0",
+        ] {
+            assert!(is_off_limits(address.parse().unwrap()), "{address}");
+        }
+        for address in ["10.240.1.4", "198.51.100.7", "2001:db8::7"] {
+            assert!(!is_off_limits(address.parse().unwrap()), "{address}");
+        }
+    }
+}

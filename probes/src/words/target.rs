@@ -1,0 +1,99 @@
+//! What a round is asked to walk: a registry with its endpoints and images, and how far. The agent's plan
+//! makes targets; rounds read them.
+
+use std::fmt;
+
+use crate::words::{endpoint::Endpoint, reason::Stage};
+
+/// The repository that a token is asked for where no image is configured.
+const ANY_REPOSITORY: &str = "regprobe/probe";
+
+/// One registry, as a round needs to know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The login endpoint.
+    pub login: Endpoint,
+    /// The data endpoints.
+    pub data: Vec<Endpoint>,
+    /// The token endpoint that an earlier round met, to be surveyed in rounds that are not told of
+    /// any.
+    pub token: Option<Endpoint>,
+    /// The images to walk to.
+    pub images: Vec<Image>,
+    /// Whether an anonymous token is expected.
+    pub anonymous_pull: bool,
+}
+
+impl Target {
+    /// The repositories that a token is asked for.
+    pub(crate) fn repositories(&self) -> Vec<&str> {
+        let mut repositories: Vec<_> = self
+            .images
+            .iter()
+            .map(|image| image.repository.as_str())
+            .collect();
+        repositories.dedup();
+        match repositories.is_empty() {
+            true => vec![ANY_REPOSITORY],
+            false => repositories,
+        }
+    }
+}
+
+/// One image of a registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// As `probe/hello`.
+    pub repository: String,
+    /// Tag or digest.
+    pub reference: String,
+}
+
+impl fmt::Display for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let separator = if self.reference.contains(':') {
+            '@'
+        } else {
+            ':'
+        };
+        write!(f, "{}{separator}{}", self.repository, self.reference)
+    }
+}
+
+/// How far up a round goes; each depth includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
+    /// `resolve`, `connect`, `proxy` and `tls`.
+    Network,
+    /// One HTTP request to each endpoint.
+    Request,
+    /// The token request.
+    Token,
+    /// Manifest and blobs of the configured images.
+    Image,
+}
+
+impl Depth {
+    /// Every depth, the least first.
+    pub const ALL: [Self; 4] = [Self::Network, Self::Request, Self::Token, Self::Image];
+
+    /// In one word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::Request => "request",
+            Self::Token => "token",
+            Self::Image => "image",
+        }
+    }
+
+    /// The least that has this stage.
+    pub fn of(stage: Stage) -> Self {
+        match stage {
+            Stage::Resolve | Stage::Connect | Stage::Proxy | Stage::Tls => Self::Network,
+            Stage::Challenge | Stage::Http => Self::Request,
+            Stage::Token => Self::Token,
+            Stage::Manifest | Stage::Blob => Self::Image,
+        }
+    }
+}
