@@ -1,7 +1,7 @@
 //! What befalls a node, and the agent with it. However bad it gets, afterwards the agent is healthy, its
 //! metrics are true, and it holds no more than before.
 //!
-//! A panic is not among it, for nothing is known to bring one about: `agent/src/schedule.rs` makes one.
+//! A panic is not among it, for nothing is known to bring one about: `agent/src/schedule/scheduler.rs` makes one.
 
 #[path = "mishaps/clock.rs"]
 mod clock;

@@ -8,7 +8,7 @@ use crate::{
     config::{self, Config},
     out::metrics::Metrics,
     plan::PlannedRegistry,
-    timetable::{Intervals, Pace},
+    schedule::timetable::{Intervals, Pace},
 };
 
 /// All series that an agent has from the start, for `endpoints` endpoints: half of them login servers,

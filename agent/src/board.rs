@@ -7,12 +7,10 @@ use jiff::Timestamp;
 use regprobe_probes::{Endpoint, Nameserver, Outcome};
 
 use crate::{
-    fleet::Fleet,
     out::{change_log, history::SharedHistory, metrics::Metrics},
     plan::{Plan, PlannedRegistry},
-    schedule::Report,
+    schedule::{Report, fleet::Fleet, timetable::Pace},
     state::{ConfigState, RegistryState, Round, Shown},
-    timetable::Pace,
 };
 
 /// Who changes all state.

@@ -4,25 +4,20 @@
 //! Data flows one way: `Config → Plan → Scheduler → probes::run → Board → {metrics, change
 //! log, snapshot}`; web server and reports read snapshots.
 
-pub mod config;
-pub mod fleet;
-pub mod timetable;
-
 #[doc(hidden)]
 pub mod bench_support;
 mod board;
 mod check;
 mod cli;
-mod clock;
+pub mod config;
 mod explain;
 mod node;
 mod out;
-mod patience;
 mod plan;
 mod printable;
 mod process;
 mod run;
-mod schedule;
+pub mod schedule;
 mod shell;
 mod state;
 mod web;

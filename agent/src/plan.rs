@@ -10,9 +10,11 @@ use regprobe_probes::{
 
 use crate::{
     config::{self, Config, Private, Server},
-    fleet::Fleet,
     node::NodeSource,
-    timetable::{Intervals, Pace},
+    schedule::{
+        fleet::Fleet,
+        timetable::{Intervals, Pace},
+    },
 };
 
 /// What the agent has open whatever it probes, the connections of its own web server aside.

@@ -12,13 +12,11 @@ use tokio::{
 use crate::{
     board::Board,
     cli::RunArgs,
-    config,
-    fleet::Fleet,
-    node,
+    config, node,
     out::{history::SharedHistory, metrics::Metrics},
     plan::Plan,
     process::{config_watch::ConfigWatch, logging, privilege, standard_streams::print},
-    schedule::{Report, Scheduler},
+    schedule::{Report, Scheduler, fleet::Fleet},
     web::{self, CurrentSettings, Site},
 };
 

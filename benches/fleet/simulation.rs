@@ -5,8 +5,10 @@ use std::{cmp::Reverse, collections::BinaryHeap, net::Ipv4Addr, time::Duration};
 
 use regprobe::{
     config::Config,
-    fleet::{Answer, Census, scattered},
-    timetable::{Intervals, Moment, Timetable},
+    schedule::{
+        fleet::{Answer, Census, scattered},
+        timetable::{Intervals, Moment, Timetable},
+    },
 };
 use regprobe_probes::Depth;
 

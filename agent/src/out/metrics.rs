@@ -18,11 +18,13 @@ use self::{
 };
 use crate::{
     config,
-    fleet::{Fleet, Source},
     plan::PlannedRegistry,
-    schedule::Skip,
+    schedule::{
+        Skip,
+        fleet::{Fleet, Source},
+        timetable::Pace,
+    },
     state::{RegistryState, Round},
-    timetable::Pace,
 };
 
 mod families;

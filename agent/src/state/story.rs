@@ -14,8 +14,8 @@ use regprobe_probes::{
 use crate::{
     config::Config,
     plan::PlannedRegistry,
+    schedule::timetable::Intervals,
     state::{RegistryState, Round},
-    timetable::Intervals,
 };
 
 /// Two endpoints in order.

@@ -16,7 +16,7 @@ use regprobe_probes::{self as probes, Nameserver, Origin, lookup};
 use tokio::{sync::watch, time::sleep};
 
 use super::{Answer, Census, Fleet, scattered};
-use crate::{config, timetable::Moment};
+use crate::{config, schedule::timetable::Moment};
 
 /// For one question.
 const LIMIT: Duration = Duration::from_secs(3);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
-use crate::timetable::Moment;
+use super::timetable::Moment;
 
 impl Moment {
     /// Now.

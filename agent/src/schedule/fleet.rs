@@ -11,10 +11,8 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    config::{self, FleetSize},
-    timetable::{Intervals, Moment, Pace, Place},
-};
+use super::timetable::{Intervals, Moment, Pace, Place};
+use crate::config::{self, FleetSize};
 
 pub(crate) mod service;
 
