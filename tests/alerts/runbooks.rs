@@ -19,8 +19,8 @@ const HEADINGS: [&str; 5] = [
     "What it means",
     "Confirm from the node",
     "Usual causes",
-    "Mend it",
-    "Silence it rightly",
+    "Fix it",
+    "Silence it",
 ];
 /// Mended on a server, a node or a middlebox of one's own, for which Azure has no command.
 const NOT_OF_AZURE: [Code; 5] = [
@@ -120,7 +120,7 @@ pub(crate) fn pages_are_whole() -> Result<()> {
             by_hand.iter().any(|tool| confirm.contains(tool)),
             "{name}: nothing to confirm it with by hand"
         );
-        let mend = page.section("Mend it")?;
+        let mend = page.section("Fix it")?;
         let of_azure = !NOT_OF_AZURE.iter().any(|code| code.as_str() == title);
         ensure!(
             ["\naz ", "`az "].iter().any(|az| mend.contains(az)) == of_azure,
@@ -135,7 +135,7 @@ pub(crate) fn silences_match() -> Result<()> {
     let labels = labels_of_alerts()?;
     let known: BTreeSet<_> = labels.values().flatten().map(String::as_str).collect();
     for (name, text) in pages()? {
-        let silence = Page(&text).section("Silence it rightly")?;
+        let silence = Page(&text).section("Silence it")?;
         let told = Path::new(&name)
             .file_stem()
             .unwrap_or_default()

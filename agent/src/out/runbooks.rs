@@ -83,8 +83,8 @@ mod tests {
         "## What it means",
         "## Confirm from the node",
         "## Usual causes",
-        "## Mend it",
-        "## Silence it rightly",
+        "## Fix it",
+        "## Silence it",
     ];
 
     fn directory() -> std::path::PathBuf {
