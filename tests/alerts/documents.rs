@@ -1,5 +1,5 @@
-//! What is written about the alerts, and where it leads: the README of the rules, and every link of the
-//! repository to a file of its own.
+//! The documentation of the alerts, and its links: the README of the rules, and every link in the
+//! repository to another of its files.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,7 @@ use regprobe_probes::Code;
 use crate::rules::{self, Rule};
 use crate::runbooks::{ANY_CODE, ONLINE, repository};
 
-/// The table in the README has every alert, with its severities and how long it waits.
+/// The table in the README has every alert, with its severities and its `for`.
 pub(crate) fn readme_lists_the_rules() -> Result<()> {
     let readme = fs::read_to_string(rules::file("README.md"))?;
     let alerts = rules::alerts()?;
@@ -51,7 +51,7 @@ pub(crate) fn readme_lists_the_rules() -> Result<()> {
     Ok(())
 }
 
-/// Whatever leads to a file of the repository, on the web or beside it, leads to one that is there.
+/// Every link to a file of the repository, by URL or by relative path, has a target.
 pub(crate) fn links_lead_somewhere() -> Result<()> {
     let mut links = 0;
     for file in texts(&repository())? {
@@ -85,7 +85,7 @@ pub(crate) fn links_lead_somewhere() -> Result<()> {
     Ok(())
 }
 
-/// A link up to where it ends, or to what it says of a place within the page.
+/// The link target, up to its end or its fragment.
 fn until_end(text: &str) -> &str {
     let is_end = |letter: char| letter.is_whitespace() || "\"'`)>#\\".contains(letter);
     text.split(is_end).next().unwrap_or_default()
@@ -95,7 +95,7 @@ fn is_file(target: &str) -> bool {
     !target.is_empty() && !target.contains("://")
 }
 
-/// What is committed by hand in words: pages, and what leads to them.
+/// The files that contain links: pages, and what links to them.
 fn texts(folder: &Path) -> Result<Vec<PathBuf>> {
     const KINDS: [&str; 5] = ["md", "yaml", "json", "rs", "html"];
     const OTHERS: [&str; 3] = ["target", "node_modules", "layer"];

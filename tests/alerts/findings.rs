@@ -1,5 +1,5 @@
-//! Whatever the agent finds, on few nodes or on many: one alert tells of it, and none else. promtool is
-//! given clusters that are written here, one for each case.
+//! Every finding, on few nodes or on many, raises exactly one alert. promtool gets clusters that are
+//! generated here, one for each case.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,19 +11,19 @@ use crate::promtool::promtool;
 use crate::rules;
 use crate::runbooks;
 
-/// A cluster some of whose nodes have a finding.
+/// A cluster in which some nodes have a finding.
 struct Cluster {
     nodes: usize,
     with_it: usize,
     code: Code,
     severity: &'static str,
     role: &'static str,
-    /// Whether those that have it are many, by the measure of the rules.
+    /// Whether the nodes with the finding count as many by the rules.
     is_on_many: bool,
 }
 
-/// On each of three nodes and on one of four, at the login server and at an endpoint for data.
-pub(crate) fn are_one_alert_each() -> Result<()> {
+/// On all of three nodes and on one of four, at the login server and at a data endpoint.
+pub(crate) fn raise_one_alert_each() -> Result<()> {
     let mut clusters = Vec::new();
     for code in Code::ALL {
         for severity in runbooks::severities(*code)? {
@@ -40,11 +40,11 @@ pub(crate) fn are_one_alert_each() -> Result<()> {
             }
         }
     }
-    are_told(&clusters)
+    check(&clusters)
 }
 
-/// Three that are a tenth of all are many, and thirty of however many, for a zone may have no more.
-pub(crate) fn many_are_told_as_one() -> Result<()> {
+/// Three nodes are many if they are a tenth of all; thirty always are, because a zone may have no more.
+pub(crate) fn many_nodes_raise_one_alert() -> Result<()> {
     let measures = [
         (5, 2, false),
         (5, 3, true),
@@ -59,8 +59,8 @@ pub(crate) fn many_are_told_as_one() -> Result<()> {
         (Code::PrivateLinkRecordMissing, "login"),
         (Code::NameserverDown, "login"),
     ] {
-        // One promtool for each: it loads no more than so many samples.
-        are_told(&measures.map(|(nodes, with_it, is_on_many)| Cluster {
+        // One promtool run for each, because it limits the number of samples.
+        check(&measures.map(|(nodes, with_it, is_on_many)| Cluster {
             nodes,
             with_it,
             code,
@@ -72,7 +72,7 @@ pub(crate) fn many_are_told_as_one() -> Result<()> {
     Ok(())
 }
 
-fn are_told(clusters: &[Cluster]) -> Result<()> {
+fn check(clusters: &[Cluster]) -> Result<()> {
     let mut series = String::new();
     let mut expected = String::new();
     for cluster in clusters {
@@ -111,10 +111,10 @@ impl Cluster {
         format!("{code}-{severity}-{role}-{with_it}-of-{nodes}")
     }
 
-    /// The alerts, in promtool's words.
+    /// The expected alerts, in promtool's syntax.
     fn expected(&self) -> String {
         let alert = alert_of(self.code, self.severity, self.role, self.is_on_many);
-        // That requests are turned down is a matter of their share, of which nothing is told here.
+        // Throttling pages by the share of throttled requests, which these series do not have.
         let is_page =
             self.is_on_many && self.severity == "critical" && self.code != Code::Throttled;
         let severity = if is_page { "critical" } else { "warning" };
@@ -127,7 +127,7 @@ impl Cluster {
         )
     }
 
-    /// What Prometheus scrapes from its nodes.
+    /// Writes what Prometheus scrapes from the nodes.
     fn write_series(&self, series: &mut String) -> Result<()> {
         let (cluster, code, role) = (self.name(), self.code, self.role);
         let mut add = |name: &str, labels: &str, values: &str| {
@@ -136,7 +136,7 @@ impl Cluster {
                 "  - {{series: '{name}{{{labels}}}', values: {values}}}"
             )
         };
-        // One agent is enough for those of which it tells that there is none.
+        // One agent is enough to keep the alerts about missing agents quiet.
         add(
             "up",
             &format!("cluster=\"{cluster}\", job=\"regprobe\""),
@@ -156,7 +156,7 @@ impl Cluster {
             );
             add("regprobe_build_info", &node, "1x30")?;
             add("regprobe_finding", &finding, "1x30")?;
-            // What the alert about it reads beside it.
+            // What the alert for this finding reads in addition.
             let mut lookups = |result: &str| {
                 let nameserver = format!("nameserver=\"10.0.0.4:53\", result=\"{result}\"");
                 let labels = format!("{endpoint}, {nameserver}");
@@ -176,7 +176,7 @@ impl Cluster {
     }
 }
 
-/// The one that is to tell of a finding.
+/// The alert that a finding is expected to raise.
 pub(crate) fn alert_of(code: Code, severity: &str, role: &str, is_on_many: bool) -> &'static str {
     match code {
         Code::PrivateLinkZoneNotLinked

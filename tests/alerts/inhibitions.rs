@@ -1,5 +1,5 @@
-//! What a real Alertmanager with the committed route makes of alerts that fire together: what follows
-//! from something worse is not told beside it, and what does not is.
+//! A real Alertmanager with the committed route gets alerts that fire together: it inhibits those that
+//! follow from a more severe one, and sends all others.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,28 +13,28 @@ use serde_json::{Value, json};
 
 use crate::shortened;
 
-/// For notifications of alerts that fire already.
+/// Timeout for notifications of alerts that already fire.
 const SOON: Duration = Duration::from_secs(30);
 
-/// Alerts that fire at once, all of one registry, by name and severity.
+/// Alerts that fire at the same time for one registry, by name and severity.
 struct Together {
-    told: &'static [&'static str],
-    untold: &'static [&'static str],
+    sent: &'static [&'static str],
+    inhibited: &'static [&'static str],
 }
 
 const CASES: &[Together] = &[
-    // The worse of two of the same name.
+    // Of two alerts with the same name, the more severe one.
     Together {
-        told: &["RegprobeDataEndpointFailing critical"],
-        untold: &["RegprobeDataEndpointFailing warning"],
+        sent: &["RegprobeDataEndpointFailing critical"],
+        inhibited: &["RegprobeDataEndpointFailing warning"],
     },
     // A registry that fails on many nodes.
     Together {
-        told: &[
+        sent: &[
             "RegprobeRegistryFailingOnManyNodes critical",
             "RegprobeThrottled warning",
         ],
-        untold: &[
+        inhibited: &[
             "RegprobeRegistryFailing warning",
             "RegprobeDataEndpointFailing critical",
             "RegprobeRegistryDegraded warning",
@@ -42,61 +42,61 @@ const CASES: &[Together] = &[
             "RegprobeLatencySloBurn warning",
         ],
     },
-    // A drift by which pulls fail.
+    // A drift that makes pulls fail.
     Together {
-        told: &[
+        sent: &[
             "RegprobePrivateLinkDrift critical",
             "RegprobeCertificateExpiring warning",
         ],
-        untold: &[
+        inhibited: &[
             "RegprobeRegistryDegraded warning",
             "RegprobeSlowPullsPredicted warning",
             "RegprobeLatencySloBurn warning",
             "RegprobeNameserversDisagree warning",
         ],
     },
-    // One by which they do not, and so what is beside it has causes of its own.
+    // A drift with which pulls still work, so other alerts have other causes.
     Together {
-        told: &[
+        sent: &[
             "RegprobePrivateLinkDrift warning",
             "RegprobeLatencySloBurn warning",
         ],
-        untold: &[],
+        inhibited: &[],
     },
-    // A nameserver for which pulls fail on many nodes.
+    // A nameserver that stops pulls on many nodes.
     Together {
-        told: &[
+        sent: &[
             "RegprobeNameserverFailing critical",
             "RegprobeRegistryDegraded warning",
         ],
-        untold: &[
+        inhibited: &[
             "RegprobeNameserversDisagree warning",
             "RegprobeSlowPullsPredicted warning",
         ],
     },
-    // One that a few nodes miss; others may wait for something else.
+    // A nameserver that fails for a few nodes; other nodes may wait for something else.
     Together {
-        told: &[
+        sent: &[
             "RegprobeNameserverFailing warning",
             "RegprobeNameserversDisagree warning",
             "RegprobeSlowPullsPredicted warning",
         ],
-        untold: &[],
+        inhibited: &[],
     },
 ];
 
-pub(crate) fn what_follows_is_not_told() -> Result<()> {
+pub(crate) fn followers_are_inhibited() -> Result<()> {
     let webhook = Webhook::start((loopback(), 0))?;
     let route = shortened::route(&webhook.url())?;
     let alertmanager = Alertmanager::configured(&route, (loopback(), 0))?;
     let mut alerts = Vec::new();
     let mut expected = BTreeSet::new();
-    // Each in a cluster of its own: nothing of one cluster is a reason for silence in another.
+    // Each case has its own cluster: an alert in one cluster inhibits nothing in another.
     for (index, case) in CASES.iter().enumerate() {
         let cluster = format!("cluster-{index}");
-        let all = case.told.iter().chain(case.untold);
+        let all = case.sent.iter().chain(case.inhibited);
         alerts.extend(all.map(|alert| fired(alert, &cluster)));
-        expected.extend(case.told.iter().map(|alert| format!("{cluster} {alert}")));
+        expected.extend(case.sent.iter().map(|alert| format!("{cluster} {alert}")));
     }
     let alerts = serde_json::to_vec(&alerts)?;
     client::call("POST", alertmanager.addr(), "/api/v2/alerts")
@@ -104,17 +104,17 @@ pub(crate) fn what_follows_is_not_told() -> Result<()> {
         .send()?
         .expect_status(200)?;
 
-    wait::until("all are told", SOON, || {
-        let told = told_by(&webhook);
-        let missing: Vec<_> = expected.difference(&told).collect();
-        ensure!(missing.is_empty(), "not told: {missing:?}");
+    wait::until("all notifications", SOON, || {
+        let sent = sent_to(&webhook);
+        let missing: Vec<_> = expected.difference(&sent).collect();
+        ensure!(missing.is_empty(), "not sent: {missing:?}");
         Ok(())
     })?;
-    // The rest would come with the next interval at the latest.
+    // Any others would arrive with the next group interval at the latest.
     wait::pause(shortened::time("5m")? + Duration::from_secs(1));
-    let told = told_by(&webhook);
-    let beside: Vec<_> = told.difference(&expected).collect();
-    ensure!(beside.is_empty(), "told beside: {beside:?}");
+    let sent = sent_to(&webhook);
+    let beside: Vec<_> = sent.difference(&expected).collect();
+    ensure!(beside.is_empty(), "sent as well: {beside:?}");
     Ok(())
 }
 
@@ -125,10 +125,10 @@ fn fired(alert: &str, cluster: &str) -> Value {
     json!({"labels": labels})
 }
 
-/// Every alert of which there was a notification.
-fn told_by(webhook: &Webhook) -> BTreeSet<String> {
+/// Every alert that was sent in a notification.
+fn sent_to(webhook: &Webhook) -> BTreeSet<String> {
     let received = webhook.received();
-    let alerts = received.iter().flat_map(|told| told["alerts"].as_array());
+    let alerts = received.iter().flat_map(|sent| sent["alerts"].as_array());
     let worded = |alert: &Value| {
         let label = |name: &str| {
             alert["labels"][name]

@@ -1,5 +1,5 @@
-//! What wakes somebody: the alerts by promtool, the runbooks they lead to, and, with a real Prometheus
-//! and a real Alertmanager, the one notification that a drift becomes.
+//! The alerts: promtool's checks, the runbooks they link to, and, with a real Prometheus and a real
+//! Alertmanager, the single notification that a drift causes.
 
 mod documents;
 mod findings;
@@ -34,34 +34,37 @@ use regprobe_lab::suite::{self, Need, test};
 
 fn main() -> ExitCode {
     let promtool = [
-        test("promtool takes the rules", promtool::rules_are_rules),
+        test("promtool accepts the rules", promtool::rules_are_rules),
         test("promtool's tests pass", promtool::tests_pass),
         test(
-            "whatever is found is told by one alert",
-            findings::are_one_alert_each,
+            "every finding raises exactly one alert",
+            findings::raise_one_alert_each,
         ),
         test(
-            "what many nodes find is told as one",
-            findings::many_are_told_as_one,
+            "a finding on many nodes raises one alert",
+            findings::many_nodes_raise_one_alert,
         ),
     ];
     let promtool = promtool.map(|test| test.needs([Need::PROMETHEUS]));
     let notifications = [
-        test("a drift is one notification", notifications::of_one_node),
         test(
-            "the drift of 50 nodes is one notification",
+            "a drift causes one notification",
+            notifications::of_one_node,
+        ),
+        test(
+            "a drift on 50 nodes causes one notification",
             notifications::of_fifty_nodes,
         ),
         test(
-            "50 nodes that cannot pull for a drift are one page",
+            "50 nodes that cannot pull because of a drift cause one page",
             notifications::of_fifty_nodes_that_cannot_pull,
         ),
     ];
     let notifications =
         notifications.map(|test| test.needs([Need::PROMETHEUS, Need::ALERTMANAGER]));
     let inhibitions = test(
-        "what follows from something worse is not told beside it",
-        inhibitions::what_follows_is_not_told,
+        "alerts that follow from a more severe one are inhibited",
+        inhibitions::followers_are_inhibited,
     );
     let inhibitions = inhibitions.needs([Need::ALERTMANAGER]);
     let others = [
@@ -70,25 +73,22 @@ fn main() -> ExitCode {
             promtool::every_alert_is_tested,
         ),
         test(
-            "what happens every day is tested with all that alerts read",
+            "everyday events are tested with every metric that alerts read",
             promtool::every_day_is_quiet,
         ),
         test(
-            "every alert leads to a runbook, and every runbook is led to",
+            "every alert links to a runbook, and every runbook has a link",
             runbooks::alerts_lead_to_pages,
         ),
-        test("every runbook is whole", runbooks::pages_are_whole),
+        test("every runbook is complete", runbooks::pages_are_whole),
         test("every silence matches its alerts", runbooks::silences_match),
         test(
             "the README lists alerts and rules",
             documents::readme_lists_the_rules,
         ),
-        test(
-            "every link leads somewhere",
-            documents::links_lead_somewhere,
-        ),
+        test("every link has a target", documents::links_lead_somewhere),
     ];
-    // The notifications wait most of the time.
+    // The notification tests spend most of their time waiting.
     let all = notifications.into_iter().chain([inhibitions]);
     let all = all.chain(promtool).chain(others);
     suite::run_many_at_a_time(4, all)

@@ -1,4 +1,4 @@
-//! From a drift in the lab to whoever is told: the real agent, a real Prometheus with the committed
+//! From a drift in the lab to the notification: the real agent, a real Prometheus with the committed
 //! rules, and a real Alertmanager with the committed route.
 
 use std::fmt::Write as _;
@@ -15,10 +15,10 @@ use crate::ground::Ground;
 use crate::process::Agent;
 use crate::shortened;
 
-/// For anything that is to show; a few times as long as it takes.
+/// Timeout for anything that is expected to appear; several times as long as it takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What is done to DNS, and what is to be told of it.
+/// What happens to DNS, and the notification that it should cause.
 struct Drift {
     lay: fn(&Ground),
     code: &'static str,
@@ -28,7 +28,7 @@ struct Drift {
     description: fn(usize) -> String,
 }
 
-/// The zone loses its link, and pulls go on by way of public addresses.
+/// The zone is unlinked, and pulls continue through public addresses.
 const UNLINKED: Drift = Drift {
     lay: Ground::unlink,
     code: "PrivateLinkZoneNotLinked",
@@ -36,44 +36,44 @@ const UNLINKED: Drift = Drift {
     receiver: "tickets",
     description: |nodes| {
         format!(
-            "On {nodes} node{}, as node-1",
+            "On {nodes} node{} (node-1",
             if nodes > 1 { "s" } else { "" }
         )
     },
 };
 
-/// The record of the login server goes, and no node can pull.
+/// The login server's record is deleted, and no node can pull.
 const RECORD_GONE: Drift = Drift {
     lay: |ground| ground.dns.acr("contoso").login().record_missing(),
     code: "PrivateLinkRecordMissing",
     severity: "critical",
     receiver: "pager",
-    description: |nodes| format!("{nodes} of {nodes} nodes cannot pull from contoso, as node-1"),
+    description: |nodes| format!("{nodes} of {nodes} nodes cannot pull from contoso (node-1"),
 };
 
 pub(crate) fn of_one_node() -> Result<()> {
-    is_told_once(&UNLINKED, 1)
+    notifies_once(&UNLINKED, 1)
 }
 
 pub(crate) fn of_fifty_nodes() -> Result<()> {
-    is_told_once(&UNLINKED, 50)
+    notifies_once(&UNLINKED, 50)
 }
 
 pub(crate) fn of_fifty_nodes_that_cannot_pull() -> Result<()> {
-    is_told_once(&RECORD_GONE, 50)
+    notifies_once(&RECORD_GONE, 50)
 }
 
-fn is_told_once(drift: &Drift, nodes: usize) -> Result<()> {
+fn notifies_once(drift: &Drift, nodes: usize) -> Result<()> {
     let watch = Watch::over(nodes)?;
     (drift.lay)(&watch.ground);
-    let told = watch.until_told(1)?;
+    let notification = watch.until_notified(1)?;
     ensure!(
-        told["status"] == "firing" && told["receiver"] == drift.receiver,
-        "{told:#}"
+        notification["status"] == "firing" && notification["receiver"] == drift.receiver,
+        "{notification:#}"
     );
-    let alerts = told["alerts"].as_array().context("no alerts")?;
+    let alerts = notification["alerts"].as_array().context("no alerts")?;
     let [alert] = &**alerts else {
-        anyhow::bail!("not one alert: {told:#}");
+        anyhow::bail!("not one alert: {notification:#}");
     };
     for (label, expected) in [
         ("alertname", "RegprobePrivateLinkDrift"),
@@ -94,7 +94,7 @@ fn is_told_once(drift: &Drift, nodes: usize) -> Result<()> {
         "{alert:#}"
     );
 
-    // Nothing else is on its way: Alertmanager tells of what joins a group with its next interval.
+    // Nothing else follows: Alertmanager sends alerts that join a group at its next interval.
     wait::pause(shortened::time("5m")? + Duration::from_secs(2));
     let alerts = watch.prometheus.query("ALERTS")?;
     ensure!(alerts.len() == 1, "{alerts:#?}");
@@ -105,9 +105,9 @@ fn is_told_once(drift: &Drift, nodes: usize) -> Result<()> {
     );
 
     watch.ground.link();
-    let end = watch.until_told(2)?;
+    let end = watch.until_notified(2)?;
     ensure!(
-        end["status"] == "resolved" && end["groupKey"] == told["groupKey"],
+        end["status"] == "resolved" && end["groupKey"] == notification["groupKey"],
         "{end:#}"
     );
     let alerts = watch.prometheus.query("ALERTS")?;
@@ -120,7 +120,7 @@ fn is_told_once(drift: &Drift, nodes: usize) -> Result<()> {
     Ok(())
 }
 
-/// A registry, an agent that looks at it, and all that stands between that and whoever is on call.
+/// A registry, an agent that probes it, and everything between the agent and the person on call.
 struct Watch {
     ground: Ground,
     agent: Agent,
@@ -131,8 +131,8 @@ struct Watch {
 }
 
 impl Watch {
-    /// Returns once Prometheus knows of so many nodes, on all of which all is well. They have one agent
-    /// between them: what it sees is scraped anew for each.
+    /// Returns once Prometheus sees that many healthy nodes. They share one agent, which is scraped once
+    /// for each node.
     fn over(nodes: usize) -> Result<Self> {
         let ground = Ground::new()?;
         let agent = Agent::ready(&ground.config(&[&ground.contoso_entry()])?, &[])?;
@@ -167,13 +167,13 @@ impl Watch {
             webhook,
             _rules: rules,
         };
-        let well = format!("count(regprobe_registry_verdict == 0) == {nodes}");
-        watch.prometheus.value(&well, PATIENCE)?;
+        let healthy = format!("count(regprobe_registry_verdict == 0) == {nodes}");
+        watch.prometheus.value(&healthy, PATIENCE)?;
         Ok(watch)
     }
 
-    /// Waits for so many notifications and returns the last.
-    fn until_told(&self, count: usize) -> Result<Value> {
+    /// Waits for that many notifications and returns the last one.
+    fn until_notified(&self, count: usize) -> Result<Value> {
         wait::until(&format!("{count} notifications"), PATIENCE, || {
             let received = self.webhook.received();
             let last = received.get(count - 1).cloned();
@@ -186,7 +186,7 @@ impl Watch {
         })
     }
 
-    /// Where the agent itself leads to from a finding.
+    /// The runbook link that the agent itself gives for a finding.
     fn runbook(&self, code: &str) -> Result<Value> {
         let status = self.agent.status()?;
         let findings = status["registries"][0]["findings"].as_array();

@@ -1,4 +1,4 @@
-//! The rules by promtool: that they are rules, what each alert fires at and what it does not.
+//! The rules, checked by promtool: whether they are valid, and when each alert fires and when not.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::rules::{self, Case};
 
-/// What every day brings, of which no alert may make anything.
+/// Everyday events, which must not raise any alert.
 const QUIET: &str = "tests/quiet.yaml";
 
 pub(crate) fn rules_are_rules() -> Result<()> {
@@ -33,8 +33,7 @@ pub(crate) fn promtool(command: &[&str], files: &[impl AsRef<Path>]) -> Result<(
     Ok(())
 }
 
-/// Every rule fires in one case at least, and in another one, which has series that it reads, it does
-/// not.
+/// Every alert fires in at least one case, and stays quiet in another one with series that it reads.
 pub(crate) fn every_alert_is_tested() -> Result<()> {
     let recorded = rules::recording_rules()?;
     let files = rules::test_files()?.into_iter();
@@ -48,13 +47,13 @@ pub(crate) fn every_alert_is_tested() -> Result<()> {
         let is_near = |case: &&Case| case.metrics().iter().any(|metric| read.contains(*metric));
         let mut near = cases.iter().flatten().filter(is_near);
         if !near.clone().any(|case| case.expects(&rule)) {
-            writeln!(untested, "{} fires in no test", rule.told())?;
+            writeln!(untested, "{} fires in no test", rule.title())?;
         }
         if !near.any(|case| case.expects_none(&rule)) {
             writeln!(
                 untested,
                 "{} has no test in which it stays quiet",
-                rule.told()
+                rule.title()
             )?;
         }
     }
@@ -62,13 +61,13 @@ pub(crate) fn every_alert_is_tested() -> Result<()> {
     Ok(())
 }
 
-/// A rollout, a restart, scrapes and probes that fail: with everything there that an alert reads, and
-/// no alert of any name.
+/// A rollout, a restart, failed scrapes and lost probes: every metric that an alert reads is present, and
+/// no alert fires.
 pub(crate) fn every_day_is_quiet() -> Result<()> {
     let recorded = rules::recording_rules()?;
     let exprs: String = rules::alerts()?.into_iter().map(|rule| rule.expr).collect();
     let mut read = rules::metrics(&exprs, &recorded);
-    // Of the cluster's own exporter, which may be missing; and what appears with the first failure.
+    // The cluster's own exporter may be missing, and this counter appears with the first failure.
     read.retain(|metric| !metric.starts_with("kube_") && metric != "regprobe_stage_failures_total");
     let cases = rules::cases(&rules::file(QUIET))?;
     for event in ["rollout", "restart", "scrapes fail", "probes are lost"] {

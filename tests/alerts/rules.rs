@@ -1,4 +1,4 @@
-//! The rules as they are committed, and the cases that promtool tests them with.
+//! The committed rules, and the cases that promtool tests them with.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-/// Where rules and alerts are, and their tests in a folder below.
+/// The folder with the rules and alerts; their tests are in a subfolder.
 pub(crate) const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/prometheus");
 
 pub(crate) fn file(name: &str) -> PathBuf {
@@ -25,7 +25,7 @@ struct Group {
     rules: Vec<Rule>,
 }
 
-/// A rule of either kind.
+/// A recording rule or an alert.
 #[derive(Deserialize)]
 pub(crate) struct Rule {
     #[serde(default)]
@@ -42,15 +42,15 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
-    /// Whether an alert with these labels can be of this rule.
+    /// Whether an alert with these labels can come from this rule.
     pub(crate) fn gives(&self, labels: &BTreeMap<String, String>) -> bool {
         self.labels
             .iter()
             .all(|(name, value)| labels.get(name) == Some(value))
     }
 
-    /// Its name and the labels that tell it from others of that name.
-    pub(crate) fn told(&self) -> String {
+    /// Its name, and the labels that distinguish it from others with that name.
+    pub(crate) fn title(&self) -> String {
         format!("{} {:?}", self.alert, self.labels)
     }
 }
@@ -72,7 +72,7 @@ fn rules_of(name: &str) -> Result<Vec<Rule>> {
         .collect())
 }
 
-/// The metrics that an expression reads, by way of recording rules too.
+/// The metrics that an expression reads, directly or through recording rules.
 pub(crate) fn metrics(expr: &str, recorded: &[Rule]) -> BTreeSet<String> {
     let is_of_name = |letter: char| letter.is_ascii_alphanumeric() || "_:".contains(letter);
     let names = expr.split(|letter| !is_of_name(letter));
@@ -133,7 +133,7 @@ pub(crate) struct Sample {
 }
 
 impl Case {
-    /// The metrics that it has series of.
+    /// The metrics that it has series for.
     pub(crate) fn metrics(&self) -> BTreeSet<&str> {
         let series = self.input_series.iter();
         series
@@ -141,7 +141,7 @@ impl Case {
             .collect()
     }
 
-    /// Whether it expects an alert of this rule at some time.
+    /// Whether it expects an alert from this rule at any time.
     pub(crate) fn expects(&self, rule: &Rule) -> bool {
         let mut of_rule = self.alert_tests(rule);
         of_rule.any(|test| {
@@ -151,7 +151,7 @@ impl Case {
         })
     }
 
-    /// Whether it looks for alerts of this rule and expects none.
+    /// Whether it checks for alerts from this rule and expects none.
     pub(crate) fn expects_none(&self, rule: &Rule) -> bool {
         let is_asked_for = self.alert_tests(rule).next().is_some()
             || self.expr_tests(rule).any(|test| !test.shows(rule));
@@ -170,13 +170,13 @@ impl Case {
 }
 
 impl ExprTest {
-    /// Whether it is about alerts of this name.
+    /// Whether it is about alerts with this name.
     fn names(&self, rule: &Rule) -> bool {
         let mut words = self.expr.split(|letter: char| !letter.is_alphanumeric());
         self.expr.contains("ALERTS{") && words.any(|word| word == rule.alert)
     }
 
-    /// Whether a sample that is expected may be of this rule.
+    /// Whether an expected sample can come from this rule.
     fn shows(&self, rule: &Rule) -> bool {
         self.exp_samples.iter().any(|sample| {
             let other = sample.labels.contains("severity=")
@@ -191,7 +191,7 @@ impl ExprTest {
     }
 }
 
-/// The files of promtool's tests.
+/// The files with promtool's tests.
 pub(crate) fn test_files() -> Result<Vec<PathBuf>> {
     let files = fs::read_dir(file("tests"))?;
     let mut files: Vec<_> = files.map(|file| Ok(file?.path())).collect::<Result<_>>()?;
@@ -199,7 +199,7 @@ pub(crate) fn test_files() -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The cases of one of them.
+/// The cases in one of those files.
 pub(crate) fn cases(file: &Path) -> Result<Vec<Case>> {
     let tests: Tests = read(file)?;
     ensure!(!tests.tests.is_empty(), "{}: no tests", file.display());

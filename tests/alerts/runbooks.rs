@@ -1,5 +1,5 @@
-//! What an alert, a dashboard or the agent leads to: a page that is there, that tells what it should,
-//! and that silences what it names.
+//! The pages that alerts, dashboards and the agent link to: each exists, is complete, and names labels
+//! that its alerts really have.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,9 +11,9 @@ use regprobe_probes::Code;
 use crate::findings::alert_of;
 use crate::rules;
 
-/// Where the repository is on the web; what is committed leads to files of it.
+/// The repository's URL; committed files link to files below it.
 pub(crate) const ONLINE: &str = "https://github.com/regprobe/regprobe/blob/main/";
-/// How one of many codes is written in the address of a page.
+/// The placeholders for a code in a page's URL.
 pub(crate) const ANY_CODE: [&str; 3] = ["{{ $labels.code }}", "${__value.raw}", "{code}"];
 const HEADINGS: [&str; 5] = [
     "What it means",
@@ -22,7 +22,7 @@ const HEADINGS: [&str; 5] = [
     "Fix it",
     "Silence it",
 ];
-/// Mended on a server, a node or a middlebox of one's own, for which Azure has no command.
+/// Codes that are fixed on your own server, node or middlebox, for which Azure has no command.
 const NOT_OF_AZURE: [Code; 5] = [
     Code::CertificateExpired,
     Code::CertificateExpiringSoon,
@@ -31,8 +31,8 @@ const NOT_OF_AZURE: [Code; 5] = [
     Code::NotTls,
 ];
 
-/// The severities that a code may have, as the index of the runbooks says: a star is for those that
-/// depend on the circumstances. Of what is information at the least, no alert tells.
+/// The severities that a code may have, according to the index of the runbooks: a star marks those that
+/// depend on the situation. Findings with severity info raise no alert.
 pub(crate) fn severities(code: Code) -> Result<&'static [&'static str]> {
     let index = fs::read_to_string(runbook("README.md"))?;
     let start = format!("| [{code}] ");
@@ -47,7 +47,7 @@ pub(crate) fn severities(code: Code) -> Result<&'static [&'static str]> {
     })
 }
 
-/// Every alert leads to a page, and to every page leads an alert.
+/// Every alert links to a page, and every page has an alert that links to it.
 pub(crate) fn alerts_lead_to_pages() -> Result<()> {
     let mut led_to = BTreeSet::new();
     for rule in rules::alerts()? {
@@ -56,14 +56,14 @@ pub(crate) fn alerts_lead_to_pages() -> Result<()> {
             ensure!(
                 !said.unwrap_or_default().is_empty(),
                 "{}: no {annotation}",
-                rule.told()
+                rule.title()
             );
         }
         let url = &rule.annotations["runbook_url"];
         let page = url
             .strip_prefix(ONLINE)
             .and_then(|path| path.strip_prefix("deploy/runbooks/"));
-        let page = page.with_context(|| format!("{}: {url}", rule.told()))?;
+        let page = page.with_context(|| format!("{}: {url}", rule.title()))?;
         match ANY_CODE.iter().find(|code| page.contains(**code)) {
             Some(code) => {
                 let of_code = |any: &Code| page.replace(*code, any.as_str());
@@ -90,7 +90,7 @@ pub(crate) fn alerts_lead_to_pages() -> Result<()> {
     Ok(())
 }
 
-/// Each page has all sections, and in them what somebody needs who has been woken.
+/// Each page has all sections, with what an on-call engineer needs in each.
 pub(crate) fn pages_are_whole() -> Result<()> {
     for (name, text) in pages()? {
         let page = Page(&text);
@@ -120,34 +120,34 @@ pub(crate) fn pages_are_whole() -> Result<()> {
             by_hand.iter().any(|tool| confirm.contains(tool)),
             "{name}: nothing to confirm it with by hand"
         );
-        let mend = page.section("Fix it")?;
+        let fix = page.section("Fix it")?;
         let of_azure = !NOT_OF_AZURE.iter().any(|code| code.as_str() == title);
         ensure!(
-            ["\naz ", "`az "].iter().any(|az| mend.contains(az)) == of_azure,
+            ["\naz ", "`az "].iter().any(|az| fix.contains(az)) == of_azure,
             "{name}: az in its remedy or not"
         );
     }
     Ok(())
 }
 
-/// A silence names labels that the alerts have: one with another label silences nothing.
+/// A silence names labels that its alerts have: a silence with any other label has no effect.
 pub(crate) fn silences_match() -> Result<()> {
     let labels = labels_of_alerts()?;
     let known: BTreeSet<_> = labels.values().flatten().map(String::as_str).collect();
     for (name, text) in pages()? {
         let silence = Page(&text).section("Silence it")?;
-        let told = Path::new(&name)
+        let title = Path::new(&name)
             .file_stem()
             .unwrap_or_default()
             .to_string_lossy();
-        let code = Code::ALL.iter().find(|code| code.as_str() == told);
+        let code = Code::ALL.iter().find(|code| code.as_str() == title);
         let alerts = match code {
             Some(code) => {
-                let matcher = format!("`code=\"{told}\"`");
+                let matcher = format!("`code=\"{title}\"`");
                 ensure!(silence.contains(&matcher), "{name}: no {matcher}");
                 alerts_of(*code)?
             }
-            None => BTreeSet::from([&*told]),
+            None => BTreeSet::from([&*title]),
         };
         let quoted = silence.split('`').skip(1).step_by(2);
         for label in quoted.filter(|quoted| known.contains(quoted)) {
@@ -162,7 +162,7 @@ pub(crate) fn silences_match() -> Result<()> {
     Ok(())
 }
 
-/// The alerts that name a finding. Those of many nodes tell of all their findings at once.
+/// The alerts that name a finding. Alerts about many nodes list all their findings together.
 fn alerts_of(code: Code) -> Result<BTreeSet<&'static str>> {
     let mut alerts = BTreeSet::new();
     for severity in severities(code)? {
@@ -171,7 +171,7 @@ fn alerts_of(code: Code) -> Result<BTreeSet<&'static str>> {
     Ok(alerts)
 }
 
-/// Those that promtool's tests expect, and `cluster`, by which every rule counts.
+/// The labels that promtool's tests expect, and `cluster`, which every rule keeps.
 fn labels_of_alerts() -> Result<BTreeMap<String, BTreeSet<String>>> {
     let mut labels = BTreeMap::<_, BTreeSet<_>>::new();
     for file in rules::test_files()? {
@@ -188,7 +188,7 @@ fn labels_of_alerts() -> Result<BTreeMap<String, BTreeSet<String>>> {
     Ok(labels)
 }
 
-/// A page of a finding or of an alert.
+/// The page of a finding or of an alert.
 struct Page<'a>(&'a str);
 
 impl<'a> Page<'a> {
@@ -208,7 +208,7 @@ impl<'a> Page<'a> {
     }
 }
 
-/// Every page by its place below `deploy/runbooks`, with its text.
+/// Every page by its path below `deploy/runbooks`, with its text.
 fn pages() -> Result<Vec<(String, String)>> {
     let mut pages = Vec::new();
     for folder in ["", "alerts/"] {

@@ -1,5 +1,5 @@
-//! The rules and the route as they are committed, but for their times: all are shortened alike, so that
-//! seconds tell of what takes a cluster minutes. Receivers get an address; nothing else is changed.
+//! The committed rules and route with all durations shortened by the same factor, so that a test sees in
+//! seconds what takes minutes in a cluster. Receivers get an address; nothing else changes.
 
 use std::fs;
 use std::path::Path;
@@ -10,23 +10,23 @@ use serde_yaml::Value;
 
 use crate::rules;
 
-/// A minute becomes two seconds: at this rate a scrape a second stands for one every half a minute.
+/// A minute becomes two seconds, so a scrape every second stands for one every 30 seconds.
 const FACTOR: u32 = 30;
 
-/// A time of the committed files as it is here.
+/// A duration from the committed files, shortened.
 pub(crate) fn time(committed: &str) -> Result<Duration> {
     let (number, unit) = committed.split_at(committed.len().saturating_sub(1));
     let seconds = match unit {
         "s" => 1,
         "m" => 60,
         "h" => 60 * 60,
-        _ => bail!("{committed} has no unit that is known here"),
+        _ => bail!("{committed} has an unknown unit"),
     };
     let number: u32 = number.parse().with_context(|| committed.to_owned())?;
     Ok(Duration::from_secs(u64::from(number) * seconds) / FACTOR)
 }
 
-/// Writes rules and alerts into a folder: `for` and the windows of the expressions are shortened.
+/// Writes rules and alerts to a folder, with `for` and the windows of the expressions shortened.
 pub(crate) fn write_rules(folder: &Path) -> Result<()> {
     for name in ["rules.yaml", "alerts.yaml"] {
         let mut file: Value = serde_yaml::from_str(&fs::read_to_string(rules::file(name))?)?;
@@ -45,7 +45,7 @@ pub(crate) fn write_rules(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whatever stands in brackets.
+/// Shortens every window in brackets.
 fn windows(expr: &str) -> Result<String> {
     let mut pieces = expr.split('[');
     let mut shortened = pieces.next().unwrap_or_default().to_owned();
