@@ -1,5 +1,5 @@
-// All nodes of a cluster, or of several: is anything wrong, where, since when, and why. What is told
-// by node is told of the worst nodes only, so that it can be read whatever their number.
+// All nodes of one or more clusters: is anything wrong, where, since when, and why. Panels by node show
+// only the worst nodes, so that they stay readable with any number of nodes.
 
 import { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
 
@@ -45,32 +45,32 @@ const { agents, registries, endpoints } = MANY_NODES;
 /** The worst verdict of each node. */
 const VERDICT_OF_NODE = `max by (cluster, node) (regprobe_registry_verdict{${registries}})`;
 
-/** What tells one finding from another, whichever nodes see it. */
+/** The labels that identify a finding, regardless of the nodes that see it. */
 const FINDING = "cluster, registry, endpoint, code, severity";
 const FINDINGS = finding('severity!="info"');
 
-/** Of panels that draw what recording rules have summed. */
-const RECORDED = "Of all nodes, whatever node is chosen; it takes the recording rules of deploy/prometheus.";
+/** For panels that show series from recording rules. */
+const RECORDED = "Always shows all nodes, whichever node is selected. Requires the recording rules in deploy/prometheus.";
 
-/** The stages that a registry counts as requests. */
+/** The stages whose requests a registry counts. */
 const REQUESTS = 'stage=~"challenge|token|manifest|blob|http"';
 
 export function fleet(): Dashboard {
   return page({
     uid: FLEET,
     title: "regprobe / Fleet",
-    description: "Whether the nodes can pull images, and if not, which, since when and why.",
+    description: "Whether the nodes can pull images, and if not, which ones, since when and why.",
     from: "now-3h",
     refresh: "1m",
     variables: [datasource(), cluster(), nodes(), registry(MANY_NODES), endpoint(MANY_NODES)],
     top: health(),
     sections: [
-      ["Since when, and where", course()],
+      ["Since when and where", timelines()],
       ["Why", causes()],
-      ["Names", names()],
-      ["Speed", speed()],
+      ["DNS", dns()],
+      ["Latency", latency()],
       ["Certificates", certificates()],
-      ["Agents, and what they ask of the registries", load()],
+      ["Agents and the load on registries", load()],
     ],
   });
 }
@@ -78,15 +78,15 @@ export function fleet(): Dashboard {
 function health() {
   const nodesThatAre = (verdict: number) => `count(${VERDICT_OF_NODE} == ${verdict}) or vector(0)`;
   return [
-    number("Nodes that cannot pull", "Nodes on which a registry is failing: a pull through it would fail now.")
+    number("Nodes that cannot pull", "Nodes on which a registry is failing: a pull from it would fail now.")
       .withTarget(now(nodesThatAre(2)))
       .thresholds(colours(GOOD, [1, BAD]))
       .span(4),
-    number("Nodes degraded", "Nodes on which a pull would work, but something is wrong or slow.")
+    number("Nodes degraded", "Nodes on which pulls work, but something is wrong or slow.")
       .withTarget(now(nodesThatAre(1)))
       .thresholds(colours(GOOD, [1, WARNING]))
       .span(4),
-    number("Longest outage", "The longest time since an endpoint that is down was last up, of all nodes.")
+    number("Longest outage", "The longest time that an endpoint has been down, on any node.")
       .withTarget(
         now(
           `max(time() - (regprobe_endpoint_last_success_timestamp_seconds{${endpoints}}` +
@@ -97,19 +97,19 @@ function health() {
       .thresholds(colours(BAD))
       .noValue("none")
       .span(4),
-    number("First certificate to end", "Days until the first certificate of an endpoint's chain ends, of all nodes.")
+    number("Next certificate expiry", "Days until the next certificate in any endpoint's chain expires, on any node.")
       .withTarget(now(`min(${daysLeft()})`))
       .unit("suffix:days")
       .decimals(0)
       .thresholds(colours(BAD, [3, WARNING], [14, GOOD]))
-      .noValue("none seen")
+      .noValue("no certificate")
       .span(4),
-    number("Nodes watched", "Nodes whose agents Prometheus scrapes.")
+    number("Nodes monitored", "Nodes whose agents Prometheus scrapes.")
       .withTarget(now(`count(count by (cluster, node) (regprobe_build_info{${agents}}))`))
       .thresholds(colours(NEUTRAL))
       .noValue("none")
       .span(4),
-    number("Agents not answering", "Agents that Prometheus cannot scrape. Of their nodes nothing is known.")
+    number("Agents not responding", "Agents that Prometheus cannot scrape. The state of their nodes is unknown.")
       .withTarget(
         now(`count(up{${agents}} == 0 and on (job) group by (job) (regprobe_build_info{${agents}})) or vector(0)`),
       )
@@ -117,8 +117,8 @@ function health() {
       .span(4),
     rows(
       "Findings",
-      "What is wrong, once for all nodes that see it. What many nodes see at once lies with the registry, its" +
-        " network or its DNS; what one of many sees lies with that node. The finding leads to its runbook.",
+      "Each problem once, with the number of nodes that see it. If many nodes see it, suspect the registry, its" +
+        " network or its DNS; if only one node does, suspect that node. Each finding links to its runbook.",
       [
         now(`sort_desc(count by (${FINDING}) (${FINDINGS}))`, "A"),
         now(
@@ -139,14 +139,14 @@ function health() {
         { of: "registry", title: "Registry", properties: [width(120)] },
         { of: "endpoint", title: "Endpoint" },
         { of: valueOf("A"), title: "Nodes", properties: [width(70)] },
-        { of: valueOf("B"), title: "Of all", properties: [width(70), unit("percentunit")] },
+        { of: valueOf("B"), title: "Share", properties: [width(70), unit("percentunit")] },
         { of: valueOf("C"), title: "First seen", properties: [width(150), unit("dateTimeFromNow")] },
       ],
     )
       .sortBy([sortedBy("Severity")])
       .noValue("none")
       .span(17),
-    stackedBars("Nodes by verdict", "How many nodes are degraded and failing, one on top of the other.")
+    stackedBars("Nodes by verdict", "The number of degraded and failing nodes, stacked.")
       .withTarget(overTime(`count(${VERDICT_OF_NODE} == 2) or vector(0)`, "failing", "A"))
       .withTarget(overTime(`count(${VERDICT_OF_NODE} == 1) or vector(0)`, "degraded", "B"))
       .overrideByName("failing", [fixedColour(BAD)])
@@ -158,13 +158,13 @@ function health() {
   ];
 }
 
-function course() {
+function timelines() {
   const unexpected = `sum by (registry, endpoint, nameserver) (regprobe_dns_answer_expected{${endpoints}} == bool 0)`;
   const down = `sum by (registry, endpoint, role) (regprobe_endpoint_up{${endpoints}} == bool 0)`;
   return [
     timeline(
       "Verdict by node",
-      "The 20 nodes whose verdicts were worst in the time shown. A node leads to its path.",
+      "The 20 nodes with the worst verdicts in the selected time range. Each node links to its own dashboard.",
       VERDICT,
     )
       .withTarget(overTime(worst(20, VERDICT_OF_NODE, "cluster, node", "> 0"), "{{node}}"))
@@ -174,7 +174,7 @@ function course() {
       .height(13),
     rows(
       "Nodes with findings",
-      "No more than 100 findings, critical ones first. The node leads to its path, stage by stage.",
+      "At most 100 findings, critical ones first. Each node links to its own dashboard.",
       [now(`topk(100, 2 * ${finding('severity="critical"')} or ${finding('severity="warning"')})`)],
       [
         { of: "node", title: "Node", properties: [linked(NODE_OF_CELL)] },
@@ -187,25 +187,25 @@ function course() {
       .span(10)
       .height(13),
     timeline(
-      "Drift: nodes with an address that is not expected",
-      "How many nodes a nameserver gives an address outside the ranges where the registry is expected." +
-        " The 20 worst pairs of endpoint and nameserver.",
+      "DNS drift: nodes with an unexpected address",
+      "The number of nodes that get an address outside the registry's expected ranges from a nameserver." +
+        " Shows the 20 worst pairs of endpoint and nameserver.",
       NONE_IS_GOOD,
     )
       .withTarget(
-        overTime(worst(20, unexpected, "registry, endpoint, nameserver"), "{{endpoint}} by {{nameserver}}"),
+        overTime(worst(20, unexpected, "registry, endpoint, nameserver"), "{{endpoint}} from {{nameserver}}"),
       )
       .unit("suffix:nodes")
-      .noValue("no nameserver was asked")
+      .noValue("no queries")
       .span(12),
     timeline(
       "Endpoints down",
-      "On how many nodes a pull would not get through at an endpoint. The 20 worst endpoints.",
+      "The number of nodes on which an endpoint is down. Shows the 20 worst endpoints.",
       NONE_IS_GOOD,
     )
       .withTarget(overTime(worst(20, down, "registry, endpoint, role"), "{{role}} {{endpoint}}"))
       .unit("suffix:nodes")
-      .noValue("no endpoint was probed")
+      .noValue("no probes")
       .span(12),
   ];
 }
@@ -216,7 +216,7 @@ function causes() {
   return [
     rows(
       "Failing endpoints",
-      "Stages of the path that failed in the last 15 minutes, the 50 that failed on most nodes.",
+      "Stages that failed in the last 15 minutes. Shows the 50 that failed on the most nodes.",
       [
         now(`topk(50, count by (${what}) (increase(${failed}) > 0))`, "A"),
         now(`sum by (${what}) (rate(${failed})) * 60 > 0`, "B"),
@@ -235,7 +235,7 @@ function causes() {
       .span(12),
     stackedBars(
       "Failed attempts by stage and reason",
-      `Each stage has reasons of its own; the README has all of them. ${RECORDED}`,
+      `Each stage has its own reasons; the documentation lists them. ${RECORDED}`,
     )
       .withTarget(
         overTime(
@@ -249,14 +249,14 @@ function causes() {
   ];
 }
 
-function names() {
+function dns() {
   const lookups = "endpoint_nameserver_result:regprobe_dns_lookups:rate5m";
   const answers = "registry, endpoint, nameserver";
   return [
     rows(
       "Answers by nameserver",
-      "Expected: how many nodes are given addresses in the ranges where the registry is expected. Private: addresses" +
-        " that are not reachable from the internet.",
+      "Expected: the share of nodes that get an address in the registry's expected ranges. Private: the share that" +
+        " get an address that is not reachable from the internet.",
       [
         now(`topk(50, count by (${answers}) (regprobe_dns_answer_expected{${endpoints}}))`, "A"),
         now(`avg by (${answers}) (regprobe_dns_answer_expected{${endpoints}})`, "B"),
@@ -279,11 +279,11 @@ function names() {
       .sortBy([sortedBy("Expected")])
       .noValue("no answer")
       .span(14),
-    stackedBars("Changed answers", "Another set of addresses than before. A registry whose addresses rotate keeps its set.")
+    stackedBars("Changed answers", "How often a nameserver returned a different set of addresses than before. Rotation does not count.")
       .withTarget(
         overTime(
           `sum by (endpoint, nameserver) (increase(regprobe_dns_answer_changes_total{${endpoints}}[$__rate_interval]))`,
-          "{{endpoint}} by {{nameserver}}",
+          "{{endpoint}} from {{nameserver}}",
         ),
       )
       .legend(longNames())
@@ -292,15 +292,15 @@ function names() {
       .span(10),
     stackedBars(
       "Lookups by nameserver and result",
-      `Questions that the agents asked, those for both address families as one. ${RECORDED}`,
+      `The agents' DNS lookups; A and AAAA count as one. ${RECORDED}`,
     )
       .withTarget(
         overTime(`sum by (nameserver, result) (${lookups}{${ALL_NODES}}) > 0`, "{{nameserver}} {{result}}"),
       )
       .unit("suffix:/s")
-      .noValue("no nameserver was asked")
+      .noValue("no queries")
       .span(8),
-    namedLines("Lookups that failed", `The share of questions without an answer that names an address. ${RECORDED}`)
+    namedLines("Failed lookups", `The share of lookups that returned no address. ${RECORDED}`)
       .withTarget(
         overTime(
           `1 - sum by (nameserver) (${lookups}{${ALL_NODES}, result="noerror"})` +
@@ -312,8 +312,8 @@ function names() {
       .max(1)
       .span(8),
     namedLines(
-      "Time to an answer, 99th percentile",
-      `Of answers only: a nameserver that is silent has no time. ${RECORDED}`,
+      "Lookup duration, 99th percentile",
+      `Only lookups that got an answer; a nameserver that does not respond has no duration. ${RECORDED}`,
     )
       .withTarget(
         overTime(
@@ -327,11 +327,11 @@ function names() {
   ];
 }
 
-function speed() {
+function latency() {
   const quantile = (title: string, quantile: number) =>
     lines(
       `${title} of each stage`,
-      `Time of successful attempts. Stages do not overlap: together they are the path. ${RECORDED}`,
+      `The duration of successful attempts. Stages do not overlap: their sum is the whole path. ${RECORDED}`,
     )
       .withTarget(
         overTime(
@@ -346,20 +346,20 @@ function speed() {
     quantile("Median", 0.5),
     quantile("90th percentile", 0.9),
     quantile("99th percentile", 0.99),
-    lines("Predicted delay of a pull", "What a pull would wait for that does not answer, on the node that waits longest.")
+    lines("Predicted pull delay", "How long a pull would wait for addresses and nameservers that do not respond, on the worst node.")
       .withTarget(
         overTime(`max by (registry) (regprobe_predicted_pull_delay_seconds{${registries}})`, "{{registry}}"),
       )
       .unit("s")
       .axisSoftMax(1)
       .span(8),
-    namedLines("Round trip", "As the kernel measured it, 99th percentile of the nodes.")
+    namedLines("TCP RTT", "The round-trip time as measured by the kernel, 99th percentile of the nodes.")
       .withTarget(
         overTime(`quantile by (endpoint) (0.99, regprobe_tcp_rtt_seconds{${endpoints}})`, "{{endpoint}}"),
       )
       .unit("s")
       .span(8),
-    namedLines("Segments sent again", "While connecting: packets are lost on the way.")
+    namedLines("TCP retransmits", "Retransmits while connecting. They mean packet loss on the path.")
       .withTarget(
         overTime(
           `sum by (endpoint) (rate(regprobe_tcp_retransmits_total{${endpoints}}[$__rate_interval])) * 60`,
@@ -376,7 +376,7 @@ function certificates() {
   return [
     rows(
       "Days left",
-      "Until the first certificate of the chain ends, on the node that sees the oldest one.",
+      "Days until the next certificate in the chain expires, on the node that sees the oldest one.",
       [now(`bottomk(50, min by (registry, endpoint) (${daysLeft()}))`)],
       [
         { of: "registry", title: "Registry", properties: [width(130)] },
@@ -394,11 +394,11 @@ function certificates() {
       ],
     )
       .sortBy([sortedBy("Days left")])
-      .noValue("none seen")
+      .noValue("no certificate")
       .span(10),
     rows(
       "Issuers and handshakes",
-      "On how many nodes a handshake settled on what. An issuer that only some nodes see is a proxy that intercepts.",
+      "What the nodes' TLS handshakes negotiated. If only some nodes see an issuer, a proxy probably intercepts TLS.",
       [now(`topk(50, count by (endpoint, issuer, version, group) (regprobe_tls_info{${endpoints}}))`)],
       [
         { of: "endpoint", title: "Endpoint" },
@@ -409,7 +409,7 @@ function certificates() {
       ],
     )
       .sortBy([sortedBy("Nodes")])
-      .noValue("none seen")
+      .noValue("no certificate")
       .span(14),
   ];
 }
@@ -420,18 +420,18 @@ function load() {
   return [
     lines(
       "Requests to a registry",
-      `At its login server and data endpoints together; a registry throttles by their number. ${RECORDED}`,
+      `The agents' requests to the login server and data endpoints. A registry throttles by their number. ${RECORDED}`,
     )
       .withTarget(overTime(`sum by (registry) (${requests}) * 60`, "{{registry}}"))
       .unit("suffix:/min")
       .span(8),
-    stackedBars("Agents by version", "Two versions at once are a rollout, or one that is stuck.")
+    stackedBars("Agents by version", "Two versions at once mean a rollout in progress, or one that is stuck.")
       .withTarget(overTime(`count by (version) (regprobe_build_info{${agents}})`, "{{version}}"))
       .unit("short")
       .decimals(0)
       .noValue("none")
       .span(8),
-    lines("Agents whose last reload failed", "They go on with the configuration that they had before.")
+    lines("Agents with a failed reload", "They still use their previous configuration.")
       .withTarget(
         overTime(`count(regprobe_config_last_reload_successful{${agents}} == 0) or vector(0)`, "agents"),
       )
@@ -439,7 +439,7 @@ function load() {
       .decimals(0)
       .axisSoftMax(1)
       .span(8),
-    lines("Lateness of rounds and rounds skipped", "An agent without enough CPU is late; why it skips is in the label.")
+    lines("Late and skipped rounds", "An agent without enough CPU is late; the label shows why rounds were skipped.")
       .withTarget(
         overTime(
           `histogram_quantile(0.99, sum by (le) (rate(regprobe_schedule_lag_seconds_bucket{${agents}}[$__rate_interval])))`,
@@ -457,7 +457,7 @@ function load() {
       .unit("s")
       .overrideByRegexp("skipped.*", [unit("short"), softMax(1)])
       .span(8),
-    lines("Memory and CPU of an agent", "Of the agent that takes most.")
+    lines("Agent memory and CPU", "The highest value of any agent.")
       .withTarget(overTime(`max(process_resident_memory_bytes{${agents}} ${ours})`, "memory", "A"))
       .withTarget(
         overTime(`max(rate(process_cpu_seconds_total{${agents}}[${CPU_WINDOW}]) ${ours})`, "CPU", "B"),
@@ -465,14 +465,14 @@ function load() {
       .unit("bytes")
       .overrideByName("CPU", [unit("percentunit"), softMax(0.01), ON_THE_RIGHT])
       .span(8),
-    lines("Clock skew", "Between a node's clock and the registry's, on the node where it is largest. Beyond 60 s tokens fail.")
+    lines("Clock skew", "The difference between a node's clock and the registry's, on the worst node. Beyond 60 s, tokens may fail.")
       .withTarget(overTime(`max by (registry) (abs(regprobe_clock_skew_seconds{${registries}}))`, "{{registry}}"))
       .unit("s")
       .span(8),
   ];
 }
 
-/** The series that were highest in the time shown, of those whose mean passes the filter. */
+/** The series with the highest mean in the selected time range, of those whose mean passes the filter. */
 function worst(many: number, expr: string, by: string, filter = ""): string {
   const mean = `avg_over_time((${expr})[$__range:$__interval] @ end())`;
   return `${expr} and on (${by}) topk(${many}, ${`${mean} ${filter}`.trim()})`;

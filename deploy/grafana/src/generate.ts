@@ -1,4 +1,4 @@
-// Writes the dashboards as JSON beside the sources, or into the folder that is given.
+// Writes the dashboards as JSON to the folder above the sources, or to the given folder.
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,39 +1,39 @@
-// Where one gets to from a dashboard.
+// The links from a dashboard.
 
 import { DashboardLinkBuilder, DashboardLinkType } from "@grafana/grafana-foundation-sdk/dashboard";
 
 export const FLEET = "regprobe-fleet";
 export const NODE = "regprobe-node";
 
-/** Every dashboard has it; the links at the top are those to all that do. */
+/** Every dashboard has this tag; the links at the top lead to all dashboards that have it. */
 export const TAG = "regprobe";
 
 const REPOSITORY = "https://github.com/regprobe/regprobe/blob/main";
 
-/** A link from a value to somewhere else. */
+/** A link from a value. */
 export interface DataLink {
   title: string;
   url: string;
   targetBlank?: boolean;
 }
 
-/** The runbook of the finding whose code is the value. */
+/** The runbook for the finding whose code is the value. */
 export const RUNBOOK: DataLink = {
-  title: "Runbook of ${__value.raw}",
+  title: "Runbook for ${__value.raw}",
   url: `${REPOSITORY}/deploy/runbooks/\${__value.raw}.md`,
   targetBlank: true,
 };
 
-/** The dashboard of the node whose name is the value. */
+/** The dashboard of the node that the value names. */
 export const NODE_OF_CELL = nodeDashboard("${__value.raw}");
-/** The dashboard of the node whose series it is. */
+/** The dashboard of the node in the series' labels. */
 export const NODE_OF_SERIES = nodeDashboard("${__field.labels.node}");
 
 function nodeDashboard(name: string): DataLink {
   const kept = ["datasource", "cluster", "registry", "endpoint"];
   const variables = kept.map((variable) => `\${${variable}:queryparam}`);
   return {
-    title: `The path of ${name}`,
+    title: `Path from ${name}`,
     url: `/d/${NODE}?var-node=${name}&${variables.join("&")}&\${__url_time_range}`,
   };
 }

@@ -1,5 +1,5 @@
-// One node's path to its registries, stage by stage: what a pull from it meets, and what the agent
-// there is doing.
+// One node's path to its registries, stage by stage: what a pull from it encounters, and what its agent
+// is doing.
 
 import { BigValueTextMode } from "@grafana/grafana-foundation-sdk/common";
 import { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
@@ -45,29 +45,29 @@ import { ONE_NODE, cluster, datasource, endpoint, node as nodeVariable, registry
 
 const { agents, registries, endpoints } = ONE_NODE;
 
-/** What tells one finding from another. */
+/** The labels that identify a finding. */
 const FINDING = "registry, endpoint, role, code, severity";
 
-/** The stages in the order in which a pull comes to them. */
+/** The stages in the order of a pull. */
 const PATH = ["resolve", "connect", "proxy", "tls", "challenge", "token", "manifest", "blob", "http"];
 
 const BY_STAGE = { row: { of: "endpoint", title: "Endpoint", properties: [width(300)] }, column: "stage", columns: PATH };
 
-/** What belongs to the agent, of what every process exports. */
+/** Selects the agent's own series from those that every process exports. */
 const OF_AGENT = `and on (job, instance) regprobe_build_info{${agents}}`;
 
 export function node(): Dashboard {
   return page({
     uid: NODE,
     title: "regprobe / Node",
-    description: "What an image pull from one node meets on its way, stage by stage.",
+    description: "The path of an image pull from one node, stage by stage.",
     from: "now-1h",
     refresh: "30s",
     variables: [datasource(), cluster(), nodeVariable(), registry(ONE_NODE), endpoint(ONE_NODE)],
     top: health(),
     sections: [
       ["The path, stage by stage", path()],
-      ["Names", names()],
+      ["DNS", dns()],
       ["Connections", connections()],
       ["The agent", agent()],
     ],
@@ -78,16 +78,16 @@ function health() {
   const findings = `regprobe_finding{${endpoints}}`;
   const of = (severity: string) => `regprobe_finding{${endpoints}, severity="${severity}"}`;
   return [
-    number("Verdict", "The worst of the registries. Failing: a pull through it would fail now.")
+    number("Verdict", "The worst verdict of any registry. Failing: a pull from it would fail now.")
       .withTarget(now(`max(regprobe_registry_verdict{${registries}})`))
       .mappings(VERDICT)
       .noValue("no agent")
       .span(4),
-    number("Findings", "Those that call for somebody; the table also has what is only for information.")
+    number("Findings", "The number of findings that need attention; the table also shows those with severity info.")
       .withTarget(now(`count(regprobe_finding{${endpoints}, severity!="info"}) or vector(0)`))
       .thresholds(colours(GOOD, [1, WARNING]))
       .span(4),
-    number("Longest outage", "The longest time since an endpoint that is down was last up.")
+    number("Longest outage", "The longest time that an endpoint has been down.")
       .withTarget(
         now(
           `max(time() - (regprobe_endpoint_last_success_timestamp_seconds{${endpoints}}` +
@@ -98,20 +98,20 @@ function health() {
       .thresholds(colours(BAD))
       .noValue("none")
       .span(4),
-    number("Predicted delay of a pull", "What a pull would wait for that does not answer, of the registries it would get through to.")
+    number("Predicted pull delay", "How long a pull would wait for addresses and nameservers that do not respond; registries that fail are not included.")
       .withTarget(now(`max(regprobe_predicted_pull_delay_seconds{${registries}})`))
       .unit("s")
       .thresholds(colours(GOOD, [1, WARNING]))
-      .noValue("no pull gets through")
+      .noValue("all pulls fail")
       .span(4),
-    number("First certificate to end", "Days until the first certificate of an endpoint's chain ends.")
+    number("Next certificate expiry", "Days until the next certificate in any endpoint's chain expires.")
       .withTarget(now(`min(${daysLeft()})`))
       .unit("suffix:days")
       .decimals(0)
       .thresholds(colours(BAD, [3, WARNING], [14, GOOD]))
-      .noValue("none seen")
+      .noValue("no certificate")
       .span(4),
-    number("Agent", "The agent's version, and for how long it has been running.")
+    number("Agent", "The agent's version and uptime.")
       .withTarget(
         now(
           `time() - process_start_time_seconds{${agents}}` +
@@ -124,14 +124,14 @@ function health() {
       .thresholds(colours(NEUTRAL))
       .noValue("no agent")
       .span(4),
-    timeline("Verdict by registry", "Degraded: a pull would work, but something is wrong or slow.", VERDICT)
+    timeline("Verdict by registry", "Degraded: pulls work, but something is wrong or slow.", VERDICT)
       .withTarget(overTime(`max by (registry) (regprobe_registry_verdict{${registries}})`, "{{registry}}"))
       .noValue("no agent")
       .span(10)
       .height(7),
     rows(
       "Findings",
-      "What is wrong, and what is good to know. The finding leads to its runbook.",
+      "What is wrong or worth knowing. Each finding links to its runbook.",
       [
         now(`sort_desc(max by (${FINDING}) (3 * ${of("critical")} or 2 * ${of("warning")} or ${of("info")}))`, "A"),
         now(
@@ -159,8 +159,8 @@ function path() {
   return [
     timeline(
       "Failed attempts by stage",
-      "Of the attempts in the two minutes before, of requests in the five, of images in the thirty minutes before. A" +
-        " gap: the stage was not asked, because one before it failed or its round is yet to come.",
+      "Attempts in the last two minutes; for requests, the last five; for images, the last thirty. A gap means that" +
+        " the stage did not run, because an earlier one failed or its round is not due yet.",
       FAILED,
     )
       .withTarget(overTime(failed("resolve", "2m"), "{{stage}} {{endpoint}}", "A"))
@@ -168,10 +168,10 @@ function path() {
       .withTarget(overTime(failed("challenge|http|token", "5m"), "{{stage}} {{endpoint}}", "C"))
       .withTarget(overTime(failed("manifest|blob", "30m"), "{{stage}} {{endpoint}}", "D"))
       .unit("none")
-      .noValue("no stage was asked")
+      .noValue("no attempts")
       .span(14)
       .height(13),
-    stackedBars("Failed attempts by reason", "Each stage has reasons of its own; the README has all of them.")
+    stackedBars("Failed attempts by reason", "Each stage has its own reasons; the documentation lists them.")
       .withTarget(
         overTime(
           `sum by (stage, reason) (rate(regprobe_stage_failures_total{${endpoints}}[$__rate_interval])) * 60 > 0`,
@@ -183,8 +183,8 @@ function path() {
       .span(10)
       .height(13),
     matrix(
-      "Failed attempts in the time shown",
-      "The share of attempts at each stage that failed. Empty: the endpoint has no such stage, or was not asked.",
+      "Failed attempts in the time range",
+      "The share of attempts at each stage that failed. Empty: the endpoint has no such stage, or it did not run.",
       now(shareFailed(".+", "$__range")),
       BY_STAGE,
     )
@@ -195,8 +195,8 @@ function path() {
       .overrideByRegexp(PATH.join("|"), [COLOURED])
       .noValue(""),
     matrix(
-      "Mean time of each stage in the time shown",
-      "Of successful attempts. Stages do not overlap: the sum of a row is what the whole path takes.",
+      "Mean duration of each stage in the time range",
+      "Successful attempts only. Stages do not overlap: the sum of a row is the duration of the whole path.",
       now(
         `sum by (endpoint, stage) (increase(regprobe_stage_duration_seconds_sum{${endpoints}}[$__range]))` +
           ` / (sum by (endpoint, stage) (increase(regprobe_stage_duration_seconds_count{${endpoints}}[$__range])) > 0)`,
@@ -205,26 +205,26 @@ function path() {
     )
       .unit("s")
       .noValue(""),
-    lines("Median of each stage", "Time of successful attempts.")
+    lines("Median of each stage", "The duration of successful attempts.")
       .withTarget(overTime(quantile(0.5), "{{stage}}"))
       .unit("s")
-      .noValue("no histograms: metrics.histograms is off")
+      .noValue("no histograms: metrics.histograms is false")
       .span(12),
-    lines("99th percentile of each stage", "Time of successful attempts.")
+    lines("99th percentile of each stage", "The duration of successful attempts.")
       .withTarget(overTime(quantile(0.99), "{{stage}}"))
       .unit("s")
-      .noValue("no histograms: metrics.histograms is off")
+      .noValue("no histograms: metrics.histograms is false")
       .span(12),
   ];
 }
 
-function names() {
+function dns() {
   const pair = "registry, endpoint, nameserver";
   return [
     rows(
       "Answers",
-      "What each nameserver answers now. Expected: in the ranges where the registry is expected. Private: not reachable" +
-        " from the internet.",
+      "What each nameserver currently returns. Expected: in the registry's expected ranges. Private: not reachable from" +
+        " the internet.",
       [
         now(`max by (${pair}, addresses) (regprobe_dns_answer_info{${endpoints}})`, "A"),
         now(`min by (${pair}) (regprobe_dns_answer_expected{${endpoints}})`, "B"),
@@ -243,7 +243,7 @@ function names() {
       .sortBy([sortedBy("Expected")])
       .noValue("no answer")
       .span(24),
-    stackedBars("Lookups by nameserver and result", "Questions that the agent asked, those for both address families as one.")
+    stackedBars("Lookups by nameserver and result", "The agent's DNS lookups; A and AAAA count as one.")
       .withTarget(
         overTime(
           `sum by (nameserver, result) (rate(regprobe_dns_lookups_total{${endpoints}}[$__rate_interval])) * 60 > 0`,
@@ -251,9 +251,9 @@ function names() {
         ),
       )
       .unit("suffix:/min")
-      .noValue("no nameserver was asked")
+      .noValue("no queries")
       .span(8),
-    namedLines("Time to an answer, mean", "Of answers only: a nameserver that is silent has no time.")
+    namedLines("Lookup duration, mean", "Only lookups that got an answer; a nameserver that does not respond has no duration.")
       .withTarget(
         overTime(
           `sum by (nameserver) (rate(regprobe_dns_lookup_duration_seconds_sum{${endpoints}}[$__rate_interval]))` +
@@ -263,11 +263,11 @@ function names() {
       )
       .unit("s")
       .span(8),
-    stackedBars("Changed answers", "Another set of addresses than before. A registry whose addresses rotate keeps its set.")
+    stackedBars("Changed answers", "How often a nameserver returned a different set of addresses than before. Rotation does not count.")
       .withTarget(
         overTime(
           `sum by (endpoint, nameserver) (increase(regprobe_dns_answer_changes_total{${endpoints}}[$__rate_interval]))`,
-          "{{endpoint}} by {{nameserver}}",
+          "{{endpoint}} from {{nameserver}}",
         ),
       )
       .legend(longNames())
@@ -282,7 +282,7 @@ function connections() {
   return [
     rows(
       "TLS",
-      "What the last handshake with each endpoint settled, and when the first certificate of its chain ends.",
+      "What the last TLS handshake with each endpoint negotiated, and when the next certificate in its chain expires.",
       [
         now(`max by (${handshake}, issuer, version, group, cipher) (regprobe_tls_info{${endpoints}})`, "A"),
         now(`min by (${handshake}) (${daysLeft()})`, "B"),
@@ -309,11 +309,11 @@ function connections() {
       .noValue("no handshake")
       .span(24)
       .height(7),
-    namedLines("Round trip", "Of the last connection, as the kernel measured it.")
+    namedLines("TCP RTT", "The round-trip time of the last connection, as measured by the kernel.")
       .withTarget(overTime(`max by (endpoint) (regprobe_tcp_rtt_seconds{${endpoints}})`, "{{endpoint}}"))
       .unit("s")
       .span(8),
-    namedLines("Segments sent again", "While connecting: packets are lost on the way.")
+    namedLines("TCP retransmits", "Retransmits while connecting. They mean packet loss on the path.")
       .withTarget(
         overTime(
           `sum by (endpoint) (rate(regprobe_tcp_retransmits_total{${endpoints}}[$__rate_interval])) * 60`,
@@ -323,7 +323,7 @@ function connections() {
       .unit("suffix:/min")
       .axisSoftMax(1)
       .span(8),
-    lines("Clock skew", "This node's clock minus the registry's. Beyond 60 s tokens fail.")
+    lines("Clock skew", "This node's clock minus the registry's. Beyond 60 s, tokens may fail.")
       .withTarget(overTime(`max by (registry) (regprobe_clock_skew_seconds{${registries}})`, "{{registry}}"))
       .unit("s")
       .span(8),
@@ -332,13 +332,13 @@ function connections() {
 
 function agent() {
   return [
-    lines("Memory and CPU", "Of the agent on this node.")
+    lines("Memory and CPU", "Used by the agent on this node.")
       .withTarget(overTime(`process_resident_memory_bytes{${agents}} ${OF_AGENT}`, "memory", "A"))
       .withTarget(overTime(`rate(process_cpu_seconds_total{${agents}}[${CPU_WINDOW}]) ${OF_AGENT}`, "CPU", "B"))
       .unit("bytes")
       .overrideByName("CPU", [unit("percentunit"), softMax(0.01), ON_THE_RIGHT])
       .span(6),
-    lines("Lateness of rounds", "An agent without enough CPU is late.")
+    lines("Late rounds", "How late rounds start. An agent without enough CPU is late.")
       .withTarget(
         overTime(
           `histogram_quantile(0.99, sum by (le) (rate(regprobe_schedule_lag_seconds_bucket{${agents}}[$__rate_interval])))`,
@@ -347,7 +347,7 @@ function agent() {
       )
       .unit("s")
       .span(6),
-    stackedBars("Rounds skipped", "overrun: the round before was not over. node: the node's files could not be read. panic: a fault of the agent.")
+    stackedBars("Rounds skipped", "overrun: the previous round was still running. node: the node's files could not be read. panic: a bug in the agent.")
       .withTarget(
         overTime(
           `sum by (why) (increase(regprobe_rounds_skipped_total{${agents}}[$__rate_interval]))`,
@@ -357,7 +357,7 @@ function agent() {
       .unit("short")
       .axisSoftMax(1)
       .span(6),
-    lines("Intervals", "At which rounds of each kind take place; those with requests grow with the fleet.")
+    lines("Intervals", "The interval between rounds of each kind; intervals with requests grow with the fleet.")
       .withTarget(
         overTime(`max by (kind) (regprobe_effective_interval_seconds{${registries}})`, "{{kind}}"),
       )
@@ -366,14 +366,14 @@ function agent() {
   ];
 }
 
-/** Of the attempts of each endpoint at each of these stages. */
+/** The share of failed attempts of each endpoint at each of these stages. */
 function shareFailed(stages: string, window: string): string {
   const counted = (family: string) =>
     `sum by (endpoint, stage) (increase(regprobe_stage_${family}_total{${endpoints}, stage=~"${stages}"}[${window}]))`;
   return `((${counted("failures")} or 0 * ${counted("attempts")}) / (${counted("attempts")} > 0))`;
 }
 
-/** 0 if none failed, 2 if all did, two rates of the same attempts differing by a rounding. */
+/** 0 if no attempt failed, 2 if all did, and 1 otherwise; the factor makes up for rounding between two rates. */
 function failed(stages: string, window: string): string {
   return `ceil(1.05 * ${shareFailed(stages, window)})`;
 }

@@ -1,4 +1,4 @@
-// What both dashboards have in common: their frame, and panels in rows one below the other.
+// What both dashboards share: the settings, and panels in rows below each other.
 
 import { Builder } from "@grafana/grafana-foundation-sdk/cog";
 import {
@@ -20,11 +20,11 @@ interface Page {
   uid: string;
   title: string;
   description: string;
-  /** How far back it shows at first. */
+  /** The start of the default time range. */
   from: string;
   refresh: string;
   variables: Builder<VariableModel>[];
-  /** Without a heading, above all others. */
+  /** Panels without a heading, above all others. */
   top: PanelBuilder[];
   sections: [string, PanelBuilder[]][];
 }

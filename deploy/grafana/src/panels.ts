@@ -1,4 +1,4 @@
-// The kinds of panels that the dashboards are made of, each with all that its kind has in common.
+// The kinds of panels in the dashboards, each with its common settings.
 
 import {
   BigValueGraphMode,
@@ -25,15 +25,15 @@ import * as timeseries from "@grafana/grafana-foundation-sdk/timeseries";
 import { NEUTRAL } from "./values";
 import { PROMETHEUS } from "./variables";
 
-/** The counter of CPU time has whole seconds, of which an agent takes few. */
+/** The counter of CPU time has whole seconds, and an agent uses only few of them. */
 export const CPU_WINDOW = "30m";
 
-/** The value at the end of the time that is shown. */
+/** The value at the end of the time range. */
 export function now(expr: string, refId = "A"): DataqueryBuilder {
   return new DataqueryBuilder().expr(expr).refId(refId).instant();
 }
 
-/** The values over the time that is shown. */
+/** The values over the time range. */
 export function overTime(expr: string, legend: string, refId = "A"): DataqueryBuilder {
   return new DataqueryBuilder().expr(expr).refId(refId).range().legendFormat(legend);
 }
@@ -60,7 +60,7 @@ export function lines(title: string, description: string): timeseries.PanelBuild
     .datasource(PROMETHEUS)
     .colorScheme(new FieldColorBuilder().mode(FieldColorModeId.PaletteClassicByName))
     .axisSoftMin(0)
-    .noValue("nothing measured")
+    .noValue("no data")
     .lineWidth(2)
     .fillOpacity(0)
     .showPoints(VisibilityMode.Never)
@@ -75,12 +75,12 @@ export function lines(title: string, description: string): timeseries.PanelBuild
     .height(8);
 }
 
-/** Lines whose names are long. */
+/** Lines with long names. */
 export function namedLines(title: string, description: string): timeseries.PanelBuilder {
   return lines(title, description).legend(longNames());
 }
 
-/** A legend for long names: a table of them, the highest first, of which a list would show two or three. */
+/** A legend for long names: a table, highest value first. A list would show only two or three of them. */
 export function longNames(): VizLegendOptionsBuilder {
   return new VizLegendOptionsBuilder()
     .showLegend(true)
@@ -102,8 +102,8 @@ export function stackedBars(title: string, description: string): timeseries.Pane
 }
 
 /**
- * A row for each series, in the colour that its value is mapped to. Not by thresholds: Grafana would
- * show those in place of values.
+ * A row for each series, in the colour that its value is mapped to. It has no thresholds, because Grafana
+ * would show them instead of the values.
  */
 export function timeline(title: string, description: string, values: ValueMapping[]): statetimeline.PanelBuilder {
   return new statetimeline.PanelBuilder()
@@ -119,19 +119,19 @@ export function timeline(title: string, description: string, values: ValueMappin
     .height(8);
 }
 
-/** A column of a table: the label or the query that it shows, and its heading. */
+/** A table column: the label or query that it shows, and its heading. */
 export interface Column {
   of: string;
   title: string;
   properties?: DynamicConfigValue[];
 }
 
-/** The column that shows the values of a query, one of several; of a single one it is `Value`. */
+/** The column with the values of one of several queries. With a single query it is `Value`. */
 export function valueOf(query: string): string {
   return `Value #${query}`;
 }
 
-/** A row for each series: those of several queries that have the same labels are one. */
+/** A row for each series; series of several queries with the same labels share a row. */
 export function rows(title: string, description: string, queries: DataqueryBuilder[], columns: Column[]): table.PanelBuilder {
   const panel = new table.PanelBuilder().title(title).description(description).datasource(PROMETHEUS).height(8);
   for (const query of queries) {
@@ -149,7 +149,7 @@ export function rows(title: string, description: string, queries: DataqueryBuild
   return panel;
 }
 
-/** A row for each value of one label and a column for each of another, those named in their order. */
+/** A row for each value of one label, and a column for each value of another, in the given order. */
 export function matrix(
   title: string,
   description: string,
@@ -180,7 +180,7 @@ export function matrix(
     .overrideByName(row.title, row.properties ?? []);
 }
 
-/** Just these columns, in this order. */
+/** Shows only these columns, in this order. */
 function only(columns: Column[]) {
   const entries = <T>(value: (column: Column, index: number) => T) =>
     Object.fromEntries(columns.map((column, index) => [column.of, value(column, index)]));

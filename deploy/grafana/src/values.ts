@@ -1,4 +1,4 @@
-// How values look: colours that mean the same everywhere, and words for numbers.
+// How values look: colours with the same meaning everywhere, and words for numbers.
 
 import {
   DynamicConfigValue,
@@ -38,21 +38,21 @@ export const YES_OR_NO: ValueMapping[] = words({
   1: { text: "yes", color: GOOD },
 });
 
-/** Of how many attempts failed. */
+/** How many of the attempts failed. */
 export const FAILED: ValueMapping[] = words({
   0: { text: "ok", color: GOOD },
   1: { text: "some fail", color: WARNING },
   2: { text: "failing", color: BAD },
 });
 
-/** Of a number that should be 0. */
+/** For a number that should be 0. */
 export const NONE_IS_GOOD: ValueMapping[] = [
   ...words({ 0: { color: GOOD } }),
-  // Grafana takes an open end, null, for 0.
+  // Grafana treats an open end, null, as 0.
   { type: MappingType.RangeToText, options: { from: 1, to: Number.MAX_SAFE_INTEGER, result: { color: BAD } } },
 ];
 
-/** A cell without a value has no colour either: Grafana would give it that of the lowest threshold. */
+/** A cell without a value gets no colour. Grafana would use the colour of the lowest threshold. */
 export const NONE_IS_BLANK: ValueMapping[] = [
   {
     type: MappingType.SpecialValue,
@@ -60,14 +60,14 @@ export const NONE_IS_BLANK: ValueMapping[] = [
   },
 ];
 
-/** Colours from the first value on at which each holds; the first colour holds below all of them. */
+/** Each colour applies from its value upwards; the first one applies below all of them. */
 export function colours(first: string, ...from: [number, string][]): ThresholdsConfigBuilder {
   const steps: Threshold[] = [{ value: null, color: first }];
   steps.push(...from.map(([value, color]) => ({ value, color })));
   return new ThresholdsConfigBuilder().mode(ThresholdsMode.Absolute).steps(steps);
 }
 
-/** As {@link colours}, for one column of a table. */
+/** Like {@link colours}, for one column of a table. */
 export function columnColours(first: string, ...from: [number, string][]): DynamicConfigValue {
   return { id: "thresholds", value: colours(first, ...from).build() };
 }
@@ -88,7 +88,7 @@ export function mapped(mappings: ValueMapping[]): DynamicConfigValue {
   return { id: "mappings", value: mappings };
 }
 
-/** An axis that reaches so far at the least: one of nothing but 0 would reach to 100. */
+/** The minimum upper end of an axis. With zeros only, an axis would reach to 100. */
 export function softMax(value: number): DynamicConfigValue {
   return { id: "custom.axisSoftMax", value };
 }

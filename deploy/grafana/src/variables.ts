@@ -1,4 +1,4 @@
-// What can be chosen at the top of a dashboard, and the same as label matchers for its queries.
+// The variables at the top of a dashboard, and the label matchers for queries that use them.
 
 import {
   DatasourceVariableBuilder,
@@ -9,7 +9,7 @@ import {
 
 export const PROMETHEUS = { type: "prometheus", uid: "${datasource}" };
 
-/** Matchers for the series of agents, of registries and of endpoints that are chosen. */
+/** Matchers for the series of the selected agents, registries and endpoints. */
 export interface Chosen {
   agents: string;
   registries: string;
@@ -21,7 +21,7 @@ export const MANY_NODES = chosen('node=~"$node"');
 /** One node. */
 export const ONE_NODE = chosen('node="$node"');
 
-/** What recording rules have summed over all nodes: it is not known of some of them. */
+/** For recording rules, which sum over all nodes and cannot be filtered by node. */
 export const ALL_NODES = 'cluster=~"$cluster", registry=~"$registry", endpoint=~"$endpoint"';
 
 function chosen(node: string): Chosen {
@@ -34,7 +34,7 @@ export function datasource(): DatasourceVariableBuilder {
   return new DatasourceVariableBuilder("datasource").label("Data source").type("prometheus");
 }
 
-/** All that are chosen of a label, in that order; what has no such label belongs to "All". */
+/** The selected values of a label; series without the label belong to "All". */
 export function cluster(): QueryVariableBuilder {
   return many("cluster", "Cluster", "regprobe_build_info");
 }
