@@ -204,11 +204,11 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "web: {config: {rate_limit: {interval: 1s}}, existingSecret: web}",
-        "web.config and web.existingSecret: keep one of them",
+        "web.config and web.existingSecret: set only one of them",
     ),
     (
         "web: {config: {tls_server_config: {cert_file: a, key_file: b}}}",
-        "web.scheme: HTTPS where web.config has tls_server_config",
+        "web.scheme: must be HTTPS if web.config has tls_server_config",
     ),
     (
         "log: {level: trace}",
@@ -256,7 +256,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "podMonitor: {enabled: true}\nserviceMonitor: {enabled: true}",
-        "podMonitor and serviceMonitor: enable one of them, or everything is scraped twice",
+        "podMonitor and serviceMonitor: enable only one of them, or every agent is scraped twice",
     ),
     (
         "dashboards: {labels: {grafana_dashboard: 1}}",
@@ -380,7 +380,7 @@ pub(crate) fn notes_tell_what_is_missing() -> Result<()> {
         let dry = ["--dry-run=client"];
         expect_success(&helm(&[&install, &dry[..], flags].concat())?)
     };
-    const RULES: &str = "what recording rules have summed, and nothing brings those yet";
+    const RULES: &str = "The fleet dashboard requires recording rules";
     let page =
         format!("http://127.0.0.1:8001/api/v1/namespaces/{NAMESPACE}/pods/<pod>:19118/proxy/\n");
     let dashboards = ["--set=dashboards.enabled=true", "--set=web.port=19118"];

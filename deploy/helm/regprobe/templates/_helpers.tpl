@@ -41,24 +41,24 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
-{{- /* The name of the volume of a directory of the node. */}}
+{{- /* The volume name for a node directory. */}}
 {{- define "regprobe.volumeName" -}}
 {{- printf "host%s" (regexReplaceAll "[^a-z0-9]+" (lower .) "-") | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{- /* Two directories with the name of one volume: Kubernetes would refuse them, and not say so plainly. */}}
+{{- /* Refuses two directories with the same volume name; Kubernetes' own error would be unclear. */}}
 {{- define "regprobe.refuseSameVolumes" -}}
 {{- $seen := dict }}
 {{- range $directory := .Values.hostDirectories }}
 {{- $name := include "regprobe.volumeName" $directory }}
 {{- with get $seen $name }}
-{{- fail (printf "hostDirectories: %s and %s would both be the volume %s; mount a directory above both" . $directory $name) }}
+{{- fail (printf "hostDirectories: %s and %s would both be the volume %s; mount their parent directory instead" . $directory $name) }}
 {{- end }}
 {{- $_ := set $seen $name $directory }}
 {{- end }}
 {{- end }}
 
-{{- /* config.yaml: the values, and what only the chart knows. */}}
+{{- /* config.yaml: the values, plus settings that only the chart knows. */}}
 {{- define "regprobe.config" -}}
 {{- $config := deepCopy .Values.config }}
 {{- $node := dict "root" "/host" }}
@@ -72,14 +72,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- toYaml $config }}
 {{- end }}
 
-{{- /* The Secret with web.yaml; empty where the listener has no such file. */}}
+{{- /* The name of the Secret with web.yaml; empty if the listener has no such file. */}}
 {{- define "regprobe.webSecret" -}}
 {{- with .Values.web }}
 {{- if and .config .existingSecret }}
-{{- fail "web.config and web.existingSecret: keep one of them" }}
+{{- fail "web.config and web.existingSecret: set only one of them" }}
 {{- end }}
 {{- if and .config (ne (hasKey .config "tls_server_config") (eq .scheme "HTTPS")) }}
-{{- fail "web.scheme: HTTPS where web.config has tls_server_config, else HTTP, or kubelet ends every pod" }}
+{{- fail "web.scheme: must be HTTPS if web.config has tls_server_config, and HTTP otherwise; with the wrong one, kubelet restarts every pod" }}
 {{- end }}
 {{- if .config }}
 {{- printf "%s-web" (include "regprobe.fullname" $) }}
@@ -89,7 +89,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
-{{- /* What both monitors say of a scrape. */}}
+{{- /* The scrape settings of both monitors. */}}
 {{- define "regprobe.endpoint" -}}
 port: metrics
 path: /metrics
@@ -111,10 +111,10 @@ interval: {{ . }}
 scrapeTimeout: {{ . }}
 {{- end }}
 relabelings:
-  # Pods come and go; what is told is told of the node.
+  # Pods come and go; series belong to the node.
   - sourceLabels: [__meta_kubernetes_pod_node_name]
     targetLabel: node
-  # To Prometheus Operator it is the name of a port; to the agent it is an endpoint of a registry.
+  # Prometheus Operator sets it to the name of the port; the agent uses it for a registry's endpoint.
   - action: labeldrop
     regex: endpoint
   {{- with .relabelings }}
