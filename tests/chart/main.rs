@@ -74,7 +74,7 @@ fn main() -> ExitCode {
             node::lean,
         ),
         test("a pod of an IPv6 node", node::ipv6),
-        test("a pod has as many series as the README says", node::series),
+        test("a pod has as many series as documented", node::series),
     ];
     let pods = pods.map(|test| test.needs([Need::HELM, Need::Root, Need::IPROUTE]));
     let monitors = [

@@ -200,20 +200,20 @@ pub(crate) fn lean() -> Result<()> {
     running.until_registry("example", asks(AZURE_DNS))
 }
 
-/// How many series a node with one private registry of two regions has: about as many as the README
-/// says, and a cluster as many times that as it has nodes.
+/// How many series a node with one private registry of two regions has: about as many as the
+/// documentation says, and a cluster that many times the number of its nodes.
 pub(crate) fn series() -> Result<()> {
     const ALL: usize = 340;
     const WITHOUT_HISTOGRAMS: usize = 85;
-    let readme = fs::read_to_string(repository("README.md"))?;
+    let page = fs::read_to_string(repository("docs/cost.md"))?;
     for nodes in [10, 500, 5_000] {
         let row = [nodes, nodes * ALL, nodes * WITHOUT_HISTOGRAMS].map(in_thousands);
         let row = format!("| {} |", row.join(" | "));
-        ensure!(readme.contains(&row), "no row {row}");
+        ensure!(page.contains(&row), "no row {row}");
     }
     for (histograms, about) in [(true, ALL), (false, WITHOUT_HISTOGRAMS)] {
         ensure!(
-            readme.contains(&format!("about {about}")),
+            page.contains(&format!("about {about}")),
             "{about} is not said"
         );
         let node = Node::new("10.240.0.4")?;
@@ -243,7 +243,7 @@ pub(crate) fn series() -> Result<()> {
     Ok(())
 }
 
-/// A number as the README writes it: 1,700,000.
+/// A number as the documentation writes it: 1,700,000.
 fn in_thousands(number: usize) -> String {
     match (number / 1_000, number % 1_000) {
         (0, rest) => rest.to_string(),

@@ -31,7 +31,7 @@ pub(crate) fn configs_are_good() -> Result<()> {
     let mut blocks = readme
         .split("```")
         .filter_map(|block| block.strip_prefix("yaml\n"));
-    let shown = blocks.find(|block| block.starts_with("image:"));
+    let shown = blocks.find(|block| block.starts_with("# my-values.yaml\n"));
     let of_readme = folder.path().join("my-values.yaml");
     fs::write(&of_readme, shown.context("the README shows no values")?)?;
     for values in ci_files()?.into_iter().chain([of_readme]) {

@@ -42,7 +42,7 @@ fn an_unknown_code_is_a_usage_error_with_a_hint() {
     assert!(message.contains("did you mean ClockSkew?"), "{message}");
 }
 
-/// As the README has them; those of `check` are seen in `check.rs`, the end by a signal in `agent.rs`.
+/// As documented in docs/command-line.md; those of `check` are seen in `check.rs`, the end by a signal in `agent.rs`.
 #[test]
 fn exit_statuses() {
     let folder = tempfile::tempdir().unwrap();
