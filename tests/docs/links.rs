@@ -52,6 +52,31 @@ fn links_of_the_book_stay_in_it() {
     }
 }
 
+/// What stands in backquotes and starts with a folder of the repository is a path; a suite may be named
+/// without its `.rs`.
+#[test]
+fn every_path_exists() {
+    const FOLDERS: [&str; 6] = [
+        "agent/", "benches/", "deploy/", "docs/", "probes/", "tests/",
+    ];
+    let mut dead = Vec::new();
+    for page in [
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "README.md",
+        "SECURITY.md",
+    ] {
+        for word in Page::read(&root().join(page)).quoted() {
+            let path = root().join(word.split(' ').next().unwrap_or_default());
+            let is_path = FOLDERS.iter().any(|folder| word.starts_with(folder));
+            if is_path && !path.exists() && !path.with_extension("rs").exists() {
+                dead.push(format!("{page}: {word}"));
+            }
+        }
+    }
+    assert!(dead.is_empty(), "{dead:#?}");
+}
+
 /// The file and the anchor, if it is one of ours.
 fn target(page: &Path, link: &str) -> Option<(PathBuf, Option<String>)> {
     let (link, anchor) = match link.split_once('#') {

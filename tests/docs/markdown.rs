@@ -91,6 +91,13 @@ impl Page {
         self.tables().into_iter().flatten().collect()
     }
 
+    /// What stands in backquotes.
+    pub(crate) fn quoted(&self) -> Vec<String> {
+        let lines = self.prose();
+        let quoted = lines.flat_map(|line| line.split('`').skip(1).step_by(2));
+        quoted.map(str::to_owned).collect()
+    }
+
     /// Where links and pictures lead.
     pub(crate) fn links(&self) -> Vec<String> {
         let mut links = Vec::new();
