@@ -7,11 +7,11 @@ use hickory_resolver::proto::{
     rr::{Name, RData, Record, RecordType, rdata::CNAME},
 };
 
-use crate::stages::{http::www_authenticate, resolve::Question};
+use crate::stages::{http::www_authenticate, resolve::DnsQuery};
 
 /// A question and a true answer to it, by way of aliases.
 pub struct Exchange {
-    question: Question,
+    question: DnsQuery,
     answer: Vec<u8>,
 }
 
@@ -28,7 +28,7 @@ impl Exchange {
             name.set_fqdn(true);
             name
         });
-        let question = Question::new(host, RecordType::A).expect("a name");
+        let question = DnsQuery::new(host, RecordType::A).expect("a name");
         let mut answer = Message::from_vec(&question.packet).expect("our own message");
         answer.metadata.message_type = MessageType::Response;
         let cname = RData::CNAME(CNAME(target.clone()));
@@ -43,7 +43,7 @@ impl Exchange {
 
     /// Writes a question down; returns its length.
     pub fn ask(&self) -> usize {
-        Question::new("contoso.azurecr.io", RecordType::A)
+        DnsQuery::new("contoso.azurecr.io", RecordType::A)
             .map_or(0, |question| question.packet.len())
     }
 

@@ -5,10 +5,13 @@ use std::path::Path;
 use hickory_resolver::proto::rr::RecordType;
 
 use crate::{
-    node::hosts_toml::{self, HostsTomlError},
+    node::{
+        hosts_toml::{self, HostsTomlError},
+        registry_host::RegistryHost,
+    },
     stages::{
-        http::{connection::HttpFault, www_authenticate},
-        resolve::{Answer, Question, ResolveFault},
+        http::{fault::HttpFault, www_authenticate},
+        resolve::{Answer, DnsQuery, ResolveFault},
         token,
     },
 };
@@ -17,7 +20,7 @@ use crate::{
 /// the packet's id.
 pub fn dns_answer(packet: &[u8]) -> Result<Answer, ResolveFault> {
     let id = packet.first_chunk().map_or(0, |id| u16::from_be_bytes(*id));
-    Question::with_id(id, "contoso.azurecr.io", RecordType::A)?.read_packet(packet)
+    DnsQuery::with_id(id, "contoso.azurecr.io", RecordType::A)?.read_packet(packet)
 }
 
 /// The challenges in a line of `WWW-Authenticate`: schemes and their parameters.
@@ -39,6 +42,6 @@ pub fn hosts_toml(text: &str) -> Result<Vec<(String, u16, String)>, String> {
     let dir = Path::new("/etc/containerd/certs.d/contoso.azurecr.io");
     let hosts = hosts_toml::parse(text, dir, "contoso.azurecr.io", None);
     let hosts = hosts.map_err(|error: HostsTomlError| error.to_string())?;
-    let host = |host: hosts_toml::Host| (host.host, host.port, host.path);
+    let host = |host: RegistryHost| (host.host, host.port, host.path);
     Ok(hosts.into_iter().map(host).collect())
 }

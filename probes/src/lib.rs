@@ -42,7 +42,7 @@ pub use crate::{
         connect::Connected,
         http::{
             Answered,
-            connection::{HttpFault, Refusal},
+            fault::{HttpFault, Refusal},
         },
         manifest::{Descriptor, Digest, Manifest, Platform},
         proxy::{ProxyFault, Tunnel},

@@ -8,9 +8,12 @@ pub use self::{hosts::Hosts, proxy::ProxyRules, resolv_conf::ResolvConf, root::R
 use crate::words::endpoint::Nameserver;
 
 pub(crate) mod certs_d;
+mod go_duration;
 pub(crate) mod hosts;
 pub(crate) mod hosts_toml;
+mod no_proxy;
 pub(crate) mod proxy;
+pub(crate) mod registry_host;
 pub(crate) mod regular_file;
 pub(crate) mod resolv_conf;
 pub(crate) mod root;

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::{
     client::hosts_in_turn::{HostInTurn, HostsInTurn},
-    node::{Node, hosts_toml::Trust},
+    node::{Node, registry_host::TlsSettings},
     outcome::{AddressOutcome, EndpointOutcome, Fault, Outcome, PullPath, StageOutcome},
     round::{
         deadlines::Deadlines,
@@ -132,7 +132,7 @@ impl Round<'_> {
     }
 
     async fn login(&self, host: &HostInTurn) -> (EndpointOutcome, Vec<EndpointOutcome>) {
-        let visit = match self.visit(&host.endpoint, &host.trust, host.turn, |_| true) {
+        let visit = match self.visit(&host.endpoint, &host.tls, host.turn, |_| true) {
             Ok(visit) => visit,
             Err(unreachable) => return (*unreachable, Vec::new()),
         };
@@ -229,7 +229,7 @@ impl Round<'_> {
                 .iter()
                 .find(|data| data.is_same_server(&hop.endpoint));
             let endpoint = known.unwrap_or(&hop.endpoint).clone();
-            let visit = match self.visit(&endpoint, &Trust::default(), turn, may_dial) {
+            let visit = match self.visit(&endpoint, &TlsSettings::default(), turn, may_dial) {
                 Ok(visit) => visit,
                 Err(unreachable) => {
                     seen.push(*unreachable);
@@ -259,7 +259,7 @@ impl Round<'_> {
         turn: u32,
         may_dial: fn(IpAddr) -> bool,
     ) -> (EndpointOutcome, Option<Secret>) {
-        let visit = match self.visit(endpoint, &Trust::default(), turn, may_dial) {
+        let visit = match self.visit(endpoint, &TlsSettings::default(), turn, may_dial) {
             Ok(visit) => visit,
             Err(unreachable) => return (*unreachable, None),
         };
@@ -288,7 +288,7 @@ impl Round<'_> {
         };
         let may_dial = led_from(at);
         let visit = self
-            .visit(endpoint, &Trust::default(), turn, may_dial)
+            .visit(endpoint, &TlsSettings::default(), turn, may_dial)
             .ok()?;
         let mut survey = Survey::start(visit);
         survey.finish().await;
@@ -298,7 +298,7 @@ impl Round<'_> {
     /// A mirror is asked as containerd asks it; one with a path of its own need not know `/v2/`, so
     /// there any status is an answer.
     async fn mirror(&self, host: &HostInTurn) -> EndpointOutcome {
-        let visit = match self.visit(&host.endpoint, &host.trust, host.turn, |_| true) {
+        let visit = match self.visit(&host.endpoint, &host.tls, host.turn, |_| true) {
             Ok(visit) => visit,
             Err(unreachable) => return *unreachable,
         };
@@ -319,7 +319,7 @@ impl Round<'_> {
     }
 
     async fn data(&self, endpoint: &Endpoint, turn: u32) -> EndpointOutcome {
-        let visit = match self.visit(endpoint, &Trust::default(), turn, |_| true) {
+        let visit = match self.visit(endpoint, &TlsSettings::default(), turn, |_| true) {
             Ok(visit) => visit,
             Err(unreachable) => return *unreachable,
         };
@@ -338,7 +338,7 @@ impl Round<'_> {
     fn visit<'a>(
         &'a self,
         endpoint: &'a Endpoint,
-        trust: &Trust,
+        settings: &TlsSettings,
         turn: u32,
         may_dial: fn(IpAddr) -> bool,
     ) -> Result<Visit<'a>, Box<EndpointOutcome>> {
@@ -351,7 +351,7 @@ impl Round<'_> {
             let fault = Fault::Proxy(ProxyFault::Unusable(error.to_string()));
             Box::new(self.unreached(endpoint, turn, Stage::Proxy, fault))
         })?;
-        let tls = self.tls.of(trust).map_err(|error| {
+        let tls = self.tls.of(settings).map_err(|error| {
             let fault = Fault::Tls(Box::new(TlsFault::Trust(error.to_string())));
             Box::new(self.unreached(endpoint, turn, Stage::Tls, fault))
         })?;

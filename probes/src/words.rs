@@ -2,7 +2,9 @@
 //! here reads a file or opens a socket.
 
 pub(crate) mod acr;
+pub(crate) mod did_you_mean;
 pub(crate) mod endpoint;
+pub(crate) mod privatelink;
 pub(crate) mod reason;
 pub(crate) mod scope;
 pub(crate) mod target;

@@ -2,11 +2,14 @@
 //! address, and how much later than on a healthy path. Diagnosis makes
 //! `predicted_pull_delay_seconds` from it; all of it is computed from what the survey saw.
 
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
-use crate::client::go_dialer::{self, Dial, DialError, TcpSurvey};
-use crate::client::go_resolver::{DnsSurvey, GoResolver, Lookup, LookupError};
+use super::{
+    dns_survey::DnsSurvey,
+    go_dialer::{self, Dial, DialError, TcpSurvey},
+    go_resolver::{GoLookup, GoResolver},
+    lookup_error::LookupError,
+};
 
 /// The time containerd gives to lookup and dial together (`DefaultHTTPTransport` in its
 /// `core/remotes/docker/registry.go`); `dial_timeout` in hosts.toml replaces it.
@@ -16,7 +19,7 @@ pub(crate) const DIAL_BUDGET: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Connection {
     /// The first step.
-    pub lookup: Lookup,
+    pub lookup: GoLookup,
     /// The second step; none if there was no address.
     pub dial: Option<Dial>,
 }
@@ -81,11 +84,14 @@ mod tests {
     use std::net::IpAddr;
 
     use super::*;
-    use crate::client::go_dialer::{Attempt, DialFault};
-    use crate::client::go_resolver::{Answer, Family, Question, Reply};
-    use crate::client::rfc6724::Sources;
-    use crate::node::hosts::Hosts;
-    use crate::node::resolv_conf::ResolvConf;
+    use crate::{
+        client::{
+            dns_survey::{Family, Question, Reply, ReplyKind},
+            go_dialer::{Attempt, DialFault},
+            rfc6724::Sources,
+        },
+        node::{Hosts, ResolvConf},
+    };
 
     const HOST: &str = "contoso.azurecr.io";
     const RTT: Duration = Duration::from_millis(2);
@@ -102,19 +108,19 @@ mod tests {
             .collect();
         let dns = nameservers.iter().flat_map(|(nameserver, answer)| {
             [Family::V4, Family::V6].map(|family| {
-                let answer = match answer {
-                    None => Answer::Timeout,
-                    Some(_) if family == Family::V6 => Answer::NoData,
-                    Some(texts) => {
-                        Answer::Addresses(texts.iter().map(|text| text.parse().unwrap()).collect())
-                    }
+                let kind = match answer {
+                    None => ReplyKind::Timeout,
+                    Some(_) if family == Family::V6 => ReplyKind::NoData,
+                    Some(texts) => ReplyKind::Addresses(
+                        texts.iter().map(|text| text.parse().unwrap()).collect(),
+                    ),
                 };
                 let question = Question {
                     nameserver: *nameserver,
                     name: format!("{HOST}."),
                     family,
                 };
-                (question, Reply { answer, took: RTT })
+                (question, Reply { kind, took: RTT })
             })
         });
         let tcp = addresses.iter().map(|(address, is_up)| {

@@ -3,9 +3,7 @@
 //!
 //! Source: Go's `net/dial.go` (`dialParallel`, `dialSerial`, `partialDeadline`).
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 /// The head start of the family of the first address (RFC 6555, and containerd's `FallbackDelay`).
 const FALLBACK_DELAY: Duration = Duration::from_millis(300);

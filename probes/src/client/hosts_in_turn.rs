@@ -6,7 +6,7 @@ use crate::{
     node::{
         Node,
         certs_d::{self, HostsConfig, Misconfigured},
-        hosts_toml::{self, Host, Trust},
+        registry_host::{HostScheme, RegistryHost, TlsSettings},
     },
     words::endpoint::{Endpoint, Role, Scheme},
 };
@@ -30,7 +30,7 @@ pub(crate) struct HostInTurn {
     pub(crate) turn: u32,
     /// The root of its API, without a slash at its end.
     pub(crate) path: String,
-    pub(crate) trust: Trust,
+    pub(crate) tls: TlsSettings,
 }
 
 impl HostsInTurn {
@@ -85,15 +85,15 @@ impl HostInTurn {
             endpoint: login.clone(),
             turn,
             path: "/v2".to_owned(),
-            trust: Trust::default(),
+            tls: TlsSettings::default(),
         }
     }
 
-    fn new(host: Host, turn: u32, login: &Endpoint) -> Self {
+    fn new(host: RegistryHost, turn: u32, login: &Endpoint) -> Self {
         let is_registry = *host.host == *login.host && host.port == login.port;
         let scheme = match host.scheme {
-            hosts_toml::Scheme::Http => Scheme::Http,
-            hosts_toml::Scheme::Https | hosts_toml::Scheme::HttpsThenHttp => Scheme::Https,
+            HostScheme::Http => Scheme::Http,
+            HostScheme::Https | HostScheme::HttpsThenHttp => Scheme::Https,
         };
         let role = if is_registry {
             Role::Login
@@ -110,7 +110,7 @@ impl HostInTurn {
             endpoint,
             turn,
             path: host.path,
-            trust: host.trust,
+            tls: host.tls,
         }
     }
 }

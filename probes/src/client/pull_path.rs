@@ -5,14 +5,15 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::{
     client::{
+        dns_survey::{DnsSurvey, Family, Question, Reply, ReplyKind},
         go_client::{Connection, DIAL_BUDGET},
         go_dialer::{Attempt, DialFault, TcpSurvey},
-        go_resolver::{self, DnsSurvey, Family, GoResolver, Question, Reply},
+        go_resolver::GoResolver,
     },
     net::io_fault::IoFault,
     node::{Hosts, ResolvConf},
     outcome::{AddressOutcome, Fault, PullPath},
-    stages::resolve::{self, Lookup, ResolveFault},
+    stages::resolve::{Answer, Lookup, ResolveFault},
     words::{
         endpoint::{Nameserver, Origin},
         reason::Stage,
@@ -65,7 +66,6 @@ impl Way<'_> {
     }
 
     fn dns_survey(&self, lookups: &[Lookup]) -> DnsSurvey {
-        let silent = go_resolver::Answer::Timeout;
         let mut survey = BTreeMap::new();
         let question = |nameserver, name: &str, family| Question {
             nameserver,
@@ -77,7 +77,7 @@ impl Way<'_> {
             for name in &names {
                 for family in [Family::V4, Family::V6] {
                     let reply = Reply {
-                        answer: silent.clone(),
+                        kind: ReplyKind::Timeout,
                         took: Duration::ZERO,
                     };
                     survey.insert(question(nameserver.address, name, family), reply);
@@ -90,7 +90,7 @@ impl Way<'_> {
         {
             for (family, result) in [(Family::V4, &lookup.a), (Family::V6, &lookup.aaaa)] {
                 let reply = Reply {
-                    answer: answer(result),
+                    kind: reply_kind(result),
                     took: lookup.took,
                 };
                 survey.insert(
@@ -129,19 +129,20 @@ impl Way<'_> {
     }
 }
 
-fn answer(result: &Result<resolve::Answer, ResolveFault>) -> go_resolver::Answer {
-    use go_resolver::Answer;
+fn reply_kind(result: &Result<Answer, ResolveFault>) -> ReplyKind {
     match result {
-        Ok(answer) => Answer::Addresses(answer.addresses.clone()),
-        Err(ResolveFault::NxDomain(_)) => Answer::NxDomain,
-        Err(ResolveFault::NoData(_) | ResolveFault::AliasLoop) => Answer::NoData,
-        Err(ResolveFault::ServFail) => Answer::ServFail,
-        Err(ResolveFault::Rejected(_)) => Answer::Rejected,
-        Err(ResolveFault::LameReferral) => Answer::LameReferral,
-        Err(ResolveFault::Malformed(_)) => Answer::Malformed,
-        Err(ResolveFault::Io(IoFault::Refused)) => Answer::PortClosed,
-        Err(ResolveFault::Io(IoFault::Unreachable(_) | IoFault::Local(_))) => Answer::Unreachable,
-        Err(ResolveFault::Io(_) | ResolveFault::NoNameserver) => Answer::Timeout,
+        Ok(answer) => ReplyKind::Addresses(answer.addresses.clone()),
+        Err(ResolveFault::NxDomain(_)) => ReplyKind::NxDomain,
+        Err(ResolveFault::NoData(_) | ResolveFault::AliasLoop) => ReplyKind::NoData,
+        Err(ResolveFault::ServFail) => ReplyKind::ServFail,
+        Err(ResolveFault::Rejected(_)) => ReplyKind::Rejected,
+        Err(ResolveFault::LameReferral) => ReplyKind::LameReferral,
+        Err(ResolveFault::Malformed(_)) => ReplyKind::Malformed,
+        Err(ResolveFault::Io(IoFault::Refused)) => ReplyKind::PortClosed,
+        Err(ResolveFault::Io(IoFault::Unreachable(_) | IoFault::Local(_))) => {
+            ReplyKind::Unreachable
+        }
+        Err(ResolveFault::Io(_) | ResolveFault::NoNameserver) => ReplyKind::Timeout,
     }
 }
 

@@ -2,9 +2,11 @@
 //! it (`net/addrselect.go`: rules 1, 2, 5, 6, 8, 9). Pure: the caller says which source address the
 //! kernel would use.
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::{
+    cmp::Reverse,
+    collections::BTreeMap,
+    net::{IpAddr, Ipv6Addr},
+};
 
 use ipnet::Ipv6Net;
 

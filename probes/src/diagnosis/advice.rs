@@ -5,9 +5,10 @@
 use super::finding::Code;
 use crate::{
     outcome::{EndpointOutcome, Fault},
-    stages::{http::connection::HttpFault, proxy::ProxyFault, resolve::Lookup},
+    stages::{http::fault::HttpFault, proxy::ProxyFault, resolve::Lookup},
     words::{
-        acr::{AcrName, did_you_mean},
+        acr::AcrName,
+        did_you_mean::did_you_mean,
         endpoint::{Endpoint, Scheme},
         reason::{Reason, Stage},
     },

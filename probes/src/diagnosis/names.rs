@@ -13,8 +13,8 @@ use crate::{
     outcome::EndpointOutcome,
     stages::resolve::{Lookup, ResolveFault},
     words::{
-        acr::{SoaZone, leaves_privatelink, passes_privatelink},
         endpoint::Origin,
+        privatelink::{SoaZone, leaves_privatelink, passes_privatelink},
         reason::{Reason, Stage},
         scope::{Expectation, Scope},
     },

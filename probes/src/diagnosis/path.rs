@@ -10,7 +10,7 @@ use super::{
 use crate::{
     outcome::{EndpointOutcome, Evidence, Fault, FaultRef, StageOutcome},
     stages::{
-        challenge::Access, http::connection::HttpFault, resolve::ResolveFault, tls::TlsFault,
+        challenge::Access, http::fault::HttpFault, resolve::ResolveFault, tls::TlsFault,
         token::Token,
     },
     words::{

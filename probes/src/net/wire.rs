@@ -229,20 +229,20 @@ impl AsyncWrite for Wire {
 mod tests {
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpListener,
+        net::{TcpListener, TcpSocket},
         time::sleep,
     };
 
     use super::*;
-    use crate::stages::connect::dial;
 
     const LATE: Duration = Duration::from_millis(400);
 
     async fn connection() -> (Wire, TcpStream) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (near, far) = tokio::join!(dial(address, Instant::now() + LATE), listener.accept());
-        let (near, far) = (near.unwrap().0, far.unwrap().0);
+        let near = TcpSocket::new_v4().unwrap().connect(address);
+        let (near, far) = tokio::join!(near, listener.accept());
+        let (near, far) = (Wire::new(near.unwrap()), far.unwrap().0);
         // The kernel takes a moment to begin.
         sleep(Duration::from_millis(100)).await;
         (near, far)

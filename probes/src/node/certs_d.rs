@@ -4,15 +4,18 @@
 //!
 //! Sources: containerd `core/remotes/docker/config/hosts.go` and `config_unix.go`.
 
-use std::fs;
-use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+};
 
 use super::{
-    hosts_toml::{self, ClientCertificate, Host, HostsTomlError, Trust},
+    hosts_toml::{self, HostsTomlError},
+    registry_host::{ClientCertificate, RegistryHost, TlsSettings},
+    regular_file::read_regular,
     root::Root,
 };
-use crate::node::regular_file::read_regular;
 
 /// Larger files are refused. containerd has no limit; a hosts.toml is a few hundred bytes.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -23,7 +26,7 @@ pub(crate) struct HostsConfig {
     /// The directory it was read from.
     pub dir: PathBuf,
     /// In the order they are tried; the last one is the `server`.
-    pub hosts: Vec<Host>,
+    pub hosts: Vec<RegistryHost>,
     /// Why the hosts.toml counts for nothing. containerd logs this, forgets the mirrors and goes on
     /// with the certificates it finds in the directory.
     pub ignored: Option<HostsTomlError>,
@@ -59,7 +62,7 @@ pub(crate) enum CertsDError {
 }
 
 /// Reads what is configured for a registry under `certs_d`. `None` if nothing is: containerd then goes
-/// to [`Host::upstream`] alone.
+/// to [`RegistryHost::upstream`] alone.
 ///
 /// The first directory that exists decides: `host_port_`, `host:port` (or `host`, without a port),
 /// `_default`.
@@ -109,8 +112,8 @@ fn load_dir(
         }
         _ => None,
     };
-    let mut upstream = Host::upstream(registry_host, port);
-    docker_certificates(root, &dir, &mut upstream.trust).map_err(|source| CertsDError::Read {
+    let mut upstream = RegistryHost::upstream(registry_host, port);
+    docker_certificates(root, &dir, &mut upstream.tls).map_err(|source| CertsDError::Read {
         path: dir.clone(),
         source,
     })?;
@@ -138,17 +141,17 @@ fn read_capped(root: &Root, path: &Path) -> Result<Option<Vec<u8>>, CertsDError>
 
 /// Docker's layout, where there is no hosts.toml: `*.crt` are roots, `*.cert` and `*.key` client
 /// certificates.
-fn docker_certificates(root: &Root, dir: &Path, trust: &mut Trust) -> io::Result<()> {
+fn docker_certificates(root: &Root, dir: &Path, tls: &mut TlsSettings) -> io::Result<()> {
     let mut files: Vec<_> = fs::read_dir(root.locate(dir))?
         .map(|entry| entry.map(|entry| dir.join(entry.file_name())))
         .collect::<Result<_, _>>()?;
     files.sort();
     for file in files {
         match file.extension().and_then(|extension| extension.to_str()) {
-            Some("crt") => trust.ca.push(file),
+            Some("crt") => tls.ca.push(file),
             Some("cert") => {
                 let key = Some(file.with_extension("key")).filter(|key| root.locate(key).exists());
-                trust.client.push(ClientCertificate { cert: file, key });
+                tls.client.push(ClientCertificate { cert: file, key });
             }
             _ => {}
         }
@@ -223,7 +226,7 @@ mod tests {
             config.ignored,
             Some(HostsTomlError::Capability("fly".to_owned()))
         );
-        let trust = Trust {
+        let tls = TlsSettings {
             ca: vec![config.dir.join("corp.crt")],
             skip_verify: false,
             client: vec![
@@ -237,9 +240,9 @@ mod tests {
                 },
             ],
         };
-        let upstream = Host {
-            trust,
-            ..Host::upstream(REGISTRY, None)
+        let upstream = RegistryHost {
+            tls,
+            ..RegistryHost::upstream(REGISTRY, None)
         };
         assert_eq!(config.hosts, [upstream]);
     }

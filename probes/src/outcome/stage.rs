@@ -7,7 +7,7 @@ use crate::{
     stages::{
         challenge::Challenge,
         connect::Connected,
-        http::{Answered, connection::HttpFault},
+        http::{Answered, fault::HttpFault},
         manifest::Manifest,
         proxy::{ProxyFault, Tunnel},
         resolve::ResolveFault,

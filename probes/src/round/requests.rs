@@ -12,11 +12,7 @@ use crate::{
     stages::{
         blob::{BlobStep, Hop},
         challenge::{self, Access, Challenge, ChallengeStep},
-        http::{
-            self,
-            connection::{HttpConnection, HttpFault},
-            pull::Pull,
-        },
+        http::{self, connection::HttpConnection, fault::HttpFault, pull::Pull},
         manifest::{Descriptor, ManifestWalk},
         token::{self, Realm, Secret, Token},
     },

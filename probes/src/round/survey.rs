@@ -17,7 +17,7 @@ use crate::{
     },
     stages::{
         connect,
-        http::connection::HttpFault,
+        http::fault::HttpFault,
         resolve::{self, Lookup},
     },
     words::endpoint::{Nameserver, Origin},

@@ -27,7 +27,7 @@ use crate::{
     },
     stages::{
         connect::{self, Connected},
-        http::connection::{HttpConnection, HttpFault},
+        http::{connection::HttpConnection, fault::HttpFault},
         proxy::{self, ProxyFault, Tunnel},
         tls::{TlsClient, TlsFault},
     },

@@ -13,8 +13,10 @@ use crate::{
     stages::{
         http::{
             Answered,
-            connection::{HttpConnection, HttpFault, Request, Response},
+            connection::{HttpConnection, Request},
+            fault::HttpFault,
             pull::Pull,
+            response::Response,
         },
         manifest::Descriptor,
     },

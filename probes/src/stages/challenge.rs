@@ -14,8 +14,7 @@ use url::Url;
 use crate::{
     net::redact::redacted,
     stages::http::{
-        connection::{HttpConnection, HttpFault, Response},
-        www_authenticate,
+        connection::HttpConnection, fault::HttpFault, response::Response, www_authenticate,
     },
 };
 

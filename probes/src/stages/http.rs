@@ -4,10 +4,12 @@
 use hyper::header::SERVER;
 use tokio::time::Instant;
 
-use crate::stages::http::connection::{HttpConnection, HttpFault};
+use self::{connection::HttpConnection, fault::HttpFault};
 
 pub(crate) mod connection;
+pub(crate) mod fault;
 pub(crate) mod pull;
+pub(crate) mod response;
 pub(crate) mod www_authenticate;
 
 /// Asks for `target`, `/` at a data endpoint, and waits for the head of whatever comes back.

@@ -13,7 +13,7 @@ use crate::{
     net::{inert::excerpt, redact::redacted},
     stages::{
         challenge::Bearer,
-        http::connection::{HttpConnection, HttpFault},
+        http::{connection::HttpConnection, fault::HttpFault},
     },
     words::endpoint::{Endpoint, Role, Scheme},
 };

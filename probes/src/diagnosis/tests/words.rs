@@ -12,7 +12,7 @@ use crate::{
         challenge::{Access, Bearer, Challenge},
         http::{
             Answered,
-            connection::{HttpFault, Refusal},
+            fault::{HttpFault, Refusal},
         },
         proxy::ProxyFault,
         resolve::{Alias, Answer, Negative, ResolveFault},

@@ -5,7 +5,7 @@ use hyper::header::HeaderValue;
 use url::Url;
 
 use crate::{
-    stages::{http::connection::HttpFault, token::Secret},
+    stages::{http::fault::HttpFault, token::Secret},
     words::endpoint::Endpoint,
 };
 

@@ -7,9 +7,9 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::TlsClient;
+use super::client::TlsClient;
 use crate::node::{
-    hosts_toml::Trust,
+    registry_host::TlsSettings,
     root::Root,
     trust::{TrustError, TrustStore},
 };
@@ -22,7 +22,7 @@ pub struct TlsClients {
     root: Root,
     ca_file: Option<PathBuf>,
     own: TlsClient,
-    others: Mutex<HashMap<Trust, TlsClient>>,
+    others: Mutex<HashMap<TlsSettings, TlsClient>>,
 }
 
 impl TlsClients {
@@ -44,19 +44,19 @@ impl TlsClients {
     }
 
     /// The set-up for a host of `hosts.toml`.
-    pub(crate) fn of(&self, trust: &Trust) -> Result<TlsClient, TrustError> {
-        if trust.ca.is_empty() && !trust.skip_verify {
+    pub(crate) fn of(&self, tls: &TlsSettings) -> Result<TlsClient, TrustError> {
+        if tls.ca.is_empty() && !tls.skip_verify {
             return Ok(self.own());
         }
         // A panic elsewhere cannot leave the map half written.
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = others.get(trust) {
+        if let Some(client) = others.get(tls) {
             return Ok(client.clone());
         }
-        let client = match trust.skip_verify {
+        let client = match tls.skip_verify {
             true => TlsClient::trusting_anyone()?,
             false => {
-                let ca = trust.ca.iter().map(|file| self.root.locate(file));
+                let ca = tls.ca.iter().map(|file| self.root.locate(file));
                 let files: Vec<_> = self.ca_file.iter().cloned().chain(ca).collect();
                 TlsClient::new(&TrustStore::load(&self.root, &files)?)?
             }
@@ -64,7 +64,7 @@ impl TlsClients {
         if others.len() >= MAX_KEPT {
             others.clear();
         }
-        others.insert(trust.clone(), client.clone());
+        others.insert(tls.clone(), client.clone());
         Ok(client)
     }
 }

@@ -1,0 +1,88 @@
+//! Why a lookup fails, in the words of Go's resolver.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
+
+/// Why a lookup failed. It displays as Go prints it; of the sender's address, whose port nobody can
+/// foretell, only what is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LookupError {
+    /// The name as it was asked for, without search suffix.
+    pub host: String,
+    /// The nameserver that failed last; none if no nameserver is to blame.
+    pub nameserver: Option<SocketAddr>,
+    /// What happened.
+    pub fault: LookupFault,
+    /// The node's address towards the nameserver.
+    pub from: Option<IpAddr>,
+    /// The question went over TCP.
+    pub over_tcp: bool,
+}
+
+/// What ended a lookup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum LookupFault {
+    /// NXDOMAIN, no data, or no name that could be asked for.
+    NoSuchHost,
+    /// SERVFAIL.
+    ServFail,
+    /// REFUSED or another error code.
+    Rejected,
+    /// No answer, no authority and no recursion.
+    LameReferral,
+    /// Not readable as DNS behind its header.
+    Malformed,
+    /// No nameserver answered in time.
+    Timeout,
+    /// The nameserver's port is closed.
+    PortClosed,
+    /// There is no route to the nameserver.
+    Unreachable,
+    /// The dial's own time was up before the nameservers had all had theirs.
+    OutOfTime,
+}
+
+impl std::error::Error for LookupError {}
+
+impl fmt::Display for LookupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "lookup {}", self.host)?;
+        let Some(nameserver) = self.nameserver else {
+            return f.write_str(if self.fault == LookupFault::OutOfTime {
+                ": i/o timeout"
+            } else {
+                ": no such host"
+            });
+        };
+        write!(f, " on {nameserver}: ")?;
+        let transport = if self.over_tcp { "tcp" } else { "udp" };
+        let from = match self.from {
+            Some(IpAddr::V4(address)) => format!("{address}:*"),
+            Some(IpAddr::V6(address)) => format!("[{address}]:*"),
+            None => "*".to_owned(),
+        };
+        match self.fault {
+            LookupFault::NoSuchHost => f.write_str("no such host"),
+            LookupFault::ServFail | LookupFault::Rejected => f.write_str("server misbehaving"),
+            LookupFault::LameReferral => f.write_str("lame referral"),
+            LookupFault::Malformed => f.write_str("cannot unmarshal DNS message"),
+            LookupFault::OutOfTime => f.write_str("i/o timeout"),
+            LookupFault::Timeout if self.over_tcp => {
+                write!(f, "dial tcp {nameserver}: i/o timeout")
+            }
+            LookupFault::Timeout => write!(f, "read udp {from}->{nameserver}: i/o timeout"),
+            LookupFault::PortClosed if self.over_tcp => {
+                write!(f, "dial tcp {nameserver}: connect: connection refused")
+            }
+            LookupFault::PortClosed => {
+                write!(f, "read udp {from}->{nameserver}: read: connection refused")
+            }
+            LookupFault::Unreachable => write!(
+                f,
+                "dial {transport} {nameserver}: connect: network is unreachable"
+            ),
+        }
+    }
+}

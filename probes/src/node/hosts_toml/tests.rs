@@ -1,0 +1,191 @@
+use std::{path::Path, time::Duration};
+
+use super::*;
+
+const REGISTRY: &str = "contoso.azurecr.io";
+
+fn hosts(text: &str) -> Vec<RegistryHost> {
+    parse(text, Path::new("/certs.d/contoso"), REGISTRY, None).unwrap()
+}
+
+fn error(text: &str) -> String {
+    let error = parse(text, Path::new("/certs.d/contoso"), REGISTRY, None).unwrap_err();
+    error
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// HostScheme, address, path and `?ns` of each host, in a line.
+fn addresses(hosts: &[RegistryHost]) -> Vec<String> {
+    let line = |host: &RegistryHost| {
+        let ns = if host.needs_ns { "?ns" } else { "" };
+        format!(
+            "{:?} {}:{}{}{ns}",
+            host.scheme, host.host, host.port, host.path
+        )
+    };
+    hosts.iter().map(line).collect()
+}
+
+#[test]
+fn hosts_in_the_order_of_the_file_then_the_server() {
+    #[rustfmt::skip]
+    let table: &[(&str, &[&str])] = &[
+        ("", &["Https contoso.azurecr.io:443/v2"]),
+        (
+            r#"server = "https://contoso.azurecr.io""#,
+            &["Https contoso.azurecr.io:443/v2"],
+        ),
+        (r#"server = "contoso.azurecr.io:443""#, &["Https contoso.azurecr.io:443/v2?ns"]),
+        (
+            r#"server = "https://other.azurecr.io/""#,
+            &["Https other.azurecr.io:443/v2?ns"],
+        ),
+        (
+            "[host.\"https://z.example\"]\n[host.\"https://z.example\".header]\nx = \"1\"\n[host.\"http://a.example:5000\"]",
+            &[
+                "Https z.example:443/v2?ns",
+                "Http a.example:5000/v2?ns",
+                "Https contoso.azurecr.io:443/v2",
+            ],
+        ),
+        (
+            "  [ host . 'https://only.a.header' . header ]\nx = \"1\"",
+            &[
+                "Https only.a.header:443/v2?ns",
+                "Https contoso.azurecr.io:443/v2",
+            ],
+        ),
+        (
+            r#"host = { "https://inline.example" = {} }"#,
+            &["Https contoso.azurecr.io:443/v2"],
+        ),
+        (
+            r#"host."https://dotted.example".skip_verify = true"#,
+            &["Https contoso.azurecr.io:443/v2"],
+        ),
+        ("unknown = 1\n[other.table]\n", &["Https contoso.azurecr.io:443/v2"]),
+    ];
+    for (text, expected) in table {
+        assert_eq!(addresses(&hosts(text)), *expected, "{text}");
+    }
+}
+
+#[test]
+fn schemes_ports_and_paths() {
+    #[rustfmt::skip]
+    let table = [
+        ("https://m.example", "", "Https m.example:443/v2?ns"),
+        ("https://m.example:8443/v2/", "", "Https m.example:8443/v2?ns"),
+        ("https://m.example/proxy", "", "Https m.example:443/proxy/v2?ns"),
+        ("https://m.example//a/../b/", "override_path = true", "Https m.example:443/b?ns"),
+        ("https://m.example", "override_path = true", "Https m.example:443?ns"),
+        ("http://m.example", "", "Http m.example:80/v2?ns"),
+        ("http://m.example:80", "skip_verify = true", "Http m.example:80/v2?ns"),
+        ("http://m.example", "skip_verify = false", "HttpsThenHttp m.example:443/v2?ns"),
+        ("http://m.example:5000", "ca = 'ca.pem'", "HttpsThenHttp m.example:5000/v2?ns"),
+        ("https://[fd00::1]:5000", "", "Https fd00::1:5000/v2?ns"),
+        ("https://user:pw@contoso.azurecr.io", "", "Https contoso.azurecr.io:443/v2"),
+    ];
+    for (url, fields, expected) in table {
+        let hosts = hosts(&format!("[host.'{url}']\n{fields}"));
+        assert_eq!(addresses(&hosts)[0], expected, "{url} {fields}");
+    }
+}
+
+#[test]
+fn the_registry_itself() {
+    #[rustfmt::skip]
+    let table = [
+        (("contoso.azurecr.io", None), "Https contoso.azurecr.io:443/v2", false),
+        (("registry.example", Some(5000)), "Https registry.example:5000/v2", false),
+        (("docker.io", None), "Https registry-1.docker.io:443/v2", false),
+        (("localhost", None), "Https localhost:443/v2", true),
+        (("localhost", Some(5000)), "HttpsThenHttp localhost:5000/v2", true),
+        (("127.0.0.1", Some(80)), "Http 127.0.0.1:80/v2", false),
+    ];
+    for ((host, port), expected, skip_verify) in table {
+        let upstream = RegistryHost::upstream(host, port);
+        assert_eq!(upstream.tls.skip_verify, skip_verify, "{host}");
+        assert_eq!(addresses(&[upstream]), [expected]);
+    }
+}
+
+#[test]
+fn everything_a_host_can_say() {
+    let text = r#"
+        [host."https://m.example"]
+        capabilities = ["Pull", "resolve"]
+        ca = ["ca.pem", "/etc/ssl/corp.pem"]
+        client = ["both.pem", ["client.cert", "client.key"], ["one.pem", ""]]
+        skip_verify = true
+        dial_timeout = "1m1.5s"
+        header = { authorization = "Basic c2VjcmV0", x = ["a", "b"] }
+    "#;
+    let path = |name| Path::new("/certs.d/contoso").join(name);
+    let expected = RegistryHost {
+        scheme: HostScheme::Https,
+        host: "m.example".to_owned(),
+        port: 443,
+        path: "/v2".to_owned(),
+        capabilities: Capabilities {
+            pull: true,
+            resolve: true,
+            push: false,
+        },
+        tls: TlsSettings {
+            ca: vec![path("ca.pem"), path("/etc/ssl/corp.pem")],
+            skip_verify: true,
+            client: vec![
+                ClientCertificate {
+                    cert: path("both.pem"),
+                    key: None,
+                },
+                ClientCertificate {
+                    cert: path("client.cert"),
+                    key: Some(path("client.key")),
+                },
+                ClientCertificate {
+                    cert: path("one.pem"),
+                    key: None,
+                },
+            ],
+        },
+        dial_timeout: Some(Duration::from_millis(61_500)),
+        needs_ns: true,
+    };
+    assert_eq!(hosts(text)[0], expected);
+}
+
+#[test]
+fn the_default_server_keeps_the_trust_of_the_file_but_can_do_everything() {
+    let server = hosts("capabilities = ['pull']\nca = 'ca.pem'").remove(0);
+    assert_eq!(server.capabilities, Capabilities::ALL);
+    assert_eq!(server.tls.ca, [Path::new("/certs.d/contoso/ca.pem")]);
+}
+
+#[test]
+fn what_containerd_does_not_take() {
+    #[rustfmt::skip]
+    let table = [
+        ("server = ", "decode hosts.toml: line 1: string values must be quoted, expected literal string"),
+        ("\nserver = 1", "decode hosts.toml: line 2: invalid type: integer `1`, expected a string"),
+        ("ca = 1", "decode hosts.toml: line 1: expected a string or an array"),
+        ("client = [['a', 'b', 'c']]", "decode hosts.toml: line 1: expected a string or an array"),
+        ("host = 1", "decode hosts.toml: line 1: invalid type: integer `1`, expected a map"),
+        ("server = 'https://'", "parse server \"https://\""),
+        ("server = 'https://a b'", "parse server \"https://a b\""),
+        ("server = 'https://CONTOSO.é'", "parse server \"https://CONTOSO.é\""),
+        ("[host.'httpx://m.example']", "parse server \"httpx://m.example\""),
+        ("capabilities = ['fly']", "use unknown capability \"fly\""),
+        ("dial_timeout = '5'", "parse dial_timeout \"5\""),
+    ];
+    for (text, expected) in table {
+        assert_eq!(error(text), expected, "{text}");
+    }
+    let deep = format!("a = {}{}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(error(&deep).starts_with("decode hosts.toml"));
+}

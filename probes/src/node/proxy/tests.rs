@@ -1,0 +1,177 @@
+use super::*;
+
+type Variables = &'static [(&'static str, &'static str)];
+
+fn rules(variables: &[(&str, &str)]) -> ProxyRules {
+    ProxyRules::from_env(|key| {
+        variables
+            .iter()
+            .find(|(name, _)| *name == key)
+            .map(|(_, value)| (*value).to_owned())
+    })
+}
+
+fn https_proxy(text: &str) -> Result<Option<String>, ProxyError> {
+    let rules = rules(&[("HTTPS_PROXY", text)]);
+    Ok(rules
+        .proxy_for("https", "contoso.azurecr.io", 443)?
+        .map(ToString::to_string))
+}
+
+#[test]
+fn what_is_shown_has_no_credentials() {
+    let rules = ProxyRules::from_env(|name| {
+        let value = match name {
+            "HTTPS_PROXY" => "http://agent:hunter2@[fd00::7]:3128",
+            "HTTP_PROXY" => "ftp://agent:hunter2@proxy.example:2121",
+            "NO_PROXY" => {
+                "*, 10.0.0.0/8,fd00::1,[fd00::1]:443,10.0.0.1:80,.a.example,\
+                           *.b.example,c.example:8443,agent:hunter2@d.example,"
+            }
+            _ => return None,
+        };
+        Some(value.to_owned())
+    });
+    assert_eq!(rules.shown("https").unwrap(), "http://***@[fd00::7]:3128");
+    assert_eq!(
+        rules.shown("http").unwrap(),
+        "use proxy proxy.example:2121: unsupported scheme \"ftp\""
+    );
+    assert_eq!(
+        rules.exceptions().collect::<Vec<_>>().join(" "),
+        "* 10.0.0.0/8 fd00::1 [fd00::1]:443 10.0.0.1:80 .a.example .b.example c.example:8443"
+    );
+}
+
+#[test]
+fn proxy_urls() {
+    #[rustfmt::skip]
+    let table = [
+        ("http://proxy.corp:3128", Some("http://proxy.corp:3128")),
+        ("http://proxy.corp", Some("http://proxy.corp:80")),
+        ("https://proxy.corp/", Some("https://proxy.corp:443")),
+        ("socks5://proxy.corp", Some("socks5://proxy.corp:1080")),
+        ("proxy.corp:3128", Some("http://proxy.corp:3128")),
+        ("proxy.corp", Some("http://proxy.corp:80")),
+        ("10.0.0.9:3128", Some("http://10.0.0.9:3128")),
+        ("http://[fd00::9]:3128", Some("http://[fd00::9]:3128")),
+        ("http://user:secret@proxy.corp:3128", Some("http://***@proxy.corp:3128")),
+        // Go puts http:// before what is no URL, and takes what comes out.
+        ("http://proxy corp", Some("http://http:80")),
+        ("proxy corp", None),
+        ("", None),
+    ];
+    for (text, expected) in table {
+        assert_eq!(https_proxy(text).unwrap().as_deref(), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn a_scheme_nobody_speaks() {
+    let error = https_proxy("ftp://user:secret@proxy.corp:2121").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "use proxy proxy.corp:2121: unsupported scheme \"ftp\""
+    );
+}
+
+#[test]
+fn which_variable_counts() {
+    #[rustfmt::skip]
+    let table: &[(Variables, &str, Option<&str>)] = &[
+        (&[], "https", None),
+        (&[("HTTP_PROXY", "upper")], "https", None),
+        (&[("HTTPS_PROXY", "upper")], "http", None),
+        (&[("HTTPS_PROXY", "upper"), ("https_proxy", "lower")], "https", Some("upper")),
+        (&[("HTTPS_PROXY", ""), ("https_proxy", "lower")], "https", Some("lower")),
+        (&[("http_proxy", "lower")], "http", Some("lower")),
+        (&[("HTTPS_PROXY", "upper")], "ftp", None),
+    ];
+    for (variables, scheme, expected) in table {
+        let rules = rules(variables);
+        let proxy = rules.proxy_for(scheme, "contoso.azurecr.io", 443).unwrap();
+        assert_eq!(
+            proxy.map(|proxy| &*proxy.host),
+            *expected,
+            "{variables:?} {scheme}"
+        );
+    }
+}
+
+#[test]
+fn no_proxy() {
+    let table = [
+        // NO_PROXY, host, port, goes direct
+        ("", "contoso.azurecr.io", 443, false),
+        ("*", "contoso.azurecr.io", 443, true),
+        ("example.com, *", "contoso.azurecr.io", 443, true),
+        ("azurecr.io", "contoso.azurecr.io", 443, true),
+        ("azurecr.io", "azurecr.io", 443, true),
+        ("azurecr.io", "notazurecr.io", 443, false),
+        (".azurecr.io", "contoso.azurecr.io", 443, true),
+        (".azurecr.io", "azurecr.io", 443, false),
+        ("*.azurecr.io", "contoso.azurecr.io", 443, true),
+        ("*.azurecr.io", "azurecr.io", 443, false),
+        ("con*.azurecr.io", "contoso.azurecr.io", 443, false),
+        (" AzureCR.io ,other", "Contoso.azurecr.io", 443, true),
+        ("azurecr.io:443", "contoso.azurecr.io", 443, true),
+        ("azurecr.io:5000", "contoso.azurecr.io", 443, false),
+        ("azurecr.io:", "contoso.azurecr.io", 443, true),
+        ("azurecr.io:https", "contoso.azurecr.io", 443, false),
+        ("azurecr.io.", "contoso.azurecr.io", 443, false),
+        ("10.0.0.0/8", "10.240.1.4", 443, true),
+        ("10.0.0.0/8", "::ffff:10.240.1.4", 443, true),
+        ("10.0.0.0/8", "contoso.azurecr.io", 443, false),
+        ("10.240.1.4", "10.240.1.4", 443, true),
+        ("10.240.1.4:5000", "10.240.1.4", 443, false),
+        ("fd00::/8", "fd00::4", 443, true),
+        ("fd00::4", "fd00::4", 443, true),
+        ("[fd00::4]:443", "fd00::4", 443, true),
+        ("[fd00::4]:5000", "fd00::4", 443, false),
+        (":443,,.", "contoso.azurecr.io", 443, false),
+        ("", "localhost", 5000, true),
+        ("", "127.0.0.1", 5000, true),
+        ("", "::1", 5000, true),
+        ("", "localhost.example", 5000, false),
+    ];
+    for (no_proxy, host, port, direct) in table {
+        let rules = rules(&[("HTTPS_PROXY", "proxy.corp:3128"), ("NO_PROXY", no_proxy)]);
+        assert_eq!(
+            rules.proxy_for("https", host, port).unwrap().is_none(),
+            direct,
+            "{no_proxy:?} {host}"
+        );
+    }
+}
+
+/// Whatever it stands for; here that is a mark from right to left.
+#[test]
+fn punycode_is_taken_as_it_is() {
+    let rules = rules(&[("HTTPS_PROXY", "http://XN--A-YGN:3128")]);
+    let proxy = rules.proxy_for("https", "contoso.azurecr.io", 443);
+    assert_eq!(proxy.unwrap().unwrap().to_string(), "http://xn--a-ygn:3128");
+}
+
+#[test]
+fn credentials_are_kept_but_not_shown() {
+    let rules = rules(&[("HTTPS_PROXY", "http://us%40er:sec%2Fret@proxy.corp:3128")]);
+    let proxy = rules
+        .proxy_for("https", "contoso.azurecr.io", 443)
+        .unwrap()
+        .unwrap();
+    let credentials = proxy.credentials.as_ref().unwrap();
+    assert_eq!(
+        (&*credentials.username, &*credentials.password),
+        ("us@er", "sec/ret")
+    );
+    for shown in [
+        format!("{proxy}"),
+        format!("{proxy:?}"),
+        format!("{rules:?}"),
+    ] {
+        assert!(
+            !shown.contains("sec") && !shown.contains("us@er"),
+            "{shown}"
+        );
+    }
+}

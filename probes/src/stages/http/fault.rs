@@ -1,0 +1,165 @@
+//! Why an HTTP stage fails: the socket, the protocol, or a server that says no.
+
+use std::{
+    io::{self, ErrorKind},
+    net::IpAddr,
+};
+
+use hyper::StatusCode;
+
+use crate::{
+    net::{allowance::Exhausted, inert::excerpt, io_fault::IoFault, redact::redacted},
+    words::reason::Reason,
+};
+
+/// A status that means no, with all that tells why.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status.
+    pub status: u16,
+    /// The registry's error code, as `DENIED`.
+    pub code: Option<String>,
+    /// The registry's error message.
+    pub message: Option<String>,
+    /// The client address that the registry's network rules turned away.
+    pub client_ip: Option<IpAddr>,
+    /// The header `Server`.
+    pub server: Option<String>,
+    /// The id that the registry's support asks for.
+    pub correlation_id: Option<String>,
+    /// The header `Retry-After`, as sent.
+    pub retry_after: Option<String>,
+}
+
+impl Refusal {
+    fn reason(&self) -> Reason {
+        match self.status {
+            401 => Reason::Unauthorized,
+            403 if self.client_ip.is_some() => Reason::Firewall,
+            403 => Reason::Forbidden,
+            404 => Reason::NotFound,
+            429 => Reason::Throttled,
+            500..=599 => Reason::ServerError,
+            _ => Reason::UnexpectedStatus,
+        }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let status = StatusCode::from_u16(self.status).ok();
+        let reason = status
+            .and_then(|status| status.canonical_reason())
+            .unwrap_or("");
+        write!(f, "{} {reason}", self.status)?;
+        if let (Some(code), Some(message)) = (&self.code, &self.message) {
+            write!(f, ": {code}: {message}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Why an HTTP stage failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HttpFault {
+    /// The socket's fault.
+    #[error(transparent)]
+    Io(#[from] IoFault),
+    /// The server says no.
+    #[error("{0}")]
+    Refused(Box<Refusal>),
+    /// An answer, but not that of a registry.
+    #[error("answers {status}, but not as a registry: {why}")]
+    NotARegistry {
+        /// The status.
+        status: u16,
+        /// What is missing.
+        why: &'static str,
+    },
+    /// Not HTTP, or not what the stage's format demands.
+    #[error("malformed answer: {0}")]
+    Malformed(String),
+    /// Over the cap.
+    #[error("the answer's {0} is larger than any registry's")]
+    TooLarge(&'static str),
+    /// A redirect after redirects.
+    #[error("redirected more than {0} times")]
+    TooManyRedirects(usize),
+    /// A redirect, or a token realm, to where no probe may go.
+    #[error("sent to {to}: {why}")]
+    RedirectDenied {
+        /// Where to; the query is redacted.
+        to: String,
+        /// Why not.
+        why: &'static str,
+    },
+    /// An image, but none that this node can run.
+    #[error("the image is not built for {platform}, only for {offered}")]
+    PlatformMismatch {
+        /// This node's.
+        platform: String,
+        /// Those of the image, joined.
+        offered: String,
+    },
+}
+
+impl HttpFault {
+    /// The reason that this fault counts as.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Io(fault) => fault.reason(),
+            Self::Refused(refusal) => refusal.reason(),
+            Self::NotARegistry { .. } => Reason::NoChallenge,
+            Self::Malformed(_) => Reason::Malformed,
+            Self::TooLarge(_) => Reason::TooLarge,
+            Self::TooManyRedirects(_) => Reason::TooManyRedirects,
+            Self::RedirectDenied { .. } => Reason::RedirectDenied,
+            Self::PlatformMismatch { .. } => Reason::PlatformMismatch,
+        }
+    }
+
+    fn broken_tls(error: &rustls::Error) -> Self {
+        Self::Malformed(format!("TLS broke off ({error})"))
+    }
+
+    /// A redirect that is not followed.
+    pub fn redirect_denied(to: &str, why: &'static str) -> Self {
+        Self::RedirectDenied {
+            to: excerpt(redacted(to).as_bytes()),
+            why,
+        }
+    }
+}
+
+impl From<hyper::Error> for HttpFault {
+    fn from(error: hyper::Error) -> Self {
+        if error.is_parse_too_large() {
+            return Self::TooLarge("head");
+        }
+        if error.is_parse() {
+            return Self::Malformed(format!("not HTTP ({error})"));
+        }
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        match cause.downcast_ref::<io::Error>() {
+            Some(io) if Exhausted::is_in(io) => Self::TooLarge("head"),
+            Some(io) => match io.get_ref().and_then(|inner| inner.downcast_ref()) {
+                // A server of TLS 1.3 refuses a client's certificate after the handshake.
+                Some(tls) => Self::broken_tls(tls),
+                // Chunks that are none: the kernel gave no errno.
+                None if io.raw_os_error().is_none() && is_of_framing(io.kind()) => {
+                    Self::Malformed(format!("not HTTP ({io})"))
+                }
+                None => Self::Io(IoFault::from(io)),
+            },
+            // Incomplete message, or a connection that closed before the request was sent.
+            None => Self::Io(IoFault::Closed),
+        }
+    }
+}
+
+fn is_of_framing(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::InvalidData | ErrorKind::InvalidInput)
+}

@@ -1,0 +1,185 @@
+//! An answer over HTTP: its head, its body up to a cap, and what it says where it means no.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::{
+    HeaderMap, StatusCode,
+    body::Incoming,
+    header::{HeaderName, LOCATION, RETRY_AFTER, SERVER},
+    http::response::Parts,
+};
+use serde::Deserialize;
+use tokio::time::{Instant, timeout_at};
+
+use super::fault::{HttpFault, Refusal};
+use crate::net::{allowance::Allowance, inert::excerpt, io_fault::IoFault};
+
+/// Body, where one is read at all.
+const MAX_BODY: usize = 64 * 1024;
+/// ACR's name for the id that its support asks for.
+const CORRELATION_ID: HeaderName = HeaderName::from_static("x-ms-correlation-request-id");
+
+/// The head of an answer, and the body for whoever wants it. It has no `Debug`: headers may be signed.
+pub(crate) struct Response {
+    /// The status.
+    pub status: StatusCode,
+    /// All headers.
+    pub headers: HeaderMap,
+    body: Option<Incoming>,
+    allowance: Allowance,
+}
+
+impl Response {
+    pub(super) fn new(head: Parts, body: Incoming, allowance: Allowance) -> Self {
+        Self {
+            status: head.status,
+            headers: head.headers,
+            body: Some(body),
+            allowance,
+        }
+    }
+
+    /// A header as text, cut to what a message can bear.
+    pub(crate) fn header(&self, name: impl hyper::header::AsHeaderName) -> Option<String> {
+        self.headers
+            .get(name)
+            .map(|value| excerpt(value.as_bytes()))
+    }
+
+    /// The id that the registry's support asks for.
+    pub(crate) fn correlation_id(&self) -> Option<String> {
+        self.header(CORRELATION_ID)
+    }
+
+    /// Where the answer sends the client, uncut: for following, never for printing. The statuses
+    /// are those that Go's client follows.
+    pub(crate) fn redirect(&self) -> Option<&str> {
+        let follows = matches!(self.status.as_u16(), 301 | 302 | 303 | 307 | 308);
+        let location = self.headers.get(LOCATION).filter(|_| follows)?;
+        std::str::from_utf8(location.as_bytes()).ok()
+    }
+
+    /// Whether the body has a first byte; the rest is not read, so the connection is of no more
+    /// use.
+    pub(crate) async fn has_first_byte(&mut self, deadline: Instant) -> Result<bool, HttpFault> {
+        let Some(mut body) = self.body.take() else {
+            return Ok(false);
+        };
+        while let Some(frame) = timeout_at(deadline, body.frame())
+            .await
+            .map_err(|_| IoFault::Timeout)?
+        {
+            if frame?.data_ref().is_some_and(|data| !data.is_empty()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Reads the body once, up to what answers about a registry need.
+    pub(crate) async fn body(&mut self, deadline: Instant) -> Result<Bytes, HttpFault> {
+        self.body_up_to(MAX_BODY, deadline).await
+    }
+
+    /// Reads the body once, up to `cap` bytes.
+    pub(crate) async fn body_up_to(
+        &mut self,
+        cap: usize,
+        deadline: Instant,
+    ) -> Result<Bytes, HttpFault> {
+        let Some(body) = self.body.take() else {
+            return Ok(Bytes::new());
+        };
+        self.allowance.renew(cap);
+        let collected = timeout_at(deadline, Limited::new(body, cap).collect())
+            .await
+            .map_err(|_| IoFault::Timeout)?;
+        match collected {
+            Ok(body) => Ok(body.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => Err(HttpFault::TooLarge("body")),
+            Err(error) => Err(match error.downcast::<hyper::Error>() {
+                Ok(error) => match HttpFault::from(*error) {
+                    HttpFault::TooLarge(_) => HttpFault::TooLarge("body"),
+                    fault => fault,
+                },
+                Err(error) => HttpFault::Malformed(error.to_string()),
+            }),
+        }
+    }
+
+    /// What the server says, in a status that means no.
+    pub(crate) async fn refusal(mut self, deadline: Instant) -> HttpFault {
+        // A body that is late, endless or cut short does not change what the status says.
+        let body = self.body(deadline).await.unwrap_or_default();
+        let error = RegistryError::first_in(&body);
+        let client_ip = match self.status {
+            StatusCode::FORBIDDEN => error.as_ref().and_then(RegistryError::denied_client),
+            _ => None,
+        };
+        HttpFault::Refused(Box::new(Refusal {
+            status: self.status.as_u16(),
+            code: error.as_ref().map(|error| excerpt(error.code.as_bytes())),
+            message: error
+                .as_ref()
+                .map(|error| excerpt(error.message.as_bytes())),
+            client_ip,
+            server: self.header(SERVER),
+            correlation_id: self.correlation_id(),
+            retry_after: self.header(RETRY_AFTER),
+        }))
+    }
+}
+
+/// OCI distribution specification, "Error Codes".
+#[derive(Deserialize)]
+struct RegistryErrors {
+    errors: Vec<RegistryError>,
+}
+
+#[derive(Deserialize)]
+struct RegistryError {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+impl RegistryError {
+    fn first_in(body: &[u8]) -> Option<Self> {
+        let errors: RegistryErrors = serde_json::from_slice(body).ok()?;
+        errors.errors.into_iter().next()
+    }
+
+    /// ACR's network rules answer `DENIED` and quote the address that they turned away.
+    fn denied_client(&self) -> Option<IpAddr> {
+        let (_, rest) = self.message.split_once("client with IP '")?;
+        let (address, _) = rest.split_once('\'')?;
+        (self.code == "DENIED")
+            .then(|| address.parse().ok())
+            .flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn network_rules_are_told_from_other_denials() {
+        let body =
+            |message: &str| format!(r#"{{"errors":[{{"code":"DENIED","message":"{message}"}}]}}"#);
+        let denied = body(
+            "client with IP '198.51.100.7' is not allowed access. Refer \
+             https://aka.ms/acr/firewall to grant access.",
+        );
+        let client = |body: &str| RegistryError::first_in(body.as_bytes())?.denied_client();
+        assert_eq!(client(&denied), "198.51.100.7".parse().ok());
+        assert_eq!(
+            client(&body("requested access to the resource is denied")),
+            None
+        );
+        assert_eq!(client("<html>"), None);
+    }
+}

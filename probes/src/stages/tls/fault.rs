@@ -1,0 +1,134 @@
+//! Why a handshake fails.
+
+use std::io;
+
+use rustls::{InvalidMessage, PeerIncompatible};
+
+use super::{
+    chain::{CertificateProblem, Chain},
+    verifier::RefusedChain,
+};
+use crate::{
+    net::{
+        allowance::Exhausted,
+        io_fault::{Errno, IoFault},
+    },
+    words::reason::Reason,
+};
+
+/// Why a handshake failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TlsFault {
+    /// The socket's fault.
+    #[error(transparent)]
+    Io(#[from] IoFault),
+    /// A hello of more than one packet gets no answer, a small one does.
+    #[error("no answer to a hello larger than one packet; a small one is answered")]
+    LargeHello,
+    /// The chain was refused.
+    #[error("{problem}")]
+    Certificate {
+        /// What is wrong with it.
+        problem: CertificateProblem,
+        /// What the peer presented.
+        chain: Chain,
+    },
+    /// The node's own trust settings cannot be used.
+    #[error("{0}")]
+    Trust(String),
+    /// No version or parameter in common.
+    #[error("no common TLS version or parameters ({0})")]
+    Version(String),
+    /// The peer said no.
+    #[error("the peer ended the handshake with the alert {0}")]
+    Alert(String),
+    /// What came back is not TLS, or breaks it.
+    #[error("the peer does not speak TLS here ({0})")]
+    Broken(String),
+}
+
+impl TlsFault {
+    /// The reason that this fault counts as.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Io(fault) => fault.reason(),
+            Self::LargeHello => Reason::Timeout,
+            Self::Trust(_) => Reason::BadCertificate,
+            Self::Certificate { problem, .. } => problem.reason(),
+            Self::Version(_) => Reason::Version,
+            Self::Alert(_) => Reason::Alert,
+            Self::Broken(_) => Reason::NotTls,
+        }
+    }
+}
+
+impl From<io::Error> for TlsFault {
+    fn from(error: io::Error) -> Self {
+        if Exhausted::is_in(&error) {
+            return Self::Broken("the handshake does not end".to_owned());
+        }
+        let cause = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        cause.map_or_else(|| Self::Io(IoFault::from(&error)), Self::from)
+    }
+}
+
+impl From<&rustls::Error> for TlsFault {
+    fn from(error: &rustls::Error) -> Self {
+        use rustls::{AlertDescription, Error};
+        match error {
+            Error::InvalidCertificate(refusal) => match RefusedChain::inside(refusal) {
+                Some(RefusedChain { problem, chain }) => Self::Certificate {
+                    problem: problem.clone(),
+                    chain: chain.clone(),
+                },
+                None => Self::Certificate {
+                    problem: CertificateProblem::Bad(error.to_string()),
+                    chain: Chain::default(),
+                },
+            },
+            Error::NoCertificatesPresented => Self::Certificate {
+                problem: CertificateProblem::Bad("no certificate presented".to_owned()),
+                chain: Chain::default(),
+            },
+            Error::AlertReceived(AlertDescription::ProtocolVersion) => {
+                Self::Version("the peer's alert protocol_version".to_owned())
+            }
+            Error::AlertReceived(alert) => Self::Alert(alert_name(*alert)),
+            Error::PeerIncompatible(
+                PeerIncompatible::ServerDoesNotSupportTls12Or13
+                | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+            ) => Self::Version("the peer offers neither TLS 1.2 nor 1.3".to_owned()),
+            Error::PeerIncompatible(why) => Self::Version(format!("{why:?}")),
+            Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+                Self::Broken("the first bytes are no TLS record".to_owned())
+            }
+            Error::InvalidMessage(
+                InvalidMessage::CertificatePayloadTooLarge
+                | InvalidMessage::HandshakePayloadTooLarge,
+            ) => Self::Certificate {
+                problem: CertificateProblem::Bad(
+                    "the chain is larger than any client takes".into(),
+                ),
+                chain: Chain::default(),
+            },
+            Error::FailedToGetRandomBytes | Error::FailedToGetCurrentTime => {
+                Self::Io(IoFault::Local(Errno(0)))
+            }
+            other => Self::Broken(other.to_string()),
+        }
+    }
+}
+
+/// RFC 8446, section 6: `HandshakeFailure` is `handshake_failure`.
+fn alert_name(alert: rustls::AlertDescription) -> String {
+    let mut name = String::new();
+    for letter in format!("{alert:?}").chars() {
+        if letter.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_lowercase());
+    }
+    name
+}
