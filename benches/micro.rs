@@ -1,5 +1,5 @@
-//! What small things cost: `cargo bench -p regprobe-benches --bench micro`. Allocations are counted,
-//! so that what grows with history would be seen.
+//! The cost of small operations: `cargo bench -p regprobe-benches --bench micro`. It counts allocations, so
+//! that growth with history would show.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -61,7 +61,7 @@ fn scrape(bencher: Bencher, endpoints: usize) {
     bencher.bench_local(|| scrape.take());
 }
 
-/// Two nameservers that disagree, and an address that does not answer.
+/// Two nameservers that disagree, and an address that does not respond.
 fn failing((number, role): (usize, Role)) -> EndpointOutcome {
     let endpoint = Endpoint {
         host: format!("contoso{number}.azurecr.io").into(),

@@ -1,8 +1,8 @@
-//! What the status page costs the agent: two agents watch the same fifty endpoints at the default
-//! intervals, and five viewers look at one of them, as the page's script looks.
+//! What the status page costs the agent: two agents probe the same fifty endpoints at the default
+//! intervals, and five viewers load the page of one of them, as its script does.
 //!
-//! `cargo bench -p regprobe --bench page -- 60` looks for 60 seconds. Processor time is the
-//! scheduler's own count, in nanoseconds; of the scrapes, which take turns, the medians are shown.
+//! `cargo bench -p regprobe --bench page -- 60` runs for 60 seconds. Processor time is the kernel
+//! scheduler's count, in nanoseconds; for the alternating scrapes, it shows medians.
 
 #[path = "../tests/agent/process.rs"]
 #[expect(
@@ -31,7 +31,7 @@ use self::process::Agent;
 
 const ENDPOINTS: u8 = 50;
 const VIEWERS: u32 = 5;
-/// As the page's script has it.
+/// The interval of the page's script.
 const PACE: Duration = Duration::from_secs(5);
 const FILES: [&str; 4] = [
     "/",
@@ -45,7 +45,7 @@ fn main() -> Result<()> {
     let length = Duration::from_secs(seconds.unwrap_or(60));
     let folder = tempfile::tempdir()?;
     let server = Acr::at("127.0.0.1", (Ipv4Addr::UNSPECIFIED, 0)).start()?;
-    // All names are addresses; nobody is asked for one.
+    // All names are addresses, so the nameserver gets no queries.
     let config = folder.path().join("regprobe.yaml");
     fs::write(&config, registries(server.addr().port()))?;
     let [watched, alone] = [
@@ -116,7 +116,7 @@ fn registries(port: u16) -> String {
     format!("registries:\n{entries}node: {{proxy: none}}\nfleet: {{size: 1}}\n")
 }
 
-/// Asks for the page again and again, and takes it only where it has changed.
+/// Requests the page repeatedly, and downloads it only if it has changed.
 fn view(agent: SocketAddr, over: &AtomicBool) -> Result<()> {
     let mut known = String::new();
     while !over.load(Ordering::Relaxed) {
@@ -133,7 +133,7 @@ fn view(agent: SocketAddr, over: &AtomicBool) -> Result<()> {
 }
 
 impl Agent {
-    /// Processor time so far, of all its threads, by `schedstat` of proc(5).
+    /// Processor time so far, of all threads, from `schedstat` in proc(5).
     fn cpu(&self) -> Result<Duration> {
         let mut used = Duration::ZERO;
         for task in fs::read_dir(format!("/proc/{}/task", self.id()))? {

@@ -3,13 +3,13 @@
 //!
 //! `cargo bench -p regprobe --bench rounds -- 600` runs it for 600 seconds. Five fake Azure
 //! registries, each a login server and two data endpoints with TLS, are probed to the full depth
-//! every second, so a full round is 6 questions to a nameserver, 3 TCP dials and TLS handshakes, and
+//! every second, so a full round is 6 queries to a nameserver, 3 TCP dials and TLS handshakes, and
 //! 4 HTTP requests. Processor time is the kernel's count, user and system, in hundredths of a second;
-//! memory is the agent's own `process_resident_memory_bytes`. No round may be skipped.
+//! memory is the agent's own `process_resident_memory_bytes`. It fails if a round is skipped.
 //!
-//! A second number is how many registries there are, a third how many seconds between rounds:
-//! `-- 120 334 15` are 1,000 endpoints, `-- 2000 50` are 100,000 rounds.
-//! `REGPROBE_STATIC_BINARY` names another binary than the one just built.
+//! The second number is the number of registries, the third the seconds between rounds:
+//! `-- 120 334 15` has 1,000 endpoints, `-- 2000 50` runs 100,000 rounds.
+//! `REGPROBE_STATIC_BINARY` selects another binary than the one just built.
 
 use std::env;
 use std::fs;
@@ -26,9 +26,9 @@ use regprobe_lab::pki::Pki;
 use regprobe_lab::wait;
 
 const REGIONS: [&str; 2] = ["westeurope", "northeurope"];
-/// After so many rounds memory has its size.
+/// After this many rounds, memory use is stable.
 const WARM: f64 = 1000.0;
-/// Between two lines of the report.
+/// The interval between two lines of the report.
 const STEP: Duration = Duration::from_secs(10);
 
 fn main() -> Result<()> {
@@ -136,7 +136,7 @@ struct Agent {
     child: Child,
 }
 
-/// What one scrape says of the agent itself.
+/// The agent's own metrics from one scrape.
 #[derive(Clone, Copy)]
 struct Sample {
     rounds: f64,
@@ -144,7 +144,7 @@ struct Sample {
     rss: f64,
     series: usize,
     skipped: f64,
-    /// Of the bucket in which 99 of 100 rounds are.
+    /// The bound of the bucket with the 99th percentile.
     lag: f64,
 }
 
@@ -194,7 +194,7 @@ impl Agent {
         })
     }
 
-    /// `utime` and `stime` of proc(5); the metric has whole seconds only.
+    /// `utime` and `stime` from proc(5); the metric only has whole seconds.
     fn cpu_seconds(&self) -> Result<f64> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         let (_, fields) = stat.rsplit_once(')').context("not a stat line")?;

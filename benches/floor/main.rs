@@ -1,8 +1,8 @@
-//! The floor under a probe: the same packets as one of regprobe's, by the least code that sends them.
+//! The minimum cost of a probe: the same packets as one of regprobe's, sent by as little code as possible.
 //! `floor CA_FILE NAMESERVER PORT COUNT PER_SECOND NAME...` asks for A and AAAA, dials, shakes hands,
-//! sends `GET /v2/` and reads the answer, so many times over, at each name in turn and so many times a
-//! second (0 is one right after the other), and prints the processor time that this took, in
-//! nanoseconds, and the memory resident after it, in bytes.
+//! sends `GET /v2/` and reads the response, COUNT times over all names in turn, PER_SECOND times a second
+//! (0 for as fast as possible). It prints the processor time used, in nanoseconds, and the resident memory
+//! afterwards, in bytes.
 
 use std::{
     env, fs,
@@ -36,7 +36,7 @@ fn main() -> Result<()> {
         roots.add(certificate?)?;
     }
     let mut provider = aws_lc_rs::default_provider();
-    // As regprobe, and Go, have it.
+    // As in regprobe and Go.
     let first =
         |suite: &SupportedCipherSuite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256;
     provider.cipher_suites.sort_by_key(first);
@@ -51,7 +51,7 @@ fn main() -> Result<()> {
         0 => Duration::ZERO,
         per_second => Duration::from_secs(1) / per_second,
     };
-    // The first of each sets up what later ones find.
+    // The first probe of each name does set-up work that later ones reuse.
     for name in names {
         probe(&config, nameserver, name, port, 0)?;
     }
@@ -69,7 +69,7 @@ fn pause_until(due: Instant) {
     thread::sleep(due.saturating_duration_since(Instant::now()));
 }
 
-/// Nanoseconds of this process, which has one thread, on a processor.
+/// Processor time of this single-threaded process, in nanoseconds.
 fn processor_time() -> Result<u64> {
     let schedstat = fs::read_to_string("/proc/self/schedstat")?;
     let first = schedstat.split(' ').next().context("no schedstat")?;
@@ -128,7 +128,7 @@ fn probe(
     Ok(())
 }
 
-/// A question on its way, from a socket of its own.
+/// A query in flight, on its own socket.
 fn ask(server: SocketAddr, name: &str, kind: u16, id: u16) -> Result<Socket> {
     let socket = Socket::new(Domain::for_address(server), Type::DGRAM, None)?;
     socket.set_read_timeout(Some(LIMIT))?;

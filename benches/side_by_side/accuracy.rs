@@ -1,4 +1,4 @@
-//! How far the stage times that a contender tells are from those on the wire, with many probes in
+//! The error of the stage times that a contender reports, compared with the wire, with many probes in
 //! flight at the same time.
 
 use std::{
@@ -26,18 +26,18 @@ const IN_FLIGHT: u16 = 200;
 const ROUNDS: usize = 10;
 const EVERY: Duration = Duration::from_secs(1);
 
-/// By stage, how far what was told is from what was captured.
+/// By stage, the difference between reported and captured times.
 pub(crate) type Errors = BTreeMap<&'static str, Vec<Duration>>;
 
-/// What a contender told of one probe.
-struct Told {
+/// What a contender reported for one probe.
+struct Reported {
     number: u16,
-    /// On the wire from then on, and no longer than until then; since the epoch.
+    /// The earliest and latest time of the probe on the wire, since the epoch.
     within: (Duration, Duration),
     stages: Vec<(&'static str, Duration)>,
 }
 
-/// One registry with so many endpoints, which a round asks all at once.
+/// One registry with this many endpoints, which a round probes all at once.
 pub(crate) fn of_regprobe(ground: &Ground) -> Result<Errors> {
     let mut config = format!("- server: {}\n  data_endpoints: [", host(0));
     for number in 1..IN_FLIGHT {
@@ -62,20 +62,20 @@ pub(crate) fn of_regprobe(ground: &Ground) -> Result<Errors> {
         anyhow::Ok((at.as_duration().unsigned_abs(), endpoints))
     });
     let rounds: Vec<_> = rounds.collect::<Result<_>>()?;
-    let mut told = Vec::new();
-    // The first two may have begun before the capture, and the last has no end yet.
+    let mut reported = Vec::new();
+    // The first two may have started before the capture, and the last one may not have finished.
     for round in rounds[2..].windows(2) {
         let within = (round[0].0, round[1].0);
         for endpoint in round[0].1.as_array().context("no endpoints")? {
-            told.push(Told {
+            reported.push(Reported {
                 number: number_of(endpoint["host"].as_str().context("no host")?)?,
                 within,
                 stages: stages_of(endpoint)?,
             });
         }
     }
-    errors(&told, &wire, |first, second| {
-        // Each question is timed apart.
+    errors(&reported, &wire, |first, second| {
+        // Each query is timed separately.
         Some(first.1?.checked_sub(first.0)?.max(second.1? - second.0))
     })
 }
@@ -101,40 +101,40 @@ fn stages_of(endpoint: &Value) -> Result<Vec<(&'static str, Duration)>> {
     Ok(stages)
 }
 
-/// So many scrapes at the same time.
+/// This many scrapes at the same time.
 pub(crate) fn of_blackbox(ground: &Ground) -> Result<Errors> {
     let exporter = Blackbox::start(ground, 0)?;
     let capture = Capture::start(ground)?;
-    let work = |number: u16| -> Result<Vec<Told>> {
+    let work = |number: u16| -> Result<Vec<Reported>> {
         let mut client = KeepAlive::to(exporter.addr)?;
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         for _ in 0..=ROUNDS {
             let start = now()?;
             let metrics = blackbox::probe(&mut client, number, "/v2/")?;
             let end = now()?;
-            told.push(Told {
+            reported.push(Reported {
                 number,
                 within: (start, end),
                 stages: phases_of(&metrics)?,
             });
             wait::pause(EVERY.saturating_sub(end - start));
         }
-        // As the agent's first round, the first probe is not counted.
-        Ok(told.split_off(1))
+        // Like the agent's first round, the first probe does not count.
+        Ok(reported.split_off(1))
     };
-    let told = thread::scope(|scope| {
+    let reported = thread::scope(|scope| {
         let workers: Vec<_> = (0..IN_FLIGHT)
             .map(|n| scope.spawn(move || work(n)))
             .collect();
-        let told = workers
+        let reported = workers
             .into_iter()
             .map(|worker| worker.join().expect("no worker panics"));
-        told.collect::<Result<Vec<_>>>()
+        reported.collect::<Result<Vec<_>>>()
     })?;
-    let told: Vec<_> = told.into_iter().flatten().collect();
+    let reported: Vec<_> = reported.into_iter().flatten().collect();
     let wire = capture.end()?;
-    errors(&told, &wire, |first, second| {
-        // Both questions are timed together.
+    errors(&reported, &wire, |first, second| {
+        // Both queries are timed together.
         Some(first.1?.max(second.1?) - first.0.min(second.0))
     })
 }
@@ -157,17 +157,17 @@ fn phases_of(metrics: &str) -> Result<Vec<(&'static str, Duration)>> {
 
 type Asked = (Duration, Option<Duration>);
 
-/// `resolve` says what two questions, with their answers, make of a lookup.
+/// `resolve` combines two queries and their answers into the duration of a lookup.
 fn errors(
-    told: &[Told],
+    reported: &[Reported],
     wire: &Wire,
     resolve: impl Fn(Asked, Asked) -> Option<Duration>,
 ) -> Result<Errors> {
     let mut errors = Errors::new();
     let mut unseen = BTreeMap::<_, usize>::new();
-    for told in told {
-        let within = |at: Duration| told.within.0 <= at && at <= told.within.1;
-        let name = wire_name(told.number);
+    for reported in reported {
+        let within = |at: Duration| reported.within.0 <= at && at <= reported.within.1;
+        let name = wire_name(reported.number);
         let mut questions = wire
             .questions
             .iter()
@@ -177,8 +177,8 @@ fn errors(
         let connection = wire
             .connections
             .iter()
-            .find(|c| c.server == address(told.number) && within(c.at()));
-        for (stage, took) in &told.stages {
+            .find(|c| c.server == address(reported.number) && within(c.at()));
+        for (stage, took) in &reported.stages {
             let seen = match (*stage, connection) {
                 ("resolve", _) => asked.and_then(|(first, second)| resolve(first, second)),
                 ("connect", Some(connection)) => connection.connect(),
@@ -192,11 +192,11 @@ fn errors(
             }
         }
     }
-    let few = unseen.values().sum::<usize>() * 100 <= told.len();
+    let few = unseen.values().sum::<usize>() * 100 <= reported.len();
     ensure!(
         few,
         "of {} probes these are not in the capture: {unseen:?}",
-        told.len()
+        reported.len()
     );
     Ok(errors)
 }
@@ -206,7 +206,7 @@ fn number_of(host: &str) -> Result<u16> {
     Ok(number.context("another host")?.parse()?)
 }
 
-/// As a question has it.
+/// The name in DNS wire format.
 fn wire_name(number: u16) -> Vec<u8> {
     let mut name = Vec::new();
     for label in host(number).split('.') {

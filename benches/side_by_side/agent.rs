@@ -1,5 +1,5 @@
-//! regprobe as a contender: it probes on its own schedule, and is scraped once a second, so that
-//! every result is told once, as the exporter tells it.
+//! regprobe as a contender: it probes on its own schedule and is scraped once a second, so that every
+//! result is reported once, as with the exporter.
 
 use std::{
     env,
@@ -17,12 +17,12 @@ use crate::{
     keep_alive::KeepAlive,
 };
 
-/// Of the first; others, who are at work at the same time, listen at those after it.
+/// The first agent's port; agents that run at the same time use the following ports.
 const PORT: u16 = 9200;
 const START: Duration = Duration::from_secs(30);
 const EVERY: Duration = Duration::from_secs(1);
 
-/// The binary that the container image has.
+/// The binary in the container image.
 pub(crate) fn binary() -> Result<PathBuf> {
     let path =
         env::var_os("REGPROBE_STATIC_BINARY").context("REGPROBE_STATIC_BINARY is not set")?;
@@ -35,8 +35,8 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    /// Probes every second what `registries` says, as YAML; returns after its first rounds. No two
-    /// have the same `place` at a time.
+    /// Probes `registries`, given as YAML, every second; returns after its first rounds. Agents that run at
+    /// the same time must have different `place`s.
     pub(crate) fn start(ground: &Ground, place: u16, registries: &str) -> Result<Self> {
         let at = ground.folder().display();
         let config = format!(
@@ -85,7 +85,7 @@ impl Agent {
     }
 }
 
-/// What `count` probes of `registries` registries cost.
+/// The cost of `count` probes of `registries` registries.
 pub(crate) fn measure(ground: &Ground, place: u16, registries: u16, count: u32) -> Result<Cost> {
     let mut config = String::new();
     for number in 0..registries {

@@ -18,10 +18,10 @@ use crate::{
 };
 
 pub(crate) const PROGRAM: &str = "/usr/bin/prometheus-blackbox-exporter";
-/// Of the first, as that of the agents.
+/// The first exporter's port; see the agents'.
 const PORT: u16 = 9100;
 const START: Duration = Duration::from_secs(20);
-/// Between two probes of one target.
+/// The interval between two probes of one target.
 const EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) struct Blackbox {
@@ -54,7 +54,7 @@ impl Blackbox {
     }
 }
 
-/// One probe, as a scraper asks for it.
+/// One probe, as a scraper requests it.
 pub(crate) fn probe(client: &mut KeepAlive, number: u16, path: &str) -> Result<String> {
     let target = format!(
         "/probe?module=registry&target=https://{}{path}",
@@ -65,10 +65,10 @@ pub(crate) fn probe(client: &mut KeepAlive, number: u16, path: &str) -> Result<S
     Ok(body)
 }
 
-/// What `count` probes of `registries` registries cost.
+/// The cost of `count` probes of `registries` registries.
 pub(crate) fn measure(ground: &Ground, place: u16, registries: u16, count: u32) -> Result<Cost> {
     let blackbox = Blackbox::start(ground, place)?;
-    // As the agent's first rounds are not counted, either.
+    // Like the agent's first rounds, these do not count.
     scrape_all(&blackbox, registries, 1)?;
     let cpu = blackbox.process.cpu()?;
     let rounds = count.div_ceil(registries.into());
@@ -81,8 +81,8 @@ pub(crate) fn measure(ground: &Ground, place: u16, registries: u16, count: u32) 
     })
 }
 
-/// Scrapes each target once a second, evenly spread; returns the time that one scrape took, in the
-/// mean, and the bytes of all targets together.
+/// Scrapes each target once a second, evenly spread; returns the mean duration of a scrape, and the bytes
+/// of all targets together.
 fn scrape_all(blackbox: &Blackbox, registries: u16, rounds: u32) -> Result<Scrape> {
     const WORKERS: u16 = 16;
     let (start, seen) = (Instant::now(), Mutex::new(Vec::new()));

@@ -1,5 +1,5 @@
-//! What went over the wire and when, by the kernel's own time stamps: tcpdump writes it down, and the
-//! parts of each probe are found in it again.
+//! What went over the wire and when, by the kernel's own timestamps: tcpdump records it, and this module
+//! finds the parts of each probe in the capture.
 
 use std::{
     collections::HashMap,
@@ -15,7 +15,7 @@ use regprobe_lab::wait;
 use crate::{cost::Running, ground::Ground};
 
 const START: Duration = Duration::from_secs(10);
-/// Of a capture with stamps in nanoseconds, written on a little-endian machine.
+/// The magic number of a capture with nanosecond timestamps from a little-endian machine.
 const MAGIC: [u8; 4] = 0xa1b2_3c4d_u32.to_le_bytes();
 const FILE_HEAD: usize = 24;
 const RECORD_HEAD: usize = 16;
@@ -26,10 +26,10 @@ const FIN: u8 = 1;
 const SYN: u8 = 2;
 const ACK: u8 = 16;
 const DNS_PORT: u16 = 53;
-/// A record of TLS 1.3 that is there for middleboxes' sake: `ChangeCipherSpec`, alone.
+/// A TLS 1.3 record that exists only for middleboxes: a single `ChangeCipherSpec`.
 const CHANGE_CIPHER_SPEC: [u8; 6] = [20, 3, 3, 0, 1, 1];
 
-/// A capture that is being written.
+/// A running capture.
 pub(crate) struct Capture {
     process: Running,
     file: PathBuf,
@@ -54,9 +54,9 @@ impl Capture {
         Ok(Self { process, file })
     }
 
-    /// All that was captured.
+    /// Everything captured so far.
     pub(crate) fn end(self) -> Result<Wire> {
-        // What is on its way to the file.
+        // Wait for packets that are not yet in the file.
         wait::pause(Duration::from_millis(500));
         drop(self.process);
         let bytes = fs::read(&self.file)?;
@@ -65,7 +65,7 @@ impl Capture {
     }
 }
 
-/// Questions and connections, in the order in which they began; times since the epoch.
+/// Queries and connections, in the order in which they started; times since the epoch.
 #[derive(Default)]
 pub(crate) struct Wire {
     pub(crate) questions: Vec<Question>,
@@ -73,7 +73,7 @@ pub(crate) struct Wire {
 }
 
 pub(crate) struct Question {
-    /// Question section, name and type.
+    /// The question section: name and type.
     pub(crate) asked: Vec<u8>,
     pub(crate) at: Duration,
     pub(crate) answered: Option<Duration>,
@@ -85,9 +85,9 @@ pub(crate) struct Connection {
     pub(crate) server: Ipv4Addr,
     syn: Duration,
     syn_ack: Option<Duration>,
-    /// Segments with payload, and FIN; those that were sent again only once.
+    /// Segments with payload, and FIN; retransmits count only once.
     segments: Vec<Segment>,
-    /// The sequence number up to which the client, and the server, has sent.
+    /// The next sequence number of the client and of the server.
     sent: [u32; 2],
 }
 
@@ -115,15 +115,15 @@ impl Connection {
         Some(*answered.as_ref()? - *hello)
     }
 
-    /// Request to the last segment of the answer.
+    /// Request to the last segment of the response.
     pub(crate) fn http(&self) -> Option<Duration> {
-        // After the client's `Finished`, which the server answers with tickets or not at all.
+        // Starts after the client's `Finished`; the server may reply to that with tickets.
         let turns = self.turns();
         let (request, answered) = turns.get(2)?;
         Some(*answered.as_ref()? - *request)
     }
 
-    /// Each segment of the client, and the last of the server before the client's next.
+    /// Each client segment, and the server's last one before the next client segment.
     fn turns(&self) -> Vec<(Duration, Option<Duration>)> {
         let mut turns = Vec::<(_, Option<_>)>::new();
         for segment in self.segments.iter().filter(|s| !s.only_changes_cipher) {
@@ -146,7 +146,7 @@ impl Wire {
         let mut rest = bytes.get(FILE_HEAD..).context("a capture without head")?;
         let mut wire = Self::default();
         let (mut asked, mut open) = (HashMap::new(), HashMap::new());
-        // The last record may be half written.
+        // The last record may be incomplete.
         while let Some((head, after)) = rest.split_at_checked(RECORD_HEAD) {
             let word = |at: usize| {
                 let word: [u8; 4] = head[at..at + 4].try_into().expect("four bytes");
@@ -174,7 +174,7 @@ impl Wire {
         asked: &mut HashMap<SocketAddrV4, usize>,
     ) {
         if packet.to.port() == DNS_PORT {
-            // Behind the head; what EDNS adds does not matter.
+            // After the header; EDNS options do not matter.
             let asked_for = packet.payload.get(12..).unwrap_or_default();
             asked.insert(packet.from, self.questions.len());
             self.questions.push(Question {
@@ -229,21 +229,21 @@ impl Wire {
 struct Packet<'a> {
     from: SocketAddrV4,
     to: SocketAddrV4,
-    /// None of a datagram.
+    /// `None` for a datagram.
     tcp: Option<Tcp>,
-    /// As much as was captured.
+    /// The captured part.
     payload: &'a [u8],
 }
 
 #[derive(Clone, Copy)]
 struct Tcp {
     flags: u8,
-    /// The sequence number after it.
+    /// The next sequence number.
     end: u32,
 }
 
 impl<'a> Packet<'a> {
-    /// IPv4 in an Ethernet frame, as the loopback has it.
+    /// Parses IPv4 in an Ethernet frame, as on the loopback device.
     fn read(frame: &'a [u8]) -> Option<Self> {
         let packet = frame.get(ETHERNET_HEAD..)?;
         let head = usize::from(packet.first()? & 0xf) * 4;

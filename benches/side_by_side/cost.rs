@@ -1,4 +1,4 @@
-//! What the kernel says that a process has used.
+//! A process's resource usage according to the kernel.
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-/// Of `utime` and `stime` in proc(5).
+/// The unit of `utime` and `stime` in proc(5).
 const TICK: Duration = Duration::from_millis(10);
 
 /// A contender as a process; it is killed when dropped.
@@ -48,14 +48,14 @@ impl Drop for Running {
     }
 }
 
-/// What a contender costs.
+/// The cost of a contender.
 #[derive(Clone, Copy)]
 pub(crate) struct Cost {
     /// Processor time of one probe.
     pub(crate) cpu: Duration,
     /// Resident memory after all probes, in bytes.
     pub(crate) rss: u64,
-    /// The last scrape, for those that are scraped.
+    /// The last scrape, for contenders that are scraped.
     pub(crate) scrape: Option<Scrape>,
 }
 

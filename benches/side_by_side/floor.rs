@@ -9,17 +9,17 @@ use crate::{
     ground::{Ground, NAMESERVER, host},
 };
 
-/// What `count` probes cost that are made as the others make them: each of `registries` once a second.
+/// The cost of `count` probes at the others' rate: each of `registries` once a second.
 pub(crate) fn measure(ground: &Ground, registries: u16, count: u32) -> Result<Cost> {
     run(ground, registries, registries, count)
 }
 
-/// What `count` probes cost of one registry, one right after the other.
+/// The cost of `count` consecutive probes of one registry.
 pub(crate) fn measure_unpaced(ground: &Ground, count: u32) -> Result<Cost> {
     run(ground, 1, 0, count)
 }
 
-/// By the loop's own account.
+/// As reported by the loop itself.
 fn run(ground: &Ground, registries: u16, per_second: u16, count: u32) -> Result<Cost> {
     let program = env::var("REGPROBE_FLOOR").context("REGPROBE_FLOOR is not set")?;
     let out = ground

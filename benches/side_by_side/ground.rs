@@ -1,5 +1,5 @@
-//! The ground that all contenders stand on: one network namespace with one nameserver and one
-//! registry front, and a name and an address for each registry.
+//! The common environment of all contenders: one network namespace with one nameserver and one registry
+//! front end, and a name and an address for each registry.
 
 use std::{
     fs,
@@ -15,7 +15,7 @@ use regprobe_lab::{
 };
 use tempfile::TempDir;
 
-/// Registries that exist, each by a name and at an address of its own.
+/// The registries, each with its own name and address.
 pub(crate) const REGISTRIES: u16 = 400;
 const DOMAIN: &str = "bench.example";
 pub(crate) const NAMESERVER: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -78,7 +78,7 @@ impl Ground {
     }
 }
 
-/// Where the contender of this port listens.
+/// The address on which the contender with this port listens.
 pub(crate) fn web(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }

@@ -1,4 +1,4 @@
-//! An HTTP/1.1 client that keeps its connection and takes compressed answers, as a Prometheus does.
+//! An HTTP/1.1 client that keeps its connection and accepts compressed responses, as Prometheus does.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -27,7 +27,7 @@ impl KeepAlive {
         })
     }
 
-    /// The body of a 200, whether it came compressed or not.
+    /// The body of a 200 response, decompressed if necessary.
     pub(crate) fn get(&mut self, target: &str) -> Result<Vec<u8>> {
         let head = format!(
             "GET {target} HTTP/1.1\r\nHost: {}\r\nAccept-Encoding: gzip\r\n\r\n",

@@ -1,7 +1,6 @@
-//! regprobe beside Debian's `prometheus-blackbox-exporter` and beside the least that a probe can
-//! cost, in one run, on one network namespace's loopback, against the same nginx and the same
-//! BIND. `benches/compare` builds what this needs and starts it; `benches/README.md` says how
-//! it measures.
+//! Compares regprobe with Debian's `prometheus-blackbox-exporter` and with the minimum cost of a probe,
+//! in one run, on the loopback of one network namespace, against the same nginx and the same BIND.
+//! `benches/compare` builds what this needs and starts it; `benches/README.md` describes how it measures.
 
 mod accuracy;
 mod agent;
@@ -24,11 +23,11 @@ use anyhow::Result;
 
 use self::{cost::Cost, ground::Ground, table::Run};
 
-/// In each run, by each contender.
+/// Probes in each run by each contender.
 const PROBES: u32 = 10_000;
-/// So many that two processors do what all contenders ask for at the same time, and the servers' part.
+/// Few enough that two processors can serve all contenders and the servers at the same time.
 const REGISTRIES: u16 = 100;
-/// As many registries as a node may have, and so many probes of them.
+/// As many registries as a node may have, and the number of their probes.
 const FEW: (u16, u32) = (20, 10_000);
 
 fn main() -> Result<()> {
@@ -61,8 +60,8 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// What as many probes cost the floor, regprobe and blackbox_exporter at the same time: where the machine is
-/// slow for one, it is slow for all.
+/// The cost of the same number of probes for the floor, regprobe and blackbox_exporter, which run at the same
+/// time so that a slow machine affects all of them.
 fn side_by_side(ground: &Ground, probes: u32) -> Result<[Cost; 3]> {
     thread::scope(|scope| {
         let floor = scope.spawn(|| floor::measure(ground, REGISTRIES, probes));
@@ -76,8 +75,8 @@ fn joined(measured: ScopedJoinHandle<'_, Result<Cost>>) -> Result<Cost> {
     measured.join().expect("no measurement panics")
 }
 
-/// Resident memory of regprobe and blackbox_exporter with as many registries as a node has, `runs` times.
-/// Memory alone, so all may be at work at the same time.
+/// Resident memory of regprobe and blackbox_exporter with as many registries as a node has, `runs` times. It
+/// only measures memory, so all of them can run at the same time.
 fn few(ground: &Ground, runs: u16) -> Result<Vec<[u64; 2]>> {
     let (registries, probes) = FEW;
     thread::scope(|scope| {
@@ -95,7 +94,7 @@ fn few(ground: &Ground, runs: u16) -> Result<Vec<[u64; 2]>> {
     })
 }
 
-/// A variable of the environment that makes a run shorter.
+/// An environment variable that shortens a run.
 fn number<N: FromStr<Err = ParseIntError>>(name: &str) -> Result<Option<N>> {
     Ok(env::var(name).ok().map(|text| text.parse()).transpose()?)
 }

@@ -1,12 +1,12 @@
-//! What was measured as a table, medians of all runs, with the ratios.
+//! The results as a table: medians of all runs, with ratios.
 
 use std::{fmt, time::Duration};
 
 use crate::{accuracy::Errors, cost::Cost};
 
-/// One run over all contenders.
+/// One run with all contenders.
 pub(crate) struct Run {
-    /// The floor with nothing between its probes.
+    /// The floor without pauses between its probes.
     pub(crate) unpaced: Cost,
     pub(crate) floor: Cost,
     pub(crate) regprobe: Cost,
@@ -46,8 +46,8 @@ impl fmt::Display for Run {
     }
 }
 
-/// The whole table; `few` is the memory of regprobe and of blackbox_exporter with few registries, and
-/// `sizes` are those of their binaries.
+/// The whole table; `few` is the memory of regprobe and blackbox_exporter with few registries, and `sizes`
+/// are the sizes of their binaries.
 pub(crate) fn markdown(runs: &[Run], few: &[[u64; 2]], sizes: [u64; 2]) -> String {
     let mut lines = vec![
         "| | floor | regprobe | blackbox_exporter | regprobe / floor | regprobe / blackbox_exporter |".to_owned(),

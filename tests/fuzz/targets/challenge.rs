@@ -1,4 +1,4 @@
-//! A line of `WWW-Authenticate`: what is read out of it, written down anew, reads the same.
+//! A `WWW-Authenticate` header: parsed, written out and parsed again, it gives the same challenges.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

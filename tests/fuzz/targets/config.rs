@@ -1,5 +1,5 @@
-//! A configuration: it is refused with a place in the file and in one short line, or everything in it
-//! is within its bounds.
+//! A configuration: it is rejected with a location and a one-line message, or all its values are within
+//! bounds.
 #![no_main]
 
 use std::{collections::HashSet, time::Duration};
@@ -30,7 +30,7 @@ fuzz_target!(|text: &str| {
             assert!(config.fleet.requests_per_minute > 0);
             let buckets = &config.metrics.buckets;
             assert!(buckets.is_sorted() && buckets.iter().all(|bound| bound.is_finite()));
-            // A comment changes nothing; a text may end in the middle of a line or of a block.
+            // A comment changes nothing. It goes first, because the text may end in the middle of a line or block.
             assert_eq!(
                 Config::parse(&format!("# \n{text}")).expect("the same"),
                 config
@@ -47,11 +47,11 @@ fuzz_target!(|text: &str| {
             let Some(location) = location else {
                 assert!(
                     message.starts_with("aliases of aliases"),
-                    "no place in {message:?}"
+                    "no location in {message:?}"
                 );
                 return;
             };
-            // The end of a file is a place, too.
+            // The end of the file is a valid location, too.
             let lines = text
                 .split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'])
                 .count();

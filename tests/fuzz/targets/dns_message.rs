@@ -1,11 +1,11 @@
-//! A datagram that came back to a question: whatever it holds, the answer is bounded, and its names are
-//! text.
+//! A datagram in reply to a DNS query: whatever its content, the answer is bounded and its names are
+//! printable text.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use regprobe_probes::fuzz_support::dns_answer;
 
-/// A name of 255 bytes, every one of them written as `\DDD`.
+/// A name of 255 bytes, each of them escaped as `\DDD`.
 const LONGEST_NAME: usize = 4 * 255;
 
 fuzz_target!(|packet: &[u8]| {
@@ -13,7 +13,7 @@ fuzz_target!(|packet: &[u8]| {
     let chain = match &read {
         Ok(answer) => {
             assert!(!answer.addresses.is_empty());
-            // A record has ten bytes beside its name and its data.
+            // A record has ten bytes in addition to its name and its data.
             assert!(answer.addresses.len() <= packet.len() / 14);
             &answer.chain[..]
         }

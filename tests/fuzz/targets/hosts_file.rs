@@ -1,5 +1,5 @@
-//! A hosts file: a name has the addresses that its lines give it, one after the other, however it is
-//! written.
+//! A hosts file: a name has the addresses from its lines, in order, regardless of its case and of a
+//! trailing dot.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! A `hosts.toml`: it gives hosts that can be asked, the server last, or an error that shows a line of
-//! the file by its number alone.
+//! A `hosts.toml`: it gives usable hosts, the server last, or an error that identifies a line only by its
+//! number.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,6 +1,6 @@
-//! Three lines: the rest of a proxy's URL after its credentials, `NO_PROXY`, and a host. The exceptions
-//! as they are shown are the same rules, this node is never asked through a proxy, and no password is
-//! shown.
+//! Three lines: a proxy URL after its credentials, `NO_PROXY`, and a host. Parsing the displayed
+//! exceptions gives the same rules, this node itself is never reached through a proxy, and no password is
+//! displayed.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -11,7 +11,7 @@ fuzz_target!(|input: &str| {
     let [proxy, no_proxy, host] = [(); 3].map(|()| lines.next().unwrap_or_default());
     let rules = rules(&format!("http://agent:hunter2@{proxy}"), no_proxy);
     let shown: Vec<_> = rules.exceptions().collect();
-    // As in Go, what stands before a port or in brackets may be no name at all; it fits no host then.
+    // As in Go, the part before a port or in brackets may be an invalid name; it then matches no host.
     let is_odd = |entry: &str| {
         entry.contains(|c: char| c == '[' || c.is_whitespace()) || entry.ends_with(':')
     };
@@ -25,7 +25,7 @@ fuzz_target!(|input: &str| {
     for port in [80, 443, 5000] {
         let is_exempt = |rules: &ProxyRules| {
             let proxy = rules.proxy_for("https", host, port);
-            proxy.expect("a proxy of a known scheme").is_none()
+            proxy.expect("a proxy with a known scheme").is_none()
         };
         assert_eq!(
             is_exempt(&there),

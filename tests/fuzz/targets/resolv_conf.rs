@@ -1,5 +1,5 @@
-//! A line with a name to look up, then a `resolv.conf`: what is made of it keeps Go's limits, written
-//! down it reads the same, and every name that would be asked is one.
+//! A line with a name to look up, then a `resolv.conf`: the result respects Go's limits, survives being
+//! written out and parsed again, and every name to query is valid.
 #![no_main]
 
 use std::{fmt::Write, net::SocketAddr};

@@ -1,5 +1,5 @@
-//! The answer of a token service: a token is one that the answer holds and one line can carry, and no
-//! text of the answer can be more in a message than text.
+//! The response of a token service: a token occurs in the response and fits in a header line, and no text
+//! from the response can inject anything into a message.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -10,11 +10,11 @@ fuzz_target!(|body: &[u8]| {
         Ok(line) => {
             let token = line.strip_prefix(b"Bearer ").expect("the scheme");
             assert!(!token.is_empty() && token.iter().all(u8::is_ascii_graphic));
-            // What is skipped may be no text.
+            // Skipped bytes may not be valid text.
             let Ok(answer) = serde_json::from_slice::<serde_json::Value>(body) else {
                 return;
             };
-            // A list stands for a struct as well.
+            // serde accepts a list in place of a struct as well.
             let is_token =
                 |value: &serde_json::Value| value.as_str().map(str::as_bytes) == Some(token);
             let held = match &answer {
