@@ -1,8 +1,32 @@
 //! The stages of an image pull as probes, and the path that a pull would take through them.
 //!
-//! [`run`] walks one registry once and returns an [`Outcome`]: for every endpoint what each
-//! nameserver said, and for every address what each stage gave, typed evidence or a typed fault.
-//! The crate holds no configuration, no metrics and no state between rounds.
+//! [`run`] walks one registry once and returns an [`Outcome`]: what each nameserver answered for every
+//! endpoint, and what each stage gave for every address, as typed evidence or a typed fault.
+//! [`diagnose`] is pure: it turns an outcome into findings and a verdict. The crate holds no
+//! configuration, no metrics and no state between rounds.
+//!
+//! A single stage works alone as well. [`lookup`] asks one nameserver over its own connected socket, so
+//! it can tell a closed port from a nameserver that does not answer:
+//!
+//! ```
+//! use std::{net::UdpSocket, sync::Arc, time::Duration};
+//!
+//! use regprobe_probes::{Nameserver, Origin, Reason, lookup};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! // Nobody listens there any more.
+//! let closed = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
+//! let nameserver = Arc::new(Nameserver { address: closed, name: None, origin: Origin::Node });
+//!
+//! let seen = lookup(&nameserver, "contoso.azurecr.io", Duration::from_secs(3), 8192).await;
+//!
+//! assert_eq!(seen.fault().map(|fault| fault.reason()), Some(Reason::Refused));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The folder `examples` has a whole round and its diagnosis.
 #![warn(missing_docs)]
 
 #[doc(hidden)]
