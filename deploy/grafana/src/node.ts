@@ -347,7 +347,7 @@ function agent() {
       )
       .unit("s")
       .span(6),
-    stackedBars("Rounds skipped", "overrun: the previous round was still running. node: the node's files could not be read. panic: a bug in the agent.")
+    stackedBars("Rounds skipped", "overrun: the previous round was still running. node: the node's files could not be read. panic: a bug in the agent. suspend: the machine was suspended.")
       .withTarget(
         overTime(
           `sum by (why) (increase(regprobe_rounds_skipped_total{${agents}}[$__rate_interval]))`,
