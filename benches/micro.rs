@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use regprobe::bench_support::Scrape;
 use regprobe_probes::{
     AddressOutcome, Answer, Endpoint, EndpointOutcome, Expectation, Expectations, Fault, IoFault,
-    Lookup, Nameserver, Negative, Origin, Outcome, ResolveFault, Role, Scheme, Stage, StageOutcome,
+    Lookup, Nameserver, Negative, Origin, Outcome, PullPath, ResolveFault, Role, Scheme, Stage,
+    StageOutcome,
     bench_support::{Exchange, challenges},
     diagnose,
 };
@@ -106,6 +107,13 @@ fn failing((number, role): (usize, Role)) -> EndpointOutcome {
                 silent,
             )],
         }],
-        ..EndpointOutcome::unseen(endpoint.clone())
+        ..EndpointOutcome::new(
+            endpoint.clone(),
+            PullPath::Failed {
+                error: format!("dial tcp {address}:443: i/o timeout"),
+                nameserver: None,
+                waits: Duration::from_secs(10),
+            },
+        )
     }
 }

@@ -76,7 +76,7 @@ pub use crate::{
     },
     words::{
         acr::{AcrCloud, AcrEndpoint, AcrName, expand_bare_name},
-        endpoint::{Endpoint, Nameserver, Origin, Role, Scheme},
+        endpoint::{Endpoint, Nameserver, Origin, Role, Scheme, Turn},
         reason::{Reason, Stage},
         scope::{Expectation, Scope},
         target::{Depth, Image, Target},

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::{
     client::hosts_in_turn::{HostInTurn, HostsInTurn},
     node::{Node, registry_host::TlsSettings},
-    outcome::{AddressOutcome, EndpointOutcome, Fault, Outcome, PullPath, StageOutcome},
+    outcome::{EndpointOutcome, Fault, Outcome, PullPath},
     round::{
         deadlines::Deadlines,
         progress::{Ended, Listener},
@@ -27,7 +27,7 @@ use crate::{
         token::{self, Realm, Secret},
     },
     words::{
-        endpoint::{Endpoint, Role},
+        endpoint::{Endpoint, Role, Turn},
         reason::Stage,
         target::{Depth, Target},
     },
@@ -64,8 +64,7 @@ pub async fn run_telling(
         deadlines,
         listener,
     };
-    let turn = |role| hosts.hosts.iter().find(|host| host.endpoint.role == role);
-    let turn = turn(Role::Login).map_or(0, |host| host.turn);
+    let turn = hosts.registrys_turn();
     let (asked, data) = tokio::join!(
         future::join_all(hosts.hosts.iter().map(|host| round.host(host))),
         future::join_all(
@@ -97,7 +96,7 @@ fn merge(endpoints: &mut Vec<EndpointOutcome>, led_to: EndpointOutcome) {
         endpoints.push(led_to);
         return;
     };
-    let path = known.path.address;
+    let path = known.path.address();
     let on_path = known
         .addresses
         .iter_mut()
@@ -213,7 +212,7 @@ impl Round<'_> {
         descriptor: &Descriptor,
         first: Hop,
         login: &mut Requests<'_>,
-        turn: u32,
+        turn: Turn,
         may_dial: fn(IpAddr) -> bool,
     ) -> Vec<EndpointOutcome> {
         let mut seen = Vec::new();
@@ -256,7 +255,7 @@ impl Round<'_> {
         &self,
         endpoint: &Endpoint,
         realm: &Realm,
-        turn: u32,
+        turn: Turn,
         may_dial: fn(IpAddr) -> bool,
     ) -> (EndpointOutcome, Option<Secret>) {
         let visit = match self.visit(endpoint, &TlsSettings::default(), turn, may_dial) {
@@ -280,10 +279,10 @@ impl Round<'_> {
         &self,
         endpoint: &Endpoint,
         login: &EndpointOutcome,
-        turn: u32,
+        turn: Turn,
     ) -> Option<EndpointOutcome> {
         let at = match login.proxy {
-            None => login.path.address,
+            None => login.path.address(),
             Some(_) => login.endpoint.host.parse().ok(),
         };
         let may_dial = led_from(at);
@@ -318,7 +317,7 @@ impl Round<'_> {
         survey.outcome(requests.map(Requests::into_stages))
     }
 
-    async fn data(&self, endpoint: &Endpoint, turn: u32) -> EndpointOutcome {
+    async fn data(&self, endpoint: &Endpoint, turn: Turn) -> EndpointOutcome {
         let visit = match self.visit(endpoint, &TlsSettings::default(), turn, |_| true) {
             Ok(visit) => visit,
             Err(unreachable) => return *unreachable,
@@ -339,7 +338,7 @@ impl Round<'_> {
         &'a self,
         endpoint: &'a Endpoint,
         settings: &TlsSettings,
-        turn: u32,
+        turn: Turn,
         may_dial: fn(IpAddr) -> bool,
     ) -> Result<Visit<'a>, Box<EndpointOutcome>> {
         let scheme = endpoint.scheme.as_str();
@@ -372,26 +371,20 @@ impl Round<'_> {
     fn unreached(
         &self,
         endpoint: &Endpoint,
-        turn: u32,
+        turn: Turn,
         stage: Stage,
         fault: Fault,
     ) -> EndpointOutcome {
-        let error = Some(fault.to_string());
-        let address = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
-        let denied = StageOutcome::new(stage, Duration::ZERO, Err(fault));
-        (self.listener)(Ended::stage(endpoint, &denied));
+        (self.listener)(Ended {
+            endpoint,
+            stage,
+            took: Duration::ZERO,
+            failed: Some(fault.reason()),
+        });
+        let path = PullPath::Blocked { stage, fault };
         EndpointOutcome {
             turn,
-            addresses: vec![AddressOutcome {
-                address,
-                source: None,
-                stages: vec![denied],
-            }],
-            path: PullPath {
-                error,
-                ..PullPath::default()
-            },
-            ..EndpointOutcome::unseen(endpoint.clone())
+            ..EndpointOutcome::new(endpoint.clone(), path)
         }
     }
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::contoso::{Contoso, LOGIN};
 use crate::leading_to;
-use crate::node::{Node, Report};
+use crate::node::{Node, Report, items};
 
 pub(crate) fn all() -> Result<()> {
     let mut seen = Vec::new();
@@ -25,6 +25,8 @@ pub(crate) fn all() -> Result<()> {
         ("images", 0, images),
         ("a mirror", 0, mirror),
         ("a proxy", 0, proxy),
+        ("a proxy that cannot be used", 1, unusable_proxy),
+        ("an authority that cannot be read", 0, unreadable_authority),
         ("a pinned name", 0, pinned),
         ("no nameserver", 1, no_nameserver),
         ("a fault of this node's own", 2, local_fault),
@@ -99,6 +101,27 @@ fn images() -> Result<Report> {
 }
 
 fn mirror() -> Result<Report> {
+    mirror_with("")
+}
+
+/// The mirror's; the registry itself serves.
+fn unreadable_authority() -> Result<Report> {
+    let report = mirror_with("ca = \"/nonexistent.pem\"")?;
+    let blocked = &report.endpoint("mirror")?["path"]["blocked"];
+    ensure!(blocked["stage"] == "tls", "{report:?}");
+    let finding = &report.document["registries"][0]["findings"][0];
+    ensure!(finding["code"] == "MirrorFailing", "{finding}");
+    ensure!(
+        finding["evidence"]
+            .to_string()
+            .contains("cannot read CA file /nonexistent.pem"),
+        "{finding}"
+    );
+    Ok(report)
+}
+
+/// `setting` is one of the mirror's in `hosts.toml`.
+fn mirror_with(setting: &str) -> Result<Report> {
     let contoso = Contoso::new()?;
     let server = contoso.acr.server();
     let config = contoso.node.configure(&[good(&contoso)])?;
@@ -107,7 +130,7 @@ fn mirror() -> Result<Report> {
     fs::create_dir_all(&folder)?;
     let data = contoso.acr.data_addr(0).context("no data endpoint")?;
     let hosts = format!(
-        "[host.\"https://{}:{}\"]\n",
+        "[host.\"https://{}:{}\"]\n{setting}\n",
         crate::contoso::DATA,
         data.port()
     );
@@ -134,6 +157,30 @@ fn proxy() -> Result<Report> {
         .env("NO_PROXY", ".example");
     let report = Report::of(&check.output()?)?;
     report.stage("login", "proxy")?;
+    Ok(report)
+}
+
+/// No nameserver is to blame, and none is asked.
+fn unusable_proxy() -> Result<Report> {
+    let contoso = Contoso::new()?;
+    let mut check = contoso.node.regprobe(["check", "--output=json"]);
+    check.arg(contoso.acr.server()).args(leading_to(&contoso));
+    let output = check
+        .env("HTTPS_PROXY", "ftp://proxy.example:2121")
+        .output()?;
+    let report = Report::of(&output)?;
+    let findings: Vec<_> = items(&report.document["registries"][0]["findings"]).collect();
+    ensure!(
+        findings.len() == 1 && findings[0]["code"] == "ProxyBroken",
+        "{findings:?}"
+    );
+    let message = "the node's HTTPS_PROXY cannot be used: no client knows the scheme \"ftp\" of \
+                   proxy.example:2121";
+    ensure!(findings[0]["message"] == message, "{findings:?}");
+    let login = report.endpoint("login")?;
+    ensure!(login["path"]["blocked"]["stage"] == "proxy", "{login}");
+    ensure!(items(&login["lookups"]).next().is_none(), "{login}");
+    ensure!(items(&login["addresses"]).next().is_none(), "{login}");
     Ok(report)
 }
 

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use regprobe_probes::{AddressOutcome, Endpoint, EndpointOutcome, Finding, Lookup, Severity};
+use regprobe_probes::{
+    AddressOutcome, Endpoint, EndpointOutcome, Finding, Lookup, PullPath, Severity,
+};
 
 use crate::{
     out::{
@@ -98,6 +100,10 @@ fn endpoint(page: &mut Page, seen: &EndpointOutcome) {
         let reason = Some(fault.reason().as_str());
         stage(page, "resolve", None, reason, &fault.to_string());
     }
+    if let PullPath::Blocked { stage: at, fault } = &seen.path {
+        let reason = Some(fault.reason().as_str());
+        stage(page, at.as_str(), None, reason, &fault.to_string());
+    }
     for lookup in &seen.lookups {
         self::lookup(page, lookup, &seen.endpoint.host);
     }
@@ -108,7 +114,7 @@ fn endpoint(page: &mut Page, seen: &EndpointOutcome) {
     for address in &seen.addresses {
         let off_path = seen
             .path
-            .address
+            .address()
             .is_some_and(|used| used != address.address);
         self::address(page, address, off_path);
     }

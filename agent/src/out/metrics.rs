@@ -6,7 +6,8 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use prometheus::{Encoder, TextEncoder, core::Collector, process_collector::ProcessCollector};
 use regprobe_probes::{
-    Depth, Endpoint, EndpointOutcome, Evidence, Finding, Nameserver, Outcome, Role, Stage, Verdict,
+    Depth, Endpoint, EndpointOutcome, Evidence, Finding, Nameserver, Outcome, PullPath, Role,
+    Stage, Verdict,
 };
 
 use tokio::runtime::Handle;
@@ -345,6 +346,9 @@ impl Metrics {
                 series.expect(&asked(seen).cloned().collect::<Vec<_>>());
             }
             series.count_lookups(seen);
+            if let PullPath::Blocked { stage, fault } = &seen.path {
+                series.count(*stage, Duration::ZERO, Some(fault.reason()));
+            }
             let mut retransmits = 0;
             for stage in seen.addresses.iter().flat_map(|address| &address.stages) {
                 let reason = stage.result.as_ref().err().map(|fault| fault.reason());

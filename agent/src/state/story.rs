@@ -262,9 +262,10 @@ fn up(role: Role, host: &str, chain: &[&str], at: &str) -> EndpointOutcome {
             source: None,
             stages,
         }],
-        path: PullPath {
-            address: Some(address),
-            ..PullPath::default()
+        path: PullPath::Connected {
+            address,
+            nameserver: None,
+            waits: Duration::ZERO,
         },
         ..down(role, host, answer("10.0.0.10:53", host, chain, at))
     }
@@ -273,12 +274,19 @@ fn up(role: Role, host: &str, chain: &[&str], at: &str) -> EndpointOutcome {
 fn down(role: Role, host: &str, lookup: Lookup) -> EndpointOutcome {
     EndpointOutcome {
         lookups: vec![lookup],
-        ..EndpointOutcome::unseen(Endpoint {
-            host: host.into(),
-            port: 443,
-            role,
-            scheme: Scheme::Https,
-        })
+        ..EndpointOutcome::new(
+            Endpoint {
+                host: host.into(),
+                port: 443,
+                role,
+                scheme: Scheme::Https,
+            },
+            PullPath::Failed {
+                error: format!("dial tcp: lookup {host} on 10.0.0.10:53: no such host"),
+                nameserver: None,
+                waits: Duration::ZERO,
+            },
+        )
     }
 }
 

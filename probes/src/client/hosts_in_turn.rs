@@ -8,16 +8,13 @@ use crate::{
         certs_d::{self, HostsConfig, Misconfigured},
         registry_host::{HostScheme, RegistryHost, TlsSettings},
     },
-    words::endpoint::{Endpoint, Role, Scheme},
+    words::endpoint::{Endpoint, Role, Scheme, Turn},
 };
-
-/// The turn of a registry that its own `hosts.toml` leaves out: the client never asks it.
-pub(crate) const NEVER: u32 = u32::MAX;
 
 /// The hosts of one registry.
 #[derive(Debug, Default)]
 pub(crate) struct HostsInTurn {
-    /// The registry itself is among them, possibly as [`NEVER`].
+    /// The registry itself is among them, possibly as [`Turn::Never`].
     pub(crate) hosts: Vec<HostInTurn>,
     /// What is wrong with the configuration: containerd fails the pull, or ignores a file.
     pub(crate) misconfigured: Option<Misconfigured>,
@@ -27,7 +24,7 @@ pub(crate) struct HostsInTurn {
 #[derive(Debug)]
 pub(crate) struct HostInTurn {
     pub(crate) endpoint: Endpoint,
-    pub(crate) turn: u32,
+    pub(crate) turn: Turn,
     /// The root of its API, without a slash at its end.
     pub(crate) path: String,
     pub(crate) tls: TlsSettings,
@@ -38,19 +35,19 @@ impl HostsInTurn {
     pub(crate) fn read(node: &Node, login: &Endpoint) -> Self {
         if login.scheme == Scheme::Http {
             return Self {
-                hosts: vec![HostInTurn::registry(login, 0)],
+                hosts: vec![HostInTurn::registry(login, Turn::FIRST)],
                 misconfigured: None,
             };
         }
         let port = Some(login.port).filter(|port| *port != login.scheme.default_port());
         match certs_d::load(&node.root, &node.certs_d, &login.host, port) {
             Ok(None) => Self {
-                hosts: vec![HostInTurn::registry(login, 0)],
+                hosts: vec![HostInTurn::registry(login, Turn::FIRST)],
                 misconfigured: None,
             },
             Ok(Some(config)) => Self::configured(config, login),
             Err(error) => Self {
-                hosts: vec![HostInTurn::registry(login, 0)],
+                hosts: vec![HostInTurn::registry(login, Turn::FIRST)],
                 misconfigured: Some(Misconfigured {
                     problem: error.to_string(),
                     fatal: true,
@@ -59,13 +56,20 @@ impl HostsInTurn {
         }
     }
 
+    /// When the client asks the registry itself, and so the hosts that it leads to.
+    pub(crate) fn registrys_turn(&self) -> Turn {
+        let mut hosts = self.hosts.iter();
+        let registry = hosts.find(|host| host.endpoint.role == Role::Login);
+        registry.map_or(Turn::Never, |registry| registry.turn)
+    }
+
     fn configured(config: HostsConfig, login: &Endpoint) -> Self {
-        let turns = (0_u32..).zip(config.hosts);
+        let turns = (0_u32..).map(Turn::After).zip(config.hosts);
         let mut hosts: Vec<_> = turns
             .map(|(turn, host)| HostInTurn::new(host, turn, login))
             .collect();
         if hosts.iter().all(|host| host.endpoint.role != Role::Login) {
-            hosts.push(HostInTurn::registry(login, NEVER));
+            hosts.push(HostInTurn::registry(login, Turn::Never));
         }
         let file = config.dir.join("hosts.toml");
         let misconfigured = config.ignored.map(|error| Misconfigured {
@@ -80,7 +84,7 @@ impl HostsInTurn {
 }
 
 impl HostInTurn {
-    fn registry(login: &Endpoint, turn: u32) -> Self {
+    fn registry(login: &Endpoint, turn: Turn) -> Self {
         Self {
             endpoint: login.clone(),
             turn,
@@ -89,7 +93,7 @@ impl HostInTurn {
         }
     }
 
-    fn new(host: RegistryHost, turn: u32, login: &Endpoint) -> Self {
+    fn new(host: RegistryHost, turn: Turn, login: &Endpoint) -> Self {
         let is_registry = *host.host == *login.host && host.port == login.port;
         let scheme = match host.scheme {
             HostScheme::Http => Scheme::Http,

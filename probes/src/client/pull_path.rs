@@ -53,15 +53,22 @@ impl Way<'_> {
             &self.tcp_survey(seen),
             DIAL_BUDGET,
         );
-        let result = connection.result();
-        PullPath {
-            address: result.as_ref().ok().map(SocketAddr::ip),
-            nameserver: connection.lookup.answered_by,
-            error: result.err().map(|error| match self.proxied {
-                true => format!("proxyconnect tcp: {error}"),
-                false => error.to_string(),
-            }),
-            waits: connection.predicted_delay(),
+        let nameserver = connection.lookup.answered_by;
+        let waits = connection.predicted_delay();
+        match connection.result() {
+            Ok(address) => PullPath::Connected {
+                address: address.ip(),
+                nameserver,
+                waits,
+            },
+            Err(error) => PullPath::Failed {
+                error: match self.proxied {
+                    true => format!("proxyconnect tcp: {error}"),
+                    false => error.to_string(),
+                },
+                nameserver,
+                waits,
+            },
         }
     }
 
@@ -139,7 +146,7 @@ fn reply_kind(result: &Result<Answer, ResolveFault>) -> ReplyKind {
         Err(ResolveFault::LameReferral) => ReplyKind::LameReferral,
         Err(ResolveFault::Malformed(_)) => ReplyKind::Malformed,
         Err(ResolveFault::Io(IoFault::Refused)) => ReplyKind::PortClosed,
-        Err(ResolveFault::Io(IoFault::Unreachable(_) | IoFault::Local(_))) => {
+        Err(ResolveFault::Io(IoFault::Unreachable(_) | IoFault::Local(_) | IoFault::Unknown)) => {
             ReplyKind::Unreachable
         }
         Err(ResolveFault::Io(_) | ResolveFault::NoNameserver) => ReplyKind::Timeout,
@@ -155,6 +162,6 @@ fn dial_fault(fault: IoFault) -> DialFault {
             DialFault::NetworkUnreachable
         }
         IoFault::Unreachable(_) => DialFault::HostUnreachable,
-        IoFault::Local(_) => DialFault::NotSurveyed,
+        IoFault::Local(_) | IoFault::Unknown => DialFault::NotSurveyed,
     }
 }

@@ -17,6 +17,8 @@ use crate::{
 pub(super) const MEND_THE_MIRROR: &str =
     "Mend the mirror or take it out of the node's certs.d; pulls go on without it.";
 
+pub(super) const CORRECT_CERTS_D: &str = "Correct the file in the node's certs.d.";
+
 /// The fact about a name, as one nameserver tells it.
 pub(super) fn of_name(code: Code, seen: &EndpointOutcome, lookup: &Lookup) -> String {
     let (host, nameserver) = (&seen.endpoint.host, &lookup.nameserver);

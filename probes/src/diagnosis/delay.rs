@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use crate::{
     outcome::{EndpointOutcome, Evidence, Outcome},
-    words::{endpoint::Role, reason::Stage},
+    words::{
+        endpoint::{Role, Turn},
+        reason::Stage,
+    },
 };
 
 /// A pull of one layer fetches by tag, by digest, its config and the layer, and begins each of them
@@ -14,18 +17,18 @@ use crate::{
 const FETCHES: u32 = 4;
 
 /// The waits of a pull that the host of turn `serves` serves.
-pub(super) fn predicted(outcome: &Outcome, serves: u32) -> Duration {
+pub(super) fn predicted(outcome: &Outcome, serves: Turn) -> Duration {
     let asked = || outcome.endpoints.iter().filter(|seen| seen.turn <= serves);
     let own_tokens = asked().all(|seen| seen.endpoint.role != Role::Token);
     let waits = |seen: &EndpointOutcome| match seen.endpoint.role {
-        Role::Login | Role::Mirror if seen.turn < serves => seen.path.waits * FETCHES,
-        Role::Login => seen.path.waits * connections_to_login(seen, own_tokens),
-        Role::Mirror | Role::Token => seen.path.waits,
+        Role::Login | Role::Mirror if seen.turn < serves => seen.path.waits() * FETCHES,
+        Role::Login => seen.path.waits() * connections_to_login(seen, own_tokens),
+        Role::Mirror | Role::Token => seen.path.waits(),
         Role::Data | Role::Storage => Duration::ZERO,
     };
     // A pull is led to one of the data endpoints; which one, the registry decides.
     let data = asked().filter(|seen| matches!(seen.endpoint.role, Role::Data | Role::Storage));
-    let data = data.map(|seen| seen.path.waits).max().unwrap_or_default();
+    let data = data.map(|seen| seen.path.waits()).max().unwrap_or_default();
     asked().map(waits).sum::<Duration>() + data
 }
 

@@ -6,9 +6,11 @@ use super::{
     finding::{Code, Finding, Severity},
 };
 use crate::{
-    client::hosts_in_turn::NEVER,
     outcome::{EndpointOutcome, Outcome},
-    words::{endpoint::Role, reason::Stage},
+    words::{
+        endpoint::{Role, Turn},
+        reason::Stage,
+    },
 };
 
 /// Findings by the endpoint that they were met at.
@@ -16,12 +18,12 @@ type Judged<'a> = (&'a EndpointOutcome, Vec<Finding>);
 
 /// Weighs the findings of all hosts against each other; returns the turn of the first host that
 /// works.
-pub(super) fn settle(judged: &mut [Judged<'_>]) -> Option<u32> {
+pub(super) fn settle(judged: &mut [Judged<'_>]) -> Option<Turn> {
     let turns = judged
         .iter()
         .map(|(seen, _)| seen.turn)
-        .filter(|turn| *turn != NEVER);
-    let works = |turn: &u32| {
+        .filter(|turn| *turn != Turn::Never);
+    let works = |turn: &Turn| {
         let of_turn = judged.iter().filter(|(seen, _)| seen.turn == *turn);
         of_turn
             .flat_map(|(_, findings)| findings)
@@ -76,7 +78,7 @@ pub(super) fn misconfigured(outcome: &Outcome) -> Option<Finding> {
         message: message.to_owned(),
         evidence: vec![wrong.problem.clone()],
         client_error: wrong.fatal.then(|| wrong.problem.clone()),
-        remedy: "Correct the file in the node's certs.d.".to_owned(),
+        remedy: advice::CORRECT_CERTS_D.to_owned(),
     })
 }
 

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     net::io_fault::IoFault,
-    outcome::EndpointOutcome,
+    outcome::{EndpointOutcome, PullPath},
     stages::resolve::{Lookup, ResolveFault},
     words::{
         endpoint::Origin,
@@ -22,7 +22,8 @@ use crate::{
 
 /// All that is wrong with the name of one endpoint.
 pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> Vec<Finding> {
-    if seen.dialled.parse::<IpAddr>().is_ok() {
+    let is_blocked = matches!(seen.path, PullPath::Blocked { .. });
+    if is_blocked || seen.dialled.parse::<IpAddr>().is_ok() {
         return Vec::new();
     }
     let expected = seen.expectation(&expectations.private);
@@ -35,7 +36,7 @@ pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> V
     let deciding = deciding(seen, &judged);
     if !seen.pinned.is_empty() {
         // A pin that works may hide that DNS does not; a name that DNS never knew hides nothing.
-        let hidden = deciding.filter(|_| seen.path.address.is_some());
+        let hidden = deciding.filter(|_| seen.path.address().is_some());
         let hidden = hidden.and_then(|judged| Some((judged, judged.code?)));
         let never_known = [Code::NameNotFound, Code::NoAddress];
         return match hidden.filter(|(_, code)| !never_known.contains(code)) {
@@ -65,7 +66,7 @@ pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> V
     if seen.no_lookup().is_some() {
         return vec![no_nameserver(seen)];
     }
-    if seen.proxy.is_some() && seen.path.address.is_none() {
+    if seen.proxy.is_some() && seen.path.address().is_none() {
         return Vec::new();
     }
     let mut findings: Vec<Finding> = Vec::new();
@@ -101,7 +102,7 @@ pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> V
 /// Whether a finding about the name explains the failure of the path beyond it: it led to a wrong
 /// place, and there nobody answers, or somebody who turns us away.
 pub(super) fn explains(finding: &Finding, failure: &Finding, seen: &EndpointOutcome) -> bool {
-    let decides = seen.path.nameserver.is_none_or(|used| {
+    let decides = seen.path.nameserver().is_none_or(|used| {
         let of_finding =
             |lookup: &&Lookup| Some(lookup.nameserver.to_string()) == finding.nameserver;
         seen.lookups
@@ -188,7 +189,7 @@ impl<'a> Judged<'a> {
 fn fault_code(lookup: &Lookup, fault: &ResolveFault, host: &str) -> Option<Code> {
     let through_privatelink = || passes_privatelink(&chain(lookup));
     match fault {
-        ResolveFault::Io(IoFault::Local(_)) => None,
+        ResolveFault::Io(IoFault::Local(_) | IoFault::Unknown) => None,
         ResolveFault::Io(_) => Some(Code::NameserverDown),
         ResolveFault::ServFail
         | ResolveFault::Rejected(_)
@@ -238,7 +239,8 @@ fn chain(lookup: &Lookup) -> Vec<&str> {
 /// or, where none does, the first failure.
 fn deciding<'a, 'b>(seen: &EndpointOutcome, judged: &'b [Judged<'a>]) -> Option<&'b Judged<'a>> {
     let own = || judged.iter().filter(|judged| judged.is_nodes_own());
-    let used = own().find(|judged| Some(judged.lookup.nameserver.address) == seen.path.nameserver);
+    let used =
+        own().find(|judged| Some(judged.lookup.nameserver.address) == seen.path.nameserver());
     // Go takes each family by itself: that of one is final whatever becomes of the other.
     let is_final =
         |fault: &ResolveFault| fault.negative().is_some() || *fault == ResolveFault::AliasLoop;
@@ -276,7 +278,7 @@ fn about(
         address: lookup.addresses().next(),
         message: advice::of_name(code, seen, lookup),
         evidence: std::iter::once(judged.says()).chain(others).collect(),
-        client_error: seen.path.error.clone().filter(|_| critical),
+        client_error: seen.path.error().filter(|_| critical).map(str::to_owned),
         remedy: advice::remedy(code, seen, Some(lookup)),
     }
 }

@@ -8,7 +8,7 @@ use super::{
     finding::{Code, Finding, Severity},
 };
 use crate::{
-    outcome::{EndpointOutcome, Evidence, Fault, FaultRef, StageOutcome},
+    outcome::{EndpointOutcome, Evidence, Fault, FaultRef, PullPath, StageOutcome},
     stages::{
         challenge::Access, http::fault::HttpFault, resolve::ResolveFault, tls::TlsFault,
         token::Token,
@@ -25,6 +25,9 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 /// The failure that a pull would meet here after the name.
 pub(super) fn failure(seen: &EndpointOutcome, expectations: &Expectations) -> Option<Finding> {
+    if let PullPath::Blocked { stage, fault } = &seen.path {
+        return Some(blocked(seen, *stage, fault));
+    }
     let (stage, fault) = match seen.failure()? {
         (stage, FaultRef::Stage(fault)) => (stage, fault),
         (_, FaultRef::Resolve(fault)) => return proxy_unresolved(seen, fault),
@@ -59,8 +62,8 @@ pub(super) fn failure(seen: &EndpointOutcome, expectations: &Expectations) -> Op
         evidence: evidence(seen, stage, fault),
         client_error: seen
             .path
-            .error
-            .clone()
+            .error()
+            .map(str::to_owned)
             .or_else(|| advice::client_error(stage, fault, seen))
             .filter(|_| !tolerated),
         remedy: advice::remedy(code, seen, None),
@@ -72,7 +75,7 @@ pub(super) fn blemishes(seen: &EndpointOutcome, expectations: &Expectations) -> 
     let dead = seen
         .addresses
         .iter()
-        .filter(|address| Some(address.address) != seen.path.address);
+        .filter(|address| Some(address.address) != seen.path.address());
     let dead = dead.filter_map(|address| {
         let failed = address.stages.iter().find(|stage| stage.result.is_err())?;
         address_down(seen, address.address, failed)
@@ -139,6 +142,39 @@ fn code(stage: Stage, fault: &Fault, to: Option<IpAddr>, expected: &Expectation)
     })
 }
 
+/// A setting of the node that its client cannot use.
+fn blocked(seen: &EndpointOutcome, stage: Stage, fault: &Fault) -> Finding {
+    let endpoint = &seen.endpoint;
+    let (code, message, remedy) = match stage {
+        Stage::Proxy => (
+            Code::ProxyBroken,
+            format!("the node's {fault}"),
+            format!(
+                "Correct the proxy's URL in the node's proxy settings, or add {} to noProxy.",
+                endpoint.host
+            ),
+        ),
+        _ => (
+            Code::MirrorFailing,
+            format!("the trust that hosts.toml names for {endpoint} cannot be used: {fault}"),
+            advice::CORRECT_CERTS_D.to_owned(),
+        ),
+    };
+    Finding {
+        code,
+        severity: Severity::Critical,
+        endpoint: endpoint.clone(),
+        stage,
+        reason: Some(fault.reason()),
+        nameserver: None,
+        address: None,
+        message,
+        evidence: vec![format!("nothing was sent to {endpoint}")],
+        client_error: None,
+        remedy,
+    }
+}
+
 /// The name of the node's proxy leads nowhere.
 fn proxy_unresolved(seen: &EndpointOutcome, fault: &ResolveFault) -> Option<Finding> {
     // Without a nameserver no name leads anywhere: told by itself.
@@ -153,7 +189,7 @@ fn proxy_unresolved(seen: &EndpointOutcome, fault: &ResolveFault) -> Option<Find
         address: None,
         message: format!("the name of the node's proxy {proxy} cannot be resolved"),
         evidence: vec![fault.to_string()],
-        client_error: seen.path.error.clone(),
+        client_error: seen.path.error().map(str::to_owned),
         remedy: advice::remedy(Code::ProxyUnreachable, seen, None),
     })
 }
@@ -213,7 +249,7 @@ fn evidence(seen: &EndpointOutcome, stage: Stage, fault: &Fault) -> Vec<String> 
 
 fn address_down(seen: &EndpointOutcome, address: IpAddr, failed: &StageOutcome) -> Option<Finding> {
     let fault = failed.result.as_ref().err()?;
-    let used = seen.path.address?;
+    let used = seen.path.address()?;
     // Without a route for its family the client never tries it for long.
     let no_family = address.is_ipv6() != used.is_ipv6() && fault.reason() == Reason::Unreachable;
     // An address that only a server beside the path names is that server's story.
@@ -254,7 +290,7 @@ fn expiring(seen: &EndpointOutcome, expectations: &Expectations) -> Option<Findi
             stage: Stage::Tls,
             reason: None,
             nameserver: None,
-            address: seen.path.address,
+            address: seen.path.address(),
             message: format!(
                 "a certificate of {} expires in {days} days",
                 seen.endpoint.host
@@ -286,7 +322,7 @@ fn clock_skew(seen: &EndpointOutcome) -> Option<Finding> {
             stage: Stage::Challenge,
             reason: None,
             nameserver: None,
-            address: seen.path.address,
+            address: seen.path.address(),
             message: format!("this node's clock is {seconds} s {way} the registry's"),
             evidence: vec!["by the header Date of the registry's answer".to_owned()],
             client_error: None,
@@ -321,7 +357,7 @@ fn credentials(seen: &EndpointOutcome, expectations: &Expectations) -> Option<Fi
         stage,
         reason: None,
         nameserver: None,
-        address: seen.path.address,
+        address: seen.path.address(),
         message: "the registry gives no anonymous token; pulls need credentials".to_owned(),
         evidence: vec![said.to_owned()],
         client_error: expectations
@@ -343,7 +379,7 @@ fn unreadable_challenge(seen: &EndpointOutcome) -> Option<Finding> {
         stage: Stage::Challenge,
         reason: None,
         nameserver: None,
-        address: seen.path.address,
+        address: seen.path.address(),
         message: format!("containerd cannot read the challenge of {}", seen.endpoint),
         evidence: vec![
             "the challenge it needs is not the first in its Www-Authenticate line".to_owned(),

@@ -26,6 +26,9 @@ pub enum IoFault {
     /// Any other errno: the fault is this node's own.
     #[error("{0}")]
     Local(Errno),
+    /// This node's own, without an errno: no random numbers, no clock, no more threads.
+    #[error("unknown local fault")]
+    Unknown,
 }
 
 impl IoFault {
@@ -37,14 +40,14 @@ impl IoFault {
             Self::Reset => Reason::Reset,
             Self::Closed => Reason::Closed,
             Self::Unreachable(_) => Reason::Unreachable,
-            Self::Local(_) => Reason::Local,
+            Self::Local(_) | Self::Unknown => Reason::Local,
         }
     }
 }
 
 impl From<&io::Error> for IoFault {
     fn from(error: &io::Error) -> Self {
-        let errno = Errno(error.raw_os_error().unwrap_or(0));
+        let errno = error.raw_os_error().map(Errno);
         match error.kind() {
             io::ErrorKind::TimedOut => Self::Timeout,
             io::ErrorKind::ConnectionRefused => Self::Refused,
@@ -54,8 +57,8 @@ impl From<&io::Error> for IoFault {
             io::ErrorKind::UnexpectedEof => Self::Closed,
             io::ErrorKind::HostUnreachable
             | io::ErrorKind::NetworkUnreachable
-            | io::ErrorKind::NetworkDown => Self::Unreachable(errno),
-            _ => Self::Local(errno),
+            | io::ErrorKind::NetworkDown => errno.map_or(Self::Unknown, Self::Unreachable),
+            _ => errno.map_or(Self::Unknown, Self::Local),
         }
     }
 }
@@ -72,9 +75,6 @@ pub struct Errno(pub i32);
 
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == 0 {
-            return f.write_str("unknown local fault");
-        }
         let text = io::Error::from_raw_os_error(self.0).to_string();
         let text = text.split(" (os error").next().unwrap_or_default();
         f.write_str(&text.to_lowercase())

@@ -24,16 +24,18 @@ impl ProxyRules {
     /// Reads the variables through `env`, upper case before lower case; an empty variable is as
     /// good as none. A URL that cannot be parsed means no proxy, as for Go.
     pub fn from_env(env: impl Fn(&str) -> Option<String>) -> Self {
-        let any = |names: [&str; 2]| {
-            names
-                .into_iter()
-                .find_map(|name| env(name).filter(|value| !value.is_empty()))
+        let any = |names: [&'static str; 2]| {
+            names.into_iter().find_map(|name| {
+                let value = env(name).filter(|value| !value.is_empty())?;
+                Some((name, value))
+            })
         };
+        let proxy = |names| any(names).and_then(|(name, url)| ProxyUrl::parse(name, &url));
         Self {
-            http: any(["HTTP_PROXY", "http_proxy"]).and_then(|text| ProxyUrl::parse(&text)),
-            https: any(["HTTPS_PROXY", "https_proxy"]).and_then(|text| ProxyUrl::parse(&text)),
+            http: proxy(["HTTP_PROXY", "http_proxy"]),
+            https: proxy(["HTTPS_PROXY", "https_proxy"]),
             no_proxy: any(["NO_PROXY", "no_proxy"])
-                .map(|text| NoProxy::parse(&text))
+                .map(|(_, text)| NoProxy::parse(&text))
                 .unwrap_or_default(),
         }
     }
@@ -85,8 +87,10 @@ impl ProxyRules {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyError {
     /// Go knows http, https and socks5.
-    #[error("use proxy {address}: unsupported scheme {scheme:?}")]
+    #[error("{variable} cannot be used: no client knows the scheme {scheme:?} of {address}")]
     UnsupportedScheme {
+        /// The environment variable that names the proxy.
+        variable: &'static str,
         /// The scheme.
         scheme: String,
         /// `host[:port]` of the proxy.
@@ -139,7 +143,7 @@ pub struct ProxyUrl {
 
 impl ProxyUrl {
     /// `host[:port]` without a scheme is an http proxy. `None` if it makes no URL even so.
-    fn parse(text: &str) -> Option<ProxySetting> {
+    fn parse(variable: &'static str, text: &str) -> Option<ProxySetting> {
         let url = Url::parse(text)
             .ok()
             .filter(Url::has_host)
@@ -158,6 +162,7 @@ impl ProxyUrl {
                     .port()
                     .map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
                 return Some(Err(ProxyError::UnsupportedScheme {
+                    variable,
                     scheme: other.to_owned(),
                     address,
                 }));

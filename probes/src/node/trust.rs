@@ -38,12 +38,22 @@ pub struct TrustStore {
 }
 
 impl TrustStore {
-    /// The node's bundle (`SSL_CERT_FILE` and `SSL_CERT_DIR` win), and the certificates of
-    /// `ca_files`, which are files as this process sees them.
-    pub fn load(root: &Root, ca_files: &[PathBuf]) -> Result<Self, TrustError> {
+    /// The node's bundle (`SSL_CERT_FILE` and `SSL_CERT_DIR` win), and the certificates of `own_file`,
+    /// a file of this process, and of `node_files`, files as the node at `root` names them.
+    ///
+    /// # Errors
+    /// Where one of the files cannot be used, or no root is found at all.
+    pub fn load(
+        root: &Root,
+        own_file: Option<&Path>,
+        node_files: &[PathBuf],
+    ) -> Result<Self, TrustError> {
         let mut certificates = bundle(root);
-        for path in ca_files {
-            certificates.extend(read(path)?);
+        if let Some(path) = own_file {
+            certificates.extend(read(path, path)?);
+        }
+        for path in node_files {
+            certificates.extend(read(&root.locate(path), path)?);
         }
         if certificates.is_empty() {
             return Err(TrustError::NoRoots);
@@ -104,9 +114,10 @@ fn bundle(root: &Root) -> Vec<CertificateDer<'static>> {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
+/// The certificates in the file at `path`; errors call it `name`.
+fn read(path: &Path, name: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
     let unreadable = |error| TrustError::Unreadable {
-        path: path.to_owned(),
+        path: name.to_owned(),
         error,
     };
     let pem = read_regular(path, MAX_FILE).map_err(unreadable)?;
@@ -115,7 +126,7 @@ fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
         .collect();
     match certificates.is_empty() {
         true => Err(TrustError::Empty {
-            path: path.to_owned(),
+            path: name.to_owned(),
         }),
         false => Ok(certificates),
     }

@@ -6,14 +6,14 @@ use std::{
     time::Duration,
 };
 
-use super::stage::{Evidence, FaultRef, StageOutcome};
+use super::stage::{Evidence, Fault, FaultRef, StageOutcome};
 use crate::{
     stages::{
         resolve::{Lookup, ResolveFault},
         tls::Handshake,
     },
     words::{
-        endpoint::{Endpoint, Origin, Role},
+        endpoint::{Endpoint, Origin, Role, Turn},
         reason::Stage,
         scope::Expectation,
     },
@@ -24,8 +24,8 @@ use crate::{
 pub struct EndpointOutcome {
     /// Which.
     pub endpoint: Endpoint,
-    /// In which turn the node's client asks the host that led here: 0 for the first.
-    pub turn: u32,
+    /// When the node's client asks the host that led here.
+    pub turn: Turn,
     /// The proxy in between, as the node names it; never its credentials.
     pub proxy: Option<String>,
     /// The host whose name was looked up: the endpoint's, or its proxy's.
@@ -43,17 +43,17 @@ pub struct EndpointOutcome {
 }
 
 impl EndpointOutcome {
-    /// Of an endpoint of which nothing is seen yet.
-    pub fn unseen(endpoint: Endpoint) -> Self {
+    /// What was seen of `endpoint`, asked first, where that is no more than `path`.
+    pub fn new(endpoint: Endpoint, path: PullPath) -> Self {
         Self {
-            turn: 0,
+            turn: Turn::FIRST,
             proxy: None,
             dialled: endpoint.host.clone(),
             pinned: Vec::new(),
             pinned_in_cache: Vec::new(),
             lookups: Vec::new(),
             addresses: Vec::new(),
-            path: PullPath::default(),
+            path,
             endpoint,
         }
     }
@@ -62,14 +62,15 @@ impl EndpointOutcome {
     pub fn on_path(&self) -> Option<&AddressOutcome> {
         self.addresses
             .iter()
-            .find(|outcome| Some(outcome.address) == self.path.address)
+            .find(|outcome| Some(outcome.address) == self.path.address())
     }
 
     /// The first failure that a pull would meet here, if it would meet one.
     pub fn failure(&self) -> Option<(Stage, FaultRef<'_>)> {
-        match self.on_path() {
-            Some(address) => address.failure(),
-            None => Some(self.unreached()),
+        match (&self.path, self.on_path()) {
+            (PullPath::Blocked { stage, fault }, _) => Some((*stage, FaultRef::Stage(fault))),
+            (_, Some(address)) => address.failure(),
+            (_, None) => Some(self.unreached()),
         }
     }
 
@@ -106,7 +107,7 @@ impl EndpointOutcome {
         let network = stages.filter(|outcome| !outcome.stage.is_http());
         let took = network.map(|outcome| outcome.result.is_ok().then_some(outcome.took));
         let asked = |lookup: &&Lookup| {
-            Some(lookup.nameserver.address) == self.path.nameserver
+            Some(lookup.nameserver.address) == self.path.nameserver()
                 && lookup.addresses().next().is_some()
         };
         let lookup = self.lookups.iter().find(asked);
@@ -155,14 +156,14 @@ impl EndpointOutcome {
     pub fn failed_address(&self) -> Option<IpAddr> {
         let failed = || self.offered().find(|seen| seen.failure().is_some());
         self.path
-            .address
+            .address()
             .or_else(|| failed().map(|seen| seen.address))
     }
 
     /// Whether the node's client would be given this address, and not only somebody else.
     pub(crate) fn offers(&self, address: IpAddr) -> bool {
         let by_lookup = |lookup: &Lookup| {
-            Some(lookup.nameserver.address) == self.path.nameserver
+            Some(lookup.nameserver.address) == self.path.nameserver()
                 && lookup.addresses().any(|named| named == address)
         };
         self.pinned.contains(&address)
@@ -207,7 +208,9 @@ impl EndpointOutcome {
 
     /// Why no nameserver of the node's own was asked, where one should have been.
     pub fn no_lookup(&self) -> Option<&'static ResolveFault> {
-        let needs_one = self.dialled.parse::<IpAddr>().is_err() && self.pinned.is_empty();
+        let needs_one = !matches!(self.path, PullPath::Blocked { .. })
+            && self.dialled.parse::<IpAddr>().is_err()
+            && self.pinned.is_empty();
         let of_config = |lookup: &Lookup| lookup.nameserver.origin == Origin::Config;
         (needs_one && self.lookups.iter().all(of_config)).then_some(&ResolveFault::NoNameserver)
     }
@@ -223,7 +226,7 @@ impl EndpointOutcome {
         let Some(earlier) = before.on_path().filter(still_there) else {
             return;
         };
-        let path = self.path.address;
+        let path = self.path.address();
         let on_path = self
             .addresses
             .iter_mut()
@@ -257,17 +260,68 @@ impl EndpointOutcome {
     }
 }
 
-/// The pull path at one endpoint.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PullPath {
+/// What the node's own client would meet on its way to one endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PullPath {
+    /// A connection.
+    Connected {
+        /// The address that the client would talk to.
+        address: IpAddr,
+        /// The nameserver whose answer it would use; `None` for an IP address or a pinned name.
+        nameserver: Option<SocketAddr>,
+        /// What it would lose on nameservers and addresses that give no answer.
+        waits: Duration,
+    },
+    /// No address, or none that takes a connection.
+    Failed {
+        /// What the client would print.
+        error: String,
+        /// The nameserver whose answer it would use, where it gets one.
+        nameserver: Option<SocketAddr>,
+        /// What it would lose on nameservers and addresses that give no answer.
+        waits: Duration,
+    },
+    /// The node's own settings leave no way there, so nothing was looked up or dialled.
+    Blocked {
+        /// The stage that they are for.
+        stage: Stage,
+        /// What is wrong with them.
+        fault: Fault,
+    },
+}
+
+impl PullPath {
     /// The address that the client would talk to.
-    pub address: Option<IpAddr>,
-    /// The nameserver whose answer it would use; `None` for an IP address or a pinned name.
-    pub nameserver: Option<SocketAddr>,
-    /// What the client would print, where it gets no connection.
-    pub error: Option<String>,
-    /// What it would lose on nameservers and addresses that give no answer.
-    pub waits: Duration,
+    pub fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Connected { address, .. } => Some(*address),
+            Self::Failed { .. } | Self::Blocked { .. } => None,
+        }
+    }
+
+    /// The nameserver whose answer the client would use; `None` for an IP address or a pinned name.
+    pub fn nameserver(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Connected { nameserver, .. } | Self::Failed { nameserver, .. } => *nameserver,
+            Self::Blocked { .. } => None,
+        }
+    }
+
+    /// What the client would print, where it gets no connection and that is known.
+    pub fn error(&self) -> Option<&str> {
+        match self {
+            Self::Failed { error, .. } => Some(error),
+            Self::Connected { .. } | Self::Blocked { .. } => None,
+        }
+    }
+
+    /// What the client would lose on nameservers and addresses that give no answer.
+    pub fn waits(&self) -> Duration {
+        match self {
+            Self::Connected { waits, .. } | Self::Failed { waits, .. } => *waits,
+            Self::Blocked { .. } => Duration::ZERO,
+        }
+    }
 }
 
 /// One round over one address of an endpoint.

@@ -76,13 +76,13 @@ impl<'a> Survey<'a> {
     /// is usable. Returns the connection on that path.
     pub(crate) async fn usable(&mut self, patience: Instant) -> Option<(IpAddr, Stream)> {
         let mut patient = true;
-        while self.is_pending() && (patient || self.path().address.is_none()) {
+        while self.is_pending() && (patient || self.path().address().is_none()) {
             tokio::select! {
                 () = self.step() => {}
                 () = sleep_until(patience), if patient => patient = false,
             }
         }
-        let address = self.path().address?;
+        let address = self.path().address()?;
         Some((address, self.open.remove(&address)?))
     }
 

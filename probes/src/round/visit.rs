@@ -32,7 +32,7 @@ use crate::{
         tls::{TlsClient, TlsFault},
     },
     words::{
-        endpoint::{Endpoint, Scheme},
+        endpoint::{Endpoint, Scheme, Turn},
         reason::Stage,
     },
 };
@@ -50,8 +50,8 @@ pub(crate) struct Visit<'a> {
     pub(crate) proxy: Option<&'a ProxyUrl>,
     /// Addresses that a stranger named are checked before they are dialled.
     pub(crate) may_dial: fn(IpAddr) -> bool,
-    /// In which turn the node's client asks the host that led here.
-    pub(crate) turn: u32,
+    /// When the node's client asks the host that led here.
+    pub(crate) turn: Turn,
     /// Who is told of stages that end.
     pub(crate) listener: Listener<'a>,
 }

@@ -137,6 +137,20 @@ impl Role {
     }
 }
 
+/// When the node's client asks a host, where it has several for one registry. Earlier ones are less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Turn {
+    /// After this many other hosts have failed.
+    After(u32),
+    /// Never: the registry's own `hosts.toml` leaves it out.
+    Never,
+}
+
+impl Turn {
+    /// Before all others.
+    pub const FIRST: Self = Self::After(0);
+}
+
 /// Whether an endpoint speaks TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scheme {

@@ -21,6 +21,13 @@ pub(super) fn lane(html: &mut Html, seen: &EndpointStatus) {
         });
         html.tag("ol", &[], |html| {
             seen.lookups.iter().for_each(|seen| lookup(html, seen));
+            if let Some(blocked) = &seen.path.blocked {
+                hop(html, "failing", |html| {
+                    html.leaf("span", &[("class", &"what")], &blocked.stage);
+                    html.leaf("span", &[("class", &"note")], &blocked.reason);
+                    html.leaf("span", &[("class", &"note")], &blocked.detail);
+                });
+            }
             for address in &seen.addresses {
                 let on_path = seen.path.address == Some(address.address);
                 html.tag("li", &[("class", &"address")], |html| {

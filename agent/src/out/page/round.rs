@@ -90,6 +90,12 @@ fn endpoint(html: &mut Html, seen: &EndpointStatus, longest: f64, now: Timestamp
         for lookup in &seen.lookups {
             self::lookup(html, lookup, longest);
         }
+        if let Some(blocked) = &seen.path.blocked {
+            html.tag("p", &[], |html| {
+                html.text(format_args!("{} {}: ", blocked.stage, blocked.reason));
+                html.text(&blocked.detail);
+            });
+        }
         for address in &seen.addresses {
             self::address(html, address, lookup_before(seen, address), longest, now);
         }

@@ -6,8 +6,8 @@ use std::{borrow::Cow, net::IpAddr};
 use jiff::Timestamp;
 use regprobe_probes::{
     AddressOutcome, Answered, Certificate, Challenge, Depth, EndpointOutcome, Evidence,
-    Expectation, Fault, Handshake, HttpFault, Lookup, Origin, Refusal, ResolveFault, Role, Scope,
-    StageOutcome,
+    Expectation, Fault, Handshake, HttpFault, Lookup, Origin, PullPath, Refusal, ResolveFault,
+    Role, Scope, StageOutcome,
 };
 use serde::{Deserialize, Serialize};
 
@@ -78,18 +78,37 @@ pub(crate) struct PathStatus<'a> {
     pub waits_seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_error: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<BlockedStatus>,
+}
+
+/// A setting of the node that leaves no way.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct BlockedStatus {
+    /// The stage that it is for.
+    pub stage: Word,
+    pub reason: Word,
+    pub detail: String,
 }
 
 impl<'a> PathStatus<'a> {
     fn of(seen: &'a EndpointOutcome) -> Self {
         let path = &seen.path;
-        let asked = |lookup: &&Lookup| Some(lookup.nameserver.address) == path.nameserver;
+        let asked = |lookup: &&Lookup| Some(lookup.nameserver.address) == path.nameserver();
         let lookup = seen.lookups.iter().find(asked);
         Self {
             nameserver: lookup.map(|lookup| lookup.nameserver.to_string()),
-            address: path.address,
-            waits_seconds: seconds(path.waits),
-            client_error: path.error.as_deref().map(Cow::from),
+            address: path.address(),
+            waits_seconds: seconds(path.waits()),
+            client_error: path.error().map(Cow::from),
+            blocked: match path {
+                PullPath::Blocked { stage, fault } => Some(BlockedStatus {
+                    stage: stage.as_str().into(),
+                    reason: fault.reason().as_str().into(),
+                    detail: fault.to_string(),
+                }),
+                _ => None,
+            },
         }
     }
 }

@@ -13,10 +13,10 @@ use crate::{
     diagnosis::Expectations,
     net::io_fault::IoFault,
     node::{Hosts, ResolvConf},
-    outcome::{AddressOutcome, EndpointOutcome, Evidence, Fault, Outcome, StageOutcome},
+    outcome::{AddressOutcome, EndpointOutcome, Evidence, Fault, Outcome, PullPath, StageOutcome},
     stages::{connect::Connected, proxy::Tunnel, resolve::Lookup},
     words::{
-        endpoint::{Endpoint, Nameserver, Origin, Role, Scheme},
+        endpoint::{Endpoint, Nameserver, Origin, Role, Scheme, Turn},
         reason::Stage,
         scope::Expectation,
     },
@@ -92,13 +92,14 @@ pub(super) fn outcome(met: impl IntoIterator<Item = Met>) -> Outcome {
 #[derive(Clone, Debug)]
 pub(super) struct Met {
     endpoint: Endpoint,
-    turn: u32,
+    turn: Turn,
     proxied: bool,
     pinned: Vec<IpAddr>,
     pinned_in_cache: Vec<IpAddr>,
     told: Vec<(Arc<Nameserver>, Said)>,
     failures: Vec<(Option<IpAddr>, StageOutcome)>,
     shown: Vec<Evidence>,
+    blocked: Option<(Stage, Fault)>,
 }
 
 impl Met {
@@ -110,13 +111,14 @@ impl Met {
                 role,
                 scheme: Scheme::Https,
             },
-            turn: 0,
+            turn: Turn::FIRST,
             proxied: false,
             pinned: Vec::new(),
             pinned_in_cache: Vec::new(),
             told: Vec::new(),
             failures: Vec::new(),
             shown: Vec::new(),
+            blocked: None,
         }
     }
 
@@ -125,7 +127,7 @@ impl Met {
         self
     }
 
-    pub(super) fn in_turn(mut self, turn: u32) -> Self {
+    pub(super) fn in_turn(mut self, turn: Turn) -> Self {
         self.turn = turn;
         self
     }
@@ -179,6 +181,12 @@ impl Met {
         self
     }
 
+    /// The node's own settings leave no way there.
+    pub(super) fn blocked(mut self, stage: Stage, fault: Fault) -> Self {
+        self.blocked = Some((stage, fault));
+        self
+    }
+
     /// About this image or blob.
     pub(super) fn fails_on(mut self, subject: &str, stage: Stage, fault: Fault) -> Self {
         let subject = Some(subject.into());
@@ -195,6 +203,13 @@ impl Met {
     }
 
     pub(super) fn seen(self) -> EndpointOutcome {
+        if let Some((stage, fault)) = self.blocked {
+            let path = PullPath::Blocked { stage, fault };
+            return EndpointOutcome {
+                turn: self.turn,
+                ..EndpointOutcome::new(self.endpoint, path)
+            };
+        }
         let (dialled, port) = match self.proxied {
             true => (Arc::from(PROXY.0), PROXY.1),
             false => (self.endpoint.host.clone(), self.endpoint.port),
@@ -240,7 +255,7 @@ impl Met {
         .walk(&lookups, &addresses);
         if let Some(used) = addresses
             .iter_mut()
-            .find(|seen| Some(seen.address) == path.address)
+            .find(|seen| Some(seen.address) == path.address())
             && used.failure().is_none()
         {
             self.go_on(used, self.requests());

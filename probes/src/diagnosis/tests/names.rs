@@ -17,7 +17,10 @@ use crate::{
     },
     net::io_fault::IoFault,
     stages::resolve::ResolveFault,
-    words::{endpoint::Role, reason::Stage},
+    words::{
+        endpoint::{Role, Turn},
+        reason::Stage,
+    },
 };
 
 pub(super) fn stories() -> Vec<Story> {
@@ -411,7 +414,10 @@ fn fine() -> Vec<Story> {
         ),
         story(
             "a mirror need not be private",
-            [mirror().resolves_by([], PUBLIC), login().in_turn(1)],
+            [
+                mirror().resolves_by([], PUBLIC),
+                login().in_turn(Turn::After(1)),
+            ],
         )
         .ok_with([]),
         story(

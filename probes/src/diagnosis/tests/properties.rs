@@ -23,17 +23,16 @@ use super::build::{
 };
 use crate::diagnosis::{Code, Diagnosis, Expectations, Finding, Severity, Verdict, diagnose};
 use crate::{
-    client::hosts_in_turn::NEVER,
     net::io_fault::{Errno, IoFault},
     node::certs_d::Misconfigured,
-    outcome::{EndpointOutcome, Evidence, Fault, Outcome},
+    outcome::{EndpointOutcome, Evidence, Fault, Outcome, PullPath},
     stages::{
         proxy::ProxyFault,
         resolve::ResolveFault,
         tls::{CertificateProblem, TlsFault},
     },
     words::{
-        endpoint::{Nameserver, Origin},
+        endpoint::{Nameserver, Origin, Turn},
         reason::{Reason, Stage},
         scope::Expectation,
     },
@@ -86,10 +85,10 @@ proptest! {
         expectations in any_expectations(),
     ) {
         let diagnosis = diagnose(&outcome, &expectations);
-        let turns: BTreeSet<u32> = outcome.endpoints.iter().map(|seen| seen.turn).collect();
-        let may_serve = |turn: &u32| {
+        let turns: BTreeSet<Turn> = outcome.endpoints.iter().map(|seen| seen.turn).collect();
+        let may_serve = |turn: &Turn| {
             let of_turn = || outcome.endpoints.iter().filter(|seen| seen.turn == *turn);
-            *turn != NEVER && of_turn().all(|seen| is_tolerable(seen, &expectations))
+            *turn != Turn::Never && of_turn().all(|seen| is_tolerable(seen, &expectations))
         };
         if !turns.is_empty() && !turns.iter().any(may_serve) {
             prop_assert_eq!(diagnosis.verdict(), Verdict::Failing, "{:#?}", diagnosis);
@@ -184,7 +183,7 @@ fn reordered(outcome: Outcome) -> impl Strategy<Value = (Outcome, Outcome)> {
                 .cloned()
                 .partition(|lookup| lookup.nameserver.origin == Origin::Node);
             // Without an address on the path, the first that failed is the one on it.
-            let addresses = match seen.path.address {
+            let addresses = match seen.path.address() {
                 Some(_) => Just(seen.addresses.clone()).prop_shuffle().boxed(),
                 None => Just(seen.addresses.clone()).boxed(),
             };
@@ -235,11 +234,13 @@ fn any_outcome(wild: bool) -> BoxedStrategy<Outcome> {
         ),
         prop::option::weighted(0.2, any_endpoint(storage(), wild)),
         prop::option::weighted(0.2, any_endpoint(token_service(), wild)),
-        select(vec![0, 1, NEVER]),
+        select(vec![Turn::FIRST, Turn::After(1), Turn::Never]),
     );
     let endpoints = endpoints.prop_map(|(mirror, login, data, north, storage, token, turn)| {
         // The registry's own hosts share its turn, which is behind the mirror's if there is one.
-        let turn = mirror.as_ref().map_or(0, |_| turn.max(1));
+        let turn = mirror
+            .as_ref()
+            .map_or(Turn::FIRST, |_| turn.max(Turn::After(1)));
         let own = [login, data, north, storage, token].into_iter().flatten();
         let own = own.map(|met| met.in_turn(turn));
         mirror.into_iter().chain(own).collect::<Vec<_>>()
@@ -251,7 +252,7 @@ fn any_outcome(wild: bool) -> BoxedStrategy<Outcome> {
     let path = prop::option::of((
         prop::option::of(any_address()),
         prop::option::of(any_nameserver()),
-        prop::option::of(hostile()),
+        hostile(),
     ));
     (endpoints, misconfigured, path)
         .prop_map(move |(met, misconfigured, path)| {
@@ -268,9 +269,20 @@ fn any_outcome(wild: bool) -> BoxedStrategy<Outcome> {
             outcome.misconfigured = misconfigured;
             if let (true, Some((address, nameserver, error))) = (wild, path) {
                 for seen in &mut outcome.endpoints {
-                    seen.path.address = address.map(|text| text.parse().unwrap());
-                    seen.path.nameserver = nameserver.as_ref().map(|asked| asked.address);
-                    seen.path.error.clone_from(&error);
+                    let nameserver = nameserver.as_ref().map(|asked| asked.address);
+                    let waits = seen.path.waits();
+                    seen.path = match address {
+                        Some(text) => PullPath::Connected {
+                            address: text.parse().unwrap(),
+                            nameserver,
+                            waits,
+                        },
+                        None => PullPath::Failed {
+                            error: error.clone(),
+                            nameserver,
+                            waits,
+                        },
+                    };
                 }
             }
             outcome
@@ -299,36 +311,42 @@ fn any_endpoint(met: Met, wild: bool) -> BoxedStrategy<Met> {
         prop::option::weighted(0.2, pins),
         prop::bool::weighted(0.15),
         prop::collection::vec(any_evidence(), 0..3),
+        prop::option::weighted(0.05, any_unusable_setting()),
     )
-        .prop_map(move |(name, told, failures, pins, proxied, shown)| {
-            let mut met = met.clone();
-            if let Some(name) = name.filter(|name| wild || is_askable(name)) {
-                met = met.named(&name);
-            }
-            if proxied {
-                met = met.behind_the_proxy();
-            }
-            if let Some(told) = told {
-                met = met.told_by_nobody();
-                for (nameserver, said) in in_order(told) {
-                    met = met.told(&nameserver, said);
+        .prop_map(
+            move |(name, told, failures, pins, proxied, shown, unusable)| {
+                let mut met = met.clone();
+                if let Some((stage, fault)) = unusable {
+                    met = met.blocked(stage, fault);
                 }
-            }
-            for (address, in_cache) in pins.into_iter().flatten() {
-                met = match in_cache {
-                    true => met.pinned_in_cache_to(address),
-                    false => met.pinned_to(address),
-                };
-            }
-            for (address, (stage, fault), subject) in failures {
-                met = match address {
-                    Some(address) => met.fails_at(address, stage, fault),
-                    None if subject.is_empty() => met.fails(stage, fault),
-                    None => met.fails_on(&subject, stage, fault),
-                };
-            }
-            shown.into_iter().fold(met, Met::shows)
-        })
+                if let Some(name) = name.filter(|name| wild || is_askable(name)) {
+                    met = met.named(&name);
+                }
+                if proxied {
+                    met = met.behind_the_proxy();
+                }
+                if let Some(told) = told {
+                    met = met.told_by_nobody();
+                    for (nameserver, said) in in_order(told) {
+                        met = met.told(&nameserver, said);
+                    }
+                }
+                for (address, in_cache) in pins.into_iter().flatten() {
+                    met = match in_cache {
+                        true => met.pinned_in_cache_to(address),
+                        false => met.pinned_to(address),
+                    };
+                }
+                for (address, (stage, fault), subject) in failures {
+                    met = match address {
+                        Some(address) => met.fails_at(address, stage, fault),
+                        None if subject.is_empty() => met.fails(stage, fault),
+                        None => met.fails_on(&subject, stage, fault),
+                    };
+                }
+                shown.into_iter().fold(met, Met::shows)
+            },
+        )
         .boxed()
 }
 
@@ -445,7 +463,6 @@ fn any_failure() -> impl Strategy<Value = (Stage, Fault)> {
             tls(TlsFault::Version(String::new())),
             tls(TlsFault::Alert(String::new())),
             tls(TlsFault::Broken(String::new())),
-            tls(TlsFault::Trust(String::new())),
         ]),
         io().prop_map(|fault| tls(TlsFault::Io(fault))),
     ];
@@ -460,6 +477,13 @@ fn any_failure() -> impl Strategy<Value = (Stage, Fault)> {
         by_proxy.prop_map(|fault| (Stage::Proxy, proxy(fault))),
         in_tls.prop_map(|fault| (Stage::Tls, fault)),
         (request(), answer),
+    ]
+}
+
+fn any_unusable_setting() -> impl Strategy<Value = (Stage, Fault)> {
+    prop_oneof![
+        hostile().prop_map(|why| (Stage::Proxy, proxy(ProxyFault::Unusable(why)))),
+        hostile().prop_map(|why| (Stage::Tls, tls(TlsFault::Trust(why)))),
     ]
 }
 

@@ -5,13 +5,12 @@ use super::{
     build::{
         FIRST, PRIVATE_LOGIN, basic_challenge, challenge_that_containerd_misreads,
         challenge_with_clock_off_by, data, denied, dial, expecting_anonymous_pull, http, login,
-        malformed, mirror, no_registry, not_linked, other_platform, refused, storage,
+        malformed, mirror, no_registry, not_linked, other_platform, refused, storage, tls,
         token_service, turned_away,
     },
     critical, info, story, warning,
 };
 use crate::{
-    client::hosts_in_turn::NEVER,
     diagnosis::Code::{
         BlobUnavailable, ClockSkew, ConnectionDropped, ConnectionRefused, CredentialsRequired,
         EndpointTimeout, Forbidden, ImageNotFound, MalformedResponse, MirrorFailing, NoResponse,
@@ -19,7 +18,11 @@ use crate::{
         Throttled,
     },
     net::io_fault::IoFault,
-    words::{endpoint::Role, reason::Stage},
+    stages::tls::TlsFault,
+    words::{
+        endpoint::{Role, Turn},
+        reason::Stage,
+    },
 };
 
 const IMAGE: &str = "probe/hello:v1";
@@ -198,23 +201,45 @@ fn clocks() -> Vec<Story> {
 
 fn mirrors() -> Vec<Story> {
     let closed = || dial(IoFault::Refused);
+    let no_file = || "cannot read CA file /etc/mirror.pem: not found".to_owned();
     let closed_mirror = || mirror().fails(Stage::Connect, closed());
     vec![
-        story("mirror and registry work", [mirror(), login().in_turn(1)]),
+        story(
+            "mirror and registry work",
+            [mirror(), login().in_turn(Turn::After(1))],
+        ),
         story(
             "the mirror fails, the registry works",
-            [closed_mirror(), login().in_turn(1)],
+            [closed_mirror(), login().in_turn(Turn::After(1))],
         )
         .degraded_by([warning(MirrorFailing)
             .at(Role::Mirror)
             .on(MIRROR)
             .saying("connection refused")]),
         story(
+            "the authority that hosts.toml names for the mirror cannot be read",
+            [
+                mirror().blocked(Stage::Tls, tls(TlsFault::Trust(no_file()))),
+                login().in_turn(Turn::After(1)),
+            ],
+        )
+        .degraded_by([warning(MirrorFailing)
+            .at(Role::Mirror)
+            .showing("hosts.toml names for mirror.contoso.example:443 cannot be used")
+            .showing("cannot read CA file /etc/mirror.pem")]),
+        story(
+            "the authority that it names for the registry itself cannot",
+            [login().blocked(Stage::Tls, tls(TlsFault::Trust(no_file())))],
+        )
+        .fails_by([critical(MirrorFailing)
+            .saying_nothing("what containerd prints for it is not known")
+            .showing("cannot read CA file /etc/mirror.pem")]),
+        story(
             "the mirror works, the registry behind it does not",
             [
                 mirror(),
                 login()
-                    .in_turn(1)
+                    .in_turn(Turn::After(1))
                     .fails(Stage::Connect, dial(IoFault::Timeout)),
             ],
         )
@@ -225,7 +250,9 @@ fn mirrors() -> Vec<Story> {
             "neither works",
             [
                 closed_mirror(),
-                login().in_turn(1).fails(Stage::Connect, closed()),
+                login()
+                    .in_turn(Turn::After(1))
+                    .fails(Stage::Connect, closed()),
             ],
         )
         .fails_by([
@@ -239,7 +266,7 @@ fn mirrors() -> Vec<Story> {
         ]),
         story(
             "the mirror is the only host, and fails",
-            [closed_mirror(), login().in_turn(NEVER)],
+            [closed_mirror(), login().in_turn(Turn::Never)],
         )
         .fails_by([critical(ConnectionRefused)
             .at(Role::Mirror)
@@ -247,14 +274,20 @@ fn mirrors() -> Vec<Story> {
             .saying("connection refused")]),
         story(
             "the registry is asked first, and fails; a mirror of last resort works",
-            [login().fails(Stage::Connect, closed()), mirror().in_turn(1)],
+            [
+                login().fails(Stage::Connect, closed()),
+                mirror().in_turn(Turn::After(1)),
+            ],
         )
         .degraded_by([warning(ConnectionRefused)
             .on(PRIVATE_LOGIN)
             .saying("connection refused")]),
         story(
             "what drifts behind a mirror that works is worth knowing, no more",
-            [mirror(), login().in_turn(1).told(&FIRST, not_linked())],
+            [
+                mirror(),
+                login().in_turn(Turn::After(1)).told(&FIRST, not_linked()),
+            ],
         )
         .ok_with([info(super::Code::PrivateLinkZoneNotLinked)
             .by(&FIRST)

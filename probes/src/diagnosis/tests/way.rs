@@ -107,6 +107,10 @@ fn addresses() -> Vec<Story> {
 }
 
 fn proxies() -> Vec<Story> {
+    let unusable = || {
+        let why = "HTTPS_PROXY cannot be used: no client knows the scheme \"ftp\" of proxy.corp";
+        proxy(ProxyFault::Unusable(why.to_owned()))
+    };
     let behind = || login().behind_the_proxy();
     let at_proxy = "198.18.2.30";
     vec![
@@ -170,6 +174,17 @@ fn proxies() -> Vec<Story> {
             [behind().fails(Stage::Proxy, proxy(ProxyFault::Io(IoFault::Closed)))],
         )
         .fails_by([critical(ProxyBroken).on(at_proxy).saying("EOF")]),
+        story(
+            "the URL of the proxy cannot be used, and that is no matter of names",
+            [
+                login().blocked(Stage::Proxy, unusable()),
+                data().blocked(Stage::Proxy, unusable()),
+            ],
+        )
+        .fails_by([critical(ProxyBroken)
+            .saying_nothing("what Go prints for it is not known")
+            .showing("the node's HTTPS_PROXY cannot be used: no client knows the scheme \"ftp\"")
+            .showing("also contoso.westeurope.data.azurecr.io:443")]),
         story(
             "a proxy that this agent cannot speak to says nothing of the registry",
             [behind().fails(Stage::Proxy, proxy(ProxyFault::Socks))],

@@ -35,7 +35,7 @@ fn what_is_shown_has_no_credentials() {
     assert_eq!(rules.shown("https").unwrap(), "http://***@[fd00::7]:3128");
     assert_eq!(
         rules.shown("http").unwrap(),
-        "use proxy proxy.example:2121: unsupported scheme \"ftp\""
+        "HTTP_PROXY cannot be used: no client knows the scheme \"ftp\" of proxy.example:2121"
     );
     assert_eq!(
         rules.exceptions().collect::<Vec<_>>().join(" "),
@@ -71,7 +71,7 @@ fn a_scheme_nobody_speaks() {
     let error = https_proxy("ftp://user:secret@proxy.corp:2121").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "use proxy proxy.corp:2121: unsupported scheme \"ftp\""
+        "HTTPS_PROXY cannot be used: no client knows the scheme \"ftp\" of proxy.corp:2121"
     );
 }
 

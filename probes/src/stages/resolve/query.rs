@@ -18,7 +18,7 @@ use tokio::{
 use super::answer::{self, Answer, ResolveFault};
 use crate::{
     net::{
-        io_fault::{Errno, IoFault},
+        io_fault::IoFault,
         wire::{self, Control, want_stamps},
     },
     stages::connect,
@@ -39,7 +39,7 @@ pub(crate) struct DnsQuery {
 impl DnsQuery {
     pub(crate) fn new(name: &str, record_type: RecordType) -> Result<Self, ResolveFault> {
         let mut id = [0; 2];
-        rand::fill(&mut id).map_err(|_| IoFault::Local(Errno(0)))?;
+        rand::fill(&mut id).map_err(|_| IoFault::Unknown)?;
         Self::with_id(u16::from_be_bytes(id), name, record_type)
     }
 

@@ -29,7 +29,7 @@ impl TlsClients {
     /// Trusts the bundle of the node at `root`, and `ca_file`, which is this process's own.
     pub fn load(root: Root, ca_file: Option<&Path>) -> Result<Self, TrustError> {
         let ca_file = ca_file.map(Path::to_owned);
-        let own = TlsClient::new(&TrustStore::load(&root, ca_file.as_slice())?)?;
+        let own = TlsClient::new(&TrustStore::load(&root, ca_file.as_deref(), &[])?)?;
         Ok(Self {
             root,
             ca_file,
@@ -56,9 +56,8 @@ impl TlsClients {
         let client = match tls.skip_verify {
             true => TlsClient::trusting_anyone()?,
             false => {
-                let ca = tls.ca.iter().map(|file| self.root.locate(file));
-                let files: Vec<_> = self.ca_file.iter().cloned().chain(ca).collect();
-                TlsClient::new(&TrustStore::load(&self.root, &files)?)?
+                let ca_file = self.ca_file.as_deref();
+                TlsClient::new(&TrustStore::load(&self.root, ca_file, &tls.ca)?)?
             }
         };
         if others.len() >= MAX_KEPT {

@@ -9,10 +9,7 @@ use super::{
     verifier::RefusedChain,
 };
 use crate::{
-    net::{
-        allowance::Exhausted,
-        io_fault::{Errno, IoFault},
-    },
+    net::{allowance::Exhausted, io_fault::IoFault},
     words::reason::Reason,
 };
 
@@ -114,7 +111,7 @@ impl From<&rustls::Error> for TlsFault {
                 chain: Chain::default(),
             },
             Error::FailedToGetRandomBytes | Error::FailedToGetCurrentTime => {
-                Self::Io(IoFault::Local(Errno(0)))
+                Self::Io(IoFault::Unknown)
             }
             other => Self::Broken(other.to_string()),
         }
