@@ -58,7 +58,7 @@ pub(crate) fn drift() -> Arc<RegistryState> {
             "10.0.0.10:53 answers 10.240.1.5".to_owned(),
             "10.0.0.11:53 answers 203.0.113.12".to_owned(),
         ],
-        ..finding(
+        ..Finding::new(
             Code::NameserversDisagree,
             Severity::Warning,
             &login.endpoint,
@@ -67,7 +67,7 @@ pub(crate) fn drift() -> Arc<RegistryState> {
             "Link the zone privatelink.azurecr.io to the network of 10.0.0.11.",
         )
     };
-    let denied = finding(
+    let denied = Finding::new(
         Code::CredentialsRequired,
         Severity::Info,
         &login.endpoint,
@@ -115,7 +115,7 @@ pub(crate) fn failing() -> Arc<RegistryState> {
             "failed to copy: httpReadSeeker: failed open: failed to do request: Get \
              \"https://{host}/…\": dial tcp: lookup {host} on 10.0.0.10:53: no such host"
         )),
-        ..finding(
+        ..Finding::new(
             Code::PrivateLinkRecordMissing,
             Severity::Critical,
             &data.endpoint,
@@ -129,7 +129,7 @@ pub(crate) fn failing() -> Arc<RegistryState> {
     let expiring = Finding {
         address: Some(address("10.240.1.5")),
         evidence: vec!["*.azurecr.io ends 2026-03-01T00:00:00Z".to_owned()],
-        ..finding(
+        ..Finding::new(
             Code::CertificateExpiringSoon,
             Severity::Warning,
             &login.endpoint,
@@ -171,7 +171,7 @@ pub(crate) fn long_names() -> Arc<RegistryState> {
     let dropped = Finding {
         reason: Some(Reason::Alert),
         evidence: vec!["issuer O=\u{1b}[32mOK\u{1b}[0m\r\nhealthy".to_owned()],
-        ..finding(
+        ..Finding::new(
             Code::TlsVersion,
             Severity::Critical,
             &login.endpoint,
@@ -210,29 +210,6 @@ fn state(
         since: time("2026-02-20T11:45:00Z"),
     };
     Arc::new(RegistryState::after(Arc::new(planned), round))
-}
-
-fn finding(
-    code: Code,
-    severity: Severity,
-    endpoint: &Endpoint,
-    stage: Stage,
-    message: &str,
-    remedy: &str,
-) -> Finding {
-    Finding {
-        code,
-        severity,
-        endpoint: endpoint.clone(),
-        stage,
-        reason: None,
-        nameserver: None,
-        address: None,
-        message: message.to_owned(),
-        evidence: Vec::new(),
-        client_error: None,
-        remedy: remedy.to_owned(),
-    }
 }
 
 fn up(role: Role, host: &str, chain: &[&str], at: &str) -> EndpointOutcome {

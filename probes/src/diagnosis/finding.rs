@@ -37,6 +37,30 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// A finding at `endpoint`, shown by `stage`; all that is optional is absent.
+    pub fn new(
+        code: Code,
+        severity: Severity,
+        endpoint: &Endpoint,
+        stage: Stage,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            code,
+            severity,
+            endpoint: endpoint.clone(),
+            stage,
+            reason: None,
+            nameserver: None,
+            address: None,
+            message: message.into(),
+            evidence: Vec::new(),
+            client_error: None,
+            remedy: remedy.into(),
+        }
+    }
+
     /// Whether `other`, of another round, is this one. Which address shows a finding makes no other
     /// of it: an endpoint may have a new address in every answer.
     pub fn is_same_as(&self, other: &Self) -> bool {

@@ -68,17 +68,16 @@ pub(super) fn misconfigured(outcome: &Outcome) -> Option<Finding> {
         ),
     };
     Some(Finding {
-        code: Code::MirrorFailing,
-        severity,
-        endpoint: seen.endpoint.clone(),
-        stage: Stage::Resolve,
-        reason: None,
-        nameserver: None,
-        address: None,
-        message: message.to_owned(),
         evidence: vec![wrong.problem.clone()],
         client_error: wrong.fatal.then(|| wrong.problem.clone()),
-        remedy: advice::CORRECT_CERTS_D.to_owned(),
+        ..Finding::new(
+            Code::MirrorFailing,
+            severity,
+            &seen.endpoint,
+            Stage::Resolve,
+            message,
+            advice::CORRECT_CERTS_D,
+        )
     })
 }
 

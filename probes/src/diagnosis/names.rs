@@ -269,36 +269,38 @@ fn about(
     let reason = lookup.fault().map(ResolveFault::reason);
     let critical = severity == Severity::Critical;
     Finding {
-        code,
-        severity,
-        endpoint: seen.endpoint.clone(),
-        stage: Stage::Resolve,
         reason,
         nameserver: Some(lookup.nameserver.to_string()),
         address: lookup.addresses().next(),
-        message: advice::of_name(code, seen, lookup),
         evidence: std::iter::once(judged.says()).chain(others).collect(),
         client_error: seen.path.error().filter(|_| critical).map(str::to_owned),
-        remedy: advice::remedy(code, seen, Some(lookup)),
+        ..Finding::new(
+            code,
+            severity,
+            &seen.endpoint,
+            Stage::Resolve,
+            advice::of_name(code, seen, lookup),
+            advice::remedy(code, seen, Some(lookup)),
+        )
     }
 }
 
 fn no_nameserver(seen: &EndpointOutcome) -> Finding {
     Finding {
-        code: Code::NoNameserver,
-        severity: Severity::Critical,
-        endpoint: seen.endpoint.clone(),
-        stage: Stage::Resolve,
         reason: Some(Reason::NoNameserver),
-        nameserver: None,
-        address: None,
-        message: "this node has no nameserver".to_owned(),
         evidence: vec!["the node's resolv.conf names none".to_owned()],
         client_error: Some(format!(
             "dial tcp: lookup {} on [::1]:53: read udp [::1]:*->[::1]:53: read: connection refused",
             seen.endpoint.host
         )),
-        remedy: advice::remedy(Code::NoNameserver, seen, None),
+        ..Finding::new(
+            Code::NoNameserver,
+            Severity::Critical,
+            &seen.endpoint,
+            Stage::Resolve,
+            "this node has no nameserver",
+            advice::remedy(Code::NoNameserver, seen, None),
+        )
     }
 }
 
@@ -318,23 +320,20 @@ fn pinned<'a>(
     }
     let addresses: Vec<_> = pins.iter().map(ToString::to_string).collect();
     let says = format!("{file} says {}", addresses.join(", "));
+    let host = &seen.endpoint.host;
     vec![Finding {
-        code: Code::HostsFileOverride,
-        severity: Severity::Warning,
-        endpoint: seen.endpoint.clone(),
-        stage: Stage::Resolve,
-        reason: None,
-        nameserver: None,
         address: pins.first().copied(),
-        message: format!(
-            "{file} pins {} to what DNS does not say",
-            seen.endpoint.host
-        ),
         evidence: std::iter::once(says)
             .chain(judged().map(Judged::says))
             .collect(),
-        client_error: None,
-        remedy: advice::remedy(Code::HostsFileOverride, seen, None),
+        ..Finding::new(
+            Code::HostsFileOverride,
+            Severity::Warning,
+            &seen.endpoint,
+            Stage::Resolve,
+            format!("{file} pins {host} to what DNS does not say"),
+            advice::remedy(Code::HostsFileOverride, seen, None),
+        )
     }]
 }
 
@@ -362,20 +361,18 @@ fn disagreement(seen: &EndpointOutcome, judged: &[Judged<'_>]) -> Option<Finding
         addresses != expected && !tolerable
     };
     let (other, _) = answers.iter().find(differs)?;
+    let host = &seen.endpoint.host;
     Some(Finding {
-        code: Code::NameserversDisagree,
-        severity: Severity::Warning,
-        endpoint: seen.endpoint.clone(),
-        stage: Stage::Resolve,
-        reason: None,
         nameserver: Some(other.lookup.nameserver.to_string()),
         address: other.lookup.addresses().next(),
-        message: format!(
-            "nameservers give different addresses for {}",
-            seen.endpoint.host
-        ),
         evidence: judged.iter().map(Judged::says).collect(),
-        client_error: None,
-        remedy: advice::remedy(Code::NameserversDisagree, seen, Some(other.lookup)),
+        ..Finding::new(
+            Code::NameserversDisagree,
+            Severity::Warning,
+            &seen.endpoint,
+            Stage::Resolve,
+            format!("nameservers give different addresses for {host}"),
+            advice::remedy(Code::NameserversDisagree, seen, Some(other.lookup)),
+        )
     })
 }

@@ -51,14 +51,8 @@ pub(super) fn failure(seen: &EndpointOutcome, expectations: &Expectations) -> Op
         Severity::Critical
     };
     Some(Finding {
-        code,
-        severity,
-        endpoint: seen.endpoint.clone(),
-        stage,
         reason: Some(fault.reason()),
-        nameserver: None,
         address,
-        message: advice::of_fault(code, seen, stage, fault),
         evidence: evidence(seen, stage, fault),
         client_error: seen
             .path
@@ -66,7 +60,14 @@ pub(super) fn failure(seen: &EndpointOutcome, expectations: &Expectations) -> Op
             .map(str::to_owned)
             .or_else(|| advice::client_error(stage, fault, seen))
             .filter(|_| !tolerated),
-        remedy: advice::remedy(code, seen, None),
+        ..Finding::new(
+            code,
+            severity,
+            &seen.endpoint,
+            stage,
+            advice::of_fault(code, seen, stage, fault),
+            advice::remedy(code, seen, None),
+        )
     })
 }
 
@@ -161,17 +162,9 @@ fn blocked(seen: &EndpointOutcome, stage: Stage, fault: &Fault) -> Finding {
         ),
     };
     Finding {
-        code,
-        severity: Severity::Critical,
-        endpoint: endpoint.clone(),
-        stage,
         reason: Some(fault.reason()),
-        nameserver: None,
-        address: None,
-        message,
         evidence: vec![format!("nothing was sent to {endpoint}")],
-        client_error: None,
-        remedy,
+        ..Finding::new(code, Severity::Critical, endpoint, stage, message, remedy)
     }
 }
 
@@ -180,17 +173,17 @@ fn proxy_unresolved(seen: &EndpointOutcome, fault: &ResolveFault) -> Option<Find
     // Without a nameserver no name leads anywhere: told by itself.
     let proxy = seen.proxy.as_ref().filter(|_| seen.no_lookup().is_none())?;
     Some(Finding {
-        code: Code::ProxyUnreachable,
-        severity: Severity::Critical,
-        endpoint: seen.endpoint.clone(),
-        stage: Stage::Resolve,
         reason: Some(fault.reason()),
-        nameserver: None,
-        address: None,
-        message: format!("the name of the node's proxy {proxy} cannot be resolved"),
         evidence: vec![fault.to_string()],
         client_error: seen.path.error().map(str::to_owned),
-        remedy: advice::remedy(Code::ProxyUnreachable, seen, None),
+        ..Finding::new(
+            Code::ProxyUnreachable,
+            Severity::Critical,
+            &seen.endpoint,
+            Stage::Resolve,
+            format!("the name of the node's proxy {proxy} cannot be resolved"),
+            advice::remedy(Code::ProxyUnreachable, seen, None),
+        )
     })
 }
 
@@ -253,24 +246,22 @@ fn address_down(seen: &EndpointOutcome, address: IpAddr, failed: &StageOutcome) 
     // Without a route for its family the client never tries it for long.
     let no_family = address.is_ipv6() != used.is_ipv6() && fault.reason() == Reason::Unreachable;
     // An address that only a server beside the path names is that server's story.
+    let host = &seen.endpoint.host;
     (seen.offers(address) && !no_family && fault.reason() != Reason::Local).then(|| Finding {
-        code: Code::AddressDown,
-        severity: Severity::Warning,
-        endpoint: seen.endpoint.clone(),
-        stage: failed.stage,
         reason: Some(fault.reason()),
-        nameserver: None,
         address: Some(address),
-        message: format!(
-            "{address}, one of the addresses of {}, is dead",
-            seen.endpoint.host
-        ),
         evidence: vec![
             format!("{} at {address}: {fault}", failed.stage),
             format!("{used} takes connections"),
         ],
-        client_error: None,
-        remedy: advice::remedy(Code::AddressDown, seen, None),
+        ..Finding::new(
+            Code::AddressDown,
+            Severity::Warning,
+            &seen.endpoint,
+            failed.stage,
+            format!("{address}, one of the addresses of {host}, is dead"),
+            advice::remedy(Code::AddressDown, seen, None),
+        )
     })
 }
 
@@ -283,24 +274,19 @@ fn expiring(seen: &EndpointOutcome, expectations: &Expectations) -> Option<Findi
     (left < expectations.expiry_warning).then(|| {
         let days = left.as_secs() / (24 * 60 * 60);
         let ends = first.not_after.strftime("%Y-%m-%d %H:%M UTC");
+        let host = &seen.endpoint.host;
+        let (subject, issuer) = (&first.subject, &first.issuer);
         Finding {
-            code: Code::CertificateExpiringSoon,
-            severity: Severity::Warning,
-            endpoint: seen.endpoint.clone(),
-            stage: Stage::Tls,
-            reason: None,
-            nameserver: None,
             address: seen.path.address(),
-            message: format!(
-                "a certificate of {} expires in {days} days",
-                seen.endpoint.host
-            ),
-            evidence: vec![format!(
-                "{} issued by {}, until {ends}",
-                first.subject, first.issuer
-            )],
-            client_error: None,
-            remedy: advice::remedy(Code::CertificateExpiringSoon, seen, None),
+            evidence: vec![format!("{subject} issued by {issuer}, until {ends}")],
+            ..Finding::new(
+                Code::CertificateExpiringSoon,
+                Severity::Warning,
+                &seen.endpoint,
+                Stage::Tls,
+                format!("a certificate of {host} expires in {days} days"),
+                advice::remedy(Code::CertificateExpiringSoon, seen, None),
+            )
         }
     })
 }
@@ -316,17 +302,16 @@ fn clock_skew(seen: &EndpointOutcome) -> Option<Finding> {
             if skew > 0.0 { "ahead of" } else { "behind" },
         );
         Finding {
-            code: Code::ClockSkew,
-            severity: Severity::Warning,
-            endpoint: seen.endpoint.clone(),
-            stage: Stage::Challenge,
-            reason: None,
-            nameserver: None,
             address: seen.path.address(),
-            message: format!("this node's clock is {seconds} s {way} the registry's"),
             evidence: vec!["by the header Date of the registry's answer".to_owned()],
-            client_error: None,
-            remedy: advice::remedy(Code::ClockSkew, seen, None),
+            ..Finding::new(
+                Code::ClockSkew,
+                Severity::Warning,
+                &seen.endpoint,
+                Stage::Challenge,
+                format!("this node's clock is {seconds} s {way} the registry's"),
+                advice::remedy(Code::ClockSkew, seen, None),
+            )
         }
     })
 }
@@ -347,23 +332,22 @@ fn credentials(seen: &EndpointOutcome, expectations: &Expectations) -> Option<Fi
     } else {
         return None;
     };
+    let (severity, client_error) = match expectations.anonymous_pull {
+        true => (Severity::Critical, Some("401 Unauthorized".to_owned())),
+        false => (Severity::Info, None),
+    };
     Some(Finding {
-        code: Code::CredentialsRequired,
-        severity: match expectations.anonymous_pull {
-            true => Severity::Critical,
-            false => Severity::Info,
-        },
-        endpoint: seen.endpoint.clone(),
-        stage,
-        reason: None,
-        nameserver: None,
         address: seen.path.address(),
-        message: "the registry gives no anonymous token; pulls need credentials".to_owned(),
         evidence: vec![said.to_owned()],
-        client_error: expectations
-            .anonymous_pull
-            .then(|| "401 Unauthorized".to_owned()),
-        remedy: advice::remedy(Code::CredentialsRequired, seen, None),
+        client_error,
+        ..Finding::new(
+            Code::CredentialsRequired,
+            severity,
+            &seen.endpoint,
+            stage,
+            "the registry gives no anonymous token; pulls need credentials",
+            advice::remedy(Code::CredentialsRequired, seen, None),
+        )
     })
 }
 
@@ -373,18 +357,18 @@ fn unreadable_challenge(seen: &EndpointOutcome) -> Option<Finding> {
         return None;
     };
     (!challenge.readable_by_client).then(|| Finding {
-        code: Code::NotARegistry,
-        severity: Severity::Critical,
-        endpoint: seen.endpoint.clone(),
-        stage: Stage::Challenge,
-        reason: None,
-        nameserver: None,
         address: seen.path.address(),
-        message: format!("containerd cannot read the challenge of {}", seen.endpoint),
         evidence: vec![
             "the challenge it needs is not the first in its Www-Authenticate line".to_owned(),
         ],
         client_error: Some("401 Unauthorized".to_owned()),
-        remedy: "Have the registry send each challenge in a header line of its own.".to_owned(),
+        ..Finding::new(
+            Code::NotARegistry,
+            Severity::Critical,
+            &seen.endpoint,
+            Stage::Challenge,
+            format!("containerd cannot read the challenge of {}", seen.endpoint),
+            "Have the registry send each challenge in its own header line.",
+        )
     })
 }
