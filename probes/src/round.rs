@@ -24,7 +24,7 @@ use crate::{
         manifest::Descriptor,
         proxy::ProxyFault,
         tls::{TlsClients, TlsFault},
-        token::{self, Realm, Secret},
+        token,
     },
     words::{
         endpoint::{Endpoint, Role, Turn},
@@ -131,24 +131,15 @@ impl Round<'_> {
     }
 
     async fn login(&self, host: &HostInTurn) -> (EndpointOutcome, Vec<EndpointOutcome>) {
-        let visit = match self.visit(&host.endpoint, &host.tls, host.turn, |_| true) {
-            Ok(visit) => visit,
-            Err(unreachable) => return (*unreachable, Vec::new()),
-        };
-        let mut survey = Survey::start(visit.clone());
-        let mut requests = self.requests(&visit, &mut survey).await;
-        let asked = async {
-            match &mut requests {
-                Some(requests) => self.pull(requests, host).await,
-                None => Vec::new(),
-            }
-        };
-        let ((), mut led_to) = tokio::join!(survey.finish(), asked);
-        let login = survey.outcome(requests.map(Requests::into_stages));
+        let to = Destination::new(&host.endpoint, host.turn).with_settings(&host.tls);
+        let pulled = self.ask(to, async |login| self.pull(login, host).await);
+        let (login, led_to) = pulled.await;
+        let mut led_to = led_to.unwrap_or_default();
         // Only a challenge that was due can tell that the token endpoint is gone.
         let told = self.depth >= Depth::Token && login.evidence(Stage::Challenge).is_some();
-        if let Some(known) = self.target.token.as_ref().filter(|_| !told) {
-            led_to.extend(self.known_token(known, &login, host.turn).await);
+        let blocked = matches!(login.path, PullPath::Blocked { .. });
+        if let Some(known) = self.target.token.as_ref().filter(|_| !told && !blocked) {
+            led_to.extend(self.known_token(known, &login).await);
         }
         (login, led_to)
     }
@@ -166,10 +157,13 @@ impl Round<'_> {
                 let granted = match realm.endpoint(&host.endpoint) {
                     None => login.token(&realm, self.target).await,
                     Some(elsewhere) => {
-                        let (seen, granted) =
-                            self.token(&elsewhere, &realm, host.turn, may_dial).await;
+                        let to = Destination::new(&elsewhere, host.turn).led_there(may_dial);
+                        let asked = self.ask(to, async |requests| {
+                            requests.token(&realm, self.target).await
+                        });
+                        let (seen, granted) = asked.await;
                         led_to.push(seen);
-                        granted
+                        granted.flatten()
                     }
                 };
                 let Some(granted) = granted else {
@@ -222,74 +216,32 @@ impl Round<'_> {
                 next = login.blob(pull, descriptor, &hop).await;
                 continue;
             }
-            let known = self
-                .target
-                .data
-                .iter()
-                .find(|data| data.is_same_server(&hop.endpoint));
-            let endpoint = known.unwrap_or(&hop.endpoint).clone();
-            let visit = match self.visit(&endpoint, &TlsSettings::default(), turn, may_dial) {
-                Ok(visit) => visit,
-                Err(unreachable) => {
-                    seen.push(*unreachable);
-                    break;
-                }
-            };
-            let mut survey = Survey::start(visit.clone());
-            let mut requests = self.requests(&visit, &mut survey).await;
-            let asked = async {
-                match &mut requests {
-                    Some(requests) => requests.blob(pull, descriptor, &hop).await,
-                    None => None,
-                }
-            };
-            let ((), further) = tokio::join!(survey.finish(), asked);
-            seen.push(survey.outcome(requests.map(Requests::into_stages)));
-            next = further;
+            let mut known = self.target.data.iter();
+            let known = known.find(|data| data.is_same_server(&hop.endpoint));
+            let to = Destination::new(known.unwrap_or(&hop.endpoint), turn).led_there(may_dial);
+            let asked = self.ask(to, async |requests| {
+                requests.blob(pull, descriptor, &hop).await
+            });
+            let (outcome, further) = asked.await;
+            seen.push(outcome);
+            next = further.flatten();
         }
         seen
     }
 
-    /// A token endpoint, asked for a token.
-    async fn token(
-        &self,
-        endpoint: &Endpoint,
-        realm: &Realm,
-        turn: Turn,
-        may_dial: fn(IpAddr) -> bool,
-    ) -> (EndpointOutcome, Option<Secret>) {
-        let visit = match self.visit(endpoint, &TlsSettings::default(), turn, may_dial) {
-            Ok(visit) => visit,
-            Err(unreachable) => return (*unreachable, None),
-        };
-        let mut survey = Survey::start(visit.clone());
-        let mut requests = self.requests(&visit, &mut survey).await;
-        let asked = async {
-            match &mut requests {
-                Some(requests) => requests.token(realm, self.target).await,
-                None => None,
-            }
-        };
-        let ((), granted) = tokio::join!(survey.finish(), asked);
-        (survey.outcome(requests.map(Requests::into_stages)), granted)
-    }
-
-    /// A token endpoint that an earlier round met, surveyed only.
+    /// A token endpoint that an earlier round met, surveyed only; `None` where a setting of the node
+    /// leaves no way there.
     async fn known_token(
         &self,
         endpoint: &Endpoint,
         login: &EndpointOutcome,
-        turn: Turn,
     ) -> Option<EndpointOutcome> {
         let at = match login.proxy {
             None => login.path.address(),
             Some(_) => login.endpoint.host.parse().ok(),
         };
-        let may_dial = led_from(at);
-        let visit = self
-            .visit(endpoint, &TlsSettings::default(), turn, may_dial)
-            .ok()?;
-        let mut survey = Survey::start(visit);
+        let to = Destination::new(endpoint, login.turn).led_there(led_from(at));
+        let mut survey = Survey::start(self.visit(to).ok()?);
         survey.finish().await;
         Some(survey.outcome(None))
     }
@@ -297,109 +249,127 @@ impl Round<'_> {
     /// A mirror is asked as containerd asks it; one with a path of its own need not know `/v2/`, so
     /// there any status is an answer.
     async fn mirror(&self, host: &HostInTurn) -> EndpointOutcome {
-        let visit = match self.visit(&host.endpoint, &host.tls, host.turn, |_| true) {
-            Ok(visit) => visit,
-            Err(unreachable) => return *unreachable,
+        let target = match host.needs_ns {
+            true => format!("{}/?ns={}", host.path, self.target.login.authority()),
+            false => format!("{}/", host.path),
         };
-        let target = format!("{}/?ns={}", host.path, self.target.login.authority());
-        let mut survey = Survey::start(visit.clone());
-        let mut requests = self.requests(&visit, &mut survey).await;
-        let asked = async {
-            match &mut requests {
-                Some(requests) if host.path == "/v2" => {
-                    drop(requests.challenge(&target, false).await)
-                }
-                Some(requests) => requests.http(&target).await,
-                None => {}
-            }
-        };
-        tokio::join!(survey.finish(), asked);
-        survey.outcome(requests.map(Requests::into_stages))
+        let to = Destination::new(&host.endpoint, host.turn).with_settings(&host.tls);
+        let asked = self.ask(to, async |requests| match host.path == "/v2" {
+            true => drop(requests.challenge(&target, false).await),
+            false => requests.http(&target).await,
+        });
+        asked.await.0
     }
 
     async fn data(&self, endpoint: &Endpoint, turn: Turn) -> EndpointOutcome {
-        let visit = match self.visit(endpoint, &TlsSettings::default(), turn, |_| true) {
-            Ok(visit) => visit,
-            Err(unreachable) => return *unreachable,
-        };
-        let mut survey = Survey::start(visit.clone());
-        let mut requests = self.requests(&visit, &mut survey).await;
-        let asked = async {
-            if let Some(requests) = &mut requests {
-                requests.http("/").await;
-            }
-        };
-        tokio::join!(survey.finish(), asked);
-        survey.outcome(requests.map(Requests::into_stages))
+        let to = Destination::new(endpoint, turn);
+        let asked = self.ask(to, async |requests| requests.http("/").await);
+        asked.await.0
     }
 
-    /// The way to an endpoint, or what is known where there is none.
-    fn visit<'a>(
-        &'a self,
-        endpoint: &'a Endpoint,
-        settings: &TlsSettings,
-        turn: Turn,
-        may_dial: fn(IpAddr) -> bool,
-    ) -> Result<Visit<'a>, Box<EndpointOutcome>> {
+    /// Surveys an endpoint, and meanwhile sends `requests` over the connection that a pull would use.
+    /// Their result is `None` where there is no such connection or no request is due.
+    async fn ask<T>(
+        &self,
+        to: Destination<'_>,
+        requests: impl AsyncFnOnce(&mut Requests<'_>) -> T,
+    ) -> (EndpointOutcome, Option<T>) {
+        let visit = match self.visit(to) {
+            Ok(visit) => visit,
+            Err(blocked) => return (*blocked, None),
+        };
+        let mut survey = Survey::start(visit.clone());
+        let usable = match self.depth < Depth::Request {
+            true => None,
+            false => survey.usable(Instant::now() + PATIENCE).await,
+        };
+        let mut over = usable.map(|(address, stream)| Requests::over(stream, address, visit));
+        let sent = async {
+            match &mut over {
+                Some(over) => Some(requests(over).await),
+                None => None,
+            }
+        };
+        let ((), result) = tokio::join!(survey.finish(), sent);
+        (survey.outcome(over.map(Requests::into_stages)), result)
+    }
+
+    /// The way to an endpoint, or what is known where a setting of the node leaves none.
+    fn visit<'a>(&'a self, to: Destination<'a>) -> Result<Visit<'a>, Box<EndpointOutcome>> {
+        let Destination { endpoint, turn, .. } = to;
         let scheme = endpoint.scheme.as_str();
-        let proxy = self
-            .node
-            .proxies
-            .proxy_for(scheme, &endpoint.host, endpoint.port);
+        let proxies = &self.node.proxies;
+        let proxy = proxies.proxy_for(scheme, &endpoint.host, endpoint.port);
         let proxy = proxy.map_err(|error| {
             let fault = Fault::Proxy(ProxyFault::Unusable(error.to_string()));
-            Box::new(self.unreached(endpoint, turn, Stage::Proxy, fault))
+            self.blocked(&to, Stage::Proxy, fault)
         })?;
-        let tls = self.tls.of(settings).map_err(|error| {
-            let fault = Fault::Tls(Box::new(TlsFault::Trust(error.to_string())));
-            Box::new(self.unreached(endpoint, turn, Stage::Tls, fault))
-        })?;
-        let (node, deadlines, listener) = (self.node, self.deadlines, self.listener);
+        let tls = match to.settings {
+            Some(settings) => self.tls.of(settings).map_err(|error| {
+                let fault = Fault::Tls(Box::new(TlsFault::Trust(error.to_string())));
+                self.blocked(&to, Stage::Tls, fault)
+            })?,
+            None => self.tls.own(),
+        };
         Ok(Visit {
-            node,
+            node: self.node,
             endpoint,
-            deadlines,
+            deadlines: self.deadlines,
             tls,
             proxy,
-            may_dial,
+            may_dial: to.may_dial,
             turn,
-            listener,
+            listener: self.listener,
         })
     }
 
-    /// An endpoint to which the node's own settings leave no way.
-    fn unreached(
-        &self,
-        endpoint: &Endpoint,
-        turn: Turn,
-        stage: Stage,
-        fault: Fault,
-    ) -> EndpointOutcome {
+    fn blocked(&self, to: &Destination<'_>, stage: Stage, fault: Fault) -> Box<EndpointOutcome> {
         (self.listener)(Ended {
-            endpoint,
+            endpoint: to.endpoint,
             stage,
             took: Duration::ZERO,
             failed: Some(fault.reason()),
         });
         let path = PullPath::Blocked { stage, fault };
-        EndpointOutcome {
+        Box::new(EndpointOutcome {
+            turn: to.turn,
+            ..EndpointOutcome::new(to.endpoint.clone(), path)
+        })
+    }
+}
+
+/// An endpoint to visit, and on what terms.
+#[derive(Clone, Copy)]
+struct Destination<'a> {
+    endpoint: &'a Endpoint,
+    turn: Turn,
+    /// Those of `hosts.toml`, where it names the host.
+    settings: Option<&'a TlsSettings>,
+    /// Which addresses may be dialled.
+    may_dial: fn(IpAddr) -> bool,
+}
+
+impl<'a> Destination<'a> {
+    /// With the node's own trust, at any address.
+    fn new(endpoint: &'a Endpoint, turn: Turn) -> Self {
+        Self {
+            endpoint,
             turn,
-            ..EndpointOutcome::new(endpoint.clone(), path)
+            settings: None,
+            may_dial: |_| true,
         }
     }
 
-    /// The requests to come, over the connection that a pull would use; `None` where there is no
-    /// such connection or no request is due.
-    async fn requests<'a>(
-        &self,
-        visit: &Visit<'a>,
-        survey: &mut Survey<'_>,
-    ) -> Option<Requests<'a>> {
-        if self.depth < Depth::Request {
-            return None;
+    fn with_settings(self, settings: &'a TlsSettings) -> Self {
+        Self {
+            settings: Some(settings),
+            ..self
         }
-        let (address, stream) = survey.usable(Instant::now() + PATIENCE).await?;
-        Some(Requests::over(stream, address, visit.clone()))
+    }
+
+    /// A registry named the endpoint.
+    fn led_there(self, may_dial: fn(IpAddr) -> bool) -> Self {
+        Self { may_dial, ..self }
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct HostInTurn {
     pub(crate) turn: Turn,
     /// The root of its API, without a slash at its end.
     pub(crate) path: String,
+    /// Requests name the registry, because it is not this host.
+    pub(crate) needs_ns: bool,
     pub(crate) tls: TlsSettings,
 }
 
@@ -89,6 +91,7 @@ impl HostInTurn {
             endpoint: login.clone(),
             turn,
             path: "/v2".to_owned(),
+            needs_ns: false,
             tls: TlsSettings::default(),
         }
     }
@@ -114,6 +117,7 @@ impl HostInTurn {
             endpoint,
             turn,
             path: host.path,
+            needs_ns: host.needs_ns,
             tls: host.tls,
         }
     }
