@@ -4,19 +4,6 @@
 //! `cargo bench -p regprobe --bench page -- 60` runs for 60 seconds. Processor time is the kernel
 //! scheduler's count, in nanoseconds; for the alternating scrapes, it shows medians.
 
-#[path = "../tests/agent/process.rs"]
-#[expect(
-    dead_code,
-    reason = "shared with the tests of the agent, which use more of it"
-)]
-mod process;
-#[path = "../tests/agent/scrape.rs"]
-#[expect(
-    dead_code,
-    reason = "shared with the tests of the agent, which use more of it"
-)]
-mod scrape;
-
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -24,10 +11,9 @@ use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use anyhow::{Context, Result};
+use regprobe_harness::agent::Agent;
 use regprobe_lab::acr::Acr;
 use regprobe_lab::{client, wait};
-
-use self::process::Agent;
 
 const ENDPOINTS: u8 = 50;
 const VIEWERS: u32 = 5;
@@ -70,10 +56,10 @@ fn main() -> Result<()> {
             });
         }
         let agents = [&watched, &alone];
-        let before = agents.map(Agent::cpu);
+        let before = agents.map(cpu);
         wait::pause(length);
         for (used, (agent, before)) in used.iter_mut().zip(agents.into_iter().zip(before)) {
-            *used = agent.cpu()? - before?;
+            *used = cpu(agent)? - before?;
         }
         for _ in 0..100 {
             for (took, agent) in scrapes.iter_mut().zip(agents) {
@@ -132,15 +118,13 @@ fn view(agent: SocketAddr, over: &AtomicBool) -> Result<()> {
     Ok(())
 }
 
-impl Agent {
-    /// Processor time so far, of all threads, from `schedstat` in proc(5).
-    fn cpu(&self) -> Result<Duration> {
-        let mut used = Duration::ZERO;
-        for task in fs::read_dir(format!("/proc/{}/task", self.id()))? {
-            let stat = fs::read_to_string(task?.path().join("schedstat"))?;
-            let nanoseconds = stat.split_whitespace().next().context("no schedstat")?;
-            used += Duration::from_nanos(nanoseconds.parse()?);
-        }
-        Ok(used)
+/// Processor time of an agent so far, of all its threads, by `schedstat` of proc(5).
+fn cpu(agent: &Agent) -> Result<Duration> {
+    let mut used = Duration::ZERO;
+    for task in fs::read_dir(format!("/proc/{}/task", agent.id()))? {
+        let stat = fs::read_to_string(task?.path().join("schedstat"))?;
+        let nanoseconds = stat.split_whitespace().next().context("no schedstat")?;
+        used += Duration::from_nanos(nanoseconds.parse()?);
     }
+    Ok(used)
 }

@@ -48,7 +48,7 @@ impl Agent {
         );
         let config = ground.write(&format!("regprobe-{place}.yaml"), &config)?;
         let addr = web(PORT + place);
-        let mut command = ground.namespace.command(&binary()?.to_string_lossy());
+        let mut command = ground.namespace.command(binary()?);
         command
             .arg("run")
             .arg(format!("--config.file={}", config.display()))

@@ -173,7 +173,7 @@ mod tests {
     use super::*;
     use crate::out::page::ASSETS;
 
-    /// That it is documented right is the business of `tests/openapi.rs`.
+    /// That it is documented right is the business of `tests/suites/agent/openapi.rs`.
     #[test]
     fn every_path_is_documented() {
         let document = include_str!("../../openapi.yaml");

@@ -1,5 +1,5 @@
 // Draws a dashboard: `node draw.mjs ANSWERS.json PICTURE.png`, where the answers are those that
-// `PICTURES=FOLDER cargo test -p regprobe --test dashboards` has left there.
+// `PICTURES=FOLDER cargo test -p regprobe --test deploy -- --suite=pictures` has left there.
 
 import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";

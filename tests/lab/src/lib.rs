@@ -3,7 +3,7 @@
 //!
 //! Whatever is started here runs on threads or child processes of its own, may be changed while it
 //! runs, and ends when it is dropped. The library knows nothing of the agent, which is tested
-//! against it, but the schema of what it says; only the demo runs both.
+//! against it; only the demo runs both.
 
 pub mod acr;
 pub mod addresses;
@@ -14,17 +14,13 @@ pub mod dns;
 mod http;
 pub mod image;
 pub mod netns;
-pub mod openapi;
 pub mod pki;
 pub mod private_link;
 mod process;
 pub mod proxy;
 pub mod relay;
 pub mod scenario;
-pub mod schema;
 pub mod servers;
 pub mod sockets;
-pub mod suite;
-pub mod terminal;
 pub mod wait;
 pub mod world;

@@ -2,6 +2,7 @@
 //! uplink, where real addresses and ports may be used and packets may be lost. They need root, and
 //! are deleted when dropped.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;
 use std::panic;
@@ -116,9 +117,9 @@ impl Namespace {
 
     /// A program inside the namespace, about to be started.
     #[must_use]
-    pub fn command(&self, program: &str) -> Command {
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(IP);
-        command.args(["netns", "exec", &self.name, program]);
+        command.args(["netns", "exec", &self.name]).arg(program);
         command
     }
 

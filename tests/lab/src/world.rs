@@ -23,7 +23,6 @@ use crate::netns::{Direction, Namespace};
 use crate::pki::Pki;
 use crate::scenario::{Nameserver, NameserverIs, Packets, Scenario, Setting};
 use crate::servers::Containerd;
-use crate::suite::Need;
 
 /// A node and its network.
 pub struct World {
@@ -38,17 +37,6 @@ pub struct World {
 }
 
 impl World {
-    /// What there must be for any scenario.
-    pub const NEEDS: [Need; 7] = [
-        Need::Root,
-        Need::BIND,
-        Need::CONTAINERD,
-        Need::IPROUTE,
-        Need::NFTABLES,
-        Need::RUNC,
-        Need::SQUID,
-    ];
-
     /// A world with a running containerd, and nobody to pull from.
     pub fn new() -> Result<Self> {
         let node = Namespace::new("node")?;

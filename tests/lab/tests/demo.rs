@@ -8,11 +8,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use regprobe_lab::suite::{self, test};
+use regprobe_harness::suite::{self, Suite, test};
 use regprobe_lab::wait;
 
 fn main() -> ExitCode {
-    suite::run([
+    suite::main(&[("demo", demo)], &[])
+}
+
+fn demo() -> Suite {
+    Suite::of([
         test("the demo tells every fault and its end", tells_all),
         test("the demo ends when it is interrupted", interrupted),
         test("no agent outlives the demo", killed),

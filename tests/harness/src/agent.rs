@@ -1,0 +1,195 @@
+//! The real binary, `regprobe run`, as a child process.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use regprobe_lab::addresses::{free_addr, loopback};
+use regprobe_lab::client::{self, Reply};
+use regprobe_lab::wait;
+use serde_json::Value;
+
+use crate::program::regprobe;
+use crate::schema;
+use crate::scrape::Scrape;
+
+/// For anything that the agent is to show after a round or two.
+pub const SOON: Duration = Duration::from_secs(15);
+
+pub struct Agent {
+    pub addr: SocketAddr,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Agent {
+    /// Returns once it listens; its first round may not be over.
+    pub fn start(config: &Path, flags: &[&str]) -> Result<Self> {
+        Self::start_by(regprobe(["run"]), config, flags)
+    }
+
+    /// The same by a command that lacks nothing but this.
+    pub fn start_by(command: Command, config: &Path, flags: &[&str]) -> Result<Self> {
+        Self::start_within(command, config, flags, Ok)
+    }
+
+    /// The same by what is made of the whole command.
+    pub fn start_within(
+        command: Command,
+        config: &Path,
+        flags: &[&str],
+        wrap: impl FnOnce(Command) -> Result<Command>,
+    ) -> Result<Self> {
+        Self::start_at(free_addr(loopback())?, command, config, flags, wrap)
+    }
+
+    /// The same at an address.
+    pub fn start_at(
+        addr: SocketAddr,
+        mut command: Command,
+        config: &Path,
+        flags: &[&str],
+        wrap: impl FnOnce(Command) -> Result<Command>,
+    ) -> Result<Self> {
+        let log = config.with_extension(format!("{}.log", addr.port()));
+        command
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--web.listen-address={addr}"))
+            .args(flags);
+        let child = wrap(command)?
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(&log)?)
+            .spawn()?;
+        let mut agent = Self { addr, child, log };
+        wait::until("the agent listens", SOON, || {
+            match agent.child.try_wait()? {
+                Some(status) => Ok(Err(anyhow::anyhow!("ended with {status}"))),
+                None => agent.get("/-/healthy").map(|_| Ok(())),
+            }
+        })
+        .flatten()
+        .with_context(|| agent.log().join("\n"))?;
+        Ok(agent)
+    }
+
+    /// Returns once its first round is over.
+    pub fn ready(config: &Path, flags: &[&str]) -> Result<Self> {
+        let agent = Self::start(config, flags)?;
+        agent.until_ready()?;
+        Ok(agent)
+    }
+
+    /// Waits until its first round is over.
+    pub fn until_ready(&self) -> Result<()> {
+        self.until("is ready", |agent| {
+            agent.get("/-/ready")?.expect_status(200).map(drop)
+        })
+    }
+
+    pub fn get(&self, path: &str) -> Result<Reply> {
+        client::get(self.addr, path).send()
+    }
+
+    pub fn post(&self, path: &str) -> Result<Reply> {
+        client::call("POST", self.addr, path).send()
+    }
+
+    pub fn scrape(&self) -> Result<Scrape> {
+        Scrape::parse(self.get("/metrics")?.expect_status(200)?.text())
+    }
+
+    pub fn status(&self) -> Result<Value> {
+        let document = self.get("/api/v1/status")?.expect_status(200)?.json()?;
+        schema::validate(&document)?;
+        Ok(document)
+    }
+
+    /// Asks again and again until it gives a value.
+    pub fn until<T>(&self, what: &str, done: impl Fn(&Self) -> Result<T>) -> Result<T> {
+        wait::until(&format!("the agent {what}"), SOON, || done(self))
+            .with_context(|| self.log().join("\n"))
+    }
+
+    /// Waits until a metric has a value.
+    pub fn until_value(
+        &self,
+        name: &str,
+        labels: &[(&str, &str)],
+        expected: f64,
+    ) -> Result<Scrape> {
+        self.until("shows a value", |agent| {
+            let scrape = agent.scrape()?;
+            let value = scrape.value(name, labels)?;
+            ensure!(
+                value == expected,
+                "{name} with {labels:?} is {value}, not {expected}"
+            );
+            Ok(scrape)
+        })
+    }
+
+    /// Waits until there were some more rounds over each of these registries.
+    pub fn until_rounds(&self, registries: &[&str]) -> Result<()> {
+        let counted = |scrape: &Scrape, registry| {
+            scrape.sum(
+                "regprobe_stage_attempts_total",
+                &[("registry", registry), ("stage", "connect")],
+            )
+        };
+        for registry in registries {
+            let before = counted(&self.scrape()?, *registry);
+            self.until("goes on probing", |agent| {
+                let now = counted(&agent.scrape()?, *registry);
+                ensure!(now > before + 1.0, "{registry}: {before} dials, then {now}");
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What it has logged so far, a line each.
+    pub fn log(&self) -> Vec<String> {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        log.lines().map(str::to_owned).collect()
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill(Pid::from_raw(self.id().try_into()?), signal)?)
+    }
+
+    /// Ends it by SIGTERM, as Kubernetes does; it has five seconds.
+    pub fn end(mut self) -> Result<ExitStatus> {
+        self.try_end()
+    }
+
+    fn try_end(&mut self) -> Result<ExitStatus> {
+        self.signal(Signal::SIGTERM)?;
+        wait::until("the agent ends", Duration::from_secs(5), || {
+            match self.child.try_wait()? {
+                Some(status) => Ok(status),
+                None => bail!("still running"),
+            }
+        })
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // What runs it, if anything does, is to end it first.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.try_end();
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

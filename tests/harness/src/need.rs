@@ -1,0 +1,93 @@
+//! What a test needs of the machine it runs on: rights, packages, and tools that `tests/run` brings.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::Uid;
+
+use crate::program::repository;
+
+/// What a test needs of the machine it runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Network namespaces and low ports.
+    Root,
+    /// A Debian package, and the program of it that is used.
+    Package(&'static str, &'static str),
+    /// What `tests/run` brings from npm into `tests/tools`: a file there.
+    Tool(&'static str),
+}
+
+impl Need {
+    pub const BIND: Self = Self::Package("bind9", "/usr/sbin/named");
+    pub const CONTAINERD: Self = Self::Package("containerd", "/usr/bin/containerd");
+    pub const CURL: Self = Self::Package("curl", "/usr/bin/curl");
+    pub const BASH: Self = Self::Package("bash", "/usr/bin/bash");
+    pub const DIG: Self = Self::Package("bind9-dnsutils", "/usr/bin/dig");
+    pub const DNSMASQ: Self = Self::Package("dnsmasq-base", "/usr/sbin/dnsmasq");
+    pub const DOCKER_REGISTRY: Self = Self::Package("docker-registry", "/usr/bin/docker-registry");
+    pub const FAKETIME: Self = Self::Package("faketime", "/usr/bin/faketime");
+    pub const FISH: Self = Self::Package("fish", "/usr/bin/fish");
+    pub const GROFF: Self = Self::Package("groff-base", "/usr/bin/groff");
+    pub const IPROUTE: Self = Self::Package("iproute2", "/usr/sbin/ip");
+    pub const NFTABLES: Self = Self::Package("nftables", "/usr/sbin/nft");
+    pub const NGINX: Self = Self::Package("nginx-light", "/usr/sbin/nginx");
+    pub const OPENSSL: Self = Self::Package("openssl", "/usr/bin/openssl");
+    pub const RUNC: Self = Self::Package("runc", "/usr/sbin/runc");
+    pub const SQUID: Self = Self::Package("squid", "/usr/sbin/squid");
+    pub const STRACE: Self = Self::Package("strace", "/usr/bin/strace");
+    pub const PROMETHEUS: Self = Self::Package("prometheus", "/usr/bin/prometheus");
+
+    pub const ALERTMANAGER: Self = Self::Package(
+        "prometheus-alertmanager",
+        "/usr/bin/prometheus-alertmanager",
+    );
+    pub const ZSH: Self = Self::Package("zsh", "/usr/bin/zsh");
+    pub const CHROMIUM: Self = Self::Package("chromium", "/usr/bin/chromium");
+    pub const HELM: Self = Self::Tool("layer/helm/helm");
+    pub const KUBECTL: Self = Self::Tool("layer/kubectl/kubectl");
+    /// Beside the sources of the dashboards, which is where npm installs it.
+    pub const DASHBOARD_SDK: Self =
+        Self::Tool("../../deploy/grafana/src/node_modules/@grafana/grafana-foundation-sdk");
+
+    /// For a `regprobe_lab::world::World`.
+    pub const WORLD: [Self; 7] = [
+        Self::Root,
+        Self::BIND,
+        Self::CONTAINERD,
+        Self::IPROUTE,
+        Self::NFTABLES,
+        Self::RUNC,
+        Self::SQUID,
+    ];
+    /// For a page in a real browser.
+    pub const BROWSER: [Self; 3] = [
+        Self::CHROMIUM,
+        Self::Tool("node_modules/playwright-core/package.json"),
+        Self::Tool("node_modules/axe-core/axe.min.js"),
+    ];
+
+    pub(crate) fn is_met(self) -> bool {
+        match self {
+            Self::Root => Uid::effective().is_root(),
+            Self::Package(_, program) => Path::new(program).exists(),
+            Self::Tool(file) => tool(file).exists(),
+        }
+    }
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => f.write_str("root"),
+            Self::Package(package, program) => write!(f, "{program} of package {package}"),
+            Self::Tool(file) => write!(f, "{file} in tests/tools"),
+        }
+    }
+}
+
+/// Where `tests/run` has put a file from npm.
+#[must_use]
+pub fn tool(file: &str) -> PathBuf {
+    repository("tests/tools").join(file)
+}

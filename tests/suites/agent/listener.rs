@@ -1,0 +1,581 @@
+//! The listener as `--web.config.file` makes it, met by curl and openssl, and by clients that mean no
+//! good: who gets in, who does not, and what a wrong file is told.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use regprobe_harness::ground::Ground;
+use regprobe_harness::need::Need;
+use regprobe_harness::program::REGPROBE;
+use regprobe_harness::suite::{Suite, test};
+use regprobe_lab::addresses::{free_addr, loopback};
+use regprobe_lab::pki::Pki;
+use regprobe_lab::{client, wait};
+use socket2::{Domain, Socket, Type};
+
+/// For the listener to do what it must.
+const SOON: Duration = Duration::from_secs(15);
+/// As quick to compute as bcrypt allows.
+const COST: u32 = 4;
+
+pub(crate) fn suite() -> Suite {
+    let tests = [
+        test("the documented example", documented_example),
+        test("who has no certificate stays out", client_certificates),
+        test("old versions of TLS are refused", versions),
+        test("passwords without TLS", passwords),
+        test("nobody learns who exists", nobody_learns_who_exists),
+        test("headers and the limit of requests", headers_and_rate),
+        test("what changes is taken up", reload),
+    ];
+    let tests = tests.map(|test| test.needs([Need::CURL, Need::OPENSSL]));
+    let others = [
+        test("wrong files are told what is wrong", wrong_files),
+        test("clients that say nothing keep nobody out", silent_clients),
+        test("a long scrape under way is not cut short", scrape_under_way),
+    ];
+    Suite::of(tests.into_iter().chain(others))
+}
+
+/// The keys of exporter-toolkit's sample, and the rest of what its documentation has.
+fn documented_example() -> Result<()> {
+    let place = Place::new()?;
+    place.issue("server", &["localhost"])?;
+    let listener = place.listen(&format!(
+        "tls_server_config: {{cert_file: server.crt, key_file: server.key}}\n\
+         basic_auth_users: {{alice: {}, bob: {}}}\n\
+         rate_limit: {{interval: \"1s\", burst: 20}}\n\
+         http_server_config: {{http2: false}}\n",
+        hash("alice's"),
+        hash("bob's"),
+    ))?;
+    for (login, status) in [
+        ("alice:alice's", "200"),
+        ("bob:bob's", "200"),
+        ("bob:alice's", "401"),
+        ("alice:", "401"),
+        ("nobody:alice's", "401"),
+        // A second time: what is remembered is the same.
+        ("alice:alice's", "200"),
+        ("bob:alice's", "401"),
+    ] {
+        let got = listener.curl(&["--user", login])?;
+        ensure!(got == status, "{login}: {got}");
+    }
+    ensure!(listener.curl(&[])? == "401");
+    // In the clear there is nothing.
+    let plain = client::get(listener.addr, "/metrics").send();
+    ensure!(plain.is_err(), "{plain:?}");
+    Ok(())
+}
+
+fn client_certificates() -> Result<()> {
+    let place = Place::new()?;
+    place.issue("server", &["localhost"])?;
+    place.issue("scraper", &["prometheus.contoso.example"])?;
+    place.issue("other", &["other.contoso.example"])?;
+    let stranger = Pki::new()?;
+    let identity = stranger.leaf(["prometheus.contoso.example"]).issue()?;
+    place.write("stranger.crt", identity.chain_pem())?;
+    place.write("stranger.key", identity.key_pem())?;
+    let required = "tls_server_config:\n  \
+         cert_file: server.crt\n  \
+         key_file: server.key\n  \
+         client_auth_type: RequireAndVerifyClientCert\n  \
+         client_ca_file: ca.crt\n";
+    let listener = place.listen(required)?;
+    ensure!(listener.curl_as("scraper")? == "200");
+    ensure!(listener.curl_as("other")? == "200");
+    for refused in [listener.curl_as("stranger")?, listener.curl(&[])?] {
+        ensure!(refused == "000", "{refused}");
+    }
+    drop(listener);
+
+    let named = format!("{required}  client_allowed_sans: [prometheus.contoso.example]\n");
+    let listener = place.listen(&named)?;
+    ensure!(listener.curl_as("scraper")? == "200");
+    ensure!(listener.curl_as("other")? == "000");
+    drop(listener);
+
+    let optional = required.replace("RequireAndVerify", "Verify");
+    let optional = optional.replace("ClientCert\n", "ClientCertIfGiven\n");
+    let listener = place.listen(&optional)?;
+    ensure!(listener.curl(&[])? == "200");
+    ensure!(listener.curl_as("scraper")? == "200");
+    ensure!(listener.curl_as("stranger")? == "000");
+    Ok(())
+}
+
+fn versions() -> Result<()> {
+    let place = Place::new()?;
+    place.issue("server", &["localhost"])?;
+    let tls = "tls_server_config: {cert_file: server.crt, key_file: server.key";
+    for (more, spoken, refused) in [
+        ("", &["-tls1_2", "-tls1_3"][..], &["-tls1", "-tls1_1"][..]),
+        (
+            ", min_version: TLS13",
+            &["-tls1_3"],
+            &["-tls1_1", "-tls1_2"],
+        ),
+        (
+            ", max_version: TLS12",
+            &["-tls1_2"],
+            &["-tls1_1", "-tls1_3"],
+        ),
+        (
+            ", cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256], \
+             curve_preferences: [CurveP256]",
+            &["-tls1_2", "-tls1_3"],
+            &["-tls1_1"],
+        ),
+    ] {
+        let listener = place.listen(&format!("{tls}{more}}}\n"))?;
+        for version in spoken {
+            ensure!(listener.shakes_hands(version)?, "{more}: no {version}");
+        }
+        for version in refused {
+            ensure!(!listener.shakes_hands(version)?, "{more}: {version}");
+        }
+    }
+    Ok(())
+}
+
+fn passwords() -> Result<()> {
+    let place = Place::new()?;
+    let listener = place.listen(&format!("basic_auth_users: {{alice: {}}}\n", hash("x:y")))?;
+    let get = |path: &str, login: &str| {
+        let header = format!("Basic {login}");
+        let call = client::get(listener.addr, path).header("Authorization", &header);
+        Ok::<_, anyhow::Error>(call.send()?.status)
+    };
+    // alice:x:y
+    for path in ["/metrics", "/", "/api/v1/status"] {
+        ensure!(get(path, "YWxpY2U6eDp5")? == 200, "{path}");
+        ensure!(get(path, "YWxpY2U6eDp6")? == 401, "{path}");
+    }
+    for nonsense in ["", "!", "YWxpY2U=", "//8="] {
+        ensure!(get("/metrics", nonsense)? == 401, "{nonsense}");
+    }
+    // Kubelet has no password, and a wrong one is none.
+    for path in ["/-/healthy", "/-/ready"] {
+        ensure!(get(path, "YWxpY2U6eDp6")? != 401, "{path}");
+        let status = client::get(listener.addr, path).send()?.status;
+        ensure!(status != 401, "{path}");
+    }
+    for path in ["/-/healthy/", "//-/healthy", "/-/healthy/../../metrics"] {
+        let status = client::get(listener.addr, path).send()?.status;
+        ensure!(status == 401, "{path}: {status}");
+    }
+    let asked = client::get(listener.addr, "/metrics").send()?;
+    ensure!(asked.status == 401 && asked.header("WWW-Authenticate") == Some("Basic"));
+    let reload = client::call("POST", listener.addr, "/-/reload").send()?;
+    ensure!(reload.status == 401);
+    Ok(())
+}
+
+/// A wrong password of somebody, and one of nobody: both are refused, and as late.
+fn nobody_learns_who_exists() -> Result<()> {
+    const TIMES: usize = 12;
+    let dear = bcrypt::hash("right", 2 * COST)?;
+    let place = Place::new()?;
+    let listener = place.listen(&format!("basic_auth_users: {{alice: {dear}}}\n"))?;
+    // What was refused before is refused sooner, so no password comes twice.
+    let refused = |user: &str, turn: usize| {
+        let login = STANDARD.encode(format!("{user}:wrong {turn}"));
+        let header = format!("Basic {login}");
+        let call = client::get(listener.addr, "/metrics").header("Authorization", &header);
+        let start = Instant::now();
+        call.send()?.expect_status(401)?;
+        Ok::<_, anyhow::Error>(start.elapsed())
+    };
+    let (mut somebody, mut nobody) = (Vec::new(), Vec::new());
+    for turn in 0..TIMES {
+        somebody.push(refused("alice", turn)?);
+        nobody.push(refused("bob", turn)?);
+    }
+    let unasked = Instant::now();
+    client::get(listener.addr, "/metrics")
+        .send()?
+        .expect_status(401)?;
+    let unasked = unasked.elapsed();
+    let median = |mut times: Vec<Duration>| {
+        times.sort();
+        times[TIMES / 2].as_secs_f64()
+    };
+    let (somebody, nobody) = (median(somebody), median(nobody));
+    println!("a wrong password takes {somebody:.4} s, a user who is none {nobody:.4} s");
+    let ratio = somebody / nobody;
+    ensure!(
+        (0.6..1.7).contains(&ratio),
+        "{somebody} s against {nobody} s"
+    );
+    // It is the hash that takes the time: without one there would be a difference to see.
+    let without = unasked.as_secs_f64();
+    ensure!(nobody > 3.0 * without, "{nobody} s against {without} s");
+    Ok(())
+}
+
+fn headers_and_rate() -> Result<()> {
+    let place = Place::new()?;
+    let listener = place.listen(
+        "http_server_config:\n  headers:\n    \
+             X-Frame-Options: deny\n    \
+             Content-Security-Policy: default-src 'self'\n    \
+             Strict-Transport-Security: \"\"\n\
+         rate_limit: {interval: 1h, burst: 4}\n",
+    )?;
+    let page = client::get(listener.addr, "/").send()?;
+    ensure!(page.header("X-Frame-Options") == Some("deny"));
+    ensure!(page.header("Strict-Transport-Security").is_none());
+    // The page knows best what it needs.
+    let policy = page.header("Content-Security-Policy").unwrap_or_default();
+    ensure!(policy.starts_with("default-src 'none'"), "{policy}");
+    let metrics = client::get(listener.addr, "/metrics").send()?;
+    ensure!(metrics.header("Content-Security-Policy") == Some("default-src 'self'"));
+    let statuses: Vec<_> = (0..4)
+        .map(|_| Ok(client::get(listener.addr, "/metrics").send()?.status))
+        .collect::<Result<_>>()?;
+    ensure!(statuses == [200, 200, 429, 429], "{statuses:?}");
+    // Whoever keeps it busy does not have it ended.
+    for path in ["/-/healthy", "/-/ready"] {
+        let status = client::get(listener.addr, path).send()?.status;
+        ensure!(status != 429, "{path}: {status}");
+    }
+    Ok(())
+}
+
+fn reload() -> Result<()> {
+    let place = Place::new()?;
+    place.issue("server", &["localhost"])?;
+    let tls = "tls_server_config: {cert_file: server.crt, key_file: server.key}\n";
+    let listener = place.listen(tls)?;
+    ensure!(listener.curl(&[])? == "200");
+    // A renewed certificate, of authorities that are new as well.
+    let renewed = Pki::new()?;
+    let identity = renewed.leaf(["localhost"]).issue()?;
+    place.write("server.crt", identity.chain_pem())?;
+    place.write("server.key", identity.key_pem())?;
+    renewed.write_ca(place.file("ca.crt"))?;
+    wait::until("the certificate is another", SOON, || {
+        ensure!(listener.curl(&[])? == "200");
+        Ok(())
+    })?;
+    // What is wrong changes nothing; what is right again does.
+    place.write(
+        "web.yaml",
+        "tls_server_config: {cert_file: gone.crt, key_file: server.key}\n",
+    )?;
+    wait::until("the log tells", SOON, || {
+        ensure!(listener.curl(&[])? == "200");
+        let log = listener.log();
+        ensure!(log.contains("web configuration not reloaded"), "{log}");
+        ensure!(log.contains("gone.crt"), "{log}");
+        Ok(())
+    })?;
+    let users = format!("basic_auth_users: {{alice: {}}}\n", hash("new"));
+    place.write("web.yaml", &format!("{tls}{users}"))?;
+    wait::until("passwords are asked for", SOON, || {
+        ensure!(listener.curl(&[])? == "401");
+        Ok(())
+    })?;
+    ensure!(listener.curl(&["--user", "alice:new"])? == "200");
+    Ok(())
+}
+
+fn wrong_files() -> Result<()> {
+    let place = Place::new()?;
+    place.issue("server", &["localhost"])?;
+    place.issue("other", &["localhost"])?;
+    place.write("empty.pem", "")?;
+    let tls = |more: &str| format!("tls_server_config: {{{more}}}\n");
+    let good = "cert_file: server.crt, key_file: server.key";
+    for (text, complaint) in [
+        ("tls: {}\n".into(), "unknown key `tls`"),
+        (
+            "basic_auth_users: {alice: 1234}\n".into(),
+            "basic_auth_users.alice: not a bcrypt hash",
+        ),
+        (
+            format!(
+                "basic_auth_users: {{alice: {}}}\n",
+                hash("x").replace("$04$", "$31$")
+            ),
+            "basic_auth_users.alice: a cost of 31 is too much",
+        ),
+        (
+            tls("cert_file: server.crt"),
+            "tls_server_config: key is missing; write key_file",
+        ),
+        (
+            tls("key_file: server.key"),
+            "tls_server_config: cert is missing; write cert_file",
+        ),
+        (
+            tls("cert_file: gone.crt, key_file: server.key"),
+            "tls_server_config.cert_file: cannot read",
+        ),
+        (
+            tls(&format!("{good}, cert: text")),
+            "tls_server_config: cert and cert_file are both there; keep one",
+        ),
+        (
+            tls("cert_file: empty.pem, key_file: server.key"),
+            "cert: no PEM certificate",
+        ),
+        (
+            tls("cert_file: server.crt, key_file: empty.pem"),
+            "key: no PEM private key",
+        ),
+        (
+            tls("cert_file: server.crt, key_file: other.key"),
+            "certificate and key: ",
+        ),
+        (
+            tls(&format!("{good}, min_version: TLS11")),
+            "min_version: \"TLS11\" is not spoken here; write TLS12 or TLS13",
+        ),
+        (
+            tls(&format!("{good}, min_version: TLS13, max_version: TLS12")),
+            "min_version is above max_version",
+        ),
+        (
+            tls(&format!("{good}, client_auth_type: RequireAnyClientCert")),
+            "client_auth_type: this one verifies nothing; write RequireAndVerifyClientCert",
+        ),
+        (
+            tls(&format!(
+                "{good}, client_auth_type: RequireAndVerifyClientCert"
+            )),
+            "client_auth_type: there is nothing to verify by; write client_ca_file",
+        ),
+        (
+            tls(&format!("{good}, client_ca_file: ca.crt")),
+            "client_auth_type: there is a client_ca, and nobody is asked",
+        ),
+        (
+            tls(&format!("{good}, client_allowed_sans: [a]")),
+            "client_allowed_sans: these are asked of nobody",
+        ),
+        (
+            tls(&format!(
+                "{good}, cipher_suites: [TLS_RSA_WITH_RC4_128_SHA]"
+            )),
+            "cipher_suites: \"TLS_RSA_WITH_RC4_128_SHA\" is not offered; there are TLS_ECDHE",
+        ),
+        (
+            tls(&format!("{good}, curve_preferences: [CurveP521]")),
+            "curve_preferences: \"CurveP521\" is not offered; there are ",
+        ),
+        (
+            "http_server_config: {headers: {Server: x}}\n".into(),
+            "http_server_config.headers.Server: not a header of this format",
+        ),
+        (
+            "http_server_config: {headers: {X-Frame-Options: allow}}\n".into(),
+            "http_server_config.headers.X-Frame-Options: write deny or sameorigin",
+        ),
+        (
+            "rate_limit: {interval: soon}\n".into(),
+            "rate_limit.interval: ",
+        ),
+        (
+            "rate_limit: {interval: 9999y, burst: 4294967295}\n".into(),
+            "rate_limit.interval: more than a day; write 24h at the most",
+        ),
+    ] {
+        place.write("web.yaml", &text)?;
+        for more in [&[][..], &["--config.check"]] {
+            let out = place.command(free_addr(loopback())?)?.args(more).output()?;
+            let said = String::from_utf8_lossy(&out.stderr);
+            ensure!(
+                out.status.code() == Some(2),
+                "{text}: {}: {said}",
+                out.status
+            );
+            ensure!(
+                said.contains("web.yaml: ") && said.contains(complaint),
+                "{text}: {said}"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Four times as many as there may be connections; each says a part of a request at most.
+fn silent_clients() -> Result<()> {
+    let place = Place::new()?;
+    let listener = place.listen("")?;
+    let mut silent = Vec::new();
+    for number in 0..500 {
+        let mut stream = TcpStream::connect_timeout(&listener.addr, SOON)?;
+        if number % 2 == 0 {
+            stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: ")?;
+        }
+        silent.push(stream);
+        if number % 50 == 0 {
+            client::get(listener.addr, "/metrics")
+                .send()?
+                .expect_status(200)?;
+        }
+    }
+    client::get(listener.addr, "/metrics")
+        .send()?
+        .expect_status(200)?;
+    let files = fs::read_dir(format!("/proc/{}/fd", listener.child.id()))?.count();
+    ensure!(files < 200, "{files} files are open");
+    Ok(())
+}
+
+/// More than the kernel holds for a reader that takes its time.
+fn scrape_under_way() -> Result<()> {
+    let mut place = Place::new()?;
+    let entries: Vec<_> = (0..400)
+        .map(|number| format!("- {{server: myregistry{number}.azurecr.io}}\n"))
+        .collect();
+    let entries: Vec<_> = entries.iter().map(String::as_str).collect();
+    place.config = place.ground.config(&entries)?;
+    let listener = place.listen("")?;
+    let reader = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    reader.set_recv_buffer_size(4096)?;
+    reader.connect(&listener.addr.into())?;
+    let mut reader = TcpStream::from(reader);
+    reader.set_read_timeout(Some(SOON))?;
+    reader.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
+    let mut text = vec![0; 1000];
+    reader.read_exact(&mut text)?;
+    let _silent = (0..300)
+        .map(|_| Ok(TcpStream::connect_timeout(&listener.addr, SOON)?))
+        .collect::<Result<Vec<_>>>()?;
+    reader.read_to_end(&mut text)?;
+    let text = String::from_utf8(text)?;
+    let last = text.lines().last();
+    let is_whole = last.is_some_and(|line| line.starts_with("process_"));
+    ensure!(is_whole, "{} bytes, and {last:?} at the end", text.len());
+    Ok(())
+}
+
+/// A folder with a configuration that probes next to nothing, and certificates.
+struct Place {
+    ground: Ground,
+    config: PathBuf,
+}
+
+impl Place {
+    fn new() -> Result<Self> {
+        let ground = Ground::new()?;
+        let plain = ground.plain("plain")?;
+        let config = ground.config(&[&plain.entry])?;
+        Ok(Self { ground, config })
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.ground.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<()> {
+        // As editors do: what is there is whole, old or new.
+        let (new, file) = (self.file("new"), self.file(name));
+        fs::write(&new, text)?;
+        Ok(fs::rename(new, file)?)
+    }
+
+    fn issue(&self, name: &str, names: &[&str]) -> Result<()> {
+        let identity = self.ground.pki.leaf(names.iter().copied()).issue()?;
+        self.write(&format!("{name}.crt"), identity.chain_pem())?;
+        self.write(&format!("{name}.key"), identity.key_pem())
+    }
+
+    fn command(&self, addr: SocketAddr) -> Result<Command> {
+        let mut command = Command::new(&*REGPROBE);
+        command
+            .arg("run")
+            .arg(format!("--config.file={}", self.config.display()))
+            .arg(format!(
+                "--web.config.file={}",
+                self.file("web.yaml").display()
+            ))
+            .arg(format!("--web.listen-address={addr}"))
+            .arg("--web.enable-lifecycle")
+            .stdin(Stdio::null());
+        Ok(command)
+    }
+
+    fn listen(&self, settings: &str) -> Result<Listener> {
+        self.write("web.yaml", settings)?;
+        let addr = free_addr(loopback())?;
+        let log = self.file("listener.log");
+        let child = self.command(addr)?.stderr(File::create(&log)?).spawn()?;
+        let folder = self.ground.folder.path().to_owned();
+        let listener = Listener {
+            addr,
+            child,
+            folder,
+        };
+        wait::until("it listens", SOON, || {
+            Ok(TcpStream::connect_timeout(&addr, SOON).map(drop)?)
+        })
+        .with_context(|| listener.log())?;
+        Ok(listener)
+    }
+}
+
+struct Listener {
+    addr: SocketAddr,
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Listener {
+    /// The status that curl is answered with, 000 if it is with none.
+    fn curl(&self, more: &[&str]) -> Result<String> {
+        let port = self.addr.port();
+        let out = Command::new("/usr/bin/curl")
+            .current_dir(&self.folder)
+            .args(["--silent", "--max-time", "10", "--cacert", "ca.crt"])
+            .arg("--resolve")
+            .arg(format!("localhost:{port}:{}", self.addr.ip()))
+            .args(["--output", "/dev/null", "--write-out", "%{http_code}"])
+            .args(more)
+            .arg(format!("https://localhost:{port}/metrics"))
+            .output()?;
+        Ok(String::from_utf8(out.stdout)?)
+    }
+
+    fn curl_as(&self, name: &str) -> Result<String> {
+        let [certificate, key] = ["crt", "key"].map(|kind| format!("{name}.{kind}"));
+        self.curl(&["--cert", &certificate, "--key", &key])
+    }
+
+    /// Whether openssl gets through a handshake of this version, however weak it may be.
+    fn shakes_hands(&self, version: &str) -> Result<bool> {
+        let out = Command::new("/usr/bin/openssl")
+            .args(["s_client", "-connect", &self.addr.to_string(), version])
+            .args(["-cipher", "ALL:@SECLEVEL=0"])
+            .stdin(Stdio::null())
+            .output()?;
+        let said = String::from_utf8_lossy(&out.stdout);
+        Ok(out.status.success() && said.contains("BEGIN CERTIFICATE"))
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("listener.log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn hash(password: &str) -> String {
+    bcrypt::hash(password, COST).unwrap_or_else(|error| panic!("{password}: {error}"))
+}

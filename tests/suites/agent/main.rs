@@ -1,0 +1,30 @@
+//! The agent that runs: what it serves and logs, and what becomes of it when its surroundings fail.
+
+mod drift;
+mod hostile;
+mod listener;
+mod mishaps;
+mod openapi;
+mod page;
+mod privileges;
+mod run;
+
+use std::process::ExitCode;
+
+use regprobe_harness::suite;
+
+fn main() -> ExitCode {
+    suite::main(
+        &[
+            ("drift", drift::suite),
+            ("hostile", hostile::suite),
+            ("listener", listener::suite),
+            ("mishaps", mishaps::suite),
+            ("openapi", openapi::suite),
+            ("page", page::suite),
+            ("privileges", privileges::suite),
+            ("run", run::suite),
+        ],
+        &[("soak", run::soak::suite)],
+    )
+}

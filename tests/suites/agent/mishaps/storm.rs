@@ -1,0 +1,123 @@
+//! Signals to reload without end, while the file changes without end.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
+use regprobe_harness::agent::Agent;
+use regprobe_harness::ground::Ground;
+use regprobe_lab::wait;
+
+use super::Holdings;
+
+const LENGTH: Duration = Duration::from_secs(5);
+const RELOADED: &str = "regprobe_config_last_reload_successful";
+
+/// As kubelet and careful editors do it: whoever reads gets one file or the other.
+pub(crate) fn of_swaps() -> Result<()> {
+    storm(
+        |config, text| {
+            let beside = config.with_extension("new");
+            fs::write(&beside, text)?;
+            Ok(fs::rename(beside, config)?)
+        },
+        |agent| {
+            ensure!(
+                agent.scrape()?.value(RELOADED, &[])? == 1.0,
+                "half a file was read"
+            );
+            let names = names(agent)?;
+            ensure!(
+                names == ["one", "two"] || names == ["one", "three"],
+                "{names:?}"
+            );
+            Ok(())
+        },
+    )
+}
+
+/// As `cp` does it: whoever reads may get nothing, or half a file. What can't be is refused.
+pub(crate) fn of_writes() -> Result<()> {
+    storm(
+        |config, text| {
+            let mut file = File::create(config)?;
+            for piece in text.as_bytes().chunks(text.len() / 3) {
+                wait::pause(Duration::from_millis(1));
+                file.write_all(piece)?;
+            }
+            Ok(())
+        },
+        |agent| {
+            let names = names(agent)?;
+            ensure!(names.contains(&"one".to_owned()), "{names:?}");
+            Ok(())
+        },
+    )
+}
+
+fn storm(
+    replace: impl Fn(&Path, &str) -> Result<()> + Sync,
+    holds: impl Fn(&Agent) -> Result<()>,
+) -> Result<()> {
+    let ground = Ground::new()?;
+    let entries = ["one", "two", "three"].map(|name| ground.plain(name));
+    let [one, two, three] = entries;
+    let (one, two, three) = (one?, two?, three?);
+    let text = |other: &str| Ok(fs::read_to_string(ground.config(&[&one.entry, other])?)?);
+    let texts: [Result<String>; 2] = [text(&three.entry), text(&two.entry)];
+    let [with_three, with_two] = texts;
+    let (with_three, with_two) = (with_three?, with_two?);
+    let config = ground.folder.path().join("regprobe.yaml");
+    let agent = Agent::ready(&config, &["--log.level=error"])?;
+    let before = Holdings::of(&agent)?;
+
+    let over = AtomicBool::new(false);
+    let outcome = thread::scope(|threads| {
+        let writer = threads.spawn(|| -> Result<()> {
+            while !over.load(Ordering::Relaxed) {
+                for text in [&with_three, &with_two] {
+                    replace(&config, text)?;
+                    agent.signal(Signal::SIGHUP)?;
+                }
+            }
+            Ok(())
+        });
+        let watched = watch(&agent, holds);
+        over.store(true, Ordering::Relaxed);
+        writer.join().expect("a writer does not panic").and(watched)
+    });
+    outcome.with_context(|| agent.log().join("\n"))?;
+
+    agent.signal(Signal::SIGHUP)?;
+    agent.until("has the last file", |agent| {
+        ensure!(agent.scrape()?.value(RELOADED, &[])? == 1.0);
+        ensure!(names(agent)? == ["one", "two"]);
+        Ok(())
+    })?;
+    before.are_back(&agent, &["one", "two"])
+}
+
+fn watch(agent: &Agent, holds: impl Fn(&Agent) -> Result<()>) -> Result<()> {
+    let end = Instant::now() + LENGTH;
+    while Instant::now() < end {
+        agent.get("/-/healthy")?.expect_status(200)?;
+        agent.get("/-/ready").context("no answer")?;
+        holds(agent)?;
+    }
+    // A registry that stays as it is goes on being probed all along.
+    agent.until_rounds(&["one"])
+}
+
+fn names(agent: &Agent) -> Result<Vec<String>> {
+    let status = agent.status()?;
+    let registries = status["registries"].as_array().context("no registries")?;
+    let names = registries
+        .iter()
+        .filter_map(|registry| registry["name"].as_str());
+    Ok(names.map(str::to_owned).collect())
+}

@@ -1,0 +1,122 @@
+//! How agents share a registry's limits: what they make of the headless Service's addresses, and of
+//! a registry that has enough of them.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use regprobe_harness::agent::Agent;
+use regprobe_harness::ground::Ground;
+use regprobe_harness::scrape::Scrape;
+use regprobe_lab::acr::{Answer, Route};
+use regprobe_lab::dns::Fault;
+
+const SERVICE: &str = "regprobe.kube-system.svc.cluster.local";
+
+/// The Service has so many addresses, this node's own among them.
+fn populate(ground: &Ground, size: u32) {
+    ground.dns.zone("cluster.local");
+    let nodes = (1..size).map(|node| Ipv4Addr::from(0x0af0_0000 + node));
+    let all = nodes.chain([Ipv4Addr::LOCALHOST]);
+    ground.dns.address(SERVICE, all, 5);
+}
+
+fn section(ground: &Ground) -> String {
+    let nameserver = ground.dns.addr();
+    format!(
+        "fleet: {{service: {SERVICE}, nameserver: \"{nameserver}\", requests_per_minute: 900}}\n"
+    )
+}
+
+fn interval(scrape: &Scrape, kind: &str) -> Result<f64> {
+    scrape.value("regprobe_effective_interval_seconds", &[("kind", kind)])
+}
+
+fn attempts(agent: &Agent, stage: &str) -> Result<f64> {
+    let labels = [("registry", "contoso"), ("role", "login"), ("stage", stage)];
+    agent
+        .scrape()?
+        .value("regprobe_stage_attempts_total", &labels)
+}
+
+pub(crate) fn counted_by_its_service() -> Result<()> {
+    let ground = Ground::new()?;
+    // More than a packet holds.
+    populate(&ground, 300);
+    let config = ground.config_with(&[&ground.contoso_entry()], &section(&ground))?;
+    let agent = Agent::ready(&config, &[])?;
+    let source = "regprobe_fleet_size_source";
+    let scrape = agent.until_value(source, &[("source", "known")], 1.0)?;
+    ensure!(scrape.value("regprobe_fleet_size", &[])? == 300.0);
+    // 300 nodes with one and a half requests each: at 810 of 900 a minute, one in 33.3 seconds.
+    ensure!(interval(&scrape, "network")? == 1.0);
+    ensure!(interval(&scrape, "request")? == 36.0, "{}", scrape.text);
+    ensure!(interval(&scrape, "token")? == 72.0);
+    // The first rounds are of the network alone: all nodes may have started this moment.
+    agent.until_rounds(&["contoso"; 2])?;
+    ensure!(attempts(&agent, "challenge")? == 0.0);
+    ensure!(ground.contoso.seen_on(Route::Ping).is_empty());
+
+    ground.dns.break_name(SERVICE, Fault::ServFail);
+    let scrape = agent.until_value(source, &[("source", "stale")], 1.0)?;
+    ensure!(scrape.value(source, &[("source", "known")])? == 0.0);
+    ensure!(scrape.value("regprobe_fleet_size", &[])? == 300.0);
+    ensure!(interval(&scrape, "request")? == 36.0);
+    Ok(())
+}
+
+pub(crate) fn never_counted() -> Result<()> {
+    let ground = Ground::new()?;
+    let config = ground.config_with(&[&ground.contoso_entry()], &section(&ground))?;
+    ground.dns.zone("cluster.local");
+    let agent = Agent::ready(&config, &[])?;
+    let scrape = agent.scrape()?;
+    let assumed = [("source", "assumed")];
+    ensure!(scrape.value("regprobe_fleet_size_source", &assumed)? == 1.0);
+    ensure!(scrape.value("regprobe_fleet_size", &[])? == 5000.0);
+    ensure!(interval(&scrape, "request")? > 500.0);
+    Ok(())
+}
+
+pub(crate) fn larger_than_an_answer() -> Result<()> {
+    let ground = Ground::new()?;
+    populate(&ground, 6000);
+    let config = ground.config_with(&[&ground.contoso_entry()], &section(&ground))?;
+    let agent = Agent::ready(&config, &[])?;
+    let at_least = [("source", "at_least")];
+    let scrape = agent.until_value("regprobe_fleet_size_source", &at_least, 1.0)?;
+    ensure!(scrape.value("regprobe_fleet_size", &[])? == 5000.0);
+    Ok(())
+}
+
+pub(crate) fn patience_with_a_registry() -> Result<()> {
+    let ground = Ground::new()?;
+    let config = ground.config(&[&ground.contoso_entry()])?;
+    let agent = Agent::ready(&config, &[])?;
+    let throttled = || Answer::Throttled(Some(Duration::from_secs(3600)));
+    let challenge = |agent: &Agent| attempts(agent, "challenge");
+
+    ground.contoso.answer(Route::Token, throttled());
+    let labels = [("stage", "token"), ("reason", "throttled")];
+    agent.until_value("regprobe_stage_failures_total", &labels, 1.0)?;
+    let (challenges, tokens) = (challenge(&agent)?, attempts(&agent, "token")?);
+    agent.until("goes on with the challenge", |agent| {
+        ensure!(challenge(agent)? >= challenges + 4.0);
+        Ok(())
+    })?;
+    ensure!(attempts(&agent, "token")? == tokens);
+
+    ground.contoso.answer(Route::Ping, throttled());
+    let labels = [("stage", "challenge"), ("reason", "throttled")];
+    agent.until_value("regprobe_stage_failures_total", &labels, 1.0)?;
+    let (challenges, dials) = (challenge(&agent)?, attempts(&agent, "connect")?);
+    agent.until("goes on dialling", |agent| {
+        ensure!(attempts(agent, "connect")? >= dials + 4.0);
+        Ok(())
+    })?;
+    ensure!(challenge(&agent)? == challenges);
+    let finding = [("registry", "contoso"), ("code", "Throttled")];
+    ensure!(agent.scrape()?.of("regprobe_finding", &finding).count() > 0);
+    ensure!(agent.log().join("\n").contains("registry asks to wait"));
+    Ok(())
+}

@@ -1,0 +1,616 @@
+//! `regprobe check` as a person or a script meets it: what it prints, what it takes and refuses, and
+//! how it ends. What each stage can say is the business of `reasons.rs`.
+
+mod documents;
+mod terminal;
+mod unnamed;
+
+use std::fs;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use regprobe_harness::contoso::{Contoso, LOGIN};
+use regprobe_harness::json::{items, text};
+use regprobe_harness::need::Need;
+use regprobe_harness::node::{Node, Report};
+use regprobe_harness::suite::{Suite, Test, test};
+use regprobe_lab::addresses::loopback;
+use regprobe_lab::dns::Dns;
+use regprobe_lab::image::Image;
+use regprobe_lab::pki::Pki;
+use regprobe_lab::servers::{DockerRegistry, Nginx, TokenServer};
+use regprobe_lab::sockets;
+use regprobe_lab::wait;
+
+const REGISTRY: &str = "registry.lab.example";
+const AUTH: &str = "auth.lab.example";
+const REAL: [Need; 2] = [Need::NGINX, Need::DOCKER_REGISTRY];
+
+pub(crate) fn suite() -> Suite {
+    let tests = [
+        test("a real registry is told stage by stage", real_registry).needs(REAL),
+        test("a real registry that is stopped", stopped_registry).needs(REAL),
+        test("a config that cannot be read", unreadable_config),
+        test(
+            "where no registry is named, the node's own are found",
+            unnamed::found_on_the_node,
+        )
+        .needs([Need::Root, Need::IPROUTE]),
+        test(
+            "settings are refused that would count for nothing",
+            unused_settings,
+        ),
+        test(
+            "documents of every kind are of their schema",
+            documents::all,
+        ),
+        test("a bare name is one of azurecr.io", bare_name),
+        test("--only picks by name", only),
+        test("--ca-file adds to the node's bundle", ca_file),
+        test("--private says which addresses are expected", private),
+        test("--nameserver stands in for the node's own", nameserver),
+        test("several registries are told in their order", several),
+        test("a registry of the config keeps its settings", configured),
+        test("a fault of this node's own leaves it open", local_fault),
+        test("a reader that has gone away", closed_pipe),
+        test("an interrupt ends it at once", interrupted),
+        test("a terminal shows stages as they end", terminal::progress),
+        test(
+            "the progress of many endpoints does not scroll",
+            terminal::progress_that_fits,
+        ),
+        test("a report fits its terminal", terminal::widths),
+        test("no progress for pipes and programs", terminal::no_progress),
+        test("--watch in a pipe", terminal::watch_in_a_pipe),
+        test("--watch ends as the last round did", terminal::watch_ends),
+        test("--watch on a terminal", terminal::watch_on_a_terminal),
+    ];
+    Suite::of(tests.into_iter().chain(bad_usages()))
+}
+
+fn real_registry() -> Result<()> {
+    let real = Real::start()?;
+    let out = real.check(&["--image=probe/hello:v1"])?;
+    let said = stdout(&out);
+    ensure!(out.status.code() == Some(0), "{out:?}");
+    ensure!(
+        said.starts_with(&format!("{}  OK  ", real.server)),
+        "{said}"
+    );
+    for (stage, role) in [
+        ("resolve", "login"),
+        ("connect", "login"),
+        ("tls", "login"),
+        ("challenge", "login"),
+        ("manifest", "login"),
+        ("blob", "login"),
+        ("resolve", "token"),
+        ("connect", "token"),
+        ("tls", "token"),
+        ("token", "token"),
+    ] {
+        let (_, of_role) = said.split_once(&format!("  {role} ")).context(role)?;
+        let line = of_role
+            .lines()
+            .find(|line| line.trim_start().starts_with(stage));
+        let words: Vec<_> = line
+            .with_context(|| format!("no {stage} of {role}: {said}"))?
+            .split_whitespace()
+            .collect();
+        let [_, time, "ms", "ok", ..] = words[..] else {
+            anyhow::bail!("{stage} of {role}: {words:?}");
+        };
+        ensure!(time.parse::<f64>()? > 0.0, "{stage} of {role}: {words:?}");
+    }
+    ensure!(
+        said.contains("401 Bearer") && said.contains("granted"),
+        "{said}"
+    );
+    ensure!(
+        said.lines().all(|line| line.chars().count() <= 80),
+        "wider than 80: {said}"
+    );
+    Ok(())
+}
+
+fn stopped_registry() -> Result<()> {
+    let mut real = Real::start()?;
+    real.registry = None;
+    let out = real.check(&[])?;
+    ensure!(out.status.code() == Some(1), "{out:?}");
+    ensure!(
+        stdout(&out).contains("server_error   502 Bad Gateway"),
+        "{out:?}"
+    );
+
+    real.front = None;
+    let out = real.check(&[])?;
+    ensure!(out.status.code() == Some(1), "{out:?}");
+    ensure!(
+        stdout(&out).starts_with(&format!("{}  FAILING  ", real.server)),
+        "{out:?}"
+    );
+    ensure!(
+        stdout(&out).contains("refused        connection refused"),
+        "{out:?}"
+    );
+    Ok(())
+}
+
+fn unreadable_config() -> Result<()> {
+    for (config, place) in [
+        (
+            "registries:\n  - server: contoso.azurecr.io\n    regions: [west europe\n",
+            "line 4",
+        ),
+        (
+            "registries:\n  - server: contoso.azurecr.io\n    private: 10.0.0.0/33\n",
+            "line 3",
+        ),
+        (
+            "registries:\n  - server: contoso.azurecr.io\nnod: {}\n",
+            "line 3",
+        ),
+    ] {
+        let node = Node::asking([])?;
+        fs::write(node.path("broken.yml"), config)?;
+        let out = node
+            .regprobe(["check", "--config.file"])
+            .arg(node.path("broken.yml"))
+            .output()?;
+        ensure!(out.status.code() == Some(2), "{out:?}");
+        ensure!(
+            stderr(&out).contains("broken.yml: ") && stderr(&out).contains(place),
+            "{out:?}"
+        );
+        ensure!(out.stdout.is_empty(), "{out:?}");
+    }
+    Ok(())
+}
+
+fn bare_name() -> Result<()> {
+    let dns = Dns::start((loopback(), 0))?;
+    dns.zone("azurecr.io");
+    let node = Node::asking([])?;
+    let asked = format!("--nameserver={}", dns.addr());
+    let out = node
+        .regprobe([
+            "check",
+            "contoso",
+            "--region=westeurope",
+            "--output=json",
+            &asked,
+        ])
+        .output()?;
+    let report = Report::of(&out)?;
+    ensure!(report.status == Some(1), "{out:?}");
+    ensure!(report.document["registries"][0]["server"] == LOGIN);
+    ensure!(report.endpoint("data")?["host"] == "contoso.westeurope.data.azurecr.io");
+    ensure!(
+        dns.queries_for(LOGIN) == 2 && dns.queries() == 4,
+        "{:?}",
+        dns.asked()
+    );
+    Ok(())
+}
+
+fn only() -> Result<()> {
+    let node = Node::asking([])?;
+    let config = node.configure(&[
+        "{server: contoso.azurecr.io, name: production}".to_owned(),
+        "{server: fabrikam.azurecr.io, name: staging}".to_owned(),
+        "{server: registry.example}".to_owned(),
+    ])?;
+    for (glob, expected) in [
+        ("prod*", &["production"][..]),
+        ("*.azurecr.io", &["production", "staging"]),
+        ("registry.exampl?", &["registry.example"]),
+        ("*", &["production", "staging", "registry.example"]),
+    ] {
+        let mut check = node.regprobe(["check", "--output=json", "--only", glob, "--config.file"]);
+        let document = Report::of(&check.arg(&config).output()?)?.document;
+        let names: Vec<_> = items(&document["registries"])
+            .map(|one| text(&one["name"]))
+            .collect();
+        ensure!(names == expected, "--only={glob}: {names:?}");
+    }
+    Ok(())
+}
+
+fn ca_file() -> Result<()> {
+    let contoso = Contoso::new()?;
+    let stranger = Node::asking([contoso.dns.addr()])?;
+    let asked = format!("--nameserver={}", contoso.dns.addr());
+    let server = contoso.acr.server();
+    let distrusting = stranger.regprobe(["check", &server, &asked]).output()?;
+    ensure!(distrusting.status.code() == Some(1), "{distrusting:?}");
+    ensure!(
+        stdout(&distrusting).contains("unknown_issuer"),
+        "{distrusting:?}"
+    );
+
+    fs::write(stranger.path("ca.pem"), contoso.pki.ca_pem())?;
+    let mut trusting = stranger.regprobe(["check", &server, &asked, "--ca-file"]);
+    let out = trusting.arg(stranger.path("ca.pem")).output()?;
+    ensure!(out.status.code() == Some(0), "{out:?}");
+    Ok(())
+}
+
+fn private() -> Result<()> {
+    let contoso = Contoso::new()?;
+    let server = contoso.acr.server();
+    let check = |flag: Option<&str>| {
+        let mut check = contoso.node.regprobe(["check", &server, "--output=json"]);
+        Report::of(&check.args(leading_to(&contoso)).args(flag).output()?)
+    };
+    for (flag, expected) in [
+        ("--private=127.0.0.0/8", true),
+        ("--private=10.0.0.0/8,127.0.0.0/8", true),
+        ("--private=10.0.0.0/8", false),
+        // Loopback is not out on the Internet, but no network of private endpoints either.
+        ("--private", false),
+    ] {
+        let report = check(Some(flag))?;
+        let lookup = report.lookup()?;
+        ensure!(lookup["private"] == true, "{flag}: {lookup}");
+        ensure!(lookup["expected"] == expected, "{flag}: {lookup}");
+    }
+    ensure!(check(None)?.lookup()?["expected"] == true);
+    Ok(())
+}
+
+fn nameserver() -> Result<()> {
+    let contoso = Contoso::new()?;
+    let own = Dns::start((loopback(), 0))?;
+    let node = Node::asking([own.addr()])?.trusting(&contoso.pki.ca_pem())?;
+    let config = node.configure(&[format!("{{server: \"{}\"}}", contoso.acr.server())])?;
+    let dead = sockets::closed((loopback(), 0))?;
+    let mut check = node.regprobe(["check", "--output=json", "--config.file"]);
+    check
+        .arg(config)
+        .arg(format!("--nameserver={}", dead.addr()));
+    let out = check
+        .arg(format!("--nameserver={}", contoso.dns.addr()))
+        .output()?;
+    let report = Report::of(&out)?;
+    let asked: Vec<_> = items(&report.endpoint("login")?["lookups"])
+        .map(|l| text(&l["nameserver"]))
+        .collect();
+    ensure!(
+        asked == [dead.addr().to_string(), contoso.dns.addr().to_string()],
+        "{asked:?}"
+    );
+    ensure!(own.queries() == 0, "the node's own nameserver was asked");
+    // A pull gets through, after a detour.
+    ensure!(
+        report.verdict() == "degraded" && report.status == Some(0),
+        "{out:?}"
+    );
+    Ok(())
+}
+
+fn several() -> Result<()> {
+    let contoso = Contoso::new()?;
+    let (good, bad) = (contoso.acr.server(), "nobody.azurecr.io");
+    let verdicts = |servers: [&str; 2]| {
+        let out = contoso
+            .node
+            .regprobe(["check"])
+            .args(servers)
+            .args(leading_to(&contoso))
+            .output()?;
+        ensure!(out.status.code() == Some(1), "{out:?}");
+        let said = stdout(&out);
+        let starts = |line: &&str| servers.iter().any(|server| line.starts_with(server));
+        let words = |line: &str| {
+            line.split_whitespace()
+                .take(2)
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        anyhow::Ok(said.lines().filter(starts).map(words).collect::<Vec<_>>())
+    };
+    let (good_line, bad_line) = (format!("{good} OK"), format!("{bad} FAILING"));
+    ensure!(verdicts([&good, bad])? == [&*good_line, &*bad_line]);
+    ensure!(verdicts([bad, &good])? == [&*bad_line, &*good_line]);
+    Ok(())
+}
+
+fn configured() -> Result<()> {
+    let contoso = Contoso::new()?;
+    let server = contoso.acr.server();
+    let config = contoso.node.configure(&[
+        format!("{{server: \"{server}\", name: production, anonymous_pull: true}}"),
+        "{server: nobody.azurecr.io}".to_owned(),
+    ])?;
+    for name in ["production", &server] {
+        let mut check = contoso
+            .node
+            .regprobe(["check", name, "--output=json", "--config.file"]);
+        let report = Report::of(&check.arg(&config).output()?)?;
+        let registries = &report.document["registries"];
+        ensure!(items(registries).count() == 1 && registries[0]["name"] == "production");
+        ensure!(
+            report.stage("login", "token")?["reason"] == "unauthorized",
+            "{registries}"
+        );
+    }
+    Ok(())
+}
+
+fn unused_settings() -> Result<()> {
+    let node = Node::asking([])?;
+    let config = node.configure(&["{server: contoso.azurecr.io}".to_owned()])?;
+    for (arguments, flag) in [
+        (&["check", "--private"][..], "--private"),
+        (&["check", "contoso", "--region=westeurope"], "--region"),
+        (&["check", "--image=probe/hello:v1"], "--image"),
+    ] {
+        let mut check = node.regprobe(arguments);
+        let out = check.arg("--config.file").arg(&config).output()?;
+        let expected = format!("regprobe: {flag} is for registries that only the command line");
+        ensure!(
+            out.status.code() == Some(2) && stderr(&out).starts_with(&expected),
+            "{out:?}"
+        );
+    }
+    Ok(())
+}
+
+fn local_fault() -> Result<()> {
+    // No packet may be sent to all of loopback: EACCES.
+    let everybody = SocketAddr::from(([127, 255, 255, 255], 53));
+    let report = Node::asking([everybody])?.check(LOGIN)?;
+    ensure!(report.lookup()?["result"] == "local", "{report:?}");
+    ensure!(report.status == Some(2), "{report:?}");
+    Ok(())
+}
+
+fn closed_pipe() -> Result<()> {
+    let contoso = Contoso::new()?;
+    for (server, status) in [
+        (contoso.acr.server(), 0),
+        ("nobody.azurecr.io".to_owned(), 1),
+    ] {
+        let mut check = contoso.node.regprobe(["check", &server]);
+        check
+            .args(leading_to(&contoso))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = check.spawn()?;
+        drop(child.stdout.take());
+        let out = child.wait_with_output()?;
+        ensure!(
+            out.status.code() == Some(status) && out.stderr.is_empty(),
+            "{out:?}"
+        );
+    }
+    Ok(())
+}
+
+fn interrupted() -> Result<()> {
+    const SIGINT: i32 = 2;
+    let silent = sockets::stalls((loopback(), 0))?;
+    let node = Node::asking([])?;
+    let server = silent.addr().to_string();
+    let mut check = node.regprobe(["check", &server, "--timeout=60s"]);
+    let mut child = check
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    wait::pause(Duration::from_millis(500));
+    let status = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()?;
+    ensure!(status.success(), "failed to interrupt");
+    let ended = wait::until("the check ends", Duration::from_secs(5), || {
+        child.try_wait()?.context("still running")
+    });
+    let _ = child.kill();
+    ensure!(ended?.signal() == Some(SIGINT));
+    let mut said = String::new();
+    child
+        .stderr
+        .take()
+        .context("no stderr")?
+        .read_to_string(&mut said)?;
+    ensure!(said.is_empty(), "{said}");
+    Ok(())
+}
+
+/// What is typed, and a part of what is answered.
+const BAD_USAGES: &[(&[&str], &str)] = &[
+    (&["check", ""], "the server is empty; write one, such as"),
+    (&["check", "not a name"], "is not a host name"),
+    (&["check", "con\u{f6}toso"], "is not a host name"),
+    (
+        &["check", "contoso", "contoso.azurecr.io"],
+        "is listed twice",
+    ),
+    (&["check", "contoso:99999"], "has no valid port"),
+    (
+        &["check", "contoso.azurecr.io/probe/hello:v1"],
+        "write only the server, not the image",
+    ),
+    (&["check", "ftp://contoso.azurecr.io"], "ftp"),
+    (&["check", "--", "--help"], "is not a host name"),
+    (
+        &["check", "--config.file=/nonexistent"],
+        "/nonexistent: cannot read the file",
+    ),
+    (&["check", "--config.file=/"], "/: cannot read the file"),
+    (
+        &["check", "contoso", "--ca-file=/nonexistent"],
+        "cannot read CA file /nonexistent: No such file or directory (os error 2); check the path",
+    ),
+    (
+        &["check", "contoso", "--ca-file=/dev/null"],
+        "cannot read CA file /dev/null: not a regular file",
+    ),
+    (
+        &["check", "contoso", "--ca-file=/etc/hosts"],
+        "no PEM certificate in CA file /etc/hosts; name one",
+    ),
+    (
+        &["check", "contoso", "--only=fabrikam"],
+        "no registry matches --only=fabrikam; there are: contoso.azurecr.io",
+    ),
+    (&["check", "contoso", "--only"], "a value is required"),
+    (&["check", "contoso", "--private=10.0.0.1/8"], "10.0.0.1/8"),
+    (
+        &["check", "contoso", "--private=10.0.0.0/8,"],
+        "is not an address range",
+    ),
+    (
+        &["check", "contoso", "--region=West Europe"],
+        "is not a region's name",
+    ),
+    (
+        &["check", "registry.example", "--region=westeurope"],
+        "--region is for an Azure Container Registry, and registry.example is none; list its data hosts",
+    ),
+    (
+        &["check", "user:hunter2@contoso.azurecr.io"],
+        "regprobe: a server is written without user and password",
+    ),
+    (
+        &["check", "\u{1b}]0;owned\u{7}\u{202e}"],
+        r#""\u{1b}]0;owned\u{7}\u{202e}" is not a host name"#,
+    ),
+    (
+        &["check", "--output=\u{1b}]0;owned\u{7}\u{202e}"],
+        r"\u{202e}' for '--output <OUTPUT>'",
+    ),
+    (
+        &["check", "--config.file=/\u{1b}[2J\u{202e}"],
+        r"/\u{1b}[2J\u{202e}: cannot read the file",
+    ),
+    (
+        &["check", "contoso", "--image=:v1"],
+        "is not a repository name",
+    ),
+    (
+        &["check", "contoso", "--nameserver=localhost"],
+        "is not the address of a nameserver",
+    ),
+    (
+        &["check", "contoso", "--nameserver=127.0.0.1:0"],
+        "127.0.0.1:0",
+    ),
+    (&["check", "contoso", "--timeout=0s"], "0s"),
+    (&["check", "contoso", "--timeout=10"], "has no unit"),
+    (
+        &["check", "contoso", "--timeout=99999999999999999999d"],
+        "longer than can be counted",
+    ),
+    (
+        &["check", "contoso", "--watch=100ms"],
+        "100ms is out of range; write 1s to 1d",
+    ),
+    (
+        &["check", "contoso", "--watch", "--output=json"],
+        "--watch is for people, and goes with --output=text alone",
+    ),
+    (
+        &["check", "contoso", "--watch=5s", "--output=npd"],
+        "asks a running agent for /api/v1/status",
+    ),
+    (&["check", "contoso", "--output=xml"], "[possible values: "),
+    (
+        &["check", "contoso", "--no-such-flag"],
+        "unexpected argument",
+    ),
+    (&["chekc", "contoso"], "'check'"),
+    (&[], "Usage: regprobe"),
+];
+
+fn bad_usages() -> impl Iterator<Item = Test> {
+    BAD_USAGES.iter().map(|(arguments, message)| {
+        test(
+            format!("refused: regprobe {}", arguments.join(" ").escape_debug()),
+            move || {
+                let out = Node::asking([])?.regprobe(*arguments).output()?;
+                let said = stderr(&out);
+                ensure!(out.status.code() == Some(2), "{out:?}");
+                ensure!(said.contains(message), "expected {message:?} in {said}");
+                ensure!(is_inert(&said), "{said:?}");
+                ensure!(
+                    !said.contains("panicked") && out.stdout.is_empty(),
+                    "{out:?}"
+                );
+                Ok(())
+            },
+        )
+    })
+}
+
+/// Debian's registry and a token service, each behind a TLS front of its own.
+struct Real {
+    node: Node,
+    server: String,
+    front: Option<Nginx>,
+    registry: Option<DockerRegistry>,
+    _tokens: (TokenServer, Nginx),
+    dns: Dns,
+}
+
+impl Real {
+    /// `probe/hello` is for everybody.
+    fn start() -> Result<Self> {
+        let (pki, dns, ip) = (Pki::new()?, Dns::start((loopback(), 0))?, loopback());
+        dns.zone("lab.example")
+            .address(REGISTRY, [ip], 60)
+            .address(AUTH, [ip], 60);
+        let tokens = TokenServer::start((ip, 0))?;
+        let auth = Nginx::at((ip, 0))
+            .tls(&pki.leaf([AUTH]).issue()?)
+            .pass_to(tokens.addr())
+            .start()?;
+        let tokens = tokens.behind(&format!("{AUTH}:{}", auth.addr().port()));
+        tokens.grant("probe/hello");
+        let registry = DockerRegistry::with_tokens((ip, 0), &tokens)?;
+        registry.push_with_token(&Image::hello()?, &tokens)?;
+        let front = Nginx::at((ip, 0))
+            .tls(&pki.leaf([REGISTRY]).issue()?)
+            .pass_to(registry.addr())
+            .start()?;
+        Ok(Self {
+            node: Node::asking([])?.trusting(&pki.ca_pem())?,
+            server: format!("{REGISTRY}:{}", front.addr().port()),
+            front: Some(front),
+            registry: Some(registry),
+            _tokens: (tokens, auth),
+            dns,
+        })
+    }
+
+    fn check(&self, flags: &[&str]) -> Result<Output> {
+        let nameserver = format!("--nameserver={}", self.dns.addr());
+        let mut check = self.node.regprobe(["check", &self.server, &nameserver]);
+        Ok(check.args(flags).output()?)
+    }
+}
+
+/// The flags that lead a check to Contoso.
+fn leading_to(contoso: &Contoso) -> [String; 2] {
+    let nameserver = format!("--nameserver={}", contoso.dns.addr());
+    [nameserver, "--timeout=2s".to_owned()]
+}
+
+fn stdout(out: &Output) -> String {
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+/// Whether a terminal shows the text and does nothing else.
+fn is_inert(text: &str) -> bool {
+    let commands = |c: char| c.is_control() && c != '\n';
+    !text.contains(|c: char| commands(c) || ('\u{200b}'..='\u{202e}').contains(&c))
+}
+
+fn stderr(out: &Output) -> String {
+    String::from_utf8_lossy(&out.stderr).into_owned()
+}

@@ -1,0 +1,30 @@
+//! `regprobe` as people and scripts meet it at a shell: one command, its output, its exit status.
+
+mod check;
+mod cli;
+mod config;
+mod dependencies;
+mod reasons;
+mod secrets;
+mod shell;
+mod static_binary;
+
+use std::process::ExitCode;
+
+use regprobe_harness::suite;
+
+fn main() -> ExitCode {
+    suite::main(
+        &[
+            ("check", check::suite),
+            ("cli", cli::suite),
+            ("config", config::suite),
+            ("dependencies", dependencies::suite),
+            ("reasons", reasons::suite),
+            ("secrets", secrets::suite),
+            ("shell", shell::suite),
+            ("static_binary", static_binary::suite),
+        ],
+        &[],
+    )
+}

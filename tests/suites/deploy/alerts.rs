@@ -1,0 +1,76 @@
+//! The alerts: promtool's checks, the runbooks they link to, and, with a real Prometheus and a real
+//! Alertmanager, the single notification that a drift causes.
+
+use regprobe_harness::need::Need;
+use regprobe_harness::suite::{Suite, test};
+
+mod documents;
+mod findings;
+mod inhibitions;
+mod notifications;
+mod promtool;
+mod rules;
+mod runbooks;
+mod shortened;
+
+pub(crate) fn suite() -> Suite {
+    let promtool = [
+        test("promtool accepts the rules", promtool::rules_are_rules),
+        test("promtool's tests pass", promtool::tests_pass),
+        test(
+            "every finding raises exactly one alert",
+            findings::raise_one_alert_each,
+        ),
+        test(
+            "a finding on many nodes raises one alert",
+            findings::many_nodes_raise_one_alert,
+        ),
+    ];
+    let promtool = promtool.map(|test| test.needs([Need::PROMETHEUS]));
+    let notifications = [
+        test(
+            "a drift causes one notification",
+            notifications::of_one_node,
+        ),
+        test(
+            "a drift on 50 nodes causes one notification",
+            notifications::of_fifty_nodes,
+        ),
+        test(
+            "50 nodes that cannot pull because of a drift cause one page",
+            notifications::of_fifty_nodes_that_cannot_pull,
+        ),
+    ];
+    let notifications =
+        notifications.map(|test| test.needs([Need::PROMETHEUS, Need::ALERTMANAGER]));
+    let inhibitions = test(
+        "alerts that follow from a more severe one are inhibited",
+        inhibitions::followers_are_inhibited,
+    );
+    let inhibitions = inhibitions.needs([Need::ALERTMANAGER]);
+    let others = [
+        test(
+            "every alert has a test in which it fires and one in which it does not",
+            promtool::every_alert_is_tested,
+        ),
+        test(
+            "everyday events are tested with every metric that alerts read",
+            promtool::every_day_is_quiet,
+        ),
+        test(
+            "every alert links to a runbook, and every runbook has a link",
+            runbooks::alerts_lead_to_pages,
+        ),
+        test("every runbook is complete", runbooks::pages_are_whole),
+        test("every silence matches its alerts", runbooks::silences_match),
+        test(
+            "the README lists alerts and rules",
+            documents::readme_lists_the_rules,
+        ),
+        test("every link has a target", documents::links_lead_somewhere),
+    ];
+    // The notification tests spend most of their time waiting.
+    let all = notifications.into_iter().chain([inhibitions]);
+    let all = all.chain(promtool).chain(others);
+    Suite::of(all).at_a_time(4)
+}

@@ -1,0 +1,171 @@
+//! What an operator installs: the chart as the real helm renders it, the same for kustomize, and the
+//! agent as a pod of it starts.
+
+mod files;
+mod helm;
+mod image;
+mod kubernetes;
+mod kustomize;
+mod monitor;
+mod node;
+mod pod;
+mod pod_security;
+mod secured;
+mod values;
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use regprobe_harness::need::Need;
+use regprobe_harness::suite::{Suite, test};
+
+use self::helm::{Objects, ci_files};
+use self::image::Image;
+
+pub(crate) fn suite() -> Suite {
+    let chart = [
+        test("helm finds nothing to complain of", values::lint),
+        test("every configuration is good", values::configs_are_good),
+        test("wrong values are refused", values::wrong_values_are_refused),
+        test(
+            "the schema knows the configuration",
+            values::the_schema_knows_the_configuration,
+        ),
+        test("good configurations pass", values::good_configs_pass),
+        test(
+            "only a change of metrics restarts pods",
+            values::only_metrics_restart,
+        ),
+        test("values are heard", values::values_are_heard),
+        test(
+            "notes tell what is missing",
+            values::notes_tell_what_is_missing,
+        ),
+        test("the package is whole", files::package),
+        test("Kubernetes takes every object", objects_are_valid),
+        test(
+            "the rules and dashboards are those of the repository",
+            files::are_those_of_the_repository,
+        ),
+        test(
+            "pods are restricted but for the host's network and files",
+            restricted,
+        ),
+        test(
+            "the image is the one that the chart starts",
+            image_is_the_chart_s,
+        ),
+        test(
+            "kustomize has the chart's defaults",
+            kustomize::base_is_the_chart,
+        ),
+    ];
+    let chart = chart.map(|test| test.needs([Need::HELM]));
+    let kustomize = [test("kustomize builds", kustomize::builds).needs([Need::KUBECTL])];
+    let pods = [
+        test("a pod on Ubuntu pulls and follows its node", node::ubuntu),
+        test(
+            "a pod on Azure Linux pulls through a mirror",
+            node::azure_linux,
+        ),
+        test(
+            "a pod sees less of the node where it is told so",
+            node::lean,
+        ),
+        test("a pod of an IPv6 node", node::ipv6),
+        test("a pod has as many series as documented", node::series),
+    ];
+    let pods = pods.map(|test| test.needs([Need::HELM, Need::Root, Need::IPROUTE]));
+    let monitors = [
+        test(
+            "a PodMonitor keeps the labels of what it scrapes",
+            monitor::of_pods,
+        ),
+        test(
+            "a ServiceMonitor keeps the labels of what it scrapes",
+            monitor::of_service,
+        ),
+    ];
+    let monitors =
+        monitors.map(|test| test.needs([Need::HELM, Need::Root, Need::IPROUTE, Need::PROMETHEUS]));
+    let secured = test(
+        "a secured pod is healthy, and tells nothing without the password",
+        secured::by_tls_and_password,
+    );
+    let secured = secured.needs([Need::HELM, Need::Root, Need::IPROUTE, Need::CURL]);
+    let security = test(
+        "what the standard forbids is found",
+        pod_security::forbidden_is_found,
+    );
+    Suite::of(
+        chart
+            .into_iter()
+            .chain(kustomize)
+            .chain(pods)
+            .chain(monitors)
+            .chain([secured, security]),
+    )
+}
+
+fn objects_are_valid() -> Result<()> {
+    let mut kinds = BTreeSet::new();
+    for values in ci_files()? {
+        for object in Objects::of_file(&values)?.0 {
+            kubernetes::check(&object).with_context(|| values.display().to_string())?;
+            ensure!(object["metadata"]["labels"]["app.kubernetes.io/name"] == "regprobe");
+            kinds.insert(object["kind"].as_str().unwrap_or_default().to_owned());
+        }
+    }
+    // No template goes unseen.
+    let templates = fs::read_dir(helm::chart().join("templates"))?;
+    let templates = templates.filter_map(|file| file.ok()?.file_name().into_string().ok());
+    let seen: BTreeSet<_> = kinds
+        .iter()
+        .map(|kind| format!("{}.yaml", kind.to_lowercase()))
+        .collect();
+    let all: BTreeSet<_> = templates
+        .filter(|name| name.ends_with(".yaml") && name != "dashboards.yaml")
+        .collect();
+    ensure!(seen == all, "kinds {seen:?}, templates {all:?}");
+    Ok(())
+}
+
+fn restricted() -> Result<()> {
+    for values in ci_files()? {
+        let objects = Objects::of_file(&values)?;
+        // The node's network and its files are what there is to look at.
+        let exceptions = BTreeSet::from(["hostNetwork", "hostPort", "hostPath"]);
+        let violations = pod_security::violations(objects.pod()?);
+        ensure!(
+            violations == exceptions,
+            "{}: {violations:?}",
+            values.display()
+        );
+        ensure!(objects.pod()?["automountServiceAccountToken"] == false);
+        let resources = &objects.pod()?["containers"][0]["resources"];
+        ensure!(resources["limits"].get("cpu").is_none(), "{resources}");
+    }
+    Ok(())
+}
+
+fn image_is_the_chart_s() -> Result<()> {
+    let image = Image::of_dockerfile()?;
+    let objects = Objects::rendered(&[])?;
+    let pod = objects.pod()?;
+    let container = &pod["containers"][0];
+    let user = &pod["securityContext"];
+    ensure!(image.user == format!("{}:{}", user["runAsUser"], user["runAsGroup"]));
+    ensure!(image.port == container["ports"][0]["containerPort"].to_string());
+    // What the image does by itself, the pod does too.
+    ensure!(container.get("command").is_none());
+    for argument in &image.arguments {
+        let mut arguments = container["args"].as_array().into_iter().flatten();
+        ensure!(
+            arguments.any(|other| other == argument),
+            "{argument} is not in {container}"
+        );
+    }
+    ensure!(container["image"] == format!("regprobe:{}", env!("CARGO_PKG_VERSION")));
+    Ok(())
+}

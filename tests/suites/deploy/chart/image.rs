@@ -1,0 +1,41 @@
+//! What the Dockerfile says of the image's last stage.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use regprobe_harness::program::repository;
+
+pub(crate) struct Image {
+    pub(crate) entry_point: String,
+    /// What it is given where nothing else is said.
+    pub(crate) arguments: Vec<String>,
+    pub(crate) user: String,
+    pub(crate) port: String,
+    pub(crate) environment: BTreeMap<String, String>,
+}
+
+impl Image {
+    pub(crate) fn of_dockerfile() -> Result<Self> {
+        let text = fs::read_to_string(repository("Dockerfile"))?;
+        let (_, stage) = text
+            .split_once("\nFROM scratch\n")
+            .context("no last stage")?;
+        let instruction = |name: &str| {
+            let mut lines = stage.lines().filter_map(|line| line.split_once(' '));
+            let line = lines.find(|(instruction, _)| *instruction == name);
+            Ok::<_, anyhow::Error>(line.with_context(|| format!("no {name}"))?.1.to_owned())
+        };
+        let entry_point: Vec<String> = serde_json::from_str(&instruction("ENTRYPOINT")?)?;
+        ensure!(entry_point.len() == 1, "{entry_point:?}");
+        let environment = instruction("ENV")?;
+        let environment = environment.split_once('=').context("ENV without =")?;
+        Ok(Self {
+            entry_point: entry_point[0].clone(),
+            arguments: serde_json::from_str(&instruction("CMD")?)?,
+            user: instruction("USER")?,
+            port: instruction("EXPOSE")?,
+            environment: BTreeMap::from([(environment.0.to_owned(), environment.1.to_owned())]),
+        })
+    }
+}

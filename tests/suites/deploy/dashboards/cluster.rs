@@ -1,0 +1,104 @@
+//! A small cluster in which much is wrong, and a Prometheus that scrapes it: what dashboards show.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use regprobe_harness::agent::Agent;
+use regprobe_harness::ground::{Ground, Plain};
+use regprobe_lab::acr::{Acr, Answer, Route};
+use regprobe_lab::addresses::{free_addr, loopback};
+use regprobe_lab::image::Image;
+use regprobe_lab::servers::Prometheus;
+use regprobe_lab::wait;
+
+/// The node that has a cluster's name, and that name; `node-2` is in a cluster without one.
+pub(crate) const NODE: &str = "node-1";
+pub(crate) const CLUSTER: &str = "east";
+
+/// What the fleet's dashboard needs beside the agents.
+pub(crate) const RULES: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../deploy/prometheus/rules.yaml"
+);
+
+/// How long it may take until Prometheus has seen something.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Cluster {
+    pub(crate) prometheus: Prometheus,
+    pub(crate) agent: Agent,
+    _other_agent: Agent,
+    _ground: Ground,
+    _broken: Plain,
+    _hello: Acr,
+}
+
+/// A registry that gives an image to anybody, and its entry.
+pub(crate) fn pullable(name: &str) -> Result<(Acr, String)> {
+    let at = loopback();
+    let acr = Acr::at(&at.to_string(), (at, 0))
+        .image(Image::hello()?)
+        .anonymous_pull()
+        .start()?;
+    let entry = format!(
+        "- {{server: \"http://{}\", name: {name}, anonymous_pull: true, images: [\"probe/hello:v1\"]}}\n",
+        acr.addr()
+    );
+    Ok((acr, entry))
+}
+
+impl Cluster {
+    /// Returns once Prometheus has seen first health and then all the faults: of `contoso` the
+    /// private zone loses its link, `broken` loses its data endpoint, and the agent of `node-3` is
+    /// gone.
+    pub(crate) fn start() -> Result<Self> {
+        let ground = Ground::new()?;
+        let broken = ground.plain("broken")?;
+        let (hello, entry_of_hello) = pullable("hello")?;
+        let config = ground.config_with(
+            &[&ground.contoso_entry(), &broken.entry, &entry_of_hello],
+            "",
+        )?;
+        let agents = [Agent::ready(&config, &[])?, Agent::ready(&config, &[])?];
+        let gone = free_addr(loopback())?;
+        let [named, unnamed] = &agents;
+        let prometheus = Prometheus::configured(
+            &format!(
+                "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\n\
+                 rule_files: [\"{RULES}\"]\n\
+                 scrape_configs:\n\
+                 - job_name: regprobe\n  \
+                   static_configs:\n  \
+                   - {{targets: [\"{}\"], labels: {{node: {NODE}, cluster: {CLUSTER}}}}}\n  \
+                   - {{targets: [\"{}\"], labels: {{node: node-2}}}}\n  \
+                   - {{targets: [\"{gone}\"], labels: {{node: node-3}}}}\n",
+                named.addr, unnamed.addr
+            ),
+            (loopback(), 0),
+        )?;
+        let [agent, other_agent] = agents;
+        let cluster = Self {
+            prometheus,
+            agent,
+            _other_agent: other_agent,
+            _ground: ground,
+            _broken: broken,
+            _hello: hello,
+        };
+        cluster.until("count(regprobe_endpoint_up == 1)", 12.0)?;
+        cluster._broken.acr.answer(Route::Data, Answer::Reset);
+        cluster._ground.unlink();
+        cluster.until("count(regprobe_endpoint_up == 0)", 2.0)?;
+        cluster.until("count(regprobe_dns_answer_expected == 0)", 6.0)?;
+        Ok(cluster)
+    }
+
+    fn until(&self, expression: &str, expected: f64) -> Result<()> {
+        wait::until(expression, PATIENCE, || {
+            let value = self.prometheus.value(expression, Duration::ZERO)?;
+            ensure!(value == expected, "{value} instead of {expected}");
+            Ok(())
+        })
+        .context("Prometheus does not see it")
+    }
+}

@@ -1,0 +1,23 @@
+//! What operators install beside the binary: alerts, dashboards, the chart, the plugin of
+//! node-problem-detector.
+
+mod alerts;
+mod chart;
+mod dashboards;
+mod npd;
+
+use std::process::ExitCode;
+
+use regprobe_harness::suite;
+
+fn main() -> ExitCode {
+    suite::main(
+        &[
+            ("alerts", alerts::suite),
+            ("chart", chart::suite),
+            ("dashboards", dashboards::suite),
+            ("npd", npd::suite),
+        ],
+        &[("pictures", dashboards::pictures::suite)],
+    )
+}

@@ -1,0 +1,206 @@
+//! Registries with images that are none, and blobs that are elsewhere.
+
+use super::attack::{Attack, http};
+use super::site::{MANIFEST_TYPE, answer, digest};
+use super::speech::say;
+
+const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
+const MANIFESTS: &str = "/v2/probe/hello/manifests/";
+const BLOBS: &str = "/v2/probe/hello/blobs/";
+
+pub(crate) fn attacks() -> Vec<Attack> {
+    let manifest = |name: &str, reason, kind: &'static str, body: String| {
+        http(name, "manifest", reason, MANIFESTS, {
+            say(answer("200 OK", &[&format!("Content-Type: {kind}")], &body))
+        })
+    };
+    let blob = |name: &str, reason, location: &'static str| {
+        http(name, "blob", reason, BLOBS, {
+            say(answer(
+                "307 Elsewhere",
+                &[&format!("Location: {location}")],
+                "",
+            ))
+            .listen()
+        })
+    };
+    vec![
+        http(
+            "a manifest that never ends",
+            "manifest",
+            "too_large",
+            MANIFESTS,
+            {
+                say(format!(
+                    "HTTP/1.1 200 OK\r\nContent-Type: {MANIFEST_TYPE}\r\n\r\n["
+                ))
+                .endless("{},")
+            },
+        ),
+        http(
+            "a manifest whose interim answers never end",
+            "manifest",
+            "too_large",
+            MANIFESTS,
+            say([]).endless("HTTP/1.1 102 Processing\r\n\r\n"),
+        ),
+        http(
+            "a manifest of another digest",
+            "manifest",
+            "malformed",
+            MANIFESTS,
+            {
+                let other = format!("Docker-Content-Digest: {}", digest("another"));
+                let kind = format!("Content-Type: {MANIFEST_TYPE}");
+                say(answer("200 OK", &[&kind, &other], "{}"))
+            },
+        ),
+        http(
+            "a digest with a path in it",
+            "manifest",
+            "malformed",
+            MANIFESTS,
+            {
+                let kind = format!("Content-Type: {MANIFEST_TYPE}");
+                let digest = "Docker-Content-Digest: sha256:../../../etc/shadow";
+                say(answer("200 OK", &[&kind, digest], "{}"))
+            },
+        ),
+        manifest(
+            "a manifest nested 100,000 deep",
+            "malformed",
+            MANIFEST_TYPE,
+            format!(r#"{{"a":{}"#, "[".repeat(100_000)),
+        ),
+        manifest(
+            "a blob of a negative size",
+            "malformed",
+            MANIFEST_TYPE,
+            format!(r#"{{"config":{{"digest":"{}","size":-1}}}}"#, digest("a")),
+        ),
+        manifest(
+            "a blob with a path for a digest",
+            "malformed",
+            MANIFEST_TYPE,
+            r#"{"config":{"digest":"sha256:../../secrets","size":1}}"#.to_owned(),
+        ),
+        manifest("100,000 layers", "malformed", MANIFEST_TYPE, {
+            let layer = r#"{"digest":"a","size":1},"#.repeat(100_000);
+            format!(r#"{{"config":{{"digest":"a","size":1}},"layers":[{layer}]}}"#)
+        }),
+        manifest(
+            "an index of 50,000 platforms",
+            "platform_mismatch",
+            INDEX_TYPE,
+            {
+                let one = |n| {
+                    format!(
+                        r#"{{"digest":"a","size":1,"platform":{{"os":"os{n}","architecture":"a"}}}}"#
+                    )
+                };
+                let many: Vec<_> = (0..50_000).map(one).collect();
+                format!(r#"{{"manifests":[{}]}}"#, many.join(","))
+            },
+        ),
+        manifest(
+            "an index of nothing",
+            "platform_mismatch",
+            INDEX_TYPE,
+            r#"{"manifests":[]}"#.to_owned(),
+        ),
+        manifest(
+            "an index that is said to be a manifest",
+            "malformed",
+            MANIFEST_TYPE,
+            r#"{"manifests":[]}"#.to_owned(),
+        ),
+        manifest("a manifest of schema 1", "malformed", MANIFEST_TYPE, {
+            r#"{"fsLayers":[]}"#.to_owned()
+        }),
+        manifest(
+            "a media type of control characters",
+            "malformed",
+            "\u{80}\u{9b}31m",
+            "{}".to_owned(),
+        ),
+        http(
+            "a manifest that redirects to itself",
+            "manifest",
+            "too_many_redirects",
+            MANIFESTS,
+            say(answer("307 Again", &["Location: v1"], "")).listen(),
+        ),
+        http(
+            "a manifest at a metadata service",
+            "manifest",
+            "redirect_denied",
+            MANIFESTS,
+            {
+                say(answer(
+                    "307 Elsewhere",
+                    &["Location: http://169.254.169.254/"],
+                    "",
+                ))
+                .listen()
+            },
+        ),
+        blob(
+            "a blob at a metadata service",
+            "redirect_denied",
+            "https://169.254.169.254/blob",
+        ),
+        blob(
+            "a blob at a metadata service in plain HTTP",
+            "redirect_denied",
+            "http://169.254.169.254/",
+        ),
+        blob(
+            "a blob on the loopback",
+            "redirect_denied",
+            "https://127.0.0.1/blob",
+        ),
+        blob(
+            "a blob on the loopback in decimal",
+            "redirect_denied",
+            "https://2130706433/blob",
+        ),
+        blob(
+            "a blob on the loopback, mapped",
+            "redirect_denied",
+            "https://[::ffff:7f00:1]/blob",
+        ),
+        blob(
+            "a blob on the link",
+            "redirect_denied",
+            "https://[fe80::1]/blob",
+        ),
+        blob("a blob in a file", "redirect_denied", "file:///etc/shadow"),
+        blob(
+            "a blob with a password",
+            "redirect_denied",
+            "https://a:b@attacked.registry.example/",
+        ),
+        blob(
+            "a blob that redirects to itself",
+            "too_many_redirects",
+            "/v2/probe/hello/blobs/again",
+        ),
+        http(
+            "a blob whose headers never end",
+            "blob",
+            "too_large",
+            BLOBS,
+            say("HTTP/1.1 206 Partial Content\r\n").endless("X-Filler: y\r\n"),
+        ),
+        http("a blob of nothing", "blob", "malformed", BLOBS, {
+            say(answer("206 Partial Content", &[], ""))
+        }),
+        http("a blob that never begins", "blob", "timeout", BLOBS, {
+            say("HTTP/1.1 206 Partial Content\r\nContent-Length: 1\r\n\r\n").hang()
+        }),
+        http("a blob that never ends", "blob", "none", BLOBS, {
+            say("HTTP/1.1 200 OK\r\n\r\n").endless("x")
+        })
+        .borne(),
+    ]
+}

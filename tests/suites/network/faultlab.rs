@@ -1,0 +1,338 @@
+//! The fault lab: every file of `tests/scenarios` is laid into a world of its own, a real containerd
+//! pulls there, the agent checks there, and both are held against what the file says. The last line
+//! counts what was seen.
+
+pub(crate) mod confined;
+mod drift;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use regprobe_harness::need::Need;
+use regprobe_harness::program::{REGPROBE, repository};
+use regprobe_harness::schema;
+use regprobe_harness::suite::{Suite, Test, test};
+use regprobe_lab::scenario::{Does, Scenario};
+use regprobe_lab::servers::Pull;
+use regprobe_lab::world::{Checked, STAGE_TIMEOUT, World};
+use serde_json::Value;
+
+/// How many worlds there are at a time: what scenarios do most is wait.
+const WORLDS: usize = 12;
+
+/// What a check may take beyond the time-out of a stage.
+const CHECK_MARGIN: Duration = Duration::from_secs(2);
+
+/// What a pull takes that meets no obstacle.
+const HEALTHY_PULL: Duration = Duration::from_millis(300);
+
+/// One scenario of each kind that is over soon: for a quick look at whether anything is broken.
+const SMOKE: [&str; 12] = [
+    "data-certificate-for-another-name",
+    "dns-no-such-registry",
+    "drift-data-record-missing",
+    "drift-zone-not-linked-public-access-on",
+    "fine-private-registry",
+    "fine-private-registry-with-images",
+    "http-firewall",
+    "image-not-found",
+    "mirror-in-error",
+    "proxy-denies",
+    "tcp-refused",
+    "tls-intercepted",
+];
+
+/// The scenarios of [`SMOKE`] alone.
+pub(crate) fn smoke() -> Suite {
+    let scenarios = match read() {
+        Ok((scenarios, _)) => scenarios,
+        Err(error) => return Suite::of([test("the scenarios can be read", || Err(error))]),
+    };
+    let lab = Arc::new(Lab::default());
+    let chosen = |scenario: &Scenario| SMOKE.contains(&&*scenario.name);
+    let chosen = scenarios.into_iter().filter(chosen);
+    let tests: Vec<_> = chosen.map(|scenario| as_test(&lab, scenario)).collect();
+    Suite::of(tests).at_a_time(4)
+}
+
+pub(crate) fn suite() -> Suite {
+    let (mut scenarios, codes) = match read() {
+        Ok(read) => read,
+        Err(error) => return Suite::of([test("the scenarios can be read", || Err(error))]),
+    };
+    // The longest waits first, so that none is begun when all else is done.
+    scenarios.sort_by_key(|scenario| std::cmp::Reverse(wait(scenario)));
+    let lab = Arc::new(Lab::default());
+    let told = scenarios
+        .into_iter()
+        .map(|scenario| as_test(&lab, scenario));
+    // What changes while the agent runs has findings to show, or nothing.
+    let changing = agent_is_judged().then(drift::tests).into_iter().flatten();
+    let tests = confined::tests().into_iter().chain(changing).chain(told);
+    Suite::of(tests).at_a_time(WORLDS).and_then(move || {
+        lab.close(&codes);
+        Ok(())
+    })
+}
+
+/// Every scenario, and every code that a finding can have: those with a runbook.
+fn read() -> Result<(Vec<Scenario>, BTreeSet<String>)> {
+    let mut codes = BTreeSet::new();
+    for entry in
+        fs::read_dir(repository("deploy/runbooks")).context("failed to list the runbooks")?
+    {
+        let path = entry?.path();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        if name != "README" && path.is_file() {
+            codes.insert(name.into_owned());
+        }
+    }
+    let scenarios = Scenario::read_all(&repository("tests/scenarios"))?;
+    for scenario in &scenarios {
+        for code in scenario.loud.iter().chain(&scenario.quiet) {
+            ensure!(
+                codes.contains(code),
+                "{}: no finding is called {code}",
+                scenario.name
+            );
+        }
+    }
+    Ok((scenarios, codes))
+}
+
+fn as_test(lab: &Arc<Lab>, scenario: Scenario) -> Test {
+    let lab = Arc::clone(lab);
+    test(scenario.name.clone(), move || lab.play(&scenario))
+        .needs(Need::WORLD)
+        .within(Duration::from_secs(240))
+}
+
+/// How long a scenario is known to take at least.
+fn wait(scenario: &Scenario) -> Duration {
+    let client = &scenario.containerd;
+    match client.does {
+        Does::Hangs => client.patience(),
+        Does::Pulls | Does::Fails => {
+            Duration::from_secs_f64(client.after_seconds.unwrap_or_default())
+        }
+    }
+}
+
+/// The worlds that nobody is in, and what was seen so far.
+#[derive(Default)]
+struct Lab {
+    worlds: Mutex<Vec<World>>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    scenarios: usize,
+    /// Scenarios in which the verdict says what containerd does.
+    agreeing: usize,
+    excepted: usize,
+    codes: BTreeSet<String>,
+}
+
+impl Lab {
+    fn play(&self, scenario: &Scenario) -> Result<()> {
+        let free = lock(&self.worlds).pop();
+        let mut world = match free {
+            Some(world) => world,
+            None => World::new().context("failed to make a world")?,
+        };
+        let result = run(&mut world, scenario);
+        // A world in which something went wrong is as good as any: the next scene sets it anew.
+        lock(&self.worlds).push(world);
+        let seen = result?;
+        let mut all = lock(&self.seen);
+        all.scenarios += 1;
+        all.agreeing += usize::from(seen.agrees);
+        all.excepted += usize::from(scenario.containerd.although.is_some());
+        all.codes.extend(seen.codes);
+        Ok(())
+    }
+
+    /// Ends the worlds and prints the totals.
+    fn close(&self, codes: &BTreeSet<String>) {
+        lock(&self.worlds).clear();
+        let seen = lock(&self.seen);
+        if seen.scenarios == 0 {
+            return;
+        }
+        let whom = if agent_is_judged() {
+            "containerd and the agent"
+        } else {
+            "containerd alone"
+        };
+        println!(
+            "fault lab, {whom}: {} scenarios as told, {} pulls agree with the verdict ({} rightly do not), {} of {} codes",
+            seen.scenarios,
+            seen.agreeing,
+            seen.excepted,
+            seen.codes.len(),
+            codes.len()
+        );
+    }
+}
+
+/// What one scenario that went as told has shown.
+struct Shown {
+    agrees: bool,
+    codes: BTreeSet<String>,
+}
+
+fn run(world: &mut World, scenario: &Scenario) -> Result<Shown> {
+    let scene = world.set(scenario).context("failed to set the scene")?;
+    // Both meet the same world at the same time.
+    let (pull, checked) = thread::scope(|threads| {
+        let check =
+            agent_is_judged().then(|| threads.spawn(|| documented(scene.check(&regprobe())?)));
+        let pull = scene.pull();
+        let checked = check.map(|check| check.join().expect("a check does not panic"));
+        (pull, checked)
+    });
+    let (pull, checked) = (pull?, checked.transpose()?);
+    let mut faults = judge_client(scenario, &pull);
+    if let Some(checked) = &checked {
+        faults.extend(judge_agent(scenario, checked, &pull));
+    }
+    if std::env::var_os("REGPROBE_LAB_TELL").is_some() {
+        println!(
+            "{}: {}",
+            scenario.name,
+            tell(scenario, &faults, &pull, checked.as_ref())
+        );
+    }
+    if !faults.is_empty() {
+        bail!("{}", tell(scenario, &faults, &pull, checked.as_ref()));
+    }
+    Ok(Shown {
+        agrees: scenario.containerd.although.is_none(),
+        codes: scenario.loud.union(&scenario.quiet).cloned().collect(),
+    })
+}
+
+/// A check whose document, if it has one, is as its schema says.
+fn documented(checked: Checked) -> Result<Checked> {
+    if !checked.document.is_null() {
+        schema::validate(&checked.document)?;
+    }
+    Ok(checked)
+}
+
+/// What containerd did otherwise than told.
+fn judge_client(scenario: &Scenario, pull: &Pull) -> Vec<String> {
+    let client = &scenario.containerd;
+    let gave_up = !pull.ok && pull.took >= client.patience();
+    let did = match (pull.ok, gave_up) {
+        (true, _) => Does::Pulls,
+        (false, true) => Does::Hangs,
+        (false, false) => Does::Fails,
+    };
+    let mut faults = Vec::new();
+    if did != client.does {
+        faults.push(format!("containerd {did:?}, not {:?}", client.does));
+    }
+    if let Some(saying) = client
+        .saying
+        .as_deref()
+        .filter(|saying| !pull.said.contains(*saying))
+    {
+        faults.push(format!("containerd does not say {saying:?}"));
+    }
+    let least = Duration::from_secs_f64(client.after_seconds.unwrap_or_default());
+    if pull.took < least {
+        faults.push(format!("containerd took less than {least:?}"));
+    }
+    faults
+}
+
+/// What the agent said otherwise than told.
+fn judge_agent(scenario: &Scenario, checked: &Checked, pull: &Pull) -> Vec<String> {
+    let registry = &checked.document["registries"][0];
+    let mut faults = Vec::new();
+    let expected = scenario.verdict.as_str();
+    if registry["verdict"] != expected {
+        faults.push(format!(
+            "the verdict is {}, not {expected}",
+            registry["verdict"]
+        ));
+    }
+    let codes = |loud: bool| -> BTreeSet<String> {
+        let findings = registry["findings"].as_array().into_iter().flatten();
+        findings
+            .filter(|finding| (finding["severity"] != "info") == loud)
+            .filter_map(|finding| finding["code"].as_str().map(str::to_owned))
+            .collect()
+    };
+    let (loud, quiet) = (codes(true), codes(false));
+    if loud != scenario.loud {
+        faults.push(format!(
+            "loud findings are {loud:?}, not {:?}",
+            scenario.loud
+        ));
+    }
+    if !quiet.is_superset(&scenario.quiet) {
+        faults.push(format!(
+            "quiet findings are {quiet:?}, not {:?}",
+            scenario.quiet
+        ));
+    }
+    if checked.took > STAGE_TIMEOUT + CHECK_MARGIN {
+        faults.push(format!("the check took {:?}", checked.took));
+    }
+    if scenario.predicted_delay_seconds.is_some() {
+        faults.extend(judge_prediction(
+            &registry["predicted_pull_delay_seconds"],
+            pull,
+        ));
+    }
+    faults
+}
+
+fn judge_prediction(predicted: &Value, pull: &Pull) -> Option<String> {
+    let waited = pull.took.saturating_sub(HEALTHY_PULL).as_secs_f64();
+    let off = (predicted.as_f64()? - waited).abs();
+    (off > 0.2 * waited)
+        .then(|| format!("a delay of {predicted} s was predicted, it was {waited:.1} s"))
+}
+
+/// Everything that whoever mends it wants to see.
+fn tell(scenario: &Scenario, faults: &[String], pull: &Pull, checked: Option<&Checked>) -> String {
+    let mut told = format!("{}\n", scenario.story.trim());
+    for fault in faults {
+        told.push_str(&format!("  * {fault}\n"));
+    }
+    // Above its last line, ctr paints its progress again and again.
+    let said = pull.said.trim().lines().last().unwrap_or_default();
+    told.push_str(&format!("containerd, after {:.1?}: {said}\n", pull.took));
+    if let Some(checked) = checked {
+        let registry = &checked.document["registries"][0];
+        told.push_str(&format!(
+            "regprobe, after {:.1?}: {registry:#}\n",
+            checked.took
+        ));
+        told.push_str(&checked.complaint);
+    }
+    told
+}
+
+/// `REGPROBE_LAB_ORACLE_ONLY=1` leaves the agent out, to see what containerd does by itself.
+fn agent_is_judged() -> bool {
+    std::env::var("REGPROBE_LAB_ORACLE_ONLY").as_deref() != Ok("1")
+}
+
+/// The binary of the image where there is one, for its system calls are those that count.
+fn regprobe() -> PathBuf {
+    std::env::var_os("REGPROBE_STATIC_BINARY").map_or_else(|| REGPROBE.clone(), PathBuf::from)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

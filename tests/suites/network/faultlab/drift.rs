@@ -1,0 +1,100 @@
+//! Drift that sets in while `regprobe run` is going shows in its metrics within one interval, and is
+//! gone from them within one interval after it is mended.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use regprobe_harness::need::Need;
+use regprobe_harness::suite::{Test, test};
+use regprobe_lab::scenario::{Names, Nameserver, NameserverIs, Scenario};
+use regprobe_lab::wait;
+use regprobe_lab::world::{Running, World};
+use serde_json::json;
+
+use super::regprobe;
+
+/// The agent's `network_interval`.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// What a round itself and the scrape that shows it may take.
+const MARGIN: Duration = Duration::from_millis(500);
+
+const HEALTHY: &str = "story: The nameserver changes its mind.\n\
+    world: {nameservers: [{at: 198.18.0.53, is: changing}]}\n\
+    containerd: {does: pulls}\n\
+    verdict: ok\n";
+
+/// What happens to a nameserver.
+type Drift = fn(&mut Nameserver);
+
+pub(crate) fn tests() -> Vec<Test> {
+    let cases: [(&str, Drift, &str); 4] = [
+        (
+            "drift while running: the zone loses its link",
+            |nameserver| {
+                nameserver.login = Names::NotLinked;
+                nameserver.data = Names::NotLinked;
+            },
+            "PrivateLinkZoneNotLinked",
+        ),
+        (
+            "drift while running: the data record goes",
+            |nameserver| nameserver.data = Names::RecordMissing,
+            "PrivateLinkRecordMissing",
+        ),
+        (
+            "drift while running: a zone shadows the data record",
+            |nameserver| nameserver.data = Names::Shadowed,
+            "PrivateLinkShadowZone",
+        ),
+        (
+            "drift while running: the record is overwritten",
+            |nameserver| nameserver.login = Names::LinkedTo(vec![[10, 99, 1, 4].into()]),
+            "UnexpectedAddress",
+        ),
+    ];
+    cases
+        .into_iter()
+        .map(|(name, drift, code)| {
+            test(name, move || shows_and_clears(drift, code)).needs(Need::WORLD)
+        })
+        .collect()
+}
+
+fn shows_and_clears(drift: Drift, code: &str) -> Result<()> {
+    let scenario = Scenario::parse(HEALTHY)?;
+    let mut world = World::new()?;
+    let scene = world.set(&scenario)?;
+    let interval = format!("{}s", INTERVAL.as_secs());
+    let schedule = json!({
+        "timeout": "3s",
+        "network_interval": interval,
+        "request_interval": interval,
+    });
+    let agent = scene.run(&regprobe(), &schedule)?;
+    let healthy = scenario.world.nameservers[0].clone();
+    ensure!(healthy.is == NameserverIs::Changing);
+    let mut drifted = healthy.clone();
+    drift(&mut drifted);
+
+    expect(&agent, &[]).context("before")?;
+    for _ in 0..2 {
+        scene.change(&drifted)?;
+        expect(&agent, &[code]).context("while it lasts")?;
+        scene.change(&healthy)?;
+        expect(&agent, &[]).context("once it is mended")?;
+    }
+    Ok(())
+}
+
+/// Waits, for no longer than an interval, until just these findings hold.
+fn expect(agent: &Running<'_>, codes: &[&str]) -> Result<()> {
+    let began = Instant::now();
+    wait::until("the findings differ", INTERVAL + MARGIN, || {
+        let mut held = agent.findings()?;
+        held.dedup();
+        ensure!(held == codes, "{held:?} instead of {codes:?}");
+        Ok(())
+    })
+    .with_context(|| format!("after {:?}; its log:\n{}", began.elapsed(), agent.log()))
+}

@@ -1,0 +1,23 @@
+//! Whole networks in namespaces: the fault lab, the attacks, and the lab's own test. They need root.
+
+mod attacks;
+mod faultlab;
+mod machine;
+
+use std::process::ExitCode;
+
+use regprobe_harness::suite;
+
+fn main() -> ExitCode {
+    if faultlab::confined::is_asked_to_trespass() {
+        return faultlab::confined::trespass();
+    }
+    suite::main(
+        &[
+            ("attacks", attacks::suite),
+            ("faultlab", faultlab::suite),
+            ("machine", machine::suite),
+        ],
+        &[("smoke", faultlab::smoke)],
+    )
+}
