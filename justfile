@@ -7,6 +7,10 @@ _list:
 test *FILTER:
     tests/run {{ FILTER }}
 
+# The tests that are quick.
+quick *FILTER:
+    tests/run --quick {{ FILTER }}
+
 # What CI says of the source.
 lint:
     cargo fmt --all --check && cargo clippy --workspace --all-targets --locked -- -D warnings && RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
@@ -15,9 +19,9 @@ lint:
 fuzz SECONDS='60' *TARGETS='':
     tests/fuzz/run {{ SECONDS }} {{ TARGETS }}
 
-# The lab's demo: the agent watching registries as they break.
+# The demo: the agent watching a registry as one thing after another breaks.
 demo *OPTIONS:
-    cargo run --release --locked -p regprobe-lab -- {{ OPTIONS }}
+    cargo demo {{ OPTIONS }}
 
 # The README's pictures, as the tests take them; needs pngquant, and your eyes.
 pictures:

@@ -40,18 +40,38 @@ pub fn free_port() -> Result<u16> {
     bail!("no port is free for TCP and UDP alike")
 }
 
-/// By the kernel's tables, which have lingering connections as well. A socket that was bound to try the
-/// port would live on in a program that another thread is just starting.
+/// This port if no server has it, or else a free one.
+///
+/// # Errors
+/// As [`free_port`].
+pub fn port_or_free(port: u16) -> Result<u16> {
+    // TCP sockets that listen, and UDP sockets that are not connected.
+    let serves = |state: &str| matches!(state, "0A" | "07");
+    if is_used(port, serves) {
+        free_port()
+    } else {
+        Ok(port)
+    }
+}
+
+/// Lingering connections use a port as well.
 fn is_free(port: u16) -> bool {
+    !is_used(port, |_| true)
+}
+
+/// Whether a socket in such a state has the port, by the kernel's tables. A socket that was bound to try
+/// the port would live on in a program that another thread is just starting.
+fn is_used(port: u16, counts: impl Fn(&str) -> bool) -> bool {
     let ending = format!(":{port:04X}");
-    ["tcp", "tcp6", "udp", "udp6"].iter().all(|table| {
+    ["tcp", "tcp6", "udp", "udp6"].iter().any(|table| {
         let table = format!("/proc/thread-self/net/{table}");
         // There is none where there is no IPv6.
         let table = fs::read_to_string(table).unwrap_or_default();
-        let mut local = table
-            .lines()
-            .filter_map(|line| line.split_whitespace().nth(1));
-        !local.any(|address| address.ends_with(&ending))
+        table.lines().any(|line| {
+            let mut columns = line.split_whitespace().skip(1);
+            let (local, state) = (columns.next(), columns.nth(1));
+            local.is_some_and(|address| address.ends_with(&ending)) && state.is_some_and(&counts)
+        })
     })
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Whatever is started here runs on threads or child processes of its own, may be changed while it
 //! runs, and ends when it is dropped. The library knows nothing of the agent, which is tested
-//! against it; only the demo runs both.
+//! against it.
 
 pub mod acr;
 pub mod addresses;

@@ -8,31 +8,33 @@ use std::process::{self, Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use regprobe_lab::addresses::free_addr;
+use regprobe_lab::addresses::port_or_free;
 use regprobe_lab::client;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::ground::Ground;
-use super::say;
 use crate::AGENT;
+use crate::folder::Folder;
+use crate::story::say;
 
+/// Where agents listen unless told otherwise.
+const PORT: u16 = 9118;
 /// Between two looks at the agent.
 const GLANCE: Duration = Duration::from_millis(50);
 /// For the agent to show what it must.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(super) struct Agent {
-    pub(super) addr: SocketAddr,
+pub(crate) struct Agent {
+    pub(crate) addr: SocketAddr,
     child: Child,
-    pub(super) log: PathBuf,
+    pub(crate) log: PathBuf,
 }
 
 impl Agent {
-    pub(super) fn start(ground: &Ground) -> Result<Self> {
-        let addr = free_addr(Ipv4Addr::LOCALHOST)?;
-        let log = ground.folder().join("agent.log");
-        let config = ground.config();
+    pub(crate) fn start(folder: &Folder) -> Result<Self> {
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port_or_free(PORT)?));
+        let log = folder.file("agent.log");
+        let config = folder.config();
         let child = Command::new(std::env::current_exe()?)
             .args([AGENT, &process::id().to_string(), "run"])
             .arg(format!("--config.file={}", config.display()))
@@ -44,7 +46,7 @@ impl Agent {
         Ok(Self { addr, child, log })
     }
 
-    pub(super) async fn until_ready(&mut self) -> Result<()> {
+    pub(crate) async fn until_ready(&mut self) -> Result<()> {
         self.until("gets ready", |agent| {
             Ok(client::get(agent.addr, "/-/ready").send()?.status == 200)
         })
@@ -52,7 +54,7 @@ impl Agent {
     }
 
     /// Waits until it has a finding of this code.
-    pub(super) async fn until_found(&mut self, code: &str) -> Result<()> {
+    pub(crate) async fn until_found(&mut self, code: &str) -> Result<()> {
         self.until("finds it", |agent| {
             let registry = agent.registry()?;
             Ok(items(&registry["findings"]).any(|finding| finding["code"] == code))
@@ -60,16 +62,16 @@ impl Agent {
         .await
     }
 
-    /// Waits until it has nothing to complain of.
-    pub(super) async fn until_well(&mut self) -> Result<()> {
-        self.until("finds all well", |agent| {
+    /// Waits until its verdict is `ok`.
+    pub(crate) async fn until_healthy(&mut self) -> Result<()> {
+        self.until("finds nothing wrong", |agent| {
             Ok(agent.registry()?["verdict"] == "ok")
         })
         .await
     }
 
     /// Prints findings and endpoints as the agent's status document has them.
-    pub(super) fn tell_state(&self) -> Result<()> {
+    pub(crate) fn tell_state(&self) -> Result<()> {
         let registry = self.registry()?;
         say(&format!(
             "  {}: {}",
@@ -77,7 +79,7 @@ impl Agent {
             text(&registry["verdict"])
         ))?;
         for finding in items(&registry["findings"]) {
-            // What is only for information holds of most registries.
+            // Most registries have findings that are only for information.
             if finding["severity"] != "info" {
                 say(&format!(
                     "    {}: {}\n      do: {}",
@@ -90,7 +92,15 @@ impl Agent {
         items(&registry["endpoints"]).try_for_each(tell_endpoint)
     }
 
-    pub(super) fn check_alive(&mut self) -> Result<()> {
+    /// Returns only if it ends, which it should not.
+    pub(crate) async fn until_ended(&mut self) -> Result<()> {
+        loop {
+            sleep(Duration::from_secs(1)).await;
+            self.check_alive()?;
+        }
+    }
+
+    pub(crate) fn check_alive(&mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {
             let log = fs::read_to_string(&self.log)?;
             bail!("the agent ended with {status}; its log:\n{log}");

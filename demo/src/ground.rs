@@ -1,21 +1,25 @@
 //! What the demo's agent is to watch: a nameserver, a registry with private link and its public
-//! twin, all on loopback addresses, and what the agent is told of them.
+//! twin, all on loopback addresses, and the files that tell the agent about them.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use regprobe_lab::acr::{Acr, Answer, Route};
-use regprobe_lab::addresses::free_port;
+use regprobe_lab::addresses::port_or_free;
 use regprobe_lab::dns::Dns;
 use regprobe_lab::pki::Pki;
 use regprobe_lab::private_link::Endpoint;
 use regprobe_lab::sockets::{self, Trap};
-use tempfile::TempDir;
 
+use crate::folder::Folder;
+
+const NAMESERVER: Ipv4Addr = Ipv4Addr::new(127, 10, 0, 53);
+/// Ports that any user may listen on, and that are the same each time unless another program has them.
+const NAMESERVER_PORT: u16 = 8053;
+const REGISTRY_PORT: u16 = 8443;
 /// Where the names of the login server and of the data endpoints lead with private link in place.
-pub(super) const PRIVATE: [Ipv4Addr; 3] = [
+pub(crate) const PRIVATE: [Ipv4Addr; 3] = [
     Ipv4Addr::new(127, 10, 0, 4),
     Ipv4Addr::new(127, 10, 0, 5),
     Ipv4Addr::new(127, 10, 0, 6),
@@ -28,60 +32,47 @@ const PUBLIC: [Ipv4Addr; 3] = [
     Ipv4Addr::new(127, 20, 0, 2),
     Ipv4Addr::new(127, 20, 0, 3),
 ];
-pub(super) const REGIONS: [&str; 2] = ["westeurope", "northeurope"];
+pub(crate) const REGIONS: [&str; 2] = ["westeurope", "northeurope"];
 /// The address that a firewall would see this node come from.
 const EGRESS: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
 
 /// Everything but the agent; it ends when dropped.
-pub(super) struct Ground {
+pub(crate) struct Ground {
     dns: Dns,
     private: Acr,
     _public: Acr,
     /// Where nothing answers, while a name leads there.
     dead: Option<Trap>,
-    folder: TempDir,
 }
 
 impl Ground {
-    pub(super) fn new() -> Result<Self> {
-        let folder = tempfile::tempdir()?;
+    pub(crate) fn new(folder: &Folder) -> Result<Self> {
         let pki = Pki::new()?;
-        pki.write_ca(folder.path().join("ca.crt"))?;
-        let dns = Dns::start((Ipv4Addr::LOCALHOST, 0))?;
+        pki.write_ca(folder.file("ca.crt"))?;
+        let dns = Dns::start((NAMESERVER, port_or_free(NAMESERVER_PORT)?))?;
         // All endpoints of a registry have one port.
-        let port = free_port()?;
+        let port = port_or_free(REGISTRY_PORT)?;
         let mut ground = Self {
             private: registry(&dns, &pki, PRIVATE, port)?,
             _public: registry(&dns, &pki, PUBLIC, port)?,
             dns,
             dead: None,
-            folder,
         };
-        ground.mend();
-        ground.write_config()?;
+        ground.fix();
+        ground.write_files(folder)?;
         Ok(ground)
     }
 
-    /// Where the files of the demo are, `regprobe.yaml` among them.
-    pub(super) fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// What the agent is told.
-    pub(super) fn config(&self) -> PathBuf {
-        self.folder().join("regprobe.yaml")
-    }
-
-    pub(super) fn nameserver(&self) -> SocketAddr {
+    pub(crate) fn nameserver(&self) -> SocketAddr {
         self.dns.addr()
     }
 
-    pub(super) fn server(&self) -> String {
+    pub(crate) fn server(&self) -> String {
         self.private.server()
     }
 
-    /// All is well, as at the start.
-    pub(super) fn mend(&mut self) {
+    /// Nothing is wrong, as at the start.
+    pub(crate) fn fix(&mut self) {
         for (name, address) in names(&self.dns).into_iter().zip(PRIVATE) {
             name.linked([address]);
         }
@@ -90,55 +81,55 @@ impl Ground {
     }
 
     /// All names lead to public addresses.
-    pub(super) fn unlink(&self) {
+    pub(crate) fn unlink(&self) {
         for (name, address) in names(&self.dns).into_iter().zip(PUBLIC) {
             name.unlinked([address]);
         }
     }
 
     /// The second region's data endpoint has no record.
-    pub(super) fn lose_data_record(&self) {
+    pub(crate) fn lose_data_record(&self) {
         let [_, _, north] = names(&self.dns);
         north.record_missing();
     }
 
     /// The registry answers everything with 403, as its network rules make it do.
-    pub(super) fn close_firewall(&self) {
+    pub(crate) fn close_firewall(&self) {
         for route in [Route::Ping, Route::Token] {
             self.private.answer(route, Answer::Firewall(EGRESS.into()));
         }
     }
 
     /// The login server's name leads where nothing answers.
-    pub(super) fn lead_to_dead_address(&mut self) -> Result<()> {
+    pub(crate) fn lead_to_dead_address(&mut self) -> Result<()> {
         self.dead = Some(sockets::unanswered((DEAD, self.private.addr().port()))?);
         let [login, ..] = names(&self.dns);
         login.linked([DEAD]);
         Ok(())
     }
 
-    fn write_config(&self) -> Result<()> {
-        let path = |name| self.folder().join(name);
+    /// The configuration, and the files of the node that it names.
+    fn write_files(&self, folder: &Folder) -> Result<()> {
         let (server, dns) = (self.server(), self.nameserver());
         let [resolv_conf, hosts, certs_d, ca_file] = ["resolv.conf", "hosts", "certs.d", "ca.crt"]
-            .map(|name| path(name).display().to_string());
+            .map(|name| folder.file(name).display().to_string());
         fs::write(
-            path("resolv.conf"),
+            &resolv_conf,
             format!("nameserver [{}]:{}\n", dns.ip(), dns.port()),
         )?;
-        fs::write(path("hosts"), "")?;
+        fs::write(&hosts, "")?;
         fs::write(
-            self.config(),
+            folder.config(),
             format!(
                 "registries:\n\
                  - server: {server}\n  \
                    name: contoso\n  \
                    regions: [{regions}]\n  \
                    private: [127.10.0.0/16]\n\
-                 node: {{resolv_conf: {resolv_conf}, hosts: {hosts}, certs_d: {certs_d}, proxy: none}}\n\
+                 node: {{resolv_conf: {resolv_conf:?}, hosts: {hosts:?}, certs_d: {certs_d:?}, proxy: none}}\n\
                  schedule: {{network_interval: 1s, request_interval: 2s, token_interval: 4s, timeout: 3s}}\n\
                  fleet: {{size: 1}}\n\
-                 tls: {{ca_file: {ca_file}}}\n",
+                 tls: {{ca_file: {ca_file:?}}}\n",
                 regions = REGIONS.join(", ")
             ),
         )?;
