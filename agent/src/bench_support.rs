@@ -29,7 +29,7 @@ impl Scrape {
             );
         }
         let config = Config::parse(&text).expect("a good configuration");
-        let metrics = Arc::new(Metrics::new(&config::Metrics::default()));
+        let metrics = Arc::new(Metrics::new(&config::MetricsConfig::default()));
         let nameserver = Arc::new(Nameserver {
             address: ([168, 63, 129, 16], 53).into(),
             name: None,

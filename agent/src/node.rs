@@ -35,7 +35,7 @@ const SAME: Duration = Duration::from_millis(500);
 pub(crate) struct NodeSource {
     last: Mutex<Option<(Instant, Arc<Node>)>>,
     root: Root,
-    files: config::Node,
+    files: config::NodeConfig,
     instead: Vec<SocketAddr>,
     added: Vec<Arc<Nameserver>>,
     proxies: ProxyRules,

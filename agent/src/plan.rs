@@ -29,7 +29,7 @@ pub(crate) struct Plan {
     /// How probes see the node.
     pub node: Arc<NodeSource>,
     /// With whom a registry's limits are shared.
-    pub fleet: config::Fleet,
+    pub fleet: config::FleetConfig,
 }
 
 impl Plan {
@@ -78,9 +78,9 @@ pub(crate) struct PlannedRegistry {
 impl PlannedRegistry {
     /// Works out the endpoints of one registry.
     pub(crate) fn new(
-        registry: &config::Registry,
+        registry: &config::RegistryConfig,
         intervals: Intervals,
-        tls: &config::Tls,
+        tls: &config::TlsConfig,
     ) -> Self {
         let login = endpoint(&registry.server, Role::Login);
         let derived = data_hosts(registry).map(|host| Endpoint {
@@ -155,7 +155,7 @@ fn image(image: &config::Image) -> Image {
     }
 }
 
-fn data_hosts(registry: &config::Registry) -> impl Iterator<Item = String> + '_ {
+fn data_hosts(registry: &config::RegistryConfig) -> impl Iterator<Item = String> + '_ {
     let acr = registry.server.acr();
     registry.regions.iter().filter_map(move |region| {
         acr.as_ref()

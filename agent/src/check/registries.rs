@@ -9,7 +9,7 @@ use super::{NPD_TIMEOUT, neighbour};
 use crate::{
     cli::{CheckArgs, Output, PrivateArg, parse_server},
     config::{
-        self, Complaint, Config, ConfigFile, Private, Problem, Registry, RegistryFile, Server,
+        self, Config, ConfigFile, Private, Problem, RegistryConfig, RegistryFile, Server, Violation,
     },
 };
 
@@ -68,7 +68,7 @@ fn named(args: &CheckArgs, known: Option<Config>) -> anyhow::Result<Config> {
     let mut configured = Vec::new();
     let mut file = ConfigFile::default();
     for name in &args.registries {
-        let by_name = |registry: &&Registry| registry.name == *name;
+        let by_name = |registry: &&RegistryConfig| registry.name == *name;
         let registries = known.iter().flat_map(|known| &known.registries);
         if let Some(registry) = registries.clone().find(by_name) {
             configured.push(registry.clone());
@@ -107,7 +107,7 @@ async fn find(args: &CheckArgs) -> anyhow::Result<Chosen> {
             found: Some(DEFAULT_CONFIG.to_owned()),
         });
     }
-    let certs_d = config::Node::default().certs_d;
+    let certs_d = config::NodeConfig::default().certs_d;
     let watched = neighbour::registries().await;
     let (registries, source) = match watched.filter(|(_, watched)| !watched.is_empty()) {
         None => {
@@ -209,7 +209,7 @@ fn refuse_settings(args: &CheckArgs, whose: &str) -> anyhow::Result<()> {
 
 /// Who typed no configuration is not told of a place in one.
 fn checked(file: ConfigFile) -> anyhow::Result<Config> {
-    Config::try_from(file).map_err(|Complaint { problem, .. }| match problem {
+    Config::try_from(file).map_err(|Violation { problem, .. }| match problem {
         Problem::RegionsOutsideAzure(server) => anyhow::anyhow!(
             "--region is for an Azure Container Registry, and {server} is none; list its data \
              hosts in a configuration, under data_endpoints"
@@ -236,7 +236,7 @@ fn private(ranges: Option<&[PrivateArg]>) -> Private {
     }
 }
 
-fn retain(registries: &mut Vec<Registry>, glob: &str) -> anyhow::Result<()> {
+fn retain(registries: &mut Vec<RegistryConfig>, glob: &str) -> anyhow::Result<()> {
     let known: Vec<_> = registries.iter().map(|one| one.name.clone()).collect();
     registries.retain(|registry| {
         matches(glob, &registry.name) || matches(glob, &registry.server.to_string())

@@ -1,11 +1,12 @@
 //! The config as it was typed.
 //!
-//! The sections whose meaning is what was typed have one type, in [`super`].
+//! The sections whose meaning is what was typed have one type, in [`super::sections`].
 
 use serde::Deserialize;
 
-use super::{
-    Fleet, Image, Label, Metrics, Nameserver, Node, Private, Region, Schedule, Server, Tls,
+use super::scalar::{Image, Label, Private, Region, Server};
+use super::sections::{
+    FleetConfig, MetricsConfig, NameserverConfig, NodeConfig, ScheduleConfig, TlsConfig,
 };
 
 /// A config whose values are well formed one by one; the command line builds one, too.
@@ -19,17 +20,17 @@ pub struct ConfigFile {
     /// The only key without which there is nothing to do.
     pub registries: Vec<RegistryFile>,
     /// Beside the node's own.
-    pub nameservers: Vec<Nameserver>,
+    pub nameservers: Vec<NameserverConfig>,
     /// The node's files.
-    pub node: Node,
+    pub node: NodeConfig,
     /// Intervals and time-out.
-    pub schedule: Schedule,
+    pub schedule: ScheduleConfig,
     /// The request budget.
-    pub fleet: Fleet,
+    pub fleet: FleetConfig,
     /// Roots and warnings.
-    pub tls: Tls,
+    pub tls: TlsConfig,
     /// Histograms.
-    pub metrics: Metrics,
+    pub metrics: MetricsConfig,
 }
 
 /// One entry of `registries`.

@@ -10,16 +10,16 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::duration::DurationText;
+use super::checked::{Config, RegistryConfig};
 use super::file::{ConfigFile, RegistryFile};
-use super::place::KeyPath;
-use super::scalar::quoted;
-use super::{Config, Nameserver, Registry, Schedule, Tls};
+use super::location::KeyPath;
+use super::scalar::{DurationText, quoted};
+use super::sections::{NameserverConfig, ScheduleConfig, TlsConfig};
 
 impl TryFrom<ConfigFile> for Config {
-    type Error = Complaint;
+    type Error = Violation;
 
-    fn try_from(file: ConfigFile) -> Result<Self, Complaint> {
+    fn try_from(file: ConfigFile) -> Result<Self, Violation> {
         let registries = registries(file.registries)?;
         check_nameservers(&file.nameservers)?;
         check_schedule(&file.schedule)?;
@@ -37,16 +37,16 @@ impl TryFrom<ConfigFile> for Config {
     }
 }
 
-fn registries(typed: Vec<RegistryFile>) -> Result<Vec<Registry>, Complaint> {
+fn registries(typed: Vec<RegistryFile>) -> Result<Vec<RegistryConfig>, Violation> {
     let path = KeyPath::of("registries");
     if typed.is_empty() {
-        return Err(Complaint::new(path, Problem::NoRegistry));
+        return Err(Violation::new(path, Problem::NoRegistry));
     }
     let registries = enumerate(&path, typed)
         .map(|(path, entry)| registry(entry, &path))
         .collect::<Result<Vec<_>, _>>()?;
     // Whatever the scheme: two entries would ask the same server everything twice.
-    let servers = enumerate(&path, &registries).map(|(path, Registry { server, .. })| {
+    let servers = enumerate(&path, &registries).map(|(path, RegistryConfig { server, .. })| {
         let listener = format!("{}:{}", server.host(), server.port());
         (path.key("server"), listener)
     });
@@ -57,12 +57,12 @@ fn registries(typed: Vec<RegistryFile>) -> Result<Vec<Registry>, Complaint> {
     Ok(registries)
 }
 
-fn registry(typed: RegistryFile, path: &KeyPath) -> Result<Registry, Complaint> {
+fn registry(typed: RegistryFile, path: &KeyPath) -> Result<RegistryConfig, Violation> {
     let server = typed.server;
     let regions = path.key("regions");
     if !typed.regions.is_empty() && server.acr().is_none() {
         let problem = Problem::RegionsOutsideAzure(server.to_string());
-        return Err(Complaint::new(regions, problem));
+        return Err(Violation::new(regions, problem));
     }
     let data_endpoints = path.key("data_endpoints");
     let images = path.key("images");
@@ -74,7 +74,7 @@ fn registry(typed: RegistryFile, path: &KeyPath) -> Result<Registry, Complaint> 
                 image: image.to_string(),
                 server: registry.into(),
             };
-            return Err(Complaint::new(path, problem));
+            return Err(Violation::new(path, problem));
         }
     }
     check_distinct(enumerate(&regions, &typed.regions), Problem::Twice)?;
@@ -83,7 +83,7 @@ fn registry(typed: RegistryFile, path: &KeyPath) -> Result<Registry, Complaint> 
         Problem::Twice,
     )?;
     check_distinct(enumerate(&images, &typed.images), Problem::Twice)?;
-    Ok(Registry {
+    Ok(RegistryConfig {
         name: typed
             .name
             .map_or_else(|| server.to_string(), |name| name.to_string()),
@@ -96,7 +96,7 @@ fn registry(typed: RegistryFile, path: &KeyPath) -> Result<Registry, Complaint> 
     })
 }
 
-fn check_nameservers(nameservers: &[Nameserver]) -> Result<(), Complaint> {
+fn check_nameservers(nameservers: &[NameserverConfig]) -> Result<(), Violation> {
     let path = KeyPath::of("nameservers");
     let addresses = enumerate(&path, nameservers);
     let addresses = addresses.map(|(path, entry)| (path.key("address"), entry.address));
@@ -106,7 +106,7 @@ fn check_nameservers(nameservers: &[Nameserver]) -> Result<(), Complaint> {
     check_distinct(names, Problem::NameTaken)
 }
 
-fn check_schedule(schedule: &Schedule) -> Result<(), Complaint> {
+fn check_schedule(schedule: &ScheduleConfig) -> Result<(), Violation> {
     let path = KeyPath::of("schedule");
     let intervals = [
         ("network_interval", schedule.network_interval),
@@ -115,10 +115,10 @@ fn check_schedule(schedule: &Schedule) -> Result<(), Complaint> {
         ("image_interval", schedule.image_interval),
     ];
     for (key, interval) in intervals {
-        check_interval(interval).map_err(|problem| Complaint::new(path.key(key), problem))?;
+        check_interval(interval).map_err(|problem| Violation::new(path.key(key), problem))?;
     }
     check_timeout(schedule.timeout)
-        .map_err(|problem| Complaint::new(path.key("timeout"), problem))?;
+        .map_err(|problem| Violation::new(path.key("timeout"), problem))?;
 
     let [network, request, token, image] = intervals;
     for ((carrier, carried_by), (key, interval)) in
@@ -130,7 +130,7 @@ fn check_schedule(schedule: &Schedule) -> Result<(), Complaint> {
                 carrier,
                 carried_by: DurationText(carried_by),
             };
-            return Err(Complaint::new(path.key(key), problem));
+            return Err(Violation::new(path.key(key), problem));
         }
     }
     Ok(())
@@ -147,26 +147,26 @@ pub fn check_timeout(timeout: Duration) -> Result<(), Problem> {
     check_range(timeout, Duration::from_millis(100), Duration::from_secs(60))
 }
 
-fn check_tls(tls: &Tls) -> Result<(), Complaint> {
+fn check_tls(tls: &TlsConfig) -> Result<(), Violation> {
     let path = KeyPath::of("tls").key("expiry_warning");
     let year = Duration::from_secs(365 * 24 * 60 * 60);
     check_range(tls.expiry_warning, Duration::ZERO, year)
-        .map_err(|problem| Complaint::new(path, problem))
+        .map_err(|problem| Violation::new(path, problem))
 }
 
-fn check_buckets(buckets: &[f64]) -> Result<(), Complaint> {
+fn check_buckets(buckets: &[f64]) -> Result<(), Violation> {
     let path = KeyPath::of("metrics").key("buckets");
     if !(1..=50).contains(&buckets.len()) {
-        return Err(Complaint::new(path, Problem::BucketCount(buckets.len())));
+        return Err(Violation::new(path, Problem::BucketCount(buckets.len())));
     }
     let mut previous = 0.0;
     for (path, &bound) in enumerate(&path, buckets) {
         if !bound.is_finite() || bound <= 0.0 {
-            return Err(Complaint::new(path, Problem::BucketBound(bound)));
+            return Err(Violation::new(path, Problem::BucketBound(bound)));
         }
         if bound <= previous {
             let problem = Problem::BucketOrder { bound, previous };
-            return Err(Complaint::new(path, problem));
+            return Err(Violation::new(path, problem));
         }
         previous = bound;
     }
@@ -188,7 +188,7 @@ fn check_range(duration: Duration, least: Duration, most: Duration) -> Result<()
 fn check_distinct<T: Eq + Hash + ToString>(
     values: impl Iterator<Item = (KeyPath, T)>,
     problem: fn(String) -> Problem,
-) -> Result<(), Complaint> {
+) -> Result<(), Violation> {
     let mut seen = HashMap::new();
     for (path, value) in values {
         match seen.entry(value) {
@@ -196,7 +196,7 @@ fn check_distinct<T: Eq + Hash + ToString>(
                 entry.insert(path);
             }
             Entry::Occupied(entry) => {
-                return Err(Complaint {
+                return Err(Violation {
                     path,
                     problem: problem(entry.key().to_string()),
                     first: Some(entry.get().clone()),
@@ -219,7 +219,7 @@ fn enumerate<T>(
 /// What is wrong, and at which key.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[error("{path}: {problem}")]
-pub struct Complaint {
+pub struct Violation {
     /// Where. A default may be at fault, so the path need not be in the file.
     pub path: KeyPath,
     /// What.
@@ -228,7 +228,7 @@ pub struct Complaint {
     pub first: Option<KeyPath>,
 }
 
-impl Complaint {
+impl Violation {
     fn new(path: KeyPath, problem: Problem) -> Self {
         Self {
             path,

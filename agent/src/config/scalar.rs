@@ -1,16 +1,25 @@
-//! Values that are one word in YAML: how all are read, and the few that have no file of their own.
+//! Values that are one word in YAML: how all are read, and those too small for a file of their own.
 //!
 //! A scalar is always read as the text that was typed, so `timeout: 10` and `name: 007` reach
 //! our own parsers and their error texts instead of YAML's idea of a number.
 
+pub(super) mod address;
+pub(super) mod duration;
+mod image;
+pub(super) mod name;
+mod server;
+
 use std::fmt::{self, Display};
 use std::path::PathBuf;
-use std::str::FromStr;
 
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::de::{Deserializer, Error, Visitor};
 use thiserror::Error;
 
-use super::{FleetSize, ProxySource};
+pub use self::address::{AddressError, Private, RangeError, parse_nameserver, parse_range};
+pub use self::duration::{DurationError, DurationText, parse_duration};
+pub use self::image::{Image, ImageError};
+pub use self::name::{HostName, HostNameError, Label, LabelError, Region, RegionError};
+pub use self::server::{Server, ServerError};
 
 /// Reads a scalar with `parse`; `expecting` says what to write where a list or mapping stands.
 pub(super) fn read<'de, D, T, E>(
@@ -80,62 +89,15 @@ impl<'de, T, E: Display> Visitor<'de> for OrNone<T, E> {
     }
 }
 
-impl FromStr for ProxySource {
-    type Err = ProxySourceError;
-
-    fn from_str(text: &str) -> Result<Self, ProxySourceError> {
-        match text {
-            "env" => Ok(Self::Env),
-            "none" => Ok(Self::None),
-            _ => Err(ProxySourceError),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for ProxySource {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        read(deserializer, "env or none", str::parse)
-    }
-}
-
-/// Neither `env` nor `none`. What was typed may be a URL with a password, so it is not repeated.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("this is not where a proxy is told; write env, and set HTTPS_PROXY, or none")]
-pub struct ProxySourceError;
-
-impl FromStr for FleetSize {
-    type Err = FleetSizeError;
-
-    fn from_str(text: &str) -> Result<Self, FleetSizeError> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            number => parse_count(number)
-                .map(Self::Fixed)
-                .map_err(|_| FleetSizeError(number.into())),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for FleetSize {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        read(deserializer, "auto or a number", str::parse)
-    }
-}
-
-/// Neither `auto` nor a number of agents.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{} is not the size of a fleet; write auto, or a whole number from 1 to {MAX_COUNT}", quoted(.0))]
-pub struct FleetSizeError(String);
-
 /// The most agents, or requests a minute, that anyone has.
-const MAX_COUNT: u32 = 1_000_000;
+pub(super) const MAX_COUNT: u32 = 1_000_000;
 
 /// For `deserialize_with`: a whole number from 1.
 pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     read(deserializer, "a whole number", parse_count)
 }
 
-fn parse_count(text: &str) -> Result<u32, CountError> {
+pub(super) fn parse_count(text: &str) -> Result<u32, CountError> {
     match text.parse() {
         Ok(count @ 1..=MAX_COUNT) => Ok(count),
         _ => Err(CountError(text.into())),
@@ -144,7 +106,7 @@ fn parse_count(text: &str) -> Result<u32, CountError> {
 
 #[derive(Debug, Error)]
 #[error("{} is not a whole number from 1 to {MAX_COUNT}; write it in digits", quoted(.0))]
-struct CountError(String);
+pub(super) struct CountError(String);
 
 /// For `deserialize_with`: a path that does not depend on where the agent was started.
 pub(super) fn absolute_path<'de, D: Deserializer<'de>>(

@@ -12,8 +12,8 @@ use serde::de::{
     SeqAccess, Visitor,
 };
 
-use super::ConfigError;
-use super::place::{KeyPath, Location, Step};
+use super::error::ConfigError;
+use super::location::{KeyPath, Location, Step};
 use crate::printable::printable;
 
 /// The most values in a file, aliases counted in full: far more than any config has, and few

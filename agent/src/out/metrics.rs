@@ -99,7 +99,7 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     /// All families, without any target's series.
-    pub(crate) fn new(options: &config::Metrics) -> Self {
+    pub(crate) fn new(options: &config::MetricsConfig) -> Self {
         let mut families = Families::default();
         families
             .gauge("build_info", "Version of this agent.", &["version"])
@@ -559,7 +559,7 @@ mod tests {
 
     #[test]
     fn a_finding_is_a_series_while_it_holds() {
-        let metrics = Arc::new(Metrics::new(&config::Metrics::default()));
+        let metrics = Arc::new(Metrics::new(&config::MetricsConfig::default()));
         let mut state = RegistryState::clone(&story::failing());
         let round = state.round_mut();
         let twice = round.diagnosis.findings[0].clone();
@@ -588,7 +588,7 @@ mod tests {
 
     #[test]
     fn a_registry_takes_its_findings_along() {
-        let metrics = Arc::new(Metrics::new(&config::Metrics::default()));
+        let metrics = Arc::new(Metrics::new(&config::MetricsConfig::default()));
         for state in [story::failing(), story::drift()] {
             metrics.show(None, &Arc::unwrap_or_clone(state));
         }
@@ -603,7 +603,7 @@ mod tests {
 
     #[test]
     fn who_goes_leaves_what_belongs_to_another_role_at_the_same_place() {
-        let metrics = Arc::new(Metrics::new(&config::Metrics::default()));
+        let metrics = Arc::new(Metrics::new(&config::MetricsConfig::default()));
         let mut state = RegistryState::clone(&story::healthy());
         let mut storage = state.round_mut().outcome.endpoints[0].clone();
         storage.endpoint.role = Role::Storage;
@@ -634,9 +634,9 @@ mod tests {
 
     /// With one nameserver and without failures, of a healthy registry.
     fn series_per_endpoint(histograms: bool) -> usize {
-        let options = config::Metrics {
+        let options = config::MetricsConfig {
             histograms,
-            ..config::Metrics::default()
+            ..config::MetricsConfig::default()
         };
         let metrics = Arc::new(Metrics::new(&options));
         let state = RegistryState::clone(&story::healthy());
@@ -658,7 +658,7 @@ mod tests {
 
     #[test]
     fn a_scrape_grows_with_what_is_shown_and_with_nothing_else() {
-        let metrics = Arc::new(Metrics::new(&config::Metrics::default()));
+        let metrics = Arc::new(Metrics::new(&config::MetricsConfig::default()));
         let state = RegistryState::clone(&story::healthy());
         let round = state.round.as_ref().unwrap();
         let scrape = || {

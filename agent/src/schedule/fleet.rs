@@ -119,7 +119,7 @@ pub struct Answer {
 /// The count so far.
 #[derive(Clone, Debug)]
 pub struct Census {
-    config: config::Fleet,
+    config: config::FleetConfig,
     scattered: u64,
     /// Once an answer held an address of this node.
     place: Option<Place>,
@@ -138,7 +138,7 @@ pub struct Census {
 
 impl Census {
     /// Before anybody was asked. By `scattered` the node has a place as long as none is known.
-    pub fn start(config: config::Fleet, scattered: u64, now: Moment) -> Self {
+    pub fn start(config: config::FleetConfig, scattered: u64, now: Moment) -> Self {
         Self {
             source: match config.size {
                 FleetSize::Fixed(_) => Source::Fixed,

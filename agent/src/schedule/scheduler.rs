@@ -42,7 +42,7 @@ pub(crate) struct Scheduler {
     node: u64,
     tasks: HashMap<Arc<str>, Task>,
     fleet: watch::Sender<Option<Fleet>>,
-    count: Option<(config::Fleet, AbortOnDrop)>,
+    count: Option<(config::FleetConfig, AbortOnDrop)>,
 }
 
 impl Scheduler {
@@ -70,7 +70,7 @@ impl Scheduler {
     /// From now on probes what `plan` says.
     pub(crate) fn apply(&mut self, plan: &Plan) {
         *self.shared.node() = plan.node.clone();
-        let counts = |(config, _): &(config::Fleet, _)| *config == plan.fleet;
+        let counts = |(config, _): &(config::FleetConfig, _)| *config == plan.fleet;
         if !self.count.as_ref().is_some_and(counts) {
             let count = service::count(plan.fleet.clone(), self.node, self.fleet.clone());
             let count = AbortOnDrop(tokio::spawn(count).abort_handle());

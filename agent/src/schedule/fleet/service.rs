@@ -29,7 +29,11 @@ const FROM_API_SERVER: u32 = 9;
 
 /// Counts until it is dropped. Where there is nobody to ask, what is known is told at once. `hash` is
 /// that of the node, should it have no address.
-pub(crate) async fn count(config: config::Fleet, hash: u64, fleet: watch::Sender<Option<Fleet>>) {
+pub(crate) async fn count(
+    config: config::FleetConfig,
+    hash: u64,
+    fleet: watch::Sender<Option<Fleet>>,
+) {
     let tell = |census: &Census| {
         fleet.send_replace(Some(census.fleet()));
     };
@@ -83,7 +87,7 @@ fn comes_before(one: &IpAddr, other: &IpAddr) -> bool {
 }
 
 /// The configured one, else the one that clusters usually have.
-fn nameserver(config: &config::Fleet) -> Option<Arc<Nameserver>> {
+fn nameserver(config: &config::FleetConfig) -> Option<Arc<Nameserver>> {
     let usual = || usual_nameserver(&std::env::var("KUBERNETES_SERVICE_HOST").ok()?);
     let address = config.nameserver.or_else(usual)?;
     Some(Arc::new(Nameserver {

@@ -1,6 +1,6 @@
 use super::*;
 
-fn config(yaml: &str) -> config::Fleet {
+fn config(yaml: &str) -> config::FleetConfig {
     let text = format!("registries: [{{server: contoso.azurecr.io}}]\nfleet: {{{yaml}}}\n");
     config::Config::parse(&text).unwrap().fleet
 }

@@ -28,8 +28,8 @@ pub struct Intervals {
     pub image: Duration,
 }
 
-impl From<&config::Schedule> for Intervals {
-    fn from(schedule: &config::Schedule) -> Self {
+impl From<&config::ScheduleConfig> for Intervals {
+    fn from(schedule: &config::ScheduleConfig) -> Self {
         Self {
             network: schedule.network_interval,
             request: schedule.request_interval,

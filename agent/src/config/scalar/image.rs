@@ -9,7 +9,7 @@ use std::str::FromStr;
 use serde::de::{Deserialize, Deserializer};
 use thiserror::Error;
 
-use super::scalar::{self, quoted};
+use super::{quoted, read};
 
 /// An image in a registry that is known from elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -136,7 +136,7 @@ impl Display for Image {
 
 impl<'de> Deserialize<'de> for Image {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        scalar::read(deserializer, "an image, as repository:tag", str::parse)
+        read(deserializer, "an image, as repository:tag", str::parse)
     }
 }
 

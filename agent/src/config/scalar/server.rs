@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer};
 use thiserror::Error;
 
 use super::name::{HostName, HostNameError};
-use super::scalar::{self, quoted};
+use super::{quoted, read};
 
 /// A server as `host[:port]`; displays so, without the port that its scheme implies.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -148,7 +148,7 @@ impl Display for Server {
 
 impl<'de> Deserialize<'de> for Server {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        scalar::read(deserializer, "a server, as host or host:port", str::parse)
+        read(deserializer, "a server, as host or host:port", str::parse)
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::de::Deserializer;
 use thiserror::Error;
 
-use super::scalar::{self, quoted};
+use super::{quoted, read};
 
 /// Each unit's name and milliseconds, largest first.
 const UNITS: [(&str, u64); 7] = [
@@ -61,10 +61,10 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
 }
 
 /// For `deserialize_with`.
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Duration, D::Error> {
-    scalar::read(deserializer, "a duration, such as 15s", parse_duration)
+    read(deserializer, "a duration, such as 15s", parse_duration)
 }
 
 fn split_where(text: &str, end: impl Fn(char) -> bool) -> (&str, &str) {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::de::{Deserialize, Deserializer};
 use thiserror::Error;
 
-use super::scalar::{self, quoted};
+use super::{quoted, read, read_or_none};
 use crate::printable::is_printable;
 
 /// A name that becomes a metric label: 1 to 100 printable characters.
@@ -45,7 +45,7 @@ impl Display for Label {
 
 impl<'de> Deserialize<'de> for Label {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        scalar::read(deserializer, "a name", str::parse)
+        read(deserializer, "a name", str::parse)
     }
 }
 
@@ -108,10 +108,10 @@ impl Display for HostName {
 }
 
 /// For `deserialize_with`, where none may be given.
-pub(super) fn host_name_or_none<'de, D: Deserializer<'de>>(
+pub(in crate::config) fn host_name_or_none<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<HostName>, D::Error> {
-    scalar::read_or_none(deserializer, "a host name", str::parse)
+    read_or_none(deserializer, "a host name", str::parse)
 }
 
 /// Why a text is not a [`HostName`].
@@ -179,7 +179,7 @@ impl Display for Region {
 
 impl<'de> Deserialize<'de> for Region {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        scalar::read(deserializer, "a region, such as westeurope", str::parse)
+        read(deserializer, "a region, such as westeurope", str::parse)
     }
 }
 

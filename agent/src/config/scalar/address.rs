@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use thiserror::Error;
 
-use super::scalar::{self, quoted};
+use super::{quoted, read, read_or_none};
 
 /// The port a nameserver listens at unless told otherwise.
 const DNS_PORT: u16 = 53;
@@ -75,7 +75,7 @@ struct Range(IpNet);
 
 impl<'de> Deserialize<'de> for Range {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        scalar::read(
+        read(
             deserializer,
             "an address range, such as 10.240.0.0/16",
             |text| parse_range(text).map(Self),
@@ -166,10 +166,10 @@ pub fn parse_nameserver(text: &str) -> Result<SocketAddr, AddressError> {
 }
 
 /// For `deserialize_with`.
-pub(super) fn nameserver<'de, D: Deserializer<'de>>(
+pub(in crate::config) fn nameserver<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<SocketAddr, D::Error> {
-    scalar::read(
+    read(
         deserializer,
         "an address, as IP or IP:port",
         parse_nameserver,
@@ -177,10 +177,10 @@ pub(super) fn nameserver<'de, D: Deserializer<'de>>(
 }
 
 /// For `deserialize_with`, where none may be given.
-pub(super) fn nameserver_or_none<'de, D: Deserializer<'de>>(
+pub(in crate::config) fn nameserver_or_none<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<SocketAddr>, D::Error> {
-    scalar::read_or_none(
+    read_or_none(
         deserializer,
         "an address, as IP or IP:port",
         parse_nameserver,

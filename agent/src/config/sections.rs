@@ -1,0 +1,264 @@
+//! The sections whose meaning is what was typed: one type each, with its defaults.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::Deserializer;
+use thiserror::Error;
+
+use super::scalar::{self, HostName, Label, MAX_COUNT, parse_count, quoted};
+
+/// A nameserver that is asked although the node does not use it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a mapping with the keys address and name"
+)]
+pub struct NameserverConfig {
+    /// The label `nameserver`; the address stands in for a missing name.
+    #[serde(default)]
+    pub name: Option<Label>,
+    /// Where it listens.
+    #[serde(deserialize_with = "scalar::address::nameserver")]
+    pub address: SocketAddr,
+}
+
+/// Where the node keeps its resolver, mirror and proxy settings.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a mapping with the keys root, resolv_conf, hosts, certs_d, localdns and proxy"
+)]
+pub struct NodeConfig {
+    /// Where this process sees the node's file system; the paths below are the node's own.
+    #[serde(deserialize_with = "scalar::absolute_path")]
+    pub root: PathBuf,
+    /// The node's resolv.conf.
+    #[serde(deserialize_with = "scalar::absolute_path")]
+    pub resolv_conf: PathBuf,
+    /// The node's hosts file.
+    #[serde(deserialize_with = "scalar::absolute_path")]
+    pub hosts: PathBuf,
+    /// containerd's directory of `<registry>/hosts.toml` files.
+    #[serde(deserialize_with = "scalar::absolute_path")]
+    pub certs_d: PathBuf,
+    /// The directory of AKS's LocalDNS: its upstream servers and its pins.
+    #[serde(deserialize_with = "scalar::absolute_path")]
+    pub localdns: PathBuf,
+    /// Where the proxy settings come from.
+    pub proxy: ProxySource,
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        Self {
+            root: "/".into(),
+            resolv_conf: "/etc/resolv.conf".into(),
+            hosts: "/etc/hosts".into(),
+            certs_d: "/etc/containerd/certs.d".into(),
+            localdns: "/etc/localdns".into(),
+            proxy: ProxySource::Env,
+        }
+    }
+}
+
+/// Where the proxy settings come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxySource {
+    /// `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` of this process.
+    Env,
+    /// No proxy, whatever the environment says.
+    None,
+}
+
+impl FromStr for ProxySource {
+    type Err = ProxySourceError;
+
+    fn from_str(text: &str) -> Result<Self, ProxySourceError> {
+        match text {
+            "env" => Ok(Self::Env),
+            "none" => Ok(Self::None),
+            _ => Err(ProxySourceError),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ProxySource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        scalar::read(deserializer, "env or none", str::parse)
+    }
+}
+
+/// Neither `env` nor `none`. What was typed may be a URL with a password, so it is not repeated.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("this is not where a proxy is told; write env, and set HTTPS_PROXY, or none")]
+pub struct ProxySourceError;
+
+/// How often each kind of round is run, and how long one stage may take.
+///
+/// Every round starts at the network stages; the deeper ones are added when their own interval
+/// has passed too. So the intervals never shrink on the way down.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a mapping with the keys network_interval, request_interval, token_interval, \
+                 image_interval and timeout"
+)]
+pub struct ScheduleConfig {
+    /// Between two surveys: resolve, connect, proxy, tls. It may be shorter than the timeout:
+    /// a round that finds the one before it still running is skipped.
+    #[serde(deserialize_with = "scalar::duration::deserialize")]
+    pub network_interval: Duration,
+    /// Between two requests to an endpoint: challenge, http.
+    #[serde(deserialize_with = "scalar::duration::deserialize")]
+    pub request_interval: Duration,
+    /// Between two token requests.
+    #[serde(deserialize_with = "scalar::duration::deserialize")]
+    pub token_interval: Duration,
+    /// Between two fetches of the configured images.
+    #[serde(deserialize_with = "scalar::duration::deserialize")]
+    pub image_interval: Duration,
+    /// The longest that one stage may take.
+    #[serde(deserialize_with = "scalar::duration::deserialize")]
+    pub timeout: Duration,
+}
+
+impl Default for ScheduleConfig {
+    fn default() -> Self {
+        Self {
+            network_interval: Duration::from_secs(15),
+            request_interval: Duration::from_secs(60),
+            token_interval: Duration::from_secs(5 * 60),
+            image_interval: Duration::from_secs(15 * 60),
+            timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The agents of the whole cluster, who share a registry's request limits.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a mapping with the keys size, service, nameserver and requests_per_minute"
+)]
+pub struct FleetConfig {
+    /// How many agents there are.
+    pub size: FleetSize,
+    /// The headless Service whose addresses are the agents.
+    #[serde(deserialize_with = "scalar::name::host_name_or_none")]
+    pub service: Option<HostName>,
+    /// The cluster nameserver that knows the Service.
+    #[serde(deserialize_with = "scalar::address::nameserver_or_none")]
+    pub nameserver: Option<SocketAddr>,
+    /// The most requests that all agents together send one registry in a minute.
+    #[serde(deserialize_with = "scalar::count")]
+    pub requests_per_minute: u32,
+}
+
+impl Default for FleetConfig {
+    fn default() -> Self {
+        Self {
+            size: FleetSize::Auto,
+            service: None,
+            nameserver: None,
+            requests_per_minute: 1000,
+        }
+    }
+}
+
+/// How many agents share the request budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FleetSize {
+    /// As many as the Service has addresses.
+    Auto,
+    /// This many; at least one.
+    Fixed(u32),
+}
+
+impl FromStr for FleetSize {
+    type Err = FleetSizeError;
+
+    fn from_str(text: &str) -> Result<Self, FleetSizeError> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            number => parse_count(number)
+                .map(Self::Fixed)
+                .map_err(|_| FleetSizeError(number.into())),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for FleetSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        scalar::read(deserializer, "auto or a number", str::parse)
+    }
+}
+
+/// Neither `auto` nor a number of agents.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{} is not the size of a fleet; write auto, or a whole number from 1 to {MAX_COUNT}", quoted(.0))]
+pub struct FleetSizeError(String);
+
+/// Whom to trust beside the node's own bundle, and when to warn.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a mapping with the keys ca_file and expiry_warning"
+)]
+pub struct TlsConfig {
+    /// PEM certificates added to the node's bundle.
+    #[serde(deserialize_with = "scalar::absolute_path_or_none")]
+    pub ca_file: Option<PathBuf>,
+    /// How long before its end a certificate is reported; zero never does.
+    #[serde(deserialize_with = "scalar::duration::deserialize")]
+    pub expiry_warning: Duration,
+}
+
+impl Default for TlsConfig {
+    fn default() -> Self {
+        Self {
+            ca_file: None,
+            expiry_warning: Duration::from_secs(14 * 24 * 60 * 60),
+        }
+    }
+}
+
+/// What is exported beside the counters and gauges.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a mapping with the keys histograms and buckets"
+)]
+pub struct MetricsConfig {
+    /// Whether stage and lookup times are kept as histograms.
+    pub histograms: bool,
+    /// Upper bounds of the histograms' buckets in seconds; finite, positive, increasing.
+    pub buckets: Vec<f64>,
+}
+
+/// One set of buckets serves every stage, so it spans what they take when well and when ill.
+///
+/// A cached lookup or a dial inside the network is done within 1 ms, a handshake or a `/v2/` in
+/// 5 to 250 ms. Above, the bounds keep the waits apart that faults cause: a lost SYN comes back
+/// after 1 s and again after 3 s, Go's resolver gives a nameserver 5 s, and 10 s is the default
+/// timeout. Steps of 1, 2.5, 5 bound the error of a quantile, as in the Prometheus clients.
+const DEFAULT_BUCKETS: [f64; 13] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+impl Default for MetricsConfig {
+    fn default() -> Self {
+        Self {
+            histograms: true,
+            buckets: DEFAULT_BUCKETS.to_vec(),
+        }
+    }
+}
