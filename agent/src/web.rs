@@ -8,53 +8,26 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::{
-    net::TcpListener,
-    sync::{mpsc, oneshot},
-    time::Instant,
-};
+use tokio::{net::TcpListener, time::Instant};
 
-use self::{connections::Connections, page::Cache};
-pub(crate) use self::{connections::MAX_CONNECTIONS, settings::CurrentSettings};
-use crate::{
-    out::{history::SharedHistory, metrics::Metrics},
-    state::Shown,
-};
+use self::connections::Connections;
+pub(crate) use self::{connections::MAX_CONNECTIONS, settings::CurrentSettings, site::Site};
 
 mod answer;
 mod connections;
 mod history;
 mod page;
+mod page_cache;
 mod rate;
 mod reply;
 mod settings;
+mod site;
 mod users;
 
 const BACKLOG: i32 = 512;
 /// Between two complaints that connections cannot be accepted.
 const COMPLAINS_EVERY: Duration = Duration::from_secs(60);
-
-/// What handlers read.
-pub(crate) struct Site {
-    /// The node's name.
-    pub node: String,
-    /// When the agent began.
-    pub started: Timestamp,
-    /// The metrics.
-    pub metrics: Arc<Metrics>,
-    /// What is on the board.
-    pub shown: Shown,
-    /// What rounds saw.
-    pub history: SharedHistory,
-    /// The status page as it was last made.
-    pub page: Cache,
-    /// TLS, users and headers.
-    pub settings: CurrentSettings,
-    /// Where reload requests go, if they are allowed.
-    pub reload: Option<mpsc::Sender<oneshot::Sender<Result<(), String>>>>,
-}
 
 /// Binds `address`; a host left out means every address of both families.
 pub(crate) fn listen(address: &str) -> io::Result<TcpListener> {

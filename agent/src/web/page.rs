@@ -1,56 +1,29 @@
-//! The pages for people over HTTP. The status page is made once for all who look at it, and seldom
-//! enough that making it stays below a thousandth of a processor.
+//! The pages for people over HTTP.
 
-use std::{
-    cmp::Ordering,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::cmp::Ordering;
 
-use bytes::Bytes;
-use hyper::{
-    HeaderMap, StatusCode,
-    header::{self, HeaderValue},
-};
-use jiff::Timestamp;
+use hyper::{HeaderMap, StatusCode, header};
 use regprobe_probes::Code;
-use tokio::time::Instant;
 use url::form_urlencoded;
 
 use super::{
     Site,
+    page_cache::CachedPage,
     reply::{self, Reply},
 };
-use crate::{
-    out::{
-        history::RoundId,
-        page::{self, ASSETS},
-        status::RegistryStatus,
-    },
-    state::Snapshot,
+use crate::out::{
+    history::RoundId,
+    page::{self, ASSETS},
+    status::RegistryStatus,
 };
 
 const HTML: &str = "text/html; charset=utf-8";
-/// The page is made anew no sooner than this, nor than so many times what making it took.
-const PAUSE: Duration = Duration::from_secs(1);
-const PAUSE_FACTOR: u32 = 1000;
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-
-/// The status page as it was last made.
-#[derive(Default)]
-pub(crate) struct Cache(Mutex<Option<Cached>>);
-
-#[derive(Clone)]
-struct Cached {
-    of: Arc<Snapshot>,
-    good_until: Instant,
-    etag: HeaderValue,
-    html: Bytes,
-}
-
 /// `/`
 pub(super) fn overview(site: &Site, headers: &HeaderMap) -> Reply {
-    let Cached { etag, html, .. } = cached(site);
+    let CachedPage { etag, html } = site.page.get(&site.shown.snapshot(), |snapshot, now| {
+        let history = site.history.open();
+        page::overview(&site.node, site.started, snapshot, &history, now)
+    });
     let known = headers.get(header::IF_NONE_MATCH) == Some(&etag);
     let mut response = match known {
         true => reply::reply(StatusCode::NOT_MODIFIED, HTML, ""),
@@ -123,30 +96,6 @@ pub(super) fn asset(path: &str) -> Option<Reply> {
         asset.media_type,
         asset.content,
     ))
-}
-
-fn cached(site: &Site) -> Cached {
-    let snapshot = site.shown.snapshot();
-    let mut cache = site.page.0.lock().unwrap_or_else(PoisonError::into_inner);
-    let start = Instant::now();
-    if let Some(cached) = &*cache
-        && (Arc::ptr_eq(&cached.of, &snapshot) || start < cached.good_until)
-    {
-        return cached.clone();
-    }
-    let now = Timestamp::now();
-    let history = site.history.open();
-    let html = page::overview(&site.node, site.started, &snapshot, &history, now);
-    let pause = (start.elapsed() * PAUSE_FACTOR).clamp(PAUSE, LONGEST_PAUSE);
-    let etag = format!("\"{}\"", now.as_microsecond());
-    let made = Cached {
-        of: snapshot,
-        good_until: start + pause,
-        etag: HeaderValue::try_from(etag).expect("a number in quotes is a header's value"),
-        html: html.into(),
-    };
-    *cache = Some(made.clone());
-    made
 }
 
 fn html(html: String) -> Reply {

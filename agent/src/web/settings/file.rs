@@ -1,29 +1,19 @@
-//! The file as it was typed, what is wrong with it, and the files that it names.
+//! The settings, and the file as it was typed.
 
-use std::{
-    collections::BTreeMap,
-    hash::{DefaultHasher, Hash, Hasher},
-    io,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use hyper::header::{HeaderName, HeaderValue};
-use regprobe_probes::read_regular;
 use serde::Deserialize;
-use thiserror::Error;
 
-use super::{Settings, tls};
-use crate::{
-    config::{self, ConfigError, parse_duration},
-    web::{
-        rate::RateLimit,
-        users::{HashError, Users},
-    },
+use super::{
+    error::SettingsError,
+    sources::{FileReader, SourceFiles},
+    tls::{TlsFile, TlsSettings},
 };
-
-/// The largest certificate or key file that is read.
-const MAX_BYTES: u64 = 1 << 20;
+use crate::{
+    config::{self, parse_duration},
+    web::{rate::RateLimit, users::Users},
+};
 
 /// Between two requests; times that are added to it stay within what clocks can tell.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
@@ -37,39 +27,17 @@ const HEADERS: [(&str, &[&str]); 5] = [
     ("X-XSS-Protection", &[]),
 ];
 
-/// Why a web configuration is not taken; says where, and what to write.
-#[derive(Debug, Error)]
-pub(crate) enum SettingsError {
-    /// Not readable, not YAML, or a key that the format does not have.
-    #[error(transparent)]
-    Unreadable(#[from] ConfigError),
-    /// A file that it names.
-    #[error("{key}: cannot read {path}: {error}; check the path, and that this user may read it")]
-    NamedFile {
-        /// Where it is named.
-        key: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What the kernel says.
-        error: io::Error,
-    },
-    /// Two ways to say the same, or none.
-    #[error("tls_server_config: {0}")]
-    Tls(#[from] tls::TlsError),
-    /// A header that is not set, or a value that it cannot have.
-    #[error("http_server_config.headers.{0}")]
-    Header(String),
-    /// A hash that is none.
-    #[error("basic_auth_users.{user}: {error}")]
-    User {
-        /// Whose.
-        user: String,
-        /// What is wrong with it.
-        error: HashError,
-    },
-    /// An interval that is none.
-    #[error("rate_limit.interval: {0}")]
-    Interval(String),
+/// What holds for one connection, from its beginning to its end.
+#[derive(Default)]
+pub(in crate::web) struct Settings {
+    /// None: plain HTTP.
+    pub tls: Option<TlsSettings>,
+    /// Who may ask.
+    pub users: Users,
+    /// On every answer that does not say otherwise itself.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// How many requests there may be, of all clients together.
+    pub rate: Option<RateLimit>,
 }
 
 /// The top of the file.
@@ -80,7 +48,7 @@ pub(crate) enum SettingsError {
     expecting = "a mapping with tls_server_config, http_server_config, basic_auth_users or rate_limit"
 )]
 struct SettingsFile {
-    tls_server_config: Option<tls::TlsFile>,
+    tls_server_config: Option<TlsFile>,
     http_server_config: HttpFile,
     basic_auth_users: Option<BTreeMap<String, String>>,
     rate_limit: RateFile,
@@ -111,16 +79,16 @@ struct RateFile {
 }
 
 /// Reads and checks the file at `path` and what it names.
-pub(super) fn load(path: &Path) -> Result<(Settings, Source), SettingsError> {
-    let mut source = Source::default();
+pub(super) fn load(path: &Path) -> Result<(Settings, SourceFiles), SettingsError> {
+    let mut sources = SourceFiles::default();
     let text = config::read_text(path)?;
-    source.note(path, text.as_bytes());
+    sources.note(path, text.as_bytes());
     let file: SettingsFile = config::from_yaml(&text)?;
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
     let tls = match file.tls_server_config {
-        Some(tls) => Some(tls.settings(&mut Reader {
+        Some(tls) => Some(tls.settings(&mut FileReader {
             folder,
-            source: &mut source,
+            sources: &mut sources,
         })?),
         None => None,
     };
@@ -130,7 +98,7 @@ pub(super) fn load(path: &Path) -> Result<(Settings, Source), SettingsError> {
         headers: headers(file.http_server_config.headers.unwrap_or_default())?,
         rate: rate(&file.rate_limit)?,
     };
-    Ok((settings, source))
+    Ok((settings, sources))
 }
 
 fn users(typed: BTreeMap<String, String>) -> Result<Users, SettingsError> {
@@ -185,52 +153,4 @@ fn rate(typed: &RateFile) -> Result<Option<RateLimit>, SettingsError> {
         interval,
         typed.burst.unwrap_or(1).max(1),
     )))
-}
-
-/// Reads the files that a configuration names, relative to where it is itself.
-pub(super) struct Reader<'a> {
-    folder: &'a Path,
-    source: &'a mut Source,
-}
-
-impl Reader<'_> {
-    /// The content of the file that `key` names.
-    pub(super) fn read(
-        &mut self,
-        key: &'static str,
-        path: &Path,
-    ) -> Result<Vec<u8>, SettingsError> {
-        let path = self.folder.join(path);
-        let bytes = read_regular(&path, MAX_BYTES).map_err(|error| SettingsError::NamedFile {
-            key,
-            path: path.clone(),
-            error,
-        })?;
-        self.source.note(&path, &bytes);
-        Ok(bytes)
-    }
-}
-
-/// Which files settings were made of, and what they said.
-#[derive(Debug, Default)]
-pub(super) struct Source(Vec<(PathBuf, u64)>);
-
-impl Source {
-    fn note(&mut self, path: &Path, bytes: &[u8]) {
-        self.0.push((path.to_owned(), hash(bytes)));
-    }
-
-    /// Whether all of them say the same now.
-    pub(super) fn is_current(&self) -> bool {
-        let same = |(path, known): &(PathBuf, u64)| {
-            read_regular(path, MAX_BYTES).is_ok_and(|bytes| hash(&bytes) == *known)
-        };
-        self.0.iter().all(same)
-    }
-}
-
-fn hash(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    bytes.hash(&mut hasher);
-    hasher.finish()
 }

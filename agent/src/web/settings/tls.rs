@@ -10,11 +10,13 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 use serde::Deserialize;
-use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use super::{SettingsError, file::Reader};
+use super::{
+    error::{SettingsError, TlsError},
+    sources::FileReader,
+};
 
 /// TLS as a connection needs it.
 pub(crate) struct TlsSettings {
@@ -33,59 +35,6 @@ impl TlsSettings {
         let leaf = certificates.and_then(<[_]>::first);
         leaf.is_some_and(|leaf| sans(leaf).iter().any(|san| self.allowed_sans.contains(san)))
     }
-}
-
-/// What is wrong with it; fits after "tls_server_config: ".
-#[derive(Debug, Error)]
-pub(crate) enum TlsError {
-    /// Neither as text nor as a file.
-    #[error("{0} is missing; write {0}_file, or {0} with the PEM text itself")]
-    Missing(&'static str),
-    /// As text and as a file.
-    #[error("{0} and {0}_file are both there; keep one")]
-    Twice(&'static str),
-    /// No certificate in it.
-    #[error("{0}: no PEM certificate; it needs one that has BEGIN CERTIFICATE in it")]
-    NoCertificate(&'static str),
-    /// No key in it.
-    #[error("key: no PEM private key; it needs BEGIN PRIVATE KEY, or that of an RSA or EC key")]
-    NoKey,
-    /// What rustls says of certificate and key.
-    #[error("certificate and key: {0}")]
-    Unusable(rustls::Error),
-    /// Authorities that cannot be used.
-    #[error("client_ca: {0}")]
-    ClientCa(String),
-    /// A word that is not in the format, or that would check nothing.
-    #[error("client_auth_type: {0}")]
-    ClientAuth(&'static str),
-    /// Names without anybody who must show them.
-    #[error(
-        "client_allowed_sans: these are asked of nobody; write client_auth_type: \
-         RequireAndVerifyClientCert"
-    )]
-    SansOfNobody,
-    /// A version that is not spoken.
-    #[error("{key}: {value:?} is not spoken here; write TLS12 or TLS13")]
-    Version {
-        /// `min_version` or `max_version`.
-        key: &'static str,
-        /// What was typed.
-        value: String,
-    },
-    /// The least is above the most.
-    #[error("min_version is above max_version")]
-    NoVersion,
-    /// A suite or group that is not offered.
-    #[error("{key}: {value:?} is not offered; there are {there}")]
-    Unknown {
-        /// Of which list.
-        key: &'static str,
-        /// What was typed.
-        value: String,
-        /// What could have been.
-        there: String,
-    },
 }
 
 /// As it was typed.
@@ -121,7 +70,7 @@ enum ClientAuth {
 
 impl TlsFile {
     /// What it comes to; reads the files that it names.
-    pub(super) fn settings(self, files: &mut Reader<'_>) -> Result<TlsSettings, SettingsError> {
+    pub(super) fn settings(self, files: &mut FileReader<'_>) -> Result<TlsSettings, SettingsError> {
         let mut pem = |name, text, file| pem(name, text, file, files);
         let cert = pem("cert", self.cert, self.cert_file)?.ok_or(TlsError::Missing("cert"))?;
         let key = pem("key", self.key, self.key_file)?.ok_or(TlsError::Missing("key"))?;
@@ -169,7 +118,7 @@ fn pem(
     name: &'static str,
     text: Option<String>,
     file: Option<PathBuf>,
-    files: &mut Reader<'_>,
+    files: &mut FileReader<'_>,
 ) -> Result<Option<Vec<u8>>, SettingsError> {
     match (text, file) {
         (Some(_), Some(_)) => Err(TlsError::Twice(name).into()),
