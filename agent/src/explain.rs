@@ -6,7 +6,7 @@ use regprobe_probes::Code;
 
 use crate::out::{
     runbooks,
-    screen::{PLAIN, Page, Screen},
+    screen::{Layout, PLAIN, Screen},
 };
 
 /// The runbook of `code`, or what codes there are.
@@ -20,13 +20,14 @@ pub(crate) fn explain(code: Option<Code>) -> Cow<'static, str> {
 fn list(screen: Screen) -> String {
     let longest = Code::ALL.iter().map(|code| code.as_str().len()).max();
     let hang = longest.unwrap_or_default() + 2;
-    let mut page = Page::new(screen);
+    let mut layout = Layout::new(screen);
     for code in Code::ALL {
-        page.line(0, hang)
+        layout
+            .line(0, hang)
             .cell(0, PLAIN, code.as_str())
             .words_at_hang(code.meaning());
     }
-    page.into_text()
+    layout.into_text()
 }
 
 #[cfg(test)]

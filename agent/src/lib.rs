@@ -29,7 +29,7 @@ use clap::Parser;
 use crate::{
     cli::{Cli, Command},
     printable::{printable, printable_lines},
-    process::standard_streams::{complain, print},
+    process::standard_streams::{print, print_error},
 };
 
 /// What `main` of the binary does with its arguments, the program's name first.
@@ -43,14 +43,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 return ExitCode::SUCCESS;
             }
             // It repeats what was typed.
-            complain(&printable_lines(&message.render().to_string()));
+            print_error(&printable_lines(&message.render().to_string()));
             return ExitCode::from(2);
         }
     };
     match work(cli.command) {
         Ok(code) => code,
         Err(error) => {
-            complain(&format!("regprobe: {}\n", printable(&format!("{error:#}"))));
+            print_error(&format!("regprobe: {}\n", printable(&format!("{error:#}"))));
             ExitCode::from(2)
         }
     }

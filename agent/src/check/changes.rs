@@ -10,7 +10,7 @@ use crate::{
     check::report,
     out::{
         change_log,
-        screen::{PLAIN, Page, Screen},
+        screen::{Layout, PLAIN, Screen},
     },
     state::{RegistryState, Round, condition::Condition},
 };
@@ -19,7 +19,7 @@ const GREEN: Style = AnsiColor::Green.on_default();
 
 /// The changes of one registry, each on lines of its own; empty where nothing changed.
 pub(super) fn text(before: &RegistryState, now: &RegistryState, screen: Screen) -> String {
-    let mut page = Page::new(screen);
+    let mut page = Layout::new(screen);
     let (was, is) = (Condition::of(before), Condition::of(now));
     if was != is {
         let style = report::condition_style(is);
@@ -46,7 +46,7 @@ pub(super) fn text(before: &RegistryState, now: &RegistryState, screen: Screen) 
     page.into_text()
 }
 
-fn came(page: &mut Page, finding: &Finding) {
+fn came(page: &mut Layout, finding: &Finding) {
     let severity = finding.severity.as_str().to_uppercase();
     page.line(2, 4)
         .cell(0, report::severity_style(finding.severity), &severity)
@@ -62,7 +62,7 @@ fn came(page: &mut Page, finding: &Finding) {
 }
 
 /// Answers are compared as sets: nameservers may turn their order at will.
-fn answers(page: &mut Page, was: &Round, is: &Round) {
+fn answers(page: &mut Layout, was: &Round, is: &Round) {
     for seen in &is.outcome.endpoints {
         let Some(earlier) = was.outcome.of(&seen.endpoint) else {
             continue;

@@ -1,10 +1,16 @@
 //! The line that node-problem-detector's custom plugin reads: at most 80 bytes, worst first. The
 //! exit status beside it is that of `check`: 0 is OK to it, 1 NonOK, anything else unknown.
 
+use std::time::Duration;
+
 use crate::state::{RegistryState, Snapshot, condition::Condition};
 
 /// What node-problem-detector keeps of a message unless told otherwise (`max_output_length`).
 const LIMIT: usize = 80;
+/// The longest that one stage may take, unless the command line says otherwise: plugins have 5 s.
+pub(super) const STAGE_TIMEOUT: Duration = Duration::from_secs(2);
+/// What everything may take beyond the time-out of a stage; what is left is unknown.
+pub(super) const GRACE: Duration = Duration::from_millis(1700);
 
 /// Of all registries.
 pub(super) fn line(snapshot: &Snapshot) -> String {

@@ -13,11 +13,11 @@ use tokio::{
     time::{Instant, interval_at},
 };
 
-use super::{Subject, foot::Foot};
+use super::{checker::Checker, footer::Footer};
 use crate::{
     out::{
         describe::Milliseconds,
-        screen::{PLAIN, Page, Screen},
+        screen::{Layout, PLAIN, Screen},
     },
     plan::{Plan, PlannedRegistry},
     state::Snapshot,
@@ -27,46 +27,46 @@ use crate::{
 const TICK: Duration = Duration::from_secs(1);
 const DIM: Style = Style::new().dimmed();
 
-/// A round over `subject`, with its progress at the foot of the terminal.
-pub(super) async fn shown(subject: &Subject, foot: &mut Foot) -> anyhow::Result<Snapshot> {
-    let progress = Mutex::new(Progress::of(&subject.plan));
+/// A round over what `checker` checks, with its progress at the foot of the terminal.
+pub(super) async fn shown(checker: &Checker, footer: &mut Footer) -> anyhow::Result<Snapshot> {
+    let progress = Mutex::new(Progress::of(&checker.plan));
     let progress = || progress.lock().unwrap_or_else(PoisonError::into_inner);
     let news = Notify::new();
-    let listener = |place, ended: Ended<'_>| {
+    let on_end = |place, ended: Ended<'_>| {
         progress().take(place, ended);
         news.notify_one();
     };
-    let round = subject.round(&listener);
+    let round = checker.round(&on_end);
     tokio::pin!(round);
     let start = Instant::now();
     let mut ticks = interval_at(start + TICK, TICK);
     let snapshot = loop {
-        let text = progress().text(foot.screen(), start.elapsed(), subject.stage_limit);
-        foot.draw(&text)?;
+        let text = progress().text(footer.screen(), start.elapsed(), checker.stage_limit);
+        footer.draw(&text)?;
         tokio::select! {
             snapshot = &mut round => break snapshot,
             () = news.notified() => {}
             _ = ticks.tick() => {}
         }
     };
-    foot.clear()?;
+    footer.clear()?;
     snapshot
 }
 
 /// What has ended so far.
 struct Progress {
-    rows: Vec<Row>,
+    rows: Vec<EndpointRow>,
 }
 
 /// One endpoint of the registry at this place in the plan.
-struct Row {
+struct EndpointRow {
     place: usize,
     endpoint: Endpoint,
-    cells: Vec<Cell>,
+    cells: Vec<StageCell>,
 }
 
 /// One stage, at whichever address or nameserver.
-struct Cell {
+struct StageCell {
     stage: Stage,
     took: Duration,
     /// At how many it did not fail.
@@ -78,35 +78,36 @@ impl Progress {
     fn of(plan: &Plan) -> Self {
         let mut rows = Vec::new();
         for (place, planned) in plan.registries.iter().enumerate() {
-            rows.extend(endpoints(planned).map(|endpoint| Row::new(place, endpoint)));
+            rows.extend(endpoints(planned).map(|endpoint| EndpointRow::new(place, endpoint)));
         }
         Self { rows }
     }
 
     fn take(&mut self, place: usize, ended: Ended<'_>) {
-        let is_it = |row: &Row| row.place == place && row.endpoint == *ended.endpoint;
+        let is_it = |row: &EndpointRow| row.place == place && row.endpoint == *ended.endpoint;
         let at = self.rows.iter().position(is_it).unwrap_or_else(|| {
             // Met on the way: it comes last of its registry.
             let after = self.rows.iter().rposition(|row| row.place <= place);
             let at = after.map_or(0, |after| after + 1);
-            self.rows.insert(at, Row::new(place, ended.endpoint));
+            self.rows
+                .insert(at, EndpointRow::new(place, ended.endpoint));
             at
         });
         self.rows[at].take(ended);
     }
 
     fn text(&self, screen: Screen, passed: Duration, stage_limit: Duration) -> String {
-        let mut page = Page::new(screen);
+        let mut layout = Layout::new(screen);
         for row in &self.rows {
-            row.write(&mut page);
+            row.write(&mut layout);
         }
         let text = format!(
             "{} s so far; no stage takes more than {} s",
             passed.as_secs(),
             stage_limit.as_secs_f64(),
         );
-        page.line(0, 2).cell(0, DIM, &text);
-        page.into_text()
+        layout.line(0, 2).cell(0, DIM, &text);
+        layout.into_text()
     }
 }
 
@@ -116,7 +117,7 @@ fn endpoints(planned: &PlannedRegistry) -> impl Iterator<Item = &Endpoint> {
         .chain(&planned.target.data)
 }
 
-impl Row {
+impl EndpointRow {
     fn new(place: usize, endpoint: &Endpoint) -> Self {
         Self {
             place,
@@ -126,9 +127,9 @@ impl Row {
     }
 
     fn take(&mut self, ended: Ended<'_>) {
-        let is_it = |cell: &Cell| cell.stage == ended.stage;
+        let is_it = |cell: &StageCell| cell.stage == ended.stage;
         let at = self.cells.iter().position(is_it).unwrap_or_else(|| {
-            self.cells.push(Cell {
+            self.cells.push(StageCell {
                 stage: ended.stage,
                 took: Duration::ZERO,
                 passed: 0,
@@ -144,11 +145,12 @@ impl Row {
         }
     }
 
-    fn write(&self, page: &mut Page) {
+    fn write(&self, layout: &mut Layout) {
         let role = self.endpoint.role.as_str();
-        page.line(0, 2)
+        layout
+            .line(0, 2)
             .cell(0, PLAIN, &format!("{role} {}", self.endpoint));
-        let mut line = page.line(2, 2);
+        let mut line = layout.line(2, 2);
         for cell in &self.cells {
             let took = Milliseconds(cell.took.as_secs_f64());
             line = line.cell(2, PLAIN, &format!("{} {took}", cell.stage));
@@ -182,7 +184,7 @@ mod tests {
         let planned = &state.planned;
         let mut progress = Progress {
             rows: endpoints(planned)
-                .map(|endpoint| Row::new(0, endpoint))
+                .map(|endpoint| EndpointRow::new(0, endpoint))
                 .collect(),
         };
         let data = &state.round.as_ref().unwrap().outcome.endpoints[1].endpoint;

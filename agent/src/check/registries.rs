@@ -5,7 +5,7 @@ use std::{io, path::Path};
 
 use anyhow::{Context, bail};
 
-use super::{NPD_TIMEOUT, neighbour};
+use super::{local_agent, npd};
 use crate::{
     cli::{CheckArgs, Output, PrivateArg, parse_server},
     config::{
@@ -19,7 +19,7 @@ pub(crate) const DEFAULT_CONFIG: &str = "/etc/regprobe/config.yaml";
 const ANY_REGISTRY: &str = "_default";
 
 /// What to check.
-pub(super) struct Chosen {
+pub(super) struct Selection {
     /// Registries and settings.
     pub config: Config,
     /// Where the registries are from, if nobody named them.
@@ -27,33 +27,33 @@ pub(super) struct Chosen {
 }
 
 /// Works it out; asks the agent on this node if need be, and no registry.
-pub(super) async fn choose(args: &CheckArgs) -> anyhow::Result<Chosen> {
-    let mut chosen = match (args.registries.as_slice(), &args.config_file) {
-        ([], Some(file)) => Chosen {
+pub(super) async fn select(args: &CheckArgs) -> anyhow::Result<Selection> {
+    let mut selection = match (args.registries.as_slice(), &args.config_file) {
+        ([], Some(file)) => Selection {
             config: configured(args, file)?,
             found: None,
         },
         ([], None) => find(args).await?,
-        (_, file) => Chosen {
+        (_, file) => Selection {
             config: named(args, file.as_deref().map(config::load).transpose()?)?,
             found: None,
         },
     };
-    let config = &mut chosen.config;
+    let config = &mut selection.config;
     if let Some(ca_file) = &args.ca_file {
         config.tls.ca_file = Some(ca_file.clone());
     }
     match (args.timeout, args.output) {
         (Some(timeout), _) => config.schedule.timeout = timeout,
         (None, Output::Npd) => {
-            config.schedule.timeout = config.schedule.timeout.min(NPD_TIMEOUT);
+            config.schedule.timeout = config.schedule.timeout.min(npd::STAGE_TIMEOUT);
         }
         (None, Output::Text | Output::Json) => {}
     }
     if let Some(glob) = &args.only {
         retain(&mut config.registries, glob)?;
     }
-    Ok(chosen)
+    Ok(selection)
 }
 
 /// All registries of a configuration.
@@ -99,16 +99,16 @@ fn named(args: &CheckArgs, known: Option<Config>) -> anyhow::Result<Config> {
 }
 
 /// The registries that this node is known to use: the first source that knows any.
-async fn find(args: &CheckArgs) -> anyhow::Result<Chosen> {
+async fn find(args: &CheckArgs) -> anyhow::Result<Selection> {
     let file = Path::new(DEFAULT_CONFIG);
     if file.exists() {
-        return Ok(Chosen {
+        return Ok(Selection {
             config: configured(args, file)?,
             found: Some(DEFAULT_CONFIG.to_owned()),
         });
     }
     let certs_d = config::NodeConfig::default().certs_d;
-    let watched = neighbour::registries().await;
+    let watched = local_agent::registries().await;
     let (registries, source) = match watched.filter(|(_, watched)| !watched.is_empty()) {
         None => {
             let servers = of_containerd(&certs_d)?;
@@ -133,7 +133,7 @@ async fn find(args: &CheckArgs) -> anyhow::Result<Chosen> {
         registries,
         ..ConfigFile::default()
     })?;
-    Ok(Chosen {
+    Ok(Selection {
         config,
         found: Some(source),
     })

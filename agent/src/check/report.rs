@@ -11,7 +11,7 @@ use regprobe_probes::{
 use crate::{
     out::{
         describe::{self, Milliseconds},
-        screen::{BOLD, PLAIN, Page, Screen},
+        screen::{BOLD, Layout, PLAIN, Screen},
     },
     state::{RegistryState, Round, Snapshot, condition::Condition},
 };
@@ -26,20 +26,20 @@ const DETAIL: usize = 45;
 
 /// Of all registries, in the order of the plan.
 pub(crate) fn text(snapshot: &Snapshot, screen: Screen) -> String {
-    let mut page = Page::new(screen);
+    let mut layout = Layout::new(screen);
     for (place, state) in snapshot.registries.iter().enumerate() {
         if place > 0 {
-            page.gap();
+            layout.gap();
         }
-        registry(&mut page, state);
+        registry(&mut layout, state);
     }
-    page.into_text()
+    layout.into_text()
 }
 
-fn registry(page: &mut Page, state: &RegistryState) {
+fn registry(layout: &mut Layout, state: &RegistryState) {
     let planned = &state.planned;
     let condition = Condition::of(state);
-    let mut line = page.line(0, 2).cell(0, BOLD, &planned.name);
+    let mut line = layout.line(0, 2).cell(0, BOLD, &planned.name);
     if *planned.name != *planned.server {
         line = line.cell(1, PLAIN, &format!("({})", planned.server));
     }
@@ -49,74 +49,80 @@ fn registry(page: &mut Page, state: &RegistryState) {
             .words(2, condition.meaning()),
     );
     if let Some(round) = &state.round {
-        self::round(page, round);
+        self::round(layout, round);
     }
 }
 
-fn round(page: &mut Page, round: &Round) {
+fn round(layout: &mut Layout, round: &Round) {
     let delay = round.diagnosis.predicted_pull_delay;
     if let Some(delay) = delay.filter(|delay| *delay >= NOTABLE_DELAY) {
         let seconds = delay.as_secs_f64();
         let text = format!("a pull waits {seconds:.1} s for what does not answer");
-        page.line(2, 4)
+        layout
+            .line(2, 4)
             .cell(0, PLAIN, "predicted delay:")
             .words(1, &text);
     }
     for finding in &round.diagnosis.findings {
-        page.gap();
-        self::finding(page, finding);
+        layout.gap();
+        self::finding(layout, finding);
     }
     for seen in &round.outcome.endpoints {
-        page.gap();
-        endpoint(page, seen);
+        layout.gap();
+        endpoint(layout, seen);
     }
 }
 
-fn finding(page: &mut Page, finding: &Finding) {
+fn finding(layout: &mut Layout, finding: &Finding) {
     let severity = finding.severity.as_str().to_uppercase();
-    page.line(2, 4)
+    layout
+        .line(2, 4)
         .cell(0, severity_style(finding.severity), &severity)
         .cell(1, BOLD, finding.code.as_str())
         .cell(2, PLAIN, &place(&finding.endpoint));
-    page.line(4, 4).words(0, &finding.message);
+    layout.line(4, 4).words(0, &finding.message);
     for (place, evidence) in finding.evidence.iter().enumerate() {
         let label = if place == 0 { "seen:" } else { "     " };
-        page.line(4, 12).cell(0, PLAIN, label).words(1, evidence);
+        layout.line(4, 12).cell(0, PLAIN, label).words(1, evidence);
     }
     if let Some(printed) = &finding.client_error {
-        labelled(page, "containerd prints:", printed);
+        labelled(layout, "containerd prints:", printed);
     }
-    labelled(page, "do:", &finding.remedy);
-    labelled(page, "more:", &format!("regprobe explain {}", finding.code));
+    labelled(layout, "do:", &finding.remedy);
+    labelled(
+        layout,
+        "more:",
+        &format!("regprobe explain {}", finding.code),
+    );
 }
 
-fn labelled(page: &mut Page, label: &str, text: &str) {
-    page.line(4, 8).cell(0, PLAIN, label).words(1, text);
+fn labelled(layout: &mut Layout, label: &str, text: &str) {
+    layout.line(4, 8).cell(0, PLAIN, label).words(1, text);
 }
 
-fn endpoint(page: &mut Page, seen: &EndpointOutcome) {
-    page.line(2, 4).cell(0, PLAIN, &place(&seen.endpoint));
+fn endpoint(layout: &mut Layout, seen: &EndpointOutcome) {
+    layout.line(2, 4).cell(0, PLAIN, &place(&seen.endpoint));
     if let Some(fault) = seen.no_lookup() {
         let reason = Some(fault.reason().as_str());
-        stage(page, "resolve", None, reason, &fault.to_string());
+        stage(layout, "resolve", None, reason, &fault.to_string());
     }
     if let PullPath::Blocked { stage: at, fault } = &seen.path {
         let reason = Some(fault.reason().as_str());
         stage(page, at.as_str(), None, reason, &fault.to_string());
     }
     for lookup in &seen.lookups {
-        self::lookup(page, lookup, &seen.endpoint.host);
+        self::lookup(layout, lookup, &seen.endpoint.host);
     }
     if !seen.pinned.is_empty() {
         let pinned: Vec<_> = seen.pinned.iter().map(ToString::to_string).collect();
-        labelled(page, "hosts file:", &pinned.join(" "));
+        labelled(layout, "hosts file:", &pinned.join(" "));
     }
     for address in &seen.addresses {
         let off_path = seen
             .path
             .address()
             .is_some_and(|used| used != address.address);
-        self::address(page, address, off_path);
+        self::address(layout, address, off_path);
     }
 }
 
@@ -124,9 +130,9 @@ pub(crate) fn place(endpoint: &Endpoint) -> String {
     format!("{} {endpoint}", endpoint.role.as_str())
 }
 
-fn lookup(page: &mut Page, lookup: &Lookup, host: &str) {
+fn lookup(layout: &mut Layout, lookup: &Lookup, host: &str) {
     let nameserver = lookup.nameserver.to_string();
-    let line = page.line(4, 8).cell(0, PLAIN, "nameserver");
+    let line = layout.line(4, 8).cell(0, PLAIN, "nameserver");
     let line = line.cell(1, PLAIN, &nameserver);
     // A name of the search list is not the endpoint's own.
     if *lookup.name == *host {
@@ -139,34 +145,36 @@ fn lookup(page: &mut Page, lookup: &Lookup, host: &str) {
     let fault = lookup.fault().map(ToString::to_string);
     let detail: Vec<_> = addresses.chain(fault).collect();
     stage(
-        page,
+        layout,
         "resolve",
         Some(lookup.took),
         reason,
         &detail.join(" "),
     );
     for alias in lookup.chain() {
-        page.line(17, 20)
+        layout
+            .line(17, 20)
             .cell(0, PLAIN, "->")
             .cell(1, PLAIN, &alias.name)
             .cell(1, PLAIN, &format!("({} s)", alias.ttl));
     }
 }
 
-fn address(page: &mut Page, seen: &AddressOutcome, off_path: bool) {
+fn address(layout: &mut Layout, seen: &AddressOutcome, off_path: bool) {
     let note = if off_path {
         "(not on the pull path)"
     } else {
         ""
     };
-    page.line(4, 8)
+    layout
+        .line(4, 8)
         .cell(0, PLAIN, "address")
         .cell(1, PLAIN, &seen.address.to_string())
         .words(1, note);
     for outcome in &seen.stages {
         let fault = outcome.result.as_ref().err();
         stage(
-            page,
+            layout,
             outcome.stage.as_str(),
             Some(outcome.took),
             fault.map(|fault| fault.reason().as_str()),
@@ -176,14 +184,21 @@ fn address(page: &mut Page, seen: &AddressOutcome, off_path: bool) {
 }
 
 /// One line of the table: stage, time, result, detail.
-fn stage(page: &mut Page, stage: &str, took: Option<Duration>, reason: Option<&str>, detail: &str) {
+fn stage(
+    layout: &mut Layout,
+    stage: &str,
+    took: Option<Duration>,
+    reason: Option<&str>,
+    detail: &str,
+) {
     let took = took.map(|took| Milliseconds(took.as_secs_f64()).to_string());
     let took = took.unwrap_or_default();
     let style = match reason {
         Some(_) => AnsiColor::Red.on_default(),
         None => PLAIN,
     };
-    page.line(6, DETAIL)
+    layout
+        .line(6, DETAIL)
         .cell(0, PLAIN, &format!("{stage:<10} {took:>11}"))
         .cell(2, style, reason.unwrap_or("ok"))
         .words_at_hang(detail);

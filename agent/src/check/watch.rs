@@ -15,11 +15,16 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{COULD_NOT_TELL, Subject, changes, exit_code, foot::Foot, progress};
+use super::{
+    changes,
+    checker::Checker,
+    exit_status::{self, COULD_NOT_TELL},
+    footer::Footer,
+    progress, report,
+};
 use crate::{
-    check::report,
     cli::{CheckArgs, Output},
-    out::screen::{BOLD, PLAIN, Page, Screen},
+    out::screen::{BOLD, Layout, PLAIN, Screen},
     state::{RegistryState, Snapshot, condition::Condition},
 };
 
@@ -33,7 +38,7 @@ pub(super) async fn watch(args: &CheckArgs, interval: Duration) -> anyhow::Resul
     // Before all else, for an interrupt is no failure here.
     let mut signals = Signals::listen().context("failed to listen for signals")?;
     let mut watch = Watch {
-        foot: Foot::of_stdout(),
+        footer: Footer::of_stdout(),
         interval,
         rounds: 0,
         last: None,
@@ -42,16 +47,19 @@ pub(super) async fn watch(args: &CheckArgs, interval: Duration) -> anyhow::Resul
         ended = watch.work(args) => ended,
         () = signals.any() => Ok(()),
     };
-    if let Some(foot) = &mut watch.foot {
-        let summary = watch.last.as_ref().map(|last| summary(last, foot.screen()));
+    if let Some(footer) = &mut watch.footer {
+        let summary = watch
+            .last
+            .as_ref()
+            .map(|last| summary(last, footer.screen()));
         // Whoever closed the terminal does not mind.
-        let _ = foot.draw(summary.as_deref().unwrap_or_default());
+        let _ = footer.draw(summary.as_deref().unwrap_or_default());
     }
     match ended {
         Err(error) if is_closed(&error) => {}
         ended => ended?,
     }
-    let status = watch.last.as_ref().map(exit_code);
+    let status = watch.last.as_ref().map(exit_status::of);
     Ok(status.unwrap_or_else(|| ExitCode::from(COULD_NOT_TELL)))
 }
 
@@ -62,7 +70,7 @@ fn is_closed(error: &anyhow::Error) -> bool {
 }
 
 struct Watch {
-    foot: Option<Foot>,
+    footer: Option<Footer>,
     interval: Duration,
     rounds: u64,
     last: Option<Snapshot>,
@@ -71,15 +79,15 @@ struct Watch {
 impl Watch {
     /// Never returns but with an error.
     async fn work(&mut self, args: &CheckArgs) -> anyhow::Result<()> {
-        let subject = Subject::choose(args).await?;
+        let checker = Checker::new(args).await?;
         loop {
             let begun = Instant::now();
             let at = Timestamp::now();
-            self.draw_foot(&format!("round {} is under way", self.rounds + 1))?;
-            let now = match &mut self.foot {
+            self.draw_footer(&format!("round {} is under way", self.rounds + 1))?;
+            let now = match &mut self.footer {
                 // Later ones leave the foot to what is known.
-                Some(foot) if self.last.is_none() => progress::shown(&subject, foot).await?,
-                _ => subject.round(&|_, _| {}).await?,
+                Some(footer) if self.last.is_none() => progress::shown(&checker, footer).await?,
+                _ => checker.round(&|_, _| {}).await?,
             };
             self.rounds += 1;
             let now = match &self.last {
@@ -98,26 +106,27 @@ impl Watch {
     fn news(&self, at: Timestamp, now: &Snapshot) -> String {
         let screen = Screen::of_stdout();
         let Some(before) = &self.last else {
-            let mut page = Page::new(screen);
+            let mut layout = Layout::new(screen);
             let text = format!(
                 "{}  the first of rounds every {:?}",
                 stamp(at),
                 self.interval
             );
-            page.line(0, 2).words(0, &text);
-            page.gap();
-            return page.into_text() + &report::text(now, screen);
+            layout.line(0, 2).words(0, &text);
+            layout.gap();
+            return layout.into_text() + &report::text(now, screen);
         };
         let mut news = String::new();
         for (before, now) in before.registries.iter().zip(&now.registries) {
             let changes = changes::text(before, now, screen);
             if !changes.is_empty() {
-                let mut page = Page::new(screen);
-                page.gap();
-                page.line(0, 2)
+                let mut layout = Layout::new(screen);
+                layout.gap();
+                layout
+                    .line(0, 2)
                     .cell(0, PLAIN, &stamp(at))
                     .cell(2, BOLD, &now.planned.name);
-                news += &page.into_text();
+                news += &layout.into_text();
                 news += &changes;
             }
         }
@@ -125,43 +134,44 @@ impl Watch {
     }
 
     fn tell(&mut self, news: &str, next: Instant) -> io::Result<()> {
-        let Some(foot) = &mut self.foot else {
+        let Some(footer) = &mut self.footer else {
             let mut stdout = io::stdout().lock();
             stdout.write_all(news.as_bytes())?;
             return stdout.flush();
         };
-        foot.print(news)?;
+        footer.print(news)?;
         let at = Timestamp::now() + next.saturating_duration_since(Instant::now());
         let words = format!("round {}, the next at {}", self.rounds, stamp(at));
-        self.draw_foot(&words)
+        self.draw_footer(&words)
     }
 
     /// How things stand, and what goes on.
-    fn draw_foot(&mut self, words: &str) -> io::Result<()> {
-        let (Some(foot), Some(last)) = (&mut self.foot, &self.last) else {
+    fn draw_footer(&mut self, words: &str) -> io::Result<()> {
+        let (Some(footer), Some(last)) = (&mut self.footer, &self.last) else {
             return Ok(());
         };
-        let screen = foot.screen();
-        let mut page = Page::new(screen);
-        page.line(0, 2)
+        let screen = footer.screen();
+        let mut layout = Layout::new(screen);
+        layout
+            .line(0, 2)
             .words(0, &format!("{words}; Ctrl-C ends it"));
-        foot.draw(&(summary(last, screen) + &page.into_text()))
+        footer.draw(&(summary(last, screen) + &layout.into_text()))
     }
 }
 
 /// How every registry fares, a line each, apart from what stands above.
 fn summary(snapshot: &Snapshot, screen: Screen) -> String {
-    let mut page = Page::new(screen);
-    page.gap();
+    let mut layout = Layout::new(screen);
+    layout.gap();
     for state in &snapshot.registries {
-        line(&mut page, state);
+        line(&mut layout, state);
     }
-    page.into_text()
+    layout.into_text()
 }
 
-fn line(page: &mut Page, state: &RegistryState) {
+fn line(layout: &mut Layout, state: &RegistryState) {
     let condition = Condition::of(state);
-    let line = page.line(0, 2).cell(0, BOLD, &state.planned.name).cell(
+    let line = layout.line(0, 2).cell(0, BOLD, &state.planned.name).cell(
         2,
         report::condition_style(condition),
         &condition.as_str().to_uppercase(),

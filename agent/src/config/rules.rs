@@ -47,8 +47,8 @@ fn registries(typed: Vec<RegistryFile>) -> Result<Vec<RegistryConfig>, Violation
         .collect::<Result<Vec<_>, _>>()?;
     // Whatever the scheme: two entries would ask the same server everything twice.
     let servers = enumerate(&path, &registries).map(|(path, RegistryConfig { server, .. })| {
-        let listener = format!("{}:{}", server.host(), server.port());
-        (path.key("server"), listener)
+        let authority = format!("{}:{}", server.host(), server.port());
+        (path.key("server"), authority)
     });
     check_distinct(servers, Problem::Twice)?;
     let names = enumerate(&path, &registries);

@@ -54,13 +54,13 @@ fn shows_colour(is_terminal: bool, no_color: Option<&OsStr>, term: Option<&OsStr
     is_terminal && no_color.is_none_or(OsStr::is_empty) && term != Some(OsStr::new("dumb"))
 }
 
-/// A page being written.
-pub(crate) struct Page {
+/// A layout being written.
+pub(crate) struct Layout {
     text: String,
     screen: Screen,
 }
 
-impl Page {
+impl Layout {
     /// An empty one.
     pub(crate) fn new(screen: Screen) -> Self {
         let text = String::new();
@@ -70,7 +70,7 @@ impl Page {
     /// Begins a line at column `indent`; where it is too long, it goes on at column `hang`.
     pub(crate) fn line(&mut self, indent: usize, hang: usize) -> Line<'_> {
         Line {
-            page: self,
+            layout: self,
             hang,
             column: 0,
             margin: indent,
@@ -89,9 +89,9 @@ impl Page {
     }
 }
 
-/// A line being written, see [`Page::line`]. Ends when dropped.
+/// A line being written, see [`Layout::line`]. Ends when dropped.
 pub(crate) struct Line<'a> {
-    page: &'a mut Page,
+    layout: &'a mut Layout,
     hang: usize,
     column: usize,
     margin: usize,
@@ -123,17 +123,17 @@ impl Line<'_> {
     fn push(&mut self, gap: usize, style: Style, text: &str) {
         let width = text.chars().count();
         let mut pad = if self.is_empty { self.margin } else { gap };
-        if !self.is_empty && self.column + gap + width > self.page.screen.width {
-            self.page.text.push('\n');
+        if !self.is_empty && self.column + gap + width > self.layout.screen.width {
+            self.layout.text.push('\n');
             (self.column, pad) = (0, self.hang);
         }
-        let style = if self.page.screen.colour {
+        let style = if self.layout.screen.colour {
             style
         } else {
             PLAIN
         };
         // Writing to a string cannot fail.
-        let _ = write!(self.page.text, "{:pad$}{style}{text}{style:#}", "");
+        let _ = write!(self.layout.text, "{:pad$}{style}{text}{style:#}", "");
         self.column += pad + width;
         self.is_empty = false;
     }
@@ -141,7 +141,7 @@ impl Line<'_> {
 
 impl Drop for Line<'_> {
     fn drop(&mut self) {
-        self.page.text.push('\n');
+        self.layout.text.push('\n');
     }
 }
 
@@ -151,8 +151,8 @@ mod tests {
 
     use super::*;
 
-    fn page(width: usize, colour: bool) -> Page {
-        Page::new(Screen { width, colour })
+    fn layout(width: usize, colour: bool) -> Layout {
+        Layout::new(Screen { width, colour })
     }
 
     #[test]
@@ -189,33 +189,42 @@ mod tests {
 
     #[test]
     fn words_wrap_and_long_ones_stay_whole() {
-        let mut page = page(20, false);
-        page.line(2, 4)
+        let mut layout = layout(20, false);
+        layout
+            .line(2, 4)
             .cell(0, PLAIN, "do:")
             .words(1, "one two three\nfour");
-        page.line(0, 2)
+        layout
+            .line(0, 2)
             .words(0, "see contoso.westeurope.data.azurecr.io now");
-        page.line(0, 8).cell(0, PLAIN, "tls").words_at_hang("a b");
+        layout.line(0, 8).cell(0, PLAIN, "tls").words_at_hang("a b");
         let text = "  do: one two three\n    four\n\
                     see\n  contoso.westeurope.data.azurecr.io\n  now\n\
                     tls     a b\n";
-        assert_eq!(page.into_text(), text);
+        assert_eq!(layout.into_text(), text);
     }
 
     #[test]
     fn colour_takes_no_room() {
-        let mut page = page(11, true);
+        let mut layout = layout(11, true);
         let red = AnsiColor::Red.on_default();
-        page.line(0, 2).cell(0, red, "FAILING").words(1, "now but");
-        assert_eq!(page.into_text(), "\u{1b}[31mFAILING\u{1b}[0m now\n  but\n");
+        layout
+            .line(0, 2)
+            .cell(0, red, "FAILING")
+            .words(1, "now but");
+        assert_eq!(
+            layout.into_text(),
+            "\u{1b}[31mFAILING\u{1b}[0m now\n  but\n"
+        );
     }
 
     #[test]
     fn strangers_do_not_reach_the_terminal() {
-        let mut page = page(80, false);
-        page.line(0, 0)
+        let mut layout = layout(80, false);
+        layout
+            .line(0, 0)
             .cell(0, PLAIN, "\u{1b}c")
             .words(1, "\u{1b}c\r\n\u{85}x");
-        assert_eq!(page.into_text(), "\\u{1b}c \\u{1b}c x\n");
+        assert_eq!(layout.into_text(), "\\u{1b}c \\u{1b}c x\n");
     }
 }

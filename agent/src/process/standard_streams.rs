@@ -10,6 +10,6 @@ pub(crate) fn print(text: &str) -> ExitCode {
 
 /// Says what is wrong, if there is anywhere to say it: `eprintln!` would panic on a full disk, and the
 /// exit status would be another.
-pub(crate) fn complain(text: &str) {
+pub(crate) fn print_error(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }

@@ -8,12 +8,12 @@ use terminal_size::{Height, Width, terminal_size_of};
 use crate::out::screen::Screen;
 
 /// What is drawn now.
-pub(super) struct Foot {
+pub(super) struct Footer {
     shown: String,
 }
 
-impl Foot {
-    /// A foot with nothing on it; none where lines cannot be drawn over, or where whoever reads them
+impl Footer {
+    /// A footer with nothing on it; none where lines cannot be drawn over, or where whoever reads them
     /// asked for plain text.
     pub(super) fn of_stdout() -> Option<Self> {
         let shown = String::new();
@@ -23,7 +23,7 @@ impl Foot {
     /// The screen that a text for the foot is laid out for; narrower than that of a report, if need
     /// be.
     pub(super) fn screen(&self) -> Screen {
-        let Room { columns, .. } = Room::now();
+        let TerminalSize { columns, .. } = TerminalSize::now();
         let screen = Screen::of_stdout();
         Screen {
             width: screen.width.min(columns),
@@ -31,7 +31,7 @@ impl Foot {
         }
     }
 
-    /// Draws `text` in place of what was there, as far as there is room for it.
+    /// Draws `text` in place of what was there, as far as there is size for it.
     pub(super) fn draw(&mut self, text: &str) -> io::Result<()> {
         self.replace("", text)
     }
@@ -50,14 +50,14 @@ impl Foot {
     /// From the beginning of the line, for a terminal shows an interrupt where the cursor is. All in
     /// one write, so that nobody sees it half done and an interrupt leaves it whole.
     fn replace(&mut self, above: &str, text: &str) -> io::Result<()> {
-        let room = Room::now();
+        let size = TerminalSize::now();
         // Lines that were drawn before the terminal changed its width have been wrapped anew by it.
-        let drawn: usize = self.shown.lines().map(|line| room.rows_of(line)).sum();
+        let drawn: usize = self.shown.lines().map(|line| size.rows_of(line)).sum();
         let erase = match drawn {
             0 => String::new(),
             rows => format!("\r\u{1b}[{rows}A\u{1b}[J"),
         };
-        self.shown = room.fitting(text);
+        self.shown = size.fitting(text);
         let mut stdout = io::stdout().lock();
         stdout.write_all(format!("{erase}{above}{}", self.shown).as_bytes())?;
         stdout.flush()
@@ -66,12 +66,12 @@ impl Foot {
 
 /// The size of a terminal.
 #[derive(Clone, Copy)]
-struct Room {
+struct TerminalSize {
     columns: usize,
     rows: usize,
 }
 
-impl Room {
+impl TerminalSize {
     fn now() -> Self {
         let size = terminal_size_of(io::stdout());
         let (Width(columns), Height(rows)) = size.unwrap_or((Width(80), Height(24)));
@@ -118,8 +118,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_take_no_room_and_long_lines_several_rows() {
-        let room = Room {
+    fn colours_take_no_size_and_long_lines_several_rows() {
+        let size = TerminalSize {
             columns: 20,
             rows: 4,
         };
@@ -129,18 +129,18 @@ mod tests {
             ("\u{1b}[31m12345678901234567890\u{1b}[0m", 1),
             ("123456789012345678901", 2),
         ] {
-            assert_eq!(room.rows_of(line), rows, "{line:?}");
+            assert_eq!(size.rows_of(line), rows, "{line:?}");
         }
     }
 
     #[test]
     fn what_would_scroll_is_left_out() {
-        let room = Room {
+        let size = TerminalSize {
             columns: 20,
             rows: 4,
         };
-        assert_eq!(room.fitting("a\nb\nc\nd\n"), "a\nb\nc\n");
+        assert_eq!(size.fitting("a\nb\nc\nd\n"), "a\nb\nc\n");
         let long = "x".repeat(41);
-        assert_eq!(room.fitting(&format!("a\n{long}\nb\n")), "a\n");
+        assert_eq!(size.fitting(&format!("a\n{long}\nb\n")), "a\n");
     }
 }

@@ -1,0 +1,95 @@
+//! One round over each registry that a check is about.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use futures_util::future;
+use jiff::Timestamp;
+use regprobe_probes::{self as probes, Depth, Ended};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    npd,
+    registries::{self, Selection},
+};
+use crate::{
+    cli::{CheckArgs, Output},
+    plan::{Plan, PlannedRegistry},
+    printable::printable,
+    process::standard_streams::print_error,
+    state::{RegistryState, Round, Snapshot},
+};
+
+/// Checks the same registries as often as it is asked to.
+pub(super) struct Checker {
+    /// What is checked.
+    pub(super) plan: Plan,
+    /// The longest that one stage may take.
+    pub(super) stage_limit: Duration,
+    /// What is not over by then is unknown.
+    deadline: Option<Instant>,
+}
+
+impl Checker {
+    /// For the registries that `args` select.
+    pub(super) async fn new(args: &CheckArgs) -> anyhow::Result<Self> {
+        let start = Instant::now();
+        let Selection { config, found } = registries::select(args).await?;
+        if let Some(source) = found {
+            let names: Vec<_> = config.registries.iter().map(|one| &*one.name).collect();
+            let note = format!("registries of {source}: {}", names.join(", "));
+            print_error(&format!("regprobe: {}\n", printable(&note)));
+        }
+        let stage_limit = config.schedule.timeout;
+        Ok(Self {
+            plan: Plan::new(&config, &args.nameservers).context("failed to set up TLS")?,
+            stage_limit,
+            deadline: match args.output {
+                Output::Npd => start.checked_add(stage_limit.saturating_add(npd::GRACE)),
+                // Rounds end by themselves, a little later if there are many search domains.
+                Output::Text | Output::Json => None,
+            },
+        })
+    }
+
+    /// One round over each registry. Calls `on_end` for each stage that ends, with the registry's index in
+    /// the plan.
+    pub(super) async fn round(
+        &self,
+        on_end: &(dyn Fn(usize, Ended<'_>) + Sync),
+    ) -> anyhow::Result<Snapshot> {
+        let node = self.plan.node.read().context("failed to see the node")?;
+        let registries = self.plan.registries.iter().enumerate();
+        let rounds = registries.map(|(index, planned)| {
+            let (node, tls) = (&node, self.plan.node.tls());
+            async move {
+                let on_end = |ended: Ended<'_>| on_end(index, ended);
+                // Boxed, for a round is large.
+                let round = Box::pin(round(planned, node, tls, &on_end));
+                let state = match self.deadline {
+                    Some(deadline) => timeout_at(deadline, round).await.ok(),
+                    None => Some(round.await),
+                };
+                Arc::new(state.unwrap_or_else(|| RegistryState::new(planned.clone())))
+            }
+        });
+        Ok(Snapshot {
+            node: Some(self.plan.node.clone()),
+            ..Snapshot::once(future::join_all(rounds).await)
+        })
+    }
+}
+
+async fn round(
+    planned: &Arc<PlannedRegistry>,
+    node: &probes::Node,
+    tls: &probes::TlsClients,
+    on_end: probes::Listener<'_>,
+) -> RegistryState {
+    let at = Timestamp::now();
+    let outcome = probes::run_telling(&planned.target, node, tls, Depth::Image, on_end).await;
+    RegistryState::after(
+        planned.clone(),
+        Round::new(planned, at, Depth::Image, outcome),
+    )
+}
