@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use divan::{AllocProfiler, Bencher};
 use jiff::Timestamp;
-use regprobe::bench_support::Scrape;
+use regprobe::bench_support::FilledMetrics;
 use regprobe_probes::{
     AddressOutcome, Answer, Endpoint, EndpointOutcome, Expectation, Expectations, Fault, IoFault,
     Lookup, Nameserver, Negative, Origin, Outcome, PullPath, ResolveFault, Role, Scheme, Stage,
@@ -57,9 +57,9 @@ fn diagnosis(bencher: Bencher) {
 
 #[divan::bench(args = [10, 100, 1000])]
 fn scrape(bencher: Bencher, endpoints: usize) {
-    let scrape = Scrape::of(endpoints);
-    scrape.take();
-    bencher.bench_local(|| scrape.take());
+    let metrics = FilledMetrics::of(endpoints);
+    metrics.scrape();
+    bencher.bench_local(|| metrics.scrape());
 }
 
 /// Two nameservers that disagree, and an address that does not respond.

@@ -1,4 +1,4 @@
-//! What `benches/micro` measures and nobody else may call.
+//! What `benches/micro` measures. Nobody else may call it.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -13,9 +13,9 @@ use crate::{
 
 /// All series that an agent has from the start, for `endpoints` endpoints: half of them login servers,
 /// each with one data endpoint and one nameserver.
-pub struct Scrape(Arc<Metrics>);
+pub struct FilledMetrics(Arc<Metrics>);
 
-impl Scrape {
+impl FilledMetrics {
     /// With histograms of the default buckets.
     ///
     /// # Panics
@@ -45,7 +45,7 @@ impl Scrape {
     }
 
     /// Returns the length of the text.
-    pub fn take(&self) -> usize {
+    pub fn scrape(&self) -> usize {
         self.0.scrape().map(|piece| piece.len()).sum()
     }
 }

@@ -4,4 +4,5 @@
 pub(crate) mod config_watch;
 pub(crate) mod logging;
 pub(crate) mod privilege;
+pub(crate) mod signals;
 pub(crate) mod standard_streams;

@@ -15,7 +15,10 @@ use crate::{
     config, node,
     out::{history::SharedHistory, metrics::Metrics},
     plan::Plan,
-    process::{config_watch::ConfigWatch, logging, privilege, standard_streams::print},
+    process::{
+        config_watch::ConfigWatch, logging, privilege, signals::Termination,
+        standard_streams::print,
+    },
     schedule::{Report, Scheduler, fleet::Fleet},
     web::{self, CurrentSettings, Site},
 };
@@ -26,7 +29,8 @@ const REPORTS: usize = 64;
 /// Runs until SIGTERM or SIGINT.
 pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     // First of all: a signal that nobody listens for would end the process, SIGHUP included.
-    let signals = Signals::listen().context("failed to listen for signals")?;
+    let termination = Termination::listen().context("failed to listen for signals")?;
+    let hangup = signal(SignalKind::hangup()).context("failed to listen for signals")?;
     privilege::give_up_all_but(privilege::TO_LISTEN).context("failed to give up privileges")?;
     // Before the file is read: a change while it is being read must not go unnoticed.
     let watch = args
@@ -89,7 +93,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         board,
         scheduler,
     };
-    agent.work(incoming, reloads, signals).await;
+    agent.work(incoming, reloads, hangup, termination).await;
     drop(agent);
 
     tracing::info!("ending");
@@ -108,22 +112,6 @@ fn load_settings(path: Option<&Path>) -> anyhow::Result<CurrentSettings> {
     CurrentSettings::load(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
 }
 
-struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn listen() -> io::Result<Self> {
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-}
-
 struct Agent<'a> {
     config_file: &'a Path,
     watch: Option<ConfigWatch>,
@@ -138,17 +126,17 @@ impl Agent<'_> {
         &mut self,
         mut reports: mpsc::Receiver<Report>,
         mut reloads: mpsc::Receiver<oneshot::Sender<Result<(), String>>>,
-        mut signals: Signals,
+        mut hangup: Signal,
+        mut termination: Termination,
     ) {
         loop {
             tokio::select! {
                 Some(report) = reports.recv() => self.board.take(report),
                 Ok(()) = self.fleet.changed() => self.counted(),
-                Some(()) = signals.hangup.recv() => drop(self.reload()),
+                Some(()) = hangup.recv() => drop(self.reload()),
                 () = changed(&mut self.watch) => drop(self.reload()),
                 Some(done) = reloads.recv() => drop(done.send(self.reload())),
-                _ = signals.terminate.recv() => return,
-                _ = signals.interrupt.recv() => return,
+                () = termination.requested() => return,
             }
         }
     }

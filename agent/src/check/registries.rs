@@ -4,6 +4,7 @@
 use std::{io, path::Path};
 
 use anyhow::{Context, bail};
+use wildmatch::WildMatch;
 
 use super::{local_agent, npd};
 use crate::{
@@ -238,8 +239,9 @@ fn private(ranges: Option<&[PrivateArg]>) -> Private {
 
 fn retain(registries: &mut Vec<RegistryConfig>, glob: &str) -> anyhow::Result<()> {
     let known: Vec<_> = registries.iter().map(|one| one.name.clone()).collect();
+    let pattern = WildMatch::new(glob);
     registries.retain(|registry| {
-        matches(glob, &registry.name) || matches(glob, &registry.server.to_string())
+        pattern.matches(&registry.name) || pattern.matches(&registry.server.to_string())
     });
     if registries.is_empty() {
         bail!(
@@ -248,22 +250,6 @@ fn retain(registries: &mut Vec<RegistryConfig>, glob: &str) -> anyhow::Result<()
         );
     }
     Ok(())
-}
-
-/// Whether `text` fits a glob of `*` and `?`.
-fn matches(glob: &str, text: &str) -> bool {
-    let Some(first) = glob.chars().next() else {
-        return text.is_empty();
-    };
-    let rest_of_glob = &glob[first.len_utf8()..];
-    let mut letters = text.chars();
-    match first {
-        '*' => (0..=text.len())
-            .filter(|at| text.is_char_boundary(*at))
-            .any(|at| matches(rest_of_glob, &text[at..])),
-        '?' => letters.next().is_some() && matches(rest_of_glob, letters.as_str()),
-        letter => letters.next() == Some(letter) && matches(rest_of_glob, letters.as_str()),
-    }
 }
 
 #[cfg(test)]
@@ -284,7 +270,7 @@ mod tests {
             ("con", "contoso", false),
             ("*x*", "contoso", false),
         ] {
-            assert_eq!(matches(glob, text), fits, "{glob} {text}");
+            assert_eq!(WildMatch::new(glob).matches(text), fits, "{glob} {text}");
         }
     }
 

@@ -10,10 +10,7 @@ use std::{
 
 use anyhow::Context;
 use jiff::Timestamp;
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 
 use super::{
     changes,
@@ -25,6 +22,7 @@ use super::{
 use crate::{
     cli::{CheckArgs, Output},
     out::screen::{BOLD, Layout, PLAIN, Screen},
+    process::signals::Termination,
     state::{RegistryState, Snapshot, condition::Condition},
 };
 
@@ -36,7 +34,7 @@ pub(super) async fn watch(args: &CheckArgs, interval: Duration) -> anyhow::Resul
          whenever it wants one, or asks a running agent for /api/v1/status"
     );
     // Before all else, for an interrupt is no failure here.
-    let mut signals = Signals::listen().context("failed to listen for signals")?;
+    let mut termination = Termination::listen().context("failed to listen for signals")?;
     let mut watch = Watch {
         footer: Footer::of_stdout(),
         interval,
@@ -45,7 +43,7 @@ pub(super) async fn watch(args: &CheckArgs, interval: Duration) -> anyhow::Resul
     };
     let ended = tokio::select! {
         ended = watch.work(args) => ended,
-        () = signals.any() => Ok(()),
+        () = termination.requested() => Ok(()),
     };
     if let Some(footer) = &mut watch.footer {
         let summary = watch
@@ -183,25 +181,4 @@ fn line(layout: &mut Layout, state: &RegistryState) {
 
 fn stamp(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn listen() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    async fn any(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }
