@@ -8,8 +8,8 @@ use anyhow::Context;
 use self::{checker::Checker, footer::Footer};
 use crate::{
     cli::{CheckArgs, Output},
-    node,
     out::{screen::Screen, status::Status},
+    plan,
     printable::printable_json,
     process::privilege,
     state::Snapshot,
@@ -42,7 +42,7 @@ async fn once(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         (Output::Npd, Err(error)) => npd::no_check(error),
         (Output::Text, Ok(snapshot)) => report::text(snapshot, Screen::of_stdout()),
         (Output::Json, Ok(snapshot)) => {
-            let node = node::name();
+            let node = plan::node_name();
             let status = Status::of(snapshot, &node);
             let json = serde_json::to_string_pretty(&status).context("failed to write JSON")?;
             printable_json(&json).into_owned() + "\n"

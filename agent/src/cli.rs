@@ -13,6 +13,7 @@ use crate::config::{
 };
 
 mod code;
+pub(crate) mod shell;
 
 /// What `check` ends with.
 pub(crate) const CHECK_STATUS: &str = "Exit status: 0 no registry failing, 1 some failing, 2 could not tell: usage, configuration, \

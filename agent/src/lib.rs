@@ -4,21 +4,16 @@
 //! Data flows one way: `Config → Plan → Scheduler → probes::run → Board → {metrics, change
 //! log, snapshot}`; web server and reports read snapshots.
 
-#[doc(hidden)]
-pub mod bench_support;
 mod board;
 mod check;
 mod cli;
 pub mod config;
-mod explain;
-mod node;
 mod out;
 mod plan;
 mod printable;
 mod process;
 mod run;
 pub mod schedule;
-mod shell;
 mod state;
 mod web;
 
@@ -27,7 +22,8 @@ use std::{ffi::OsString, process::ExitCode};
 use clap::Parser;
 
 use crate::{
-    cli::{Cli, Command},
+    cli::{Cli, Command, shell},
+    out::explain,
     printable::{printable, printable_lines},
     process::standard_streams::{print, print_error},
 };

@@ -8,14 +8,16 @@ use regprobe_probes::{
     Endpoint, Expectation, Expectations, Image, Role, Scheme, Target, TrustError,
 };
 
+pub(crate) use self::node::{NodeSource, node_name};
 use crate::{
     config::{self, Config, Private, Server},
-    node::NodeSource,
     schedule::{
         fleet::Fleet,
         timetable::{Intervals, Pace},
     },
 };
+
+mod node;
 
 /// What the agent has open whatever it probes, the connections of its own web server aside.
 const OWN_FILES: usize = 32;

@@ -14,7 +14,7 @@ use crate::{
     cli::RunArgs,
     config, node,
     out::{history::SharedHistory, metrics::Metrics},
-    plan::Plan,
+    plan::{self, Plan},
     process::{
         config_watch::ConfigWatch, logging, privilege, signals::Termination,
         standard_streams::print,
@@ -43,12 +43,8 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         return Ok(print(&format!("{file}: good, {registries} registries\n")));
     }
     logging::start(args.log_level, args.log_format);
-    let node = node::name();
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        node,
-        "starting regprobe"
-    );
+    let node = plan::node_name();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting regprobe");
 
     let plan = Plan::new(&config, &[]).context("failed to set up TLS")?;
     let metrics = Arc::new(Metrics::new(&config.metrics));

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use regprobe_probes::{Depth, Diagnosis, Outcome, diagnose};
 
 use self::condition::Condition;
-use crate::{node::NodeSource, plan::PlannedRegistry};
+use crate::plan::{NodeSource, PlannedRegistry};
 
 pub(crate) mod condition;
 #[cfg(test)]

@@ -24,8 +24,7 @@ use super::{
 };
 use crate::{
     config,
-    node::NodeSource,
-    plan::{Plan, PlannedRegistry},
+    plan::{NodeSource, Plan, PlannedRegistry},
 };
 
 /// Rounds at the same time; each is a few sockets for an endpoint. As many as there are where a

@@ -6,7 +6,7 @@ use std::fs;
 use regprobe_probes::{Nameserver, Origin, ResolvConf};
 use serde::Serialize;
 
-use crate::node::NodeSource;
+use crate::plan::NodeSource;
 
 const OS_RELEASE: &str = "/etc/os-release";
 /// The kernel of a container is that of its node.

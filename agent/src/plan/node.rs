@@ -169,7 +169,7 @@ fn nameserver(address: SocketAddr, origin: Origin) -> Arc<Nameserver> {
 }
 
 /// `NODE_NAME` as the downward API sets it, else the host name.
-pub(crate) fn name() -> String {
+pub(crate) fn node_name() -> String {
     let hostname = || nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned());
     std::env::var("NODE_NAME")
         .ok()

@@ -1,18 +1,18 @@
 //! What a shell wants to have of the program: completions and the manual page. They are generated
-//! from the command line as [`crate::cli`] has it, but not by the program: a test does that, and
+//! from the command line as [`super::Cli`] has it, but not by the program: a test does that, and
 //! holds what is committed in `deploy/shell` to it.
 
-use crate::cli::Shell;
+use super::Shell;
 
 /// The manual page.
-pub(crate) const MANUAL: &str = include_str!("../../deploy/shell/regprobe.1");
+pub(crate) const MANUAL: &str = include_str!("../../../deploy/shell/regprobe.1");
 
 /// A script that the shell is to source.
 pub(crate) fn completions(shell: Shell) -> &'static str {
     match shell {
-        Shell::Bash => include_str!("../../deploy/shell/regprobe.bash"),
-        Shell::Zsh => include_str!("../../deploy/shell/_regprobe"),
-        Shell::Fish => include_str!("../../deploy/shell/regprobe.fish"),
+        Shell::Bash => include_str!("../../../deploy/shell/regprobe.bash"),
+        Shell::Zsh => include_str!("../../../deploy/shell/_regprobe"),
+        Shell::Fish => include_str!("../../../deploy/shell/regprobe.fish"),
     }
 }
 
