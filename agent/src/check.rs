@@ -1,5 +1,5 @@
-//! `regprobe check`: one round over each registry, now, and what it says. The exit status is for
-//! scripts: 0 no registry failing, 1 some failing, 2 could not tell.
+//! `regprobe check`: one round over each registry, now, and a report. The exit status is for scripts:
+//! 0 no registry is failing, 1 some are, 2 could not tell.
 
 use std::{io::Write, process::ExitCode};
 
@@ -26,7 +26,7 @@ mod registries;
 mod report;
 mod watch;
 
-/// Checks what `args` name.
+/// Checks the registries that `args` select.
 pub(crate) async fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
     privilege::give_up_all_but(&[]).context("failed to give up privileges")?;
     match args.watch {
@@ -36,7 +36,7 @@ pub(crate) async fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn once(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let checked = look(args).await;
+    let checked = check_once(args).await;
     let text = match (args.output, &checked) {
         (Output::Npd, Ok(snapshot)) => npd::line(snapshot),
         (Output::Npd, Err(error)) => npd::no_check(error),
@@ -49,7 +49,7 @@ async fn once(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         }
         (_, Err(_)) => String::new(),
     };
-    // A reader that has seen enough, as `head`, does not change what the check found.
+    // A reader that stops early, such as `head`, does not change the result.
     if let Err(error) = std::io::stdout().write_all(text.as_bytes())
         && error.kind() != std::io::ErrorKind::BrokenPipe
     {
@@ -58,7 +58,7 @@ async fn once(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     Ok(exit_status::of(&checked?))
 }
 
-async fn look(args: &CheckArgs) -> anyhow::Result<Snapshot> {
+async fn check_once(args: &CheckArgs) -> anyhow::Result<Snapshot> {
     let checker = Checker::new(args).await?;
     let footer = Footer::of_stdout().filter(|_| args.output == Output::Text);
     match footer {

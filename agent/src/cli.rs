@@ -1,5 +1,4 @@
-//! The command line as typed. What it means is worked out by `run`, `check` and
-//! `explain`.
+//! The command line as typed. `run`, `check` and `explain` work out what it means.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -15,32 +14,32 @@ use crate::config::{
 mod code;
 pub(crate) mod shell;
 
-/// What `check` ends with.
-pub(crate) const CHECK_STATUS: &str = "Exit status: 0 no registry failing, 1 some failing, 2 could not tell: usage, configuration, \
-     or a fault of this machine.";
-/// What `run` ends with.
-pub(crate) const RUN_STATUS: &str = "Exit status: 0 ended by SIGTERM or SIGINT, or the configuration is good; 2 could not start: \
-     usage, configuration, address taken.";
+/// The exit statuses of `check`.
+pub(crate) const CHECK_STATUS: &str = "Exit status: 0 no registry is failing; 1 some are; 2 could not tell: usage error, bad \
+     configuration, or a fault of this machine.";
+/// The exit statuses of `run`.
+pub(crate) const RUN_STATUS: &str = "Exit status: 0 ended by SIGTERM or SIGINT, or the checked configuration is valid; 2 could not start: \
+     usage error, bad configuration, or address in use.";
 
-/// Tells whether this node can pull images, and if not, why.
+/// Checks whether this node can pull images, and says why not.
 #[derive(Debug, Parser)]
 #[command(name = "regprobe", version, propagate_version = true)]
 pub(crate) struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What the binary can do.
+/// All commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Probe on a schedule and export what is seen.
+    /// Probe on a schedule and export metrics.
     Run(RunArgs),
-    /// Probe once, now, and say what is seen, what is wrong and what to do.
+    /// Probe once, now, and report what is wrong and how to fix it.
     Check(CheckArgs),
-    /// Explain a finding: what it means, how to confirm it, how to mend it.
+    /// Explain a finding: what it means, how to confirm it, how to fix it.
     Explain(ExplainArgs),
-    /// Print completions for a shell.
+    /// Print the completions for a shell.
     Completions {
         /// The shell.
         #[arg(value_enum)]
@@ -57,13 +56,13 @@ pub(crate) struct RunArgs {
     /// The configuration.
     #[arg(long = "config.file", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config_file: PathBuf,
-    /// Check the configuration and exit: 0 if it is good, 2 if not.
+    /// Check the configuration and exit: 0 if it is valid, 2 if not.
     #[arg(long = "config.check")]
     pub config_check: bool,
-    /// Reload the configuration when its file changes; a ConfigMap must be mounted as a directory.
+    /// Reload the configuration when its file changes. Mount a ConfigMap as a directory.
     #[arg(long = "config.auto-reload")]
     pub config_auto_reload: bool,
-    /// Where to serve HTTP.
+    /// The address to serve HTTP on.
     #[arg(
         long = "web.listen-address",
         value_name = "ADDRESS",
@@ -71,13 +70,13 @@ pub(crate) struct RunArgs {
         default_value = ":9118"
     )]
     pub listen_address: String,
-    /// TLS, passwords and headers, in the format of Prometheus' exporters; read anew when it changes.
+    /// TLS, passwords and headers, in the format of Prometheus exporters; reloaded when it changes.
     #[arg(long = "web.config.file", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub web_config_file: Option<PathBuf>,
     /// Allow `POST /-/reload`.
     #[arg(long = "web.enable-lifecycle")]
     pub enable_lifecycle: bool,
-    /// How much memory the rounds of the past may take, in bytes, `KiB` or `MiB`; 0 keeps none.
+    /// The most memory for past rounds, in bytes, KiB or MiB; 0 keeps none.
     #[arg(
         long = "history.limit",
         value_name = "BYTES",
@@ -85,10 +84,10 @@ pub(crate) struct RunArgs {
         value_parser = parse_size
     )]
     pub history_limit: usize,
-    /// What to log.
+    /// The log level.
     #[arg(long = "log.level", value_enum, default_value_t = LogLevel::Info)]
     pub log_level: LogLevel,
-    /// How to log.
+    /// The log format.
     #[arg(long = "log.format", value_enum, default_value_t = LogFormat::Logfmt)]
     pub log_format: LogFormat,
 }
@@ -97,17 +96,17 @@ pub(crate) struct RunArgs {
 #[derive(Debug, Args)]
 #[command(after_help = CHECK_STATUS)]
 pub(crate) struct CheckArgs {
-    /// A server, http:// before it for plain HTTP, or the name of an Azure Container Registry.
+    /// A server, with http:// for plain HTTP, or the name of an Azure Container Registry.
     ///
-    /// Where none is named, those of the configuration are checked; without a configuration, those
-    /// of /etc/regprobe/config.yaml, else of the agent on this node, else those that containerd's
-    /// certs.d has directories of.
+    /// Without any, the registries of the configuration are checked. Without a configuration either:
+    /// those of /etc/regprobe/config.yaml, else those that the agent on this node watches, else those
+    /// that have a directory in containerd's certs.d.
     #[arg(value_name = "REGISTRY", value_hint = ValueHint::Hostname)]
     pub registries: Vec<String>,
     /// Take registries and settings from a configuration.
     #[arg(long = "config.file", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config_file: Option<PathBuf>,
-    /// Expect private addresses, of these ranges if given.
+    /// Expect private addresses, in these ranges if given.
     #[arg(
         long,
         value_name = "CIDR",
@@ -119,13 +118,13 @@ pub(crate) struct CheckArgs {
         value_parser = parse_private
     )]
     pub private: Option<Vec<PrivateArg>>,
-    /// A region of the Azure Container Registry: its data endpoint is checked as well.
+    /// A region of the Azure Container Registry, to check its data endpoint too.
     #[arg(long = "region", value_name = "REGION", value_hint = ValueHint::Other)]
     pub regions: Vec<Region>,
-    /// An image, as repository:tag, to walk to its blobs.
+    /// An image, as repository:tag, to follow to its blobs.
     #[arg(long = "image", value_name = "IMAGE", value_hint = ValueHint::Other)]
     pub images: Vec<Image>,
-    /// Ask the nameserver at this address, with or without a port, instead of the node's own.
+    /// Ask this nameserver, IP or IP:port, instead of the node's own.
     #[arg(
         long = "nameserver",
         value_name = "ADDRESS",
@@ -133,13 +132,13 @@ pub(crate) struct CheckArgs {
         value_parser = parse_nameserver
     )]
     pub nameservers: Vec<SocketAddr>,
-    /// Trust the certificates in this file too.
+    /// Also trust the certificates in this PEM file.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub ca_file: Option<PathBuf>,
-    /// How long one stage may take [default: as configured, or 10s; for npd 2s at most].
+    /// The timeout of a stage [default: as configured, or 10s; at most 2s for npd].
     #[arg(long, value_name = "DURATION", value_hint = ValueHint::Other, value_parser = parse_timeout)]
     pub timeout: Option<Duration>,
-    /// Go on with round after round, and say what changes; Ctrl-C ends it [default interval: 15s].
+    /// Check again and again, and report what changes; Ctrl-C ends it [default interval: 15s].
     #[arg(
         long,
         value_name = "INTERVAL",
@@ -150,10 +149,10 @@ pub(crate) struct CheckArgs {
         value_parser = parse_interval
     )]
     pub watch: Option<Duration>,
-    /// How to say it.
+    /// The output format.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
-    /// Only registries whose name matches (`*` and `?`).
+    /// Check only registries whose name or server matches (* and ?).
     #[arg(long, value_name = "GLOB", value_hint = ValueHint::Other)]
     pub only: Option<String>,
 }
@@ -161,12 +160,12 @@ pub(crate) struct CheckArgs {
 /// `regprobe explain`.
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
-    /// The code of a finding, in any case; without it, all codes are listed.
+    /// The code of a finding, in upper or lower case; without it, all codes are listed.
     #[arg(value_name = "CODE", value_parser = CodeParser, hide_possible_values = true)]
     pub code: Option<Code>,
 }
 
-/// Shells that completions are there for.
+/// Shells with completions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Shell {
     /// Load with: source <(regprobe completions bash)
@@ -177,7 +176,7 @@ pub(crate) enum Shell {
     Fish,
 }
 
-/// One item of `--private`.
+/// One value of `--private`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PrivateArg {
     /// No range was given.
@@ -200,7 +199,9 @@ fn parse_size(text: &str) -> Result<usize, String> {
     let number = |(unit, factor)| Some((text.strip_suffix(unit)?, factor));
     let size = units.into_iter().find_map(number);
     size.and_then(|(number, factor)| number.parse::<usize>().ok()?.checked_mul(factor))
-        .ok_or_else(|| "write a number of bytes, or one with KiB or MiB, as 512KiB".to_owned())
+        .ok_or_else(|| {
+            "write a number of bytes, or a number with KiB or MiB, such as 512KiB".to_owned()
+        })
 }
 
 fn parse_interval(text: &str) -> Result<Duration, String> {
@@ -215,40 +216,40 @@ fn parse_timeout(text: &str) -> Result<Duration, String> {
     Ok(timeout)
 }
 
-/// Levels of the log.
+/// Log levels.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum LogLevel {
-    /// Faults of the agent.
+    /// Only faults of the agent.
     Error,
-    /// And what degrades it.
+    /// Also what degrades the agent.
     Warn,
-    /// And changes of state.
+    /// Also changes of state.
     Info,
-    /// And every round.
+    /// Also every round.
     Debug,
 }
 
-/// Forms of the log.
+/// Log formats.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum LogFormat {
     /// `key=value`.
     Logfmt,
-    /// One object a line.
+    /// One object per line.
     Json,
 }
 
-/// Forms of the result of `check`.
+/// Output formats of `check`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
     /// For people.
     Text,
-    /// The status document, with all that was seen and no secret: a file to attach to a ticket.
+    /// The status document: everything that was seen, without secrets; attach it to a ticket.
     Json,
-    /// For node-problem-detector: one line of 80 bytes at most, within 4 s.
+    /// For node-problem-detector: one line of at most 80 bytes, within 4 s.
     Npd,
 }
 
-/// A registry as typed on the command line.
+/// Reads a registry as typed on the command line.
 pub(crate) fn parse_server(text: &str) -> Result<Server, String> {
     let expanded = regprobe_probes::expand_bare_name(text).map(|name| name.to_string());
     let server = expanded.as_deref().unwrap_or(text).parse();
@@ -262,7 +263,7 @@ mod tests {
     use super::{Cli, parse_size};
 
     #[test]
-    fn the_command_line_holds_together() {
+    fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
 

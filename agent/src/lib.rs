@@ -1,8 +1,8 @@
-//! The agent `regprobe`: everything but the probes. A library so that the test ground can run the
-//! real agent; the binary is one call of [`main`].
+//! The agent `regprobe`: everything except the probes. It is a library so that tests and benchmarks can
+//! run the real agent; the binary only calls [`main`].
 //!
-//! Data flows one way: `Config → Plan → Scheduler → probes::run → Board → {metrics, change
-//! log, snapshot}`; web server and reports read snapshots.
+//! Data flows one way: `Config → Plan → Scheduler → probes::run → Board → {metrics, change log, snapshot}`.
+//! The web server and the reports read snapshots.
 
 mod board;
 mod check;
@@ -17,6 +17,9 @@ pub mod schedule;
 mod state;
 mod web;
 
+#[doc(hidden)]
+pub use self::out::bench_support;
+
 use std::{ffi::OsString, process::ExitCode};
 
 use clap::Parser;
@@ -28,17 +31,17 @@ use crate::{
     process::standard_streams::{print, print_error},
 };
 
-/// What `main` of the binary does with its arguments, the program's name first.
+/// Runs the command line in `arguments`; the first is the name of the program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(message) => {
-            // Help on standard output, a usage error on standard error; exit status 0 or 2.
+            // Help goes to standard output with status 0, a usage error to standard error with status 2.
             if !message.use_stderr() {
                 let _ = message.print();
                 return ExitCode::SUCCESS;
             }
-            // It repeats what was typed.
+            // The message repeats what was typed.
             print_error(&printable_lines(&message.render().to_string()));
             return ExitCode::from(2);
         }
@@ -53,7 +56,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn work(command: Command) -> anyhow::Result<ExitCode> {
-    // One thread: probes wait far more than they compute, and the agent is a guest on its node.
+    // One thread: probes mostly wait, and the agent is a guest on its node.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -1,5 +1,5 @@
-//! What to probe, worked out from the configuration: targets with all their endpoints, and how to
-//! see the node. Made at start and at every reload; nothing here talks to the network.
+//! What to probe, derived from the configuration: targets with all their endpoints, and how to read the
+//! node. Made at start and at each reload; nothing here uses the network.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -19,24 +19,24 @@ use crate::{
 
 mod node;
 
-/// What the agent has open whatever it probes, the connections of its own web server aside.
+/// Files that the agent always has open, not counting connections of its web server.
 const OWN_FILES: usize = 32;
-/// Addresses that an endpoint is taken to have.
+/// Addresses that an endpoint is assumed to have.
 const ADDRESSES: usize = 4;
 
-/// All that a scheduler needs to know.
+/// Everything that the scheduler needs.
 pub(crate) struct Plan {
     /// One for each configured registry.
     pub registries: Vec<Arc<PlannedRegistry>>,
-    /// How probes see the node.
+    /// How to read the node.
     pub node: Arc<NodeSource>,
-    /// With whom a registry's limits are shared.
+    /// Which agents share a registry's limits.
     pub fleet: config::FleetConfig,
 }
 
 impl Plan {
-    /// Works out the plan; reads the CA bundle and no other file. Where `instead` names servers,
-    /// they are asked as if they were the node's own.
+    /// Derives the plan; the only file that it reads is the CA bundle. Servers in `instead` replace the
+    /// node's own nameservers.
     pub(crate) fn new(config: &Config, instead: &[SocketAddr]) -> Result<Self, TrustError> {
         let intervals = Intervals::from(&config.schedule);
         let planned = |registry| Arc::new(PlannedRegistry::new(registry, intervals, &config.tls));
@@ -47,12 +47,12 @@ impl Plan {
         })
     }
 
-    /// Files that may be open at once, where so many nameservers are asked and all rounds fall together.
+    /// The most files open at once, with this many nameservers and all rounds at the same time.
     pub(crate) fn files(&self, nameservers: usize) -> u64 {
-        // Two questions to each nameserver, then an address or two of each family.
+        // Two questions to each nameserver, then one or two addresses of each family.
         let endpoint = (2 * nameservers).max(ADDRESSES);
         let endpoints = self.registries.iter().map(|planned| {
-            // One more for a host of tokens, or for what a blob is redirected to.
+            // One more for a token host, or for the host that a blob is redirected to.
             planned.target.data.len() + 2
         });
         let files = OWN_FILES + endpoints.sum::<usize>() * endpoint;
@@ -67,18 +67,18 @@ pub(crate) struct PlannedRegistry {
     pub name: Arc<str>,
     /// `host[:port]` as configured.
     pub server: String,
-    /// What a round walks.
+    /// What a round probes.
     pub target: Target,
     /// Where its addresses should be.
     pub expectation: Expectation,
-    /// How long before its end a certificate is reported.
+    /// How long before its expiry a certificate is reported.
     pub expiry_warning: Duration,
-    /// How often each depth is to be due, if the fleet's budget allows.
+    /// How often each depth is due, if the fleet's budget allows.
     pub intervals: Intervals,
 }
 
 impl PlannedRegistry {
-    /// Works out the endpoints of one registry.
+    /// Derives the endpoints of one registry.
     pub(crate) fn new(
         registry: &config::RegistryConfig,
         intervals: Intervals,
@@ -125,7 +125,7 @@ impl PlannedRegistry {
         fleet.pace(&self.intervals, self.target.images.len())
     }
 
-    /// What the diagnosis of a round at `now` measures it by.
+    /// What the diagnosis of a round at `now` compares it with.
     pub(crate) fn expectations(&self, now: Timestamp) -> Expectations {
         Expectations {
             private: self.expectation.clone(),

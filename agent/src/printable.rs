@@ -1,25 +1,25 @@
-//! Text of strangers, as it may reach a terminal or a log: what a registry, a certificate, a file or
-//! an argument says may show itself and do nothing else.
+//! Untrusted text made safe for terminals and logs. What a registry, a certificate, a file or an argument
+//! says can be seen there, but has no effect.
 
 use std::borrow::Cow;
 
-/// Whether `c` only shows itself: no control, nothing invisible, nothing that turns others around.
+/// Whether `c` is visible and has no effect: no control, invisible or direction-changing character.
 pub(crate) fn is_printable(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_graphic() || c == ' ';
     }
-    // After a letter, a combining mark is no reason to escape it.
+    // After a letter, a combining mark needs no escape.
     let mut after_a_letter = [b'a', 0, 0, 0, 0];
     let length = c.encode_utf8(&mut after_a_letter[1..]).len();
     str::from_utf8(&after_a_letter[..=length]).is_ok_and(|text| text.escape_debug().count() == 2)
 }
 
-/// What nearly every text is, and soon seen to be.
+/// A fast test that nearly every text passes.
 fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n'))
 }
 
-/// `text` with everything else written as escapes.
+/// `text` with unprintable characters escaped.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_printable) {
         return Cow::Borrowed(text);
@@ -34,7 +34,7 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// The same of a text whose lines are our own.
+/// The same for a text whose line breaks are ours.
 pub(crate) fn printable_lines(text: &str) -> String {
     text.split('\n')
         .map(printable)
@@ -42,7 +42,7 @@ pub(crate) fn printable_lines(text: &str) -> String {
         .join("\n")
 }
 
-/// JSON in which everything else is escaped: it stays the same document, whoever looks at it.
+/// JSON with unprintable characters escaped, which does not change its meaning.
 pub(crate) fn printable_json(json: &str) -> Cow<'_, str> {
     if is_plain(json) || json.chars().all(|c| is_printable(c) || c == '\n') {
         return Cow::Borrowed(json);
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strangers_show_themselves_and_no_more() {
+    fn untrusted_text_is_visible_and_has_no_effect() {
         for (text, shown) in [
             ("O=\"Corp\", C='X\\Y'", "O=\"Corp\", C='X\\Y'"),
             ("a\u{1b}[2Jb\nc\u{7}\u{7f}", "a\\u{1b}[2Jb\\nc\\u{7}\\u{7f}"),

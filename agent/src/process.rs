@@ -1,5 +1,5 @@
-//! The process among others on its node: what it prints and logs, which privileges it gives up, and when
-//! its configuration changes.
+//! What concerns the process itself: output and log, privileges, signals, and changes of its configuration
+//! file.
 
 pub(crate) mod config_watch;
 pub(crate) mod logging;

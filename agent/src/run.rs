@@ -1,4 +1,4 @@
-//! `regprobe run`: the agent. It boots in the order told here, then reloads and ends on signals.
+//! `regprobe run`: the agent. It boots in the order of this file, then reloads and ends on signals.
 
 use std::{io, path::Path, process::ExitCode, sync::Arc};
 
@@ -12,7 +12,7 @@ use tokio::{
 use crate::{
     board::Board,
     cli::RunArgs,
-    config, node,
+    config,
     out::{history::SharedHistory, metrics::Metrics},
     plan::{self, Plan},
     process::{
@@ -23,16 +23,16 @@ use crate::{
     web::{self, CurrentSettings, Site},
 };
 
-/// Reports that may wait for the board.
+/// Reports that can wait for the board.
 const REPORTS: usize = 64;
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    // First of all: a signal that nobody listens for would end the process, SIGHUP included.
+    // First: without a listener, a signal would end the process, SIGHUP included.
     let termination = Termination::listen().context("failed to listen for signals")?;
     let hangup = signal(SignalKind::hangup()).context("failed to listen for signals")?;
     privilege::give_up_all_but(privilege::TO_LISTEN).context("failed to give up privileges")?;
-    // Before the file is read: a change while it is being read must not go unnoticed.
+    // Before the file is read, so that a change during the reading is noticed.
     let watch = args
         .config_auto_reload
         .then(|| ConfigWatch::start(&args.config_file));
@@ -40,7 +40,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     if args.config_check {
         load_settings(args.web_config_file.as_deref())?;
         let (file, registries) = (args.config_file.display(), config.registries.len());
-        return Ok(print(&format!("{file}: good, {registries} registries\n")));
+        return Ok(print(&format!("{file}: valid, {registries} registries\n")));
     }
     logging::start(args.log_level, args.log_format);
     let node = plan::node_name();
@@ -80,7 +80,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     }));
 
     let mut scheduler = Scheduler::new(&plan, &node, reports);
-    put_in_force(&plan, &mut board, &mut scheduler);
+    apply(&plan, &mut board, &mut scheduler);
     board.reloaded(&Ok(()));
     let mut agent = Agent {
         config_file: &args.config_file,
@@ -92,15 +92,15 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     agent.work(incoming, reloads, hangup, termination).await;
     drop(agent);
 
-    tracing::info!("ending");
-    // The server may have ended by itself; then there is nothing left to stop.
+    tracing::info!("shutting down");
+    // The server may have ended already; then there is nothing to stop.
     let _ = stop.send(());
     server.await.context("failed to end the web server")?;
     drop(reload_requests);
     Ok(ExitCode::SUCCESS)
 }
 
-/// The listener's settings, or an error that names the file.
+/// Loads the settings of the web server; the error names the file.
 fn load_settings(path: Option<&Path>) -> anyhow::Result<CurrentSettings> {
     let Some(path) = path else {
         return Ok(CurrentSettings::default());
@@ -117,7 +117,7 @@ struct Agent<'a> {
 }
 
 impl Agent<'_> {
-    /// Takes reports, reloads, and returns when it is told to end.
+    /// Takes reports and reloads; returns on SIGTERM or SIGINT.
     async fn work(
         &mut self,
         mut reports: mpsc::Receiver<Report>,
@@ -144,13 +144,13 @@ impl Agent<'_> {
         }
     }
 
-    /// Puts the file's configuration in force; on any error the old one stays.
+    /// Applies the configuration file; on any error the old configuration stays.
     fn reload(&mut self) -> Result<(), String> {
         let plan = config::load(self.config_file)
             .and_then(|config| Plan::new(&config, &[]).context("failed to set up TLS"));
         let result = match plan {
             Ok(plan) => {
-                put_in_force(&plan, &mut self.board, &mut self.scheduler);
+                apply(&plan, &mut self.board, &mut self.scheduler);
                 tracing::info!(registries = plan.registries.len(), "configuration reloaded");
                 Ok(())
             }
@@ -165,7 +165,7 @@ impl Agent<'_> {
     }
 }
 
-/// Never, where nobody watches.
+/// Pending forever without a watch.
 async fn changed(watch: &mut Option<ConfigWatch>) {
     match watch {
         Some(watch) => watch.changed().await,
@@ -173,26 +173,26 @@ async fn changed(watch: &mut Option<ConfigWatch>) {
     }
 }
 
-fn put_in_force(plan: &Plan, board: &mut Board, scheduler: &mut Scheduler) {
+fn apply(plan: &Plan, board: &mut Board, scheduler: &mut Scheduler) {
     let nameservers = match plan.node.read() {
         Ok(node) => node.nameservers.clone(),
         Err(error) => {
-            tracing::warn!(%error, "the node's nameservers are not known yet");
+            tracing::warn!(%error, "cannot read the node's nameservers yet");
             Vec::new()
         }
     };
-    measure_files(plan.files(nameservers.len()) + web::MAX_CONNECTIONS as u64);
+    log_file_limit(plan.files(nameservers.len()) + web::MAX_CONNECTIONS as u64);
     board.apply(plan, &nameservers);
     scheduler.apply(plan);
 }
 
-/// Says how many files may be open at once, and whether the limit allows for that.
-fn measure_files(needed: u64) {
+/// Logs how many files may be open at once, and warns if the limit is lower.
+fn log_file_limit(needed: u64) {
     match privilege::file_limit() {
         Ok(limit) if limit < needed => {
-            tracing::warn!(needed, limit, "the limit of open files is low");
+            tracing::warn!(needed, limit, "the limit of open files is too low");
         }
         Ok(limit) => tracing::info!(needed, limit, "open files"),
-        Err(error) => tracing::warn!(%error, "the limit of open files is not known"),
+        Err(error) => tracing::warn!(%error, "cannot read the limit of open files"),
     }
 }

@@ -1,5 +1,5 @@
-//! The agent's own HTTP server. It reads snapshots and the history, and never waits for a probe; what
-//! it answers is in the files beside this one.
+//! The agent's HTTP server. It reads snapshots and the history and never waits for a probe. The files of
+//! this folder answer the requests.
 
 use std::{
     io,
@@ -26,10 +26,10 @@ mod site;
 mod users;
 
 const BACKLOG: i32 = 512;
-/// Between two complaints that connections cannot be accepted.
-const COMPLAINS_EVERY: Duration = Duration::from_secs(60);
+/// The least time between two warnings that connections cannot be accepted.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Binds `address`; a host left out means every address of both families.
+/// Binds `address`. Without a host it listens on every address of both families.
 pub(crate) fn listen(address: &str) -> io::Result<TcpListener> {
     let addresses = addresses(address).ok_or_else(|| {
         let text = "not an address to listen on; write :9118, 127.0.0.1:9118 or [::1]:9118";
@@ -39,18 +39,18 @@ pub(crate) fn listen(address: &str) -> io::Result<TcpListener> {
     let first = bound
         .next()
         .unwrap_or_else(|| Err(io::ErrorKind::InvalidInput.into()));
-    // A node without IPv6 has no socket of that family; then IPv4 alone will do.
+    // A node without IPv6 has no socket of that family; then it listens on IPv4 only.
     first.or_else(|error| match error.kind() {
         io::ErrorKind::AddrInUse => Err(error),
         _ => bound.next().unwrap_or(Err(error)),
     })
 }
 
-/// Serves until `stop` resolves, then lets answers under way finish.
+/// Serves until `stop` resolves, then finishes the answers that are in progress.
 pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>, stop: impl Future<Output = ()>) {
     let mut connections = Connections::of(site);
     tokio::pin!(stop);
-    let mut complained: Option<Instant> = None;
+    let mut warned: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -59,12 +59,12 @@ pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>, stop: impl Fut
         match accepted {
             Ok((stream, _)) => connections.add(stream),
             Err(error) => {
-                if complained.is_none_or(|at| at.elapsed() >= COMPLAINS_EVERY) {
+                if warned.is_none_or(|at| at.elapsed() >= WARNING_INTERVAL) {
                     tracing::warn!(%error, "cannot accept a connection");
-                    complained = Some(Instant::now());
+                    warned = Some(Instant::now());
                 }
-                // Where no descriptor is left, one that serves nobody gives way.
-                if !connections.close_silent() {
+                // If no file descriptor is left, close an idle connection.
+                if !connections.close_idle() {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -74,8 +74,8 @@ pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>, stop: impl Fut
     connections.finish().await;
 }
 
-/// What stands behind the last colon is the port, so an IPv6 address needs no brackets: a pod can
-/// only put the node's address before `:9118`, whatever its family.
+/// The port is what follows the last colon, so an IPv6 address needs no brackets: a pod can only put the
+/// node's address before `:9118`, whatever its family.
 fn addresses(text: &str) -> Option<Vec<SocketAddr>> {
     if let Ok(address) = text.parse() {
         return Some(vec![address]);

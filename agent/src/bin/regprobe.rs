@@ -1,4 +1,4 @@
-//! The binary.
+//! The binary `regprobe`.
 
 use std::process::ExitCode;
 

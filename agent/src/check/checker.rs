@@ -1,4 +1,4 @@
-//! One round over each registry that a check is about.
+//! Runs one round over each registry of a check.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,13 +20,13 @@ use crate::{
     state::{RegistryState, Round, Snapshot},
 };
 
-/// Checks the same registries as often as it is asked to.
+/// Checks the same registries each time.
 pub(super) struct Checker {
     /// What is checked.
     pub(super) plan: Plan,
     /// The longest that one stage may take.
     pub(super) stage_limit: Duration,
-    /// What is not over by then is unknown.
+    /// A registry whose round is not over by then is unknown.
     deadline: Option<Instant>,
 }
 
@@ -46,7 +46,7 @@ impl Checker {
             stage_limit,
             deadline: match args.output {
                 Output::Npd => start.checked_add(stage_limit.saturating_add(npd::GRACE)),
-                // Rounds end by themselves, a little later if there are many search domains.
+                // Each stage of a round has a deadline.
                 Output::Text | Output::Json => None,
             },
         })
@@ -64,7 +64,7 @@ impl Checker {
             let (node, tls) = (&node, self.plan.node.tls());
             async move {
                 let on_end = |ended: Ended<'_>| on_end(index, ended);
-                // Boxed, for a round is large.
+                // Boxed because a round is large.
                 let round = Box::pin(round(planned, node, tls, &on_end));
                 let state = match self.deadline {
                     Some(deadline) => timeout_at(deadline, round).await.ok(),

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::state::{Snapshot, condition::Condition};
 
-/// Nothing was found out.
+/// The check could not tell.
 pub(super) const COULD_NOT_TELL: u8 = 2;
 
 /// 1 if any registry is failing, else 2 if any is unknown, else 0.

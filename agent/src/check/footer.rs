@@ -1,5 +1,5 @@
-//! Lines at the foot of the terminal that are drawn again and again, while what stands above them
-//! stays. Only for a standard output that moves its cursor; a pipe sees nothing of it.
+//! Lines at the bottom of the terminal that are redrawn in place, below text that stays. Only for a
+//! terminal; a pipe gets none of it.
 
 use std::io::{self, Write};
 
@@ -7,21 +7,19 @@ use terminal_size::{Height, Width, terminal_size_of};
 
 use crate::out::screen::Screen;
 
-/// What is drawn now.
+/// The lines drawn now.
 pub(super) struct Footer {
     shown: String,
 }
 
 impl Footer {
-    /// A footer with nothing on it; none where lines cannot be drawn over, or where whoever reads them
-    /// asked for plain text.
+    /// An empty footer; none if standard output cannot redraw lines, or if plain text was requested.
     pub(super) fn of_stdout() -> Option<Self> {
         let shown = String::new();
         Screen::of_stdout().colour.then_some(Self { shown })
     }
 
-    /// The screen that a text for the foot is laid out for; narrower than that of a report, if need
-    /// be.
+    /// The screen to lay out the footer for. It may be narrower than that of a report.
     pub(super) fn screen(&self) -> Screen {
         let TerminalSize { columns, .. } = TerminalSize::now();
         let screen = Screen::of_stdout();
@@ -31,27 +29,27 @@ impl Footer {
         }
     }
 
-    /// Draws `text` in place of what was there, as far as there is size for it.
+    /// Replaces the footer with as many lines of `text` as fit.
     pub(super) fn draw(&mut self, text: &str) -> io::Result<()> {
         self.replace("", text)
     }
 
-    /// Prints `text` above the foot, for good.
+    /// Prints `text` above the footer, where it stays.
     pub(super) fn print(&mut self, text: &str) -> io::Result<()> {
         let shown = self.shown.clone();
         self.replace(text, &shown)
     }
 
-    /// Takes it away.
+    /// Removes the footer.
     pub(super) fn clear(&mut self) -> io::Result<()> {
         self.replace("", "")
     }
 
-    /// From the beginning of the line, for a terminal shows an interrupt where the cursor is. All in
-    /// one write, so that nobody sees it half done and an interrupt leaves it whole.
+    /// Starts at the beginning of the line, because a terminal shows an interrupt at the cursor. Writes
+    /// everything at once, so that it never shows or leaves half of it.
     fn replace(&mut self, above: &str, text: &str) -> io::Result<()> {
         let size = TerminalSize::now();
-        // Lines that were drawn before the terminal changed its width have been wrapped anew by it.
+        // If its width changed, the terminal has wrapped the drawn lines again.
         let drawn: usize = self.shown.lines().map(|line| size.rows_of(line)).sum();
         let erase = match drawn {
             0 => String::new(),
@@ -75,14 +73,14 @@ impl TerminalSize {
     fn now() -> Self {
         let size = terminal_size_of(io::stdout());
         let (Width(columns), Height(rows)) = size.unwrap_or((Width(80), Height(24)));
-        // A terminal that knows of no size says 0.
+        // A terminal without a size reports 0.
         Self {
             columns: columns.max(20).into(),
             rows: rows.max(4).into(),
         }
     }
 
-    /// As many lines of `text` as stay on the screen with the cursor below them.
+    /// As many lines of `text` as fit with the cursor below them.
     fn fitting(self, text: &str) -> String {
         let mut left = self.rows - 1;
         let mut shown = String::new();
@@ -102,7 +100,7 @@ impl TerminalSize {
     }
 }
 
-/// Columns that a line takes; colours take none.
+/// The columns of a line, without its colours.
 fn visible(line: &str) -> usize {
     let mut parts = line.split('\u{1b}');
     let first = parts.next().map_or(0, |part| part.chars().count());
@@ -118,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_take_no_size_and_long_lines_several_rows() {
+    fn colours_take_no_columns_and_long_lines_take_several_rows() {
         let size = TerminalSize {
             columns: 20,
             rows: 4,
@@ -134,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_scroll_is_left_out() {
+    fn lines_that_would_scroll_are_left_out() {
         let size = TerminalSize {
             columns: 20,
             rows: 4,

@@ -1,5 +1,5 @@
-//! The agent that runs on this node, asked what it watches. Whoever checks without saying what wants
-//! to know of the same registries, with the same settings.
+//! Asks the agent on this node which registries it watches, and with which settings. A check without
+//! arguments checks the same.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -16,15 +16,15 @@ use tokio::{
 
 use crate::config::{Image, Label, Private, RegistryFile, Server};
 
-/// Where it listens unless told otherwise.
+/// The agent's default port.
 const PORT: u16 = 9118;
-/// It has its answer at hand.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// More than any agent has to say.
+/// The agent answers at once.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// Larger than any agent's answer.
 const MAX_ANSWER: u64 = 32 * 1024 * 1024;
 
-/// Where it is, and the registries that it watches; none where there is no such agent, or another
-/// version of it.
+/// The agent's address and the registries that it watches; none without an agent, or with one of an
+/// incompatible version.
 pub(super) async fn registries() -> Option<(SocketAddr, Vec<RegistryFile>)> {
     let found = async {
         for address in addresses() {
@@ -37,10 +37,10 @@ pub(super) async fn registries() -> Option<(SocketAddr, Vec<RegistryFile>)> {
         }
         None
     };
-    timeout(PATIENCE, found).await.ok().flatten()
+    timeout(TIMEOUT, found).await.ok().flatten()
 }
 
-/// An agent may listen on all addresses, or on the node's own alone, as that of the chart does.
+/// An agent may listen on all addresses, or only on the node's, as the chart configures it.
 fn addresses() -> Vec<SocketAddr> {
     let own = getifaddrs().into_iter().flatten();
     let own = own.filter_map(|interface| {
@@ -57,7 +57,7 @@ fn addresses() -> Vec<SocketAddr> {
     addresses.into_iter().map(with_port).collect()
 }
 
-/// Head and body of its answer.
+/// The head and body of the agent's answer.
 async fn status(address: SocketAddr) -> Option<Vec<u8>> {
     let mut stream = TcpSocket::new_v4().ok()?.connect(address).await.ok()?;
     let request = format!("GET /api/v1/status HTTP/1.0\r\nHost: {address}\r\n\r\n");
@@ -104,7 +104,7 @@ struct Endpoint {
 }
 
 impl Watched {
-    /// As it might have been configured. Regions are data endpoints by then.
+    /// An equivalent configuration. Regions have become data endpoints.
     fn into_file(self) -> Option<RegistryFile> {
         let of_role = |role| self.endpoints.iter().filter(move |one| one.role == role);
         let is_plain = of_role("login").any(|login| login.scheme == "http");
@@ -143,7 +143,7 @@ mod tests {
     use crate::{config::Config, out::status::Status, state::Snapshot, state::story};
 
     #[test]
-    fn what_an_agent_watches_is_known_from_its_status() {
+    fn the_status_document_says_what_an_agent_watches() {
         let registries = vec![story::failing(), story::drift()];
         let snapshot = Snapshot::once(registries);
         let status = Status::of(&snapshot, "node");
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn anybody_else_is_no_agent() {
+    fn other_answers_are_ignored() {
         for answer in [
             "",
             "HTTP/1.0 200 OK\r\n\r\n",

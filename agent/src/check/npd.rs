@@ -1,18 +1,18 @@
-//! The line that node-problem-detector's custom plugin reads: at most 80 bytes, worst first. The
-//! exit status beside it is that of `check`: 0 is OK to it, 1 NonOK, anything else unknown.
+//! The line for node-problem-detector's custom plugin: at most 80 bytes, the worst first. The plugin
+//! takes exit status 0 as OK, 1 as NonOK and anything else as unknown, which matches `check`.
 
 use std::time::Duration;
 
 use crate::state::{RegistryState, Snapshot, condition::Condition};
 
-/// What node-problem-detector keeps of a message unless told otherwise (`max_output_length`).
+/// The default length to which node-problem-detector cuts a message (`max_output_length`).
 const LIMIT: usize = 80;
-/// The longest that one stage may take, unless the command line says otherwise: plugins have 5 s.
+/// The default timeout of a stage: a plugin has 5 s for everything.
 pub(super) const STAGE_TIMEOUT: Duration = Duration::from_secs(2);
-/// What everything may take beyond the time-out of a stage; what is left is unknown.
+/// How much longer than the timeout of a stage everything may take; what is not over then is unknown.
 pub(super) const GRACE: Duration = Duration::from_millis(1700);
 
-/// Of all registries.
+/// The line for all registries.
 pub(super) fn line(snapshot: &Snapshot) -> String {
     let mut worst: Vec<_> = snapshot
         .registries
@@ -26,15 +26,15 @@ pub(super) fn line(snapshot: &Snapshot) -> String {
         .map(|(condition, state)| item(condition, state))
         .collect();
     match (items.as_slice(), snapshot.registries.as_slice()) {
-        ([], [only]) => ended(format!("{} ok", only.planned.name)),
-        ([], all) => ended(format!("{} registries ok", all.len())),
-        (items, _) => ended(joined(items)),
+        ([], [only]) => finished(format!("{} ok", only.planned.name)),
+        ([], all) => finished(format!("{} registries ok", all.len())),
+        (items, _) => finished(joined(items)),
     }
 }
 
-/// Instead of all registries: why none was checked.
+/// The line that says why no registry was checked.
 pub(super) fn no_check(error: &anyhow::Error) -> String {
-    ended(format!("unknown: {error:#}"))
+    finished(format!("unknown: {error:#}"))
 }
 
 fn item(condition: Condition, state: &RegistryState) -> String {
@@ -43,8 +43,8 @@ fn item(condition: Condition, state: &RegistryState) -> String {
         .round
         .iter()
         .flat_map(|round| &round.diagnosis.findings);
-    let mut told = findings.filter(|_| condition != Condition::Unknown);
-    match told.next() {
+    let mut findings = findings.filter(|_| condition != Condition::Unknown);
+    match findings.next() {
         Some(finding) => {
             let reason = finding.reason.map_or("", |reason| reason.as_str());
             let role = finding.endpoint.role.as_str();
@@ -56,7 +56,7 @@ fn item(condition: Condition, state: &RegistryState) -> String {
     }
 }
 
-/// As many items as there is room for, and how many more there are.
+/// As many items as fit, and how many more there are.
 fn joined(items: &[String]) -> String {
     let with_rest = |shown: usize| {
         let rest = items.len() - shown;
@@ -73,8 +73,8 @@ fn joined(items: &[String]) -> String {
     with_rest(shown.unwrap_or(1))
 }
 
-/// One line without control characters, cut where it is too long.
-fn ended(text: String) -> String {
+/// One line without control characters, cut if it is too long.
+fn finished(text: String) -> String {
     let mut text = text.replace(char::is_control, " ");
     text.truncate(text.floor_char_boundary(LIMIT));
     text + "\n"
@@ -86,7 +86,7 @@ mod tests {
     use crate::state::story;
 
     #[test]
-    fn the_worst_comes_first_and_what_is_well_is_left_out() {
+    fn the_worst_comes_first_and_healthy_ones_are_left_out() {
         let registries = vec![story::healthy(), story::drift(), story::failing()];
         assert_eq!(
             line(&Snapshot::once(registries)),
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn all_is_well() {
+    fn healthy_registries() {
         let registries = vec![story::healthy()];
         assert_eq!(line(&Snapshot::once(registries)), "contoso.azurecr.io ok\n");
         let registries = vec![story::healthy(), story::healthy()];
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_counted() {
+    fn items_that_do_not_fit_are_counted() {
         let registries = vec![story::failing(); 12];
         assert_eq!(
             line(&Snapshot::once(registries)),
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_a_line_of_80_bytes() {
+    fn an_error_is_one_line_of_80_bytes() {
         let error = anyhow::anyhow!("{}\n{}", "Grüße ".repeat(9), "ü".repeat(80));
         let line = no_check(&error);
         assert!(

@@ -1,5 +1,5 @@
-//! A round while it runs, for a person who waits for it: a line for each endpoint, and below it each
-//! stage as it ends, and the one that is awaited.
+//! The progress of a round, for someone who waits for it: a line for each endpoint, and below it each stage
+//! that has ended and the one that runs.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -23,18 +23,18 @@ use crate::{
     state::Snapshot,
 };
 
-/// How often the time that has passed is told.
+/// How often the elapsed time is updated.
 const TICK: Duration = Duration::from_secs(1);
 const DIM: Style = Style::new().dimmed();
 
-/// A round over what `checker` checks, with its progress at the foot of the terminal.
+/// Runs a round with its progress in the footer.
 pub(super) async fn shown(checker: &Checker, footer: &mut Footer) -> anyhow::Result<Snapshot> {
     let progress = Mutex::new(Progress::of(&checker.plan));
     let progress = || progress.lock().unwrap_or_else(PoisonError::into_inner);
-    let news = Notify::new();
-    let on_end = |place, ended: Ended<'_>| {
-        progress().take(place, ended);
-        news.notify_one();
+    let changed = Notify::new();
+    let on_end = |registry, ended: Ended<'_>| {
+        progress().take(registry, ended);
+        changed.notify_one();
     };
     let round = checker.round(&on_end);
     tokio::pin!(round);
@@ -45,7 +45,7 @@ pub(super) async fn shown(checker: &Checker, footer: &mut Footer) -> anyhow::Res
         footer.draw(&text)?;
         tokio::select! {
             snapshot = &mut round => break snapshot,
-            () = news.notified() => {}
+            () = changed.notified() => {}
             _ = ticks.tick() => {}
         }
     };
@@ -53,23 +53,23 @@ pub(super) async fn shown(checker: &Checker, footer: &mut Footer) -> anyhow::Res
     snapshot
 }
 
-/// What has ended so far.
+/// The stages that have ended so far.
 struct Progress {
     rows: Vec<EndpointRow>,
 }
 
-/// One endpoint of the registry at this place in the plan.
+/// One endpoint of the registry with this index in the plan.
 struct EndpointRow {
-    place: usize,
+    registry: usize,
     endpoint: Endpoint,
     cells: Vec<StageCell>,
 }
 
-/// One stage, at whichever address or nameserver.
+/// One stage, over all addresses or nameservers.
 struct StageCell {
     stage: Stage,
     took: Duration,
-    /// At how many it did not fail.
+    /// How many succeeded.
     passed: usize,
     failed: Option<Reason>,
 }
@@ -77,33 +77,33 @@ struct StageCell {
 impl Progress {
     fn of(plan: &Plan) -> Self {
         let mut rows = Vec::new();
-        for (place, planned) in plan.registries.iter().enumerate() {
-            rows.extend(endpoints(planned).map(|endpoint| EndpointRow::new(place, endpoint)));
+        for (registry, planned) in plan.registries.iter().enumerate() {
+            rows.extend(endpoints(planned).map(|endpoint| EndpointRow::new(registry, endpoint)));
         }
         Self { rows }
     }
 
-    fn take(&mut self, place: usize, ended: Ended<'_>) {
-        let is_it = |row: &EndpointRow| row.place == place && row.endpoint == *ended.endpoint;
+    fn take(&mut self, registry: usize, ended: Ended<'_>) {
+        let is_it = |row: &EndpointRow| row.registry == registry && row.endpoint == *ended.endpoint;
         let at = self.rows.iter().position(is_it).unwrap_or_else(|| {
-            // Met on the way: it comes last of its registry.
-            let after = self.rows.iter().rposition(|row| row.place <= place);
+            // An endpoint that the round found: it comes last in its registry.
+            let after = self.rows.iter().rposition(|row| row.registry <= registry);
             let at = after.map_or(0, |after| after + 1);
             self.rows
-                .insert(at, EndpointRow::new(place, ended.endpoint));
+                .insert(at, EndpointRow::new(registry, ended.endpoint));
             at
         });
         self.rows[at].take(ended);
     }
 
-    fn text(&self, screen: Screen, passed: Duration, stage_limit: Duration) -> String {
+    fn text(&self, screen: Screen, elapsed: Duration, stage_limit: Duration) -> String {
         let mut layout = Layout::new(screen);
         for row in &self.rows {
             row.write(&mut layout);
         }
         let text = format!(
             "{} s so far; no stage takes more than {} s",
-            passed.as_secs(),
+            elapsed.as_secs(),
             stage_limit.as_secs_f64(),
         );
         layout.line(0, 2).cell(0, DIM, &text);
@@ -118,9 +118,9 @@ fn endpoints(planned: &PlannedRegistry) -> impl Iterator<Item = &Endpoint> {
 }
 
 impl EndpointRow {
-    fn new(place: usize, endpoint: &Endpoint) -> Self {
+    fn new(registry: usize, endpoint: &Endpoint) -> Self {
         Self {
-            place,
+            registry,
             endpoint: endpoint.clone(),
             cells: Vec::new(),
         }
@@ -158,13 +158,13 @@ impl EndpointRow {
                 line = line.cell(1, AnsiColor::Red.on_default(), reason.as_str());
             }
         }
-        if let Some(stage) = self.awaited() {
+        if let Some(stage) = self.running() {
             drop(line.cell(2, DIM, &format!("{stage} …")));
         }
     }
 
-    /// The next stage that will end, as far as one can tell.
-    fn awaited(&self) -> Option<Stage> {
+    /// The stage that runs now, if that is known.
+    fn running(&self) -> Option<Stage> {
         if self.cells.iter().any(|cell| cell.passed == 0) {
             return None;
         }
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
     use crate::state::story;
 
-    /// What it shows after these stages, at each endpoint by its place.
+    /// The text after these stages, each at the endpoint with this index.
     fn shown(ended: &[(usize, Stage, Option<Reason>)]) -> String {
         let state = story::failing();
         let planned = &state.planned;
@@ -210,7 +210,7 @@ mod tests {
     const FOOT: &str = "3 s so far; no stage takes more than 10 s\n";
 
     #[test]
-    fn what_is_awaited_is_told_until_it_ends() {
+    fn the_running_stage_is_shown_until_it_ends() {
         assert_eq!(
             shown(&[]),
             format!("login contoso.azurecr.io:443\n  resolve …\n{FOOT}")
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_that_is_met_on_the_way_comes_last() {
+    fn an_endpoint_found_by_the_round_comes_last() {
         let timeout = Some(Reason::Timeout);
         assert_eq!(
             shown(&[

@@ -1,5 +1,5 @@
-//! Which registries a check is about, and with which settings: those on the command line, those of a
-//! configuration, or, where nobody names any, those that this node is known to use.
+//! Which registries to check, and with which settings: those on the command line, those of a
+//! configuration, or, if neither names any, those that this node is known to use.
 
 use std::{io, path::Path};
 
@@ -14,20 +14,20 @@ use crate::{
     },
 };
 
-/// Where a configuration is looked for when none is named: where the Helm chart mounts its own.
+/// The configuration to use if none is named: the Helm chart mounts it there.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/regprobe/config.yaml";
-/// containerd's settings for every registry that has none of its own.
+/// containerd's directory for all registries without a directory.
 const ANY_REGISTRY: &str = "_default";
 
 /// What to check.
 pub(super) struct Selection {
     /// Registries and settings.
     pub config: Config,
-    /// Where the registries are from, if nobody named them.
+    /// Where the registries were found, if they were not named.
     pub found: Option<String>,
 }
 
-/// Works it out; asks the agent on this node if need be, and no registry.
+/// Selects them. Asks the agent on this node if necessary, and no registry.
 pub(super) async fn select(args: &CheckArgs) -> anyhow::Result<Selection> {
     let mut selection = match (args.registries.as_slice(), &args.config_file) {
         ([], Some(file)) => Selection {
@@ -64,7 +64,7 @@ fn configured(args: &CheckArgs, file: &Path) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-/// The registries on the command line: as configured where `known` has them, else by the flags.
+/// The registries on the command line: as in `known` if it has them, else with the settings of the flags.
 fn named(args: &CheckArgs, known: Option<Config>) -> anyhow::Result<Config> {
     let mut configured = Vec::new();
     let mut file = ConfigFile::default();
@@ -99,7 +99,7 @@ fn named(args: &CheckArgs, known: Option<Config>) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-/// The registries that this node is known to use: the first source that knows any.
+/// The registries that this node is known to use, from the first source that knows any.
 async fn find(args: &CheckArgs) -> anyhow::Result<Selection> {
     let file = Path::new(DEFAULT_CONFIG);
     if file.exists() {
@@ -123,9 +123,9 @@ async fn find(args: &CheckArgs) -> anyhow::Result<Selection> {
     };
     if registries.is_empty() {
         bail!(
-            "no registry is named, and none was found on this node: there is no {DEFAULT_CONFIG}, \
-             no agent answers at port 9118 of its addresses, and no directory in {} is named for a \
-             registry; name one, as in 'regprobe check myregistry' or 'regprobe check \
+            "no registry is named, and none was found on this node: {DEFAULT_CONFIG} does not exist, \
+             no agent answers on port 9118, and no directory in {} is named after a registry; \
+             name one, as in 'regprobe check myregistry' or 'regprobe check \
              registry.example:5000', or a configuration with --config.file=FILE",
             certs_d.display()
         );
@@ -140,7 +140,7 @@ async fn find(args: &CheckArgs) -> anyhow::Result<Selection> {
     })
 }
 
-/// The registries that containerd has settings for, each in a directory of its name.
+/// The registries that containerd has settings for: it has a directory for each.
 fn of_containerd(certs_d: &Path) -> anyhow::Result<impl Iterator<Item = Server> + use<>> {
     let mut servers: Vec<Server> = Vec::new();
     let entries = match certs_d.read_dir() {
@@ -157,7 +157,7 @@ fn of_containerd(certs_d: &Path) -> anyhow::Result<impl Iterator<Item = Server> 
         let Some(server) = name.to_str().and_then(server_of_directory) else {
             continue;
         };
-        // Of two directories for the same server, containerd takes one.
+        // Of two directories for the same server, containerd uses one.
         let is_new = servers
             .iter()
             .all(|known| (known.host(), known.port()) != (server.host(), server.port()));
@@ -192,7 +192,7 @@ fn by_flags(args: &CheckArgs, server: Server) -> RegistryFile {
     }
 }
 
-/// Refuses flags that would count for nothing, as every registry has its settings.
+/// Refuses flags that would have no effect because every registry has its settings already.
 fn refuse_settings(args: &CheckArgs, whose: &str) -> anyhow::Result<()> {
     let flags = [
         ("--private", args.private.is_some()),
@@ -201,18 +201,18 @@ fn refuse_settings(args: &CheckArgs, whose: &str) -> anyhow::Result<()> {
     ];
     match flags.into_iter().find(|(_, given)| *given) {
         Some((flag, _)) => bail!(
-            "{flag} is for registries that only the command line names; those {whose} have their \
+            "{flag} is only for registries named on the command line; those {whose} have their \
              settings there: change them there, or name a registry and no configuration"
         ),
         None => Ok(()),
     }
 }
 
-/// Who typed no configuration is not told of a place in one.
+/// The error has no key path, because the user typed no configuration.
 fn checked(file: ConfigFile) -> anyhow::Result<Config> {
     Config::try_from(file).map_err(|Violation { problem, .. }| match problem {
         Problem::RegionsOutsideAzure(server) => anyhow::anyhow!(
-            "--region is for an Azure Container Registry, and {server} is none; list its data \
+            "--region is only for Azure Container Registries, and {server} is none; list its data \
              hosts in a configuration, under data_endpoints"
         ),
         problem => anyhow::anyhow!(problem),

@@ -1,5 +1,5 @@
-//! The text of `check`: for each registry its verdict, then what is wrong and what to do, worst
-//! first, then every endpoint with what each nameserver said and what each stage gave.
+//! The text report of `check`. For each registry: the verdict, then the findings with what to do, the worst
+//! first, then each endpoint with the answers of nameservers and the results of stages.
 
 use std::time::Duration;
 
@@ -19,12 +19,12 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// A shorter wait is not worth a line.
+/// A shorter delay is not shown.
 const NOTABLE_DELAY: Duration = Duration::from_secs(1);
-/// Where the right-hand column of the stage table begins.
+/// The column where details begin.
 const DETAIL: usize = 45;
 
-/// Of all registries, in the order of the plan.
+/// The report on all registries, in the order of the plan.
 pub(crate) fn text(snapshot: &Snapshot, screen: Screen) -> String {
     let mut layout = Layout::new(screen);
     for (place, state) in snapshot.registries.iter().enumerate() {
@@ -134,7 +134,7 @@ fn lookup(layout: &mut Layout, lookup: &Lookup, host: &str) {
     let nameserver = lookup.nameserver.to_string();
     let line = layout.line(4, 8).cell(0, PLAIN, "nameserver");
     let line = line.cell(1, PLAIN, &nameserver);
-    // A name of the search list is not the endpoint's own.
+    // The name that was asked may have a search domain.
     if *lookup.name == *host {
         drop(line);
     } else {
@@ -183,7 +183,7 @@ fn address(layout: &mut Layout, seen: &AddressOutcome, off_path: bool) {
     }
 }
 
-/// One line of the table: stage, time, result, detail.
+/// One line: stage, time, result, details.
 fn stage(
     layout: &mut Layout,
     stage: &str,

@@ -1,6 +1,6 @@
-//! `check --watch`: round after round, the first told in full and of every later one what changed, each
-//! with its time. On a terminal the foot says how things stand now; in a pipe there are the changes
-//! alone. It ends when it is told to, with the exit status of the last round.
+//! `check --watch`: reports the first round in full, then what changes in later rounds, each with its time.
+//! On a terminal the footer shows the current state; a pipe gets only the changes. It ends on SIGINT or
+//! SIGTERM, with the exit status of the last round.
 
 use std::{
     io::{self, Write},
@@ -26,14 +26,14 @@ use crate::{
     state::{RegistryState, Snapshot, condition::Condition},
 };
 
-/// Checks what `args` name every `interval`, until a signal or until nobody reads any more.
+/// Checks every `interval` until a signal, or until the reader is gone.
 pub(super) async fn watch(args: &CheckArgs, interval: Duration) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(
         args.output == Output::Text,
-        "--watch is for people, and goes with --output=text alone; a program makes a check \
-         whenever it wants one, or asks a running agent for /api/v1/status"
+        "--watch requires --output=text; a program can run a check whenever it needs one, or ask a \
+         running agent for /api/v1/status"
     );
-    // Before all else, for an interrupt is no failure here.
+    // First, because an interrupt is not a failure here.
     let mut termination = Termination::listen().context("failed to listen for signals")?;
     let mut watch = Watch {
         footer: Footer::of_stdout(),
@@ -50,7 +50,7 @@ pub(super) async fn watch(args: &CheckArgs, interval: Duration) -> anyhow::Resul
             .last
             .as_ref()
             .map(|last| summary(last, footer.screen()));
-        // Whoever closed the terminal does not mind.
+        // The terminal may be closed.
         let _ = footer.draw(summary.as_deref().unwrap_or_default());
     }
     match ended {
@@ -61,7 +61,7 @@ pub(super) async fn watch(args: &CheckArgs, interval: Duration) -> anyhow::Resul
     Ok(status.unwrap_or_else(|| ExitCode::from(COULD_NOT_TELL)))
 }
 
-/// A reader that has seen enough, as `head`.
+/// A reader that stopped, such as `head`.
 fn is_closed(error: &anyhow::Error) -> bool {
     let io = error.downcast_ref::<io::Error>();
     io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
@@ -75,15 +75,15 @@ struct Watch {
 }
 
 impl Watch {
-    /// Never returns but with an error.
+    /// Returns only on an error.
     async fn work(&mut self, args: &CheckArgs) -> anyhow::Result<()> {
         let checker = Checker::new(args).await?;
         loop {
-            let begun = Instant::now();
+            let start = Instant::now();
             let at = Timestamp::now();
-            self.draw_footer(&format!("round {} is under way", self.rounds + 1))?;
+            self.draw_footer(&format!("round {} is running", self.rounds + 1))?;
             let now = match &mut self.footer {
-                // Later ones leave the foot to what is known.
+                // In later rounds the footer keeps the current state.
                 Some(footer) if self.last.is_none() => progress::shown(&checker, footer).await?,
                 _ => checker.round(&|_, _| {}).await?,
             };
@@ -92,21 +92,21 @@ impl Watch {
                 Some(before) => now.following(before),
                 None => now,
             };
-            let news = self.news(at, &now);
+            let report = self.report(at, &now);
             self.last = Some(now);
-            let next = begun + self.interval;
-            self.tell(&news, next)?;
+            let next = start + self.interval;
+            self.print(&report, next)?;
             sleep_until(next).await;
         }
     }
 
-    /// All there is to say of the first round, and of a later one what changed.
-    fn news(&self, at: Timestamp, now: &Snapshot) -> String {
+    /// The full report on the first round, and what changed in a later one.
+    fn report(&self, at: Timestamp, now: &Snapshot) -> String {
         let screen = Screen::of_stdout();
         let Some(before) = &self.last else {
             let mut layout = Layout::new(screen);
             let text = format!(
-                "{}  the first of rounds every {:?}",
+                "{}  the first round; checking every {:?}",
                 stamp(at),
                 self.interval
             );
@@ -114,7 +114,7 @@ impl Watch {
             layout.gap();
             return layout.into_text() + &report::text(now, screen);
         };
-        let mut news = String::new();
+        let mut report = String::new();
         for (before, now) in before.registries.iter().zip(&now.registries) {
             let changes = changes::text(before, now, screen);
             if !changes.is_empty() {
@@ -124,26 +124,26 @@ impl Watch {
                     .line(0, 2)
                     .cell(0, PLAIN, &stamp(at))
                     .cell(2, BOLD, &now.planned.name);
-                news += &layout.into_text();
-                news += &changes;
+                report += &layout.into_text();
+                report += &changes;
             }
         }
-        news
+        report
     }
 
-    fn tell(&mut self, news: &str, next: Instant) -> io::Result<()> {
+    fn print(&mut self, report: &str, next: Instant) -> io::Result<()> {
         let Some(footer) = &mut self.footer else {
             let mut stdout = io::stdout().lock();
-            stdout.write_all(news.as_bytes())?;
+            stdout.write_all(report.as_bytes())?;
             return stdout.flush();
         };
-        footer.print(news)?;
+        footer.print(report)?;
         let at = Timestamp::now() + next.saturating_duration_since(Instant::now());
-        let words = format!("round {}, the next at {}", self.rounds, stamp(at));
+        let words = format!("round {}, next at {}", self.rounds, stamp(at));
         self.draw_footer(&words)
     }
 
-    /// How things stand, and what goes on.
+    /// Draws the current state, and `words` about the round.
     fn draw_footer(&mut self, words: &str) -> io::Result<()> {
         let (Some(footer), Some(last)) = (&mut self.footer, &self.last) else {
             return Ok(());
@@ -157,7 +157,7 @@ impl Watch {
     }
 }
 
-/// How every registry fares, a line each, apart from what stands above.
+/// The verdict on each registry, a line each, after an empty line.
 fn summary(snapshot: &Snapshot, screen: Screen) -> String {
     let mut layout = Layout::new(screen);
     layout.gap();

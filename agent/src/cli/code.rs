@@ -1,4 +1,4 @@
-//! The code of a finding as somebody types it.
+//! Reads the code of a finding from the command line.
 
 use std::ffi::OsStr;
 
@@ -8,10 +8,10 @@ use clap::{
 };
 use regprobe_probes::Code;
 
-/// Less alike than this is no slip of the finger; the limit that clap has for its own hints.
-const ALIKE: f64 = 0.7;
+/// The least similarity for a suggestion; clap uses the same for its hints.
+const SIMILAR: f64 = 0.7;
 
-/// Reads a code as somebody typed it, in any case.
+/// Reads a code in upper or lower case.
 #[derive(Clone)]
 pub(crate) struct CodeParser;
 
@@ -41,11 +41,12 @@ fn parse_code(text: &str) -> Result<Code, String> {
         return Ok(*code);
     }
     let typed = text.to_ascii_lowercase();
-    let alike = |code: &Code| strsim::jaro_winkler(&typed, &code.as_str().to_ascii_lowercase());
+    let similarity =
+        |code: &Code| strsim::jaro_winkler(&typed, &code.as_str().to_ascii_lowercase());
     let nearest = Code::ALL
         .iter()
-        .max_by(|a, b| alike(a).total_cmp(&alike(b)))
-        .filter(|code| alike(code) > ALIKE);
+        .max_by(|a, b| similarity(a).total_cmp(&similarity(b)))
+        .filter(|code| similarity(code) > SIMILAR);
     let hint = "'regprobe explain' lists them";
     Err(match nearest {
         Some(code) => format!("no finding has this code; did you mean {code}? {hint}"),
@@ -58,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_found_in_any_case_and_slips_are_guessed() {
+    fn codes_are_found_in_any_case_and_typos_get_a_suggestion() {
         assert_eq!(parse_code("clockskew"), Ok(Code::ClockSkew));
         for (typed, guess) in [
             ("PrivateLinkRecordMising", Some("PrivateLinkRecordMissing")),

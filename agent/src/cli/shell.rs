@@ -1,13 +1,12 @@
-//! What a shell wants to have of the program: completions and the manual page. They are generated
-//! from the command line as [`super::Cli`] has it, but not by the program: a test does that, and
-//! holds what is committed in `deploy/shell` to it.
+//! Shell completions and the manual page. A test generates them from [`super::Cli`] and compares them
+//! with what is committed in `deploy/shell`; the program only prints them.
 
 use super::Shell;
 
 /// The manual page.
 pub(crate) const MANUAL: &str = include_str!("../../../deploy/shell/regprobe.1");
 
-/// A script that the shell is to source.
+/// The script to source in `shell`.
 pub(crate) fn completions(shell: Shell) -> &'static str {
     match shell {
         Shell::Bash => include_str!("../../../deploy/shell/regprobe.bash"),
@@ -30,9 +29,9 @@ mod tests {
     use super::*;
     use crate::cli::{CHECK_STATUS, Cli, RUN_STATUS};
 
-    /// Where the generated script learns of the word before.
+    /// Where the generated script gets the previous word.
     const PREVIOUS: &str = "    prev=\"$3\"\n";
-    /// To bash `--flag=value` is three words.
+    /// For bash, `--flag=value` is three words.
     const EQUALS: &str = r#"    if [[ "${COMP_WORDS[COMP_CWORD]}" == "=" ]]; then
         cur=""
         prev="${COMP_WORDS[COMP_CWORD-1]}"
@@ -41,9 +40,9 @@ mod tests {
     fi
 "#;
 
-    /// `UPDATE_GOLDEN=1 cargo test` writes the files anew.
+    /// `UPDATE_GOLDEN=1 cargo test` writes the files.
     #[test]
-    fn what_is_committed_is_of_this_command_line() {
+    fn committed_files_match_the_command_line() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/shell");
         let mut outdated = Vec::new();
         for (name, committed, generated) in [
@@ -78,7 +77,7 @@ mod tests {
         String::from_utf8(script).unwrap()
     }
 
-    /// One page: the program, then each command with its options below it.
+    /// One page: the program, then each command with its options.
     fn manual() -> String {
         let hide = |argument: clap::Arg| argument.hide(true);
         let mut program = Cli::command().disable_help_subcommand(true);
@@ -108,7 +107,7 @@ mod tests {
         String::from_utf8(page).unwrap()
     }
 
-    /// What the command line does not know of itself.
+    /// What clap does not know: exit statuses, environment, files, examples.
     fn more() -> Roff {
         let mut page = Roff::new();
         page.control("SH", ["EXIT STATUS"]);
@@ -122,17 +121,17 @@ mod tests {
         for (name, what) in [
             (
                 "NODE_NAME",
-                "The name of this node, instead of its host name.",
+                "The name of this node; default: its host name.",
             ),
             (
                 "SSL_CERT_FILE, SSL_CERT_DIR",
-                "Where the trusted certificates are, as for OpenSSL.",
+                "Where the trusted certificates are, as in OpenSSL.",
             ),
             (
                 "HTTPS_PROXY, HTTP_PROXY, NO_PROXY",
                 "The node's proxy, by the rules of Go's net/http.",
             ),
-            ("NO_COLOR", "Set to anything: no colours."),
+            ("NO_COLOR", "Any value disables colours."),
         ] {
             page.control("TP", [])
                 .text([bold(name)])
@@ -142,11 +141,11 @@ mod tests {
         for (name, what) in [
             (
                 "/etc/regprobe/config.yaml",
-                "The configuration that check takes where no registry and no configuration is named.",
+                "The configuration that check uses when the command line names neither a registry nor a configuration.",
             ),
             (
                 "/etc/resolv.conf, /etc/hosts, /etc/containerd/certs.d",
-                "Read anew for every round, as containerd reads them for every pull.",
+                "Read for every round, as containerd reads them for every pull.",
             ),
         ] {
             page.control("TP", [])
@@ -157,20 +156,20 @@ mod tests {
         for (example, what) in [
             (
                 "regprobe check myregistry --region=westeurope --private",
-                "Whether this node can pull from myregistry.azurecr.io through its private endpoint.",
+                "Check whether this node can pull from myregistry.azurecr.io through its private endpoint.",
             ),
             (
                 "regprobe check --output=json > ticket.json",
-                "The same of the registries that this node is known to use, with all that was seen \
-                 and no secret.",
+                "Check the registries that this node is known to use, and write everything that was seen, without \
+                 secrets.",
             ),
             (
                 "regprobe check --watch=30s",
-                "Round after round, and what changes from one to the next.",
+                "Check every 30 seconds and report what changes.",
             ),
             (
                 "regprobe explain PrivateLinkRecordMissing",
-                "What a finding means and how to mend it.",
+                "Explain what a finding means and how to fix it.",
             ),
         ] {
             page.control("TP", [])

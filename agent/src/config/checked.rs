@@ -1,25 +1,25 @@
-//! The config as it is meant: every value in range, defaults filled in, names and servers distinct.
-//! Made by [`super::rules`].
+//! The config as it applies: every value in range, defaults filled in, names and servers distinct.
+//! [`super::rules`] makes it.
 
 use super::scalar::{Image, Private, Region, Server};
 use super::sections::{
     FleetConfig, MetricsConfig, NameserverConfig, NodeConfig, ScheduleConfig, TlsConfig,
 };
 
-/// Everything `regprobe` is told, with the defaults filled in.
+/// The whole configuration, with the defaults filled in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The registries to probe; at least one, with distinct names and servers.
     pub registries: Vec<RegistryConfig>,
-    /// Nameservers to ask beside the node's own.
+    /// Nameservers to ask in addition to the node's own.
     pub nameservers: Vec<NameserverConfig>,
-    /// Where the node keeps what decides a pull.
+    /// Where the files are that decide how the node pulls.
     pub node: NodeConfig,
     /// How often to probe, and how long to wait.
     pub schedule: ScheduleConfig,
     /// How all agents together stay within a registry's limits.
     pub fleet: FleetConfig,
-    /// Whom to trust, and when to warn.
+    /// Which certificates to trust, and when to warn.
     pub tls: TlsConfig,
     /// What to export.
     pub metrics: MetricsConfig,
@@ -28,18 +28,18 @@ pub struct Config {
 /// One login server and what is expected of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RegistryConfig {
-    /// The label `registry`; the server's own name unless given another.
+    /// The label `registry`; by default the server.
     pub name: String,
     /// The login server.
     pub server: Server,
     /// The regions an Azure registry is replicated to: each has a data endpoint.
     pub regions: Vec<Region>,
-    /// Data endpoints given by name.
+    /// Data endpoints listed by name.
     pub data_endpoints: Vec<Server>,
     /// Which addresses its endpoints should have.
     pub private: Private,
-    /// Whether a token without credentials must be granted.
+    /// Whether the registry must grant a token without credentials.
     pub anonymous_pull: bool,
-    /// Images whose manifest and first layer are fetched.
+    /// Images whose manifest and blobs are fetched.
     pub images: Vec<Image>,
 }

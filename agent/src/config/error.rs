@@ -7,34 +7,34 @@ use thiserror::Error;
 use super::location::{self, Location};
 use super::rules::Violation;
 
-/// Why a config is not in force.
+/// Why a config is refused.
 #[derive(Debug, Error)]
 pub enum ConfigError {
-    /// The file is not there or may not be read.
+    /// The file does not exist or cannot be read.
     #[error("cannot read the file: {0}; check the path, and that this user may read it")]
     Read(io::Error),
-    /// More than a ConfigMap could hold: not a config.
+    /// Larger than a ConfigMap can be.
     #[error("the file is larger than 1 MiB; is it a config?")]
     TooLarge,
-    /// Bytes that are no text.
+    /// Not text.
     #[error("the file is not UTF-8 text; save it as UTF-8 ({0})")]
     NotUtf8(Location),
-    /// Not YAML, an unknown key, or a value that cannot be what its key wants.
+    /// Not YAML, an unknown key, or a value of the wrong form.
     #[error("{message}{}", location::suffix(*.location, None))]
     Unreadable {
-        /// The path, where there is one, and what is wrong there.
+        /// The key path, if there is one, and what is wrong there.
         message: String,
-        /// Where it stands in the file.
+        /// Where in the file.
         location: Option<Location>,
     },
-    /// Each value is well formed, but they do not go together.
+    /// The values are valid one by one, but out of range or in conflict.
     #[error("{violation}{}", location::suffix(*.location, *.first))]
     Refused {
-        /// The path and what is wrong there.
+        /// The key path and what is wrong there.
         violation: Box<Violation>,
-        /// Where it stands in the file, or the nearest thing that does.
+        /// Where in the file; if the key is not there, the nearest mapping or list around it.
         location: Option<Location>,
-        /// Where the first of two duplicates stands.
+        /// Where the first of two duplicates is.
         first: Option<Location>,
     },
 }

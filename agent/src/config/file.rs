@@ -1,6 +1,6 @@
-//! The config as it was typed.
+//! The config as it was typed: what serde reads.
 //!
-//! The sections whose meaning is what was typed have one type, in [`super::sections`].
+//! Sections that need no interpretation have a single type, in [`super::sections`].
 
 use serde::Deserialize;
 
@@ -9,7 +9,7 @@ use super::sections::{
     FleetConfig, MetricsConfig, NameserverConfig, NodeConfig, ScheduleConfig, TlsConfig,
 };
 
-/// A config whose values are well formed one by one; the command line builds one, too.
+/// A config in which each value has the right form. The command line builds one, too.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(
     default,
@@ -17,13 +17,13 @@ use super::sections::{
     expecting = "a mapping with the key registries"
 )]
 pub struct ConfigFile {
-    /// The only key without which there is nothing to do.
+    /// The only required key.
     pub registries: Vec<RegistryFile>,
-    /// Beside the node's own.
+    /// In addition to the node's own.
     pub nameservers: Vec<NameserverConfig>,
     /// The node's files.
     pub node: NodeConfig,
-    /// Intervals and time-out.
+    /// Intervals and timeout.
     pub schedule: ScheduleConfig,
     /// The request budget.
     pub fleet: FleetConfig,
@@ -45,16 +45,16 @@ pub struct RegistryFile {
     /// A shorter name for it.
     #[serde(default)]
     pub name: Option<Label>,
-    /// Of an Azure Container Registry: where it is replicated.
+    /// The regions that an Azure Container Registry is replicated to.
     #[serde(default)]
     pub regions: Vec<Region>,
-    /// Data endpoints given by name.
+    /// Data endpoints listed by name.
     #[serde(default)]
     pub data_endpoints: Vec<Server>,
     /// Which addresses its endpoints should have.
     #[serde(default)]
     pub private: Private,
-    /// Whether a token without credentials must be granted.
+    /// Whether the registry must grant a token without credentials.
     #[serde(default)]
     pub anonymous_pull: bool,
     /// Images to fetch.

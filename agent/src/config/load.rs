@@ -10,15 +10,15 @@ use super::file::ConfigFile;
 use super::location::Location;
 use super::yaml;
 
-/// The largest config that is read, in bytes: as large as a ConfigMap can be.
+/// The largest config, in bytes: the largest that a ConfigMap can hold.
 const MAX_BYTES: usize = 1 << 20;
 
-/// The config, or an error that names the file.
+/// Loads the config; the error names the file.
 pub(crate) fn load(path: &Path) -> anyhow::Result<Config> {
     Config::load(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
 }
 
-/// Reads a file of YAML at `path` as text; the error does not name the file.
+/// Reads the YAML file at `path` as text; the error does not name the file.
 pub(crate) fn read_text(path: &Path) -> Result<String, ConfigError> {
     String::from_utf8(Config::read(path)?).map_err(|error| {
         let place = error.utf8_error().valid_up_to();
@@ -29,14 +29,14 @@ pub(crate) fn read_text(path: &Path) -> Result<String, ConfigError> {
 impl Config {
     /// Reads and checks the file at `path`.
     ///
-    /// The error does not name the file; the caller knows it.
+    /// The error does not name the file: the caller knows it.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         Self::parse(&read_text(path)?)
     }
 
-    /// Reads the file at `path`, whatever it says.
+    /// Reads the file at `path` without looking at its content.
     pub fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
-        // One byte over the limit is enough to know.
+        // One byte over the limit shows that the file is too large.
         let bytes = read_regular(path, MAX_BYTES as u64 + 1).map_err(ConfigError::Read)?;
         if bytes.len() > MAX_BYTES {
             return Err(ConfigError::TooLarge);

@@ -1,8 +1,8 @@
-//! Where in a config something is: a path of keys, and a line and column.
+//! Where something is in a config: a path of keys, or a line and column.
 
 use std::fmt::{self, Display};
 
-/// The way from the top of the config to a value; displays as `registries[1].private[0]`.
+/// The keys and indices that lead to a value; displays as `registries[1].private[0]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyPath(Vec<Step>);
 
@@ -53,7 +53,7 @@ impl Display for KeyPath {
     }
 }
 
-/// A place in the file's text; both counted from 1, the column in characters.
+/// A position in the text of the file. Both numbers count from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Location {
     /// The line.
@@ -63,7 +63,7 @@ pub struct Location {
 }
 
 impl Location {
-    /// The place of the byte at `offset`; the bytes before it are UTF-8.
+    /// The position of the byte at `offset`; the bytes before it must be UTF-8.
     pub(super) fn of(bytes: &[u8], offset: usize) -> Self {
         let before = String::from_utf8_lossy(&bytes[..offset]);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
@@ -80,7 +80,7 @@ impl Display for Location {
     }
 }
 
-/// What an error message ends with: ` (line 7, column 17)`, or nothing.
+/// The end of an error message: ` (line 7, column 17)`, or nothing.
 pub(super) fn suffix(location: Option<Location>, first: Option<Location>) -> String {
     match (location, first) {
         (Some(here), Some(first)) => format!(" ({here}; first at {first})"),

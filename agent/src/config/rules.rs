@@ -1,7 +1,7 @@
-//! The rules that turn a config as it was typed into one that makes sense.
+//! The rules that turn a config as typed into one that applies.
 //!
-//! The values are well formed by then; what is checked here is their range and how they go
-//! together. The first rule that is broken is reported, by path.
+//! Each value already has the right form. This module checks ranges and combinations, and reports the first
+//! rule that is broken, with the path of the key.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -45,7 +45,7 @@ fn registries(typed: Vec<RegistryFile>) -> Result<Vec<RegistryConfig>, Violation
     let registries = enumerate(&path, typed)
         .map(|(path, entry)| registry(entry, &path))
         .collect::<Result<Vec<_>, _>>()?;
-    // Whatever the scheme: two entries would ask the same server everything twice.
+    // Regardless of the scheme: two entries would probe the same server twice.
     let servers = enumerate(&path, &registries).map(|(path, RegistryConfig { server, .. })| {
         let authority = format!("{}:{}", server.host(), server.port());
         (path.key("server"), authority)
@@ -136,13 +136,13 @@ fn check_schedule(schedule: &ScheduleConfig) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Whether rounds may be this far apart, in the config or on the command line.
+/// Checks the time between two rounds, from the config or the command line.
 pub fn check_interval(interval: Duration) -> Result<(), Problem> {
     let day = Duration::from_secs(24 * 60 * 60);
     check_range(interval, Duration::from_secs(1), day)
 }
 
-/// Whether a stage may take this long, in the config or on the command line.
+/// Checks the timeout of a stage, from the config or the command line.
 pub fn check_timeout(timeout: Duration) -> Result<(), Problem> {
     check_range(timeout, Duration::from_millis(100), Duration::from_secs(60))
 }
@@ -216,15 +216,15 @@ fn enumerate<T>(
     elements.map(|(index, element)| (list.index(index), element))
 }
 
-/// What is wrong, and at which key.
+/// A broken rule, and the key that breaks it.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[error("{path}: {problem}")]
 pub struct Violation {
-    /// Where. A default may be at fault, so the path need not be in the file.
+    /// The key. It may be missing from the file, where a default breaks the rule.
     pub path: KeyPath,
-    /// What.
+    /// What is wrong.
     pub problem: Problem,
-    /// Of two equal values that must differ, where the first is.
+    /// The first of two values that must differ, if that is the rule.
     pub first: Option<KeyPath>,
 }
 
@@ -238,24 +238,24 @@ impl Violation {
     }
 }
 
-/// Why well-formed values make no sense together, or at all.
+/// Which rule is broken.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum Problem {
-    /// Nothing to probe.
+    /// There is nothing to probe.
     #[error("no registry is listed; write at least one, as \"- server: contoso.azurecr.io\"")]
     NoRegistry,
-    /// The same value a second time.
+    /// The same value twice.
     #[error("{0} is listed twice; keep one")]
     Twice(String),
-    /// The same name for another thing: their metrics would mix.
-    #[error("the name {} is taken; give each its own", quoted(.0))]
+    /// The same name for two things, whose metrics would mix.
+    #[error("the name {} is taken; choose another", quoted(.0))]
     NameTaken(String),
-    /// Only Azure derives data endpoints from regions.
+    /// Only Azure registries have data endpoints by region.
     #[error(
         "{0} is not an Azure Container Registry, and only those have regions; list its hosts under data_endpoints"
     )]
     RegionsOutsideAzure(String),
-    /// The server stands before the repository, as in an image reference.
+    /// The server comes before the repository, as in an image reference.
     #[error("{image} repeats the server; write it without {server}/")]
     ImageWithServer {
         /// What was typed.
@@ -263,40 +263,40 @@ pub enum Problem {
         /// Its part before the repository.
         server: String,
     },
-    /// Too short to be kind to the registry, or too long to be of use.
+    /// So short that it would burden the registry, or so long that it would be of no use.
     #[error("{duration} is out of range; write {least} to {most}")]
     OutOfRange {
         /// What was typed.
         duration: DurationText,
-        /// The least that is taken.
+        /// The smallest that is accepted.
         least: DurationText,
-        /// The most that is taken.
+        /// The largest that is accepted.
         most: DurationText,
     },
-    /// A deep round would come due more often than the rounds it is part of.
+    /// A deep round would be due more often than the rounds that it is part of.
     #[error(
-        "{interval} is shorter than {carrier} ({carried_by}), and it rides on those rounds; write {carried_by} or more"
+        "{interval} is shorter than {carrier} ({carried_by}), whose rounds it is part of; write {carried_by} or more"
     )]
     ShorterThanCarrier {
         /// What was typed, or the default.
         interval: DurationText,
-        /// The key of the interval that it may not undercut.
+        /// The key of the interval that it must not be shorter than.
         carrier: &'static str,
         /// That interval.
         carried_by: DurationText,
     },
-    /// No histogram, or one too costly.
-    #[error("a histogram has 1 to 50 buckets, this one {0}; set histograms to false for none")]
+    /// No bucket, or too many.
+    #[error("a histogram has 1 to 50 buckets, this one has {0}; set histograms to false for none")]
     BucketCount(usize),
-    /// Zero, negative, infinite or not a number. The bucket without bound is always there.
+    /// Zero, negative, infinite or not a number. The unbounded bucket is always there.
     #[error("{0} is not a bucket's bound; write a positive number of seconds")]
     BucketBound(f64),
-    /// Out of order, or twice.
+    /// Out of order, or the same twice.
     #[error("{bound} is not above {previous}, the bound before it; write them in increasing order")]
     BucketOrder {
         /// What was typed.
         bound: f64,
-        /// What was typed before it.
+        /// The bound before it.
         previous: f64,
     },
 }

@@ -1,7 +1,7 @@
-//! Values that are one word in YAML: how all are read, and those too small for a file of their own.
+//! Values that are a single word in YAML, and how all of them are read.
 //!
-//! A scalar is always read as the text that was typed, so `timeout: 10` and `name: 007` reach
-//! our own parsers and their error texts instead of YAML's idea of a number.
+//! A scalar is always read as the text that was typed. So `timeout: 10` and `name: 007` reach our
+//! parsers and their error texts, and never become the number that YAML sees in them.
 
 pub(super) mod address;
 pub(super) mod duration;
@@ -21,7 +21,7 @@ pub use self::image::{Image, ImageError};
 pub use self::name::{HostName, HostNameError, Label, LabelError, Region, RegionError};
 pub use self::server::{Server, ServerError};
 
-/// Reads a scalar with `parse`; `expecting` says what to write where a list or mapping stands.
+/// Reads a scalar with `parse`; `expecting` says what to write instead of a list or mapping.
 pub(super) fn read<'de, D, T, E>(
     deserializer: D,
     expecting: &'static str,
@@ -34,7 +34,7 @@ where
     deserializer.deserialize_str(Scalar { expecting, parse })
 }
 
-/// Like [`read`], for a key that may be left empty: `""`, `null` and nothing are `None`.
+/// Like [`read`], but `""`, `null` and nothing are `None`.
 pub(super) fn read_or_none<'de, D, T, E>(
     deserializer: D,
     expecting: &'static str,
@@ -89,7 +89,7 @@ impl<'de, T, E: Display> Visitor<'de> for OrNone<T, E> {
     }
 }
 
-/// The most agents, or requests a minute, that anyone has.
+/// The largest count of agents, or of requests a minute.
 pub(super) const MAX_COUNT: u32 = 1_000_000;
 
 /// For `deserialize_with`: a whole number from 1.
@@ -115,7 +115,7 @@ pub(super) fn absolute_path<'de, D: Deserializer<'de>>(
     read(deserializer, "an absolute path", parse_absolute_path)
 }
 
-/// For `deserialize_with`: the same, where none may be given.
+/// For `deserialize_with`: the same, or none.
 pub(super) fn absolute_path_or_none<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<PathBuf>, D::Error> {
@@ -134,7 +134,7 @@ fn parse_absolute_path(text: &str) -> Result<PathBuf, RelativePath> {
 #[error("{} is not an absolute path; begin it with /", quoted(.0))]
 struct RelativePath(String);
 
-/// What was typed, as error messages show it: on one line, and not at any length.
+/// What was typed, as error messages show it: on one line, and shortened.
 pub(super) fn quoted(text: &str) -> String {
     const SHOWN: usize = 80;
     match text.char_indices().nth(SHOWN) {

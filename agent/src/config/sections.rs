@@ -1,4 +1,4 @@
-//! The sections whose meaning is what was typed: one type each, with its defaults.
+//! The sections that mean what they say: one type each, with its defaults.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,14 +11,14 @@ use thiserror::Error;
 
 use super::scalar::{self, HostName, Label, MAX_COUNT, parse_count, quoted};
 
-/// A nameserver that is asked although the node does not use it.
+/// A nameserver that is asked in addition to those that the node uses.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(
     deny_unknown_fields,
     expecting = "a mapping with the keys address and name"
 )]
 pub struct NameserverConfig {
-    /// The label `nameserver`; the address stands in for a missing name.
+    /// The label `nameserver`; by default the address.
     #[serde(default)]
     pub name: Option<Label>,
     /// Where it listens.
@@ -34,7 +34,7 @@ pub struct NameserverConfig {
     expecting = "a mapping with the keys root, resolv_conf, hosts, certs_d, localdns and proxy"
 )]
 pub struct NodeConfig {
-    /// Where this process sees the node's file system; the paths below are the node's own.
+    /// Where this process sees the node's file system. The paths below are as the node sees them.
     #[serde(deserialize_with = "scalar::absolute_path")]
     pub root: PathBuf,
     /// The node's resolv.conf.
@@ -46,7 +46,7 @@ pub struct NodeConfig {
     /// containerd's directory of `<registry>/hosts.toml` files.
     #[serde(deserialize_with = "scalar::absolute_path")]
     pub certs_d: PathBuf,
-    /// The directory of AKS's LocalDNS: its upstream servers and its pins.
+    /// The directory of AKS's LocalDNS: its upstream servers and pinned names.
     #[serde(deserialize_with = "scalar::absolute_path")]
     pub localdns: PathBuf,
     /// Where the proxy settings come from.
@@ -71,7 +71,7 @@ impl Default for NodeConfig {
 pub enum ProxySource {
     /// `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` of this process.
     Env,
-    /// No proxy, whatever the environment says.
+    /// No proxy, regardless of the environment.
     None,
 }
 
@@ -95,13 +95,13 @@ impl<'de> Deserialize<'de> for ProxySource {
 
 /// Neither `env` nor `none`. What was typed may be a URL with a password, so it is not repeated.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("this is not where a proxy is told; write env, and set HTTPS_PROXY, or none")]
+#[error("this is not a source of proxy settings; write env, and set HTTPS_PROXY, or none")]
 pub struct ProxySourceError;
 
 /// How often each kind of round is run, and how long one stage may take.
 ///
-/// Every round starts at the network stages; the deeper ones are added when their own interval
-/// has passed too. So the intervals never shrink on the way down.
+/// Every round starts with the network stages. Deeper stages join a round when their interval has
+/// passed, so no interval may be shorter than the one before it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(
     default,
@@ -111,7 +111,7 @@ pub struct ProxySourceError;
 )]
 pub struct ScheduleConfig {
     /// Between two surveys: resolve, connect, proxy, tls. It may be shorter than the timeout:
-    /// a round that finds the one before it still running is skipped.
+    /// a round is skipped while the one before it still runs.
     #[serde(deserialize_with = "scalar::duration::deserialize")]
     pub network_interval: Duration,
     /// Between two requests to an endpoint: challenge, http.
@@ -140,7 +140,7 @@ impl Default for ScheduleConfig {
     }
 }
 
-/// The agents of the whole cluster, who share a registry's request limits.
+/// All agents of the cluster: they share a registry's rate limits.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(
     default,
@@ -156,7 +156,7 @@ pub struct FleetConfig {
     /// The cluster nameserver that knows the Service.
     #[serde(deserialize_with = "scalar::address::nameserver_or_none")]
     pub nameserver: Option<SocketAddr>,
-    /// The most requests that all agents together send one registry in a minute.
+    /// How many requests all agents together may send to one registry in a minute.
     #[serde(deserialize_with = "scalar::count")]
     pub requests_per_minute: u32,
 }
@@ -177,7 +177,7 @@ impl Default for FleetConfig {
 pub enum FleetSize {
     /// As many as the Service has addresses.
     Auto,
-    /// This many; at least one.
+    /// This many, at least one.
     Fixed(u32),
 }
 
@@ -205,7 +205,7 @@ impl<'de> Deserialize<'de> for FleetSize {
 #[error("{} is not the size of a fleet; write auto, or a whole number from 1 to {MAX_COUNT}", quoted(.0))]
 pub struct FleetSizeError(String);
 
-/// Whom to trust beside the node's own bundle, and when to warn.
+/// Which certificates to trust in addition to the node's bundle, and when to warn.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(
     default,
@@ -216,7 +216,7 @@ pub struct TlsConfig {
     /// PEM certificates added to the node's bundle.
     #[serde(deserialize_with = "scalar::absolute_path_or_none")]
     pub ca_file: Option<PathBuf>,
-    /// How long before its end a certificate is reported; zero never does.
+    /// How long before its expiry a certificate is reported; zero: never.
     #[serde(deserialize_with = "scalar::duration::deserialize")]
     pub expiry_warning: Duration,
 }
@@ -230,7 +230,7 @@ impl Default for TlsConfig {
     }
 }
 
-/// What is exported beside the counters and gauges.
+/// Which metrics are exported.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(
     default,
@@ -244,12 +244,12 @@ pub struct MetricsConfig {
     pub buckets: Vec<f64>,
 }
 
-/// One set of buckets serves every stage, so it spans what they take when well and when ill.
+/// All stages share one set of buckets, so it covers both what is normal and what faults cause.
 ///
-/// A cached lookup or a dial inside the network is done within 1 ms, a handshake or a `/v2/` in
-/// 5 to 250 ms. Above, the bounds keep the waits apart that faults cause: a lost SYN comes back
-/// after 1 s and again after 3 s, Go's resolver gives a nameserver 5 s, and 10 s is the default
-/// timeout. Steps of 1, 2.5, 5 bound the error of a quantile, as in the Prometheus clients.
+/// A cached lookup or a dial inside the network takes up to 1 ms, a handshake or a `/v2/` takes 5 to
+/// 250 ms. The bounds above that separate the waits that faults cause: a lost SYN is sent again after
+/// 1 s and after 3 s, Go's resolver waits 5 s for a nameserver, and 10 s is the default timeout. Steps
+/// of 1, 2.5 and 5 limit the error of a quantile, as in the Prometheus clients.
 const DEFAULT_BUCKETS: [f64; 13] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];

@@ -1,7 +1,7 @@
-//! The only file that knows serde_yaml: text in, a file as it was typed out, and where things stand.
+//! The only file that uses serde_yaml: it turns text into values, and finds where a value is.
 //!
-//! serde_yaml tells a line only with an error, so whatever needs one fails on purpose at the
-//! place in question.
+//! serde_yaml reports a line only with an error. To find a position, a visitor walks to the value and
+//! fails there on purpose.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -17,17 +17,17 @@ use super::location::{KeyPath, Location, Step};
 use crate::printable::printable;
 
 /// The most values in a file, aliases counted in full: far more than any config has, and few
-/// enough that an alias of aliases of aliases is refused at once.
+/// enough to refuse aliases of aliases of aliases at once.
 const MAX_VALUES: usize = 100_000;
 
-/// The most brackets open at once, those in comments and quotes included. libyaml looks at all of
-/// them at every next one, and nothing in a config is nested deeper than four.
+/// The most brackets open at once, including those in comments and quotes. For each bracket libyaml
+/// looks at all that are open, and nothing in a config is nested deeper than four.
 const MAX_BRACKETS: usize = 1000;
 
-/// The most of an error text that is kept: it may repeat a value of any length.
+/// The longest error text, in characters: it may repeat a value of any length.
 const MAX_MESSAGE: usize = 500;
 
-/// The words of serde and libyaml, and those of someone who writes a config.
+/// The words of serde and libyaml, and the words for someone who writes a config.
 const WORDS: [(&str, &str); 11] = [
     ("unknown field", "unknown key"),
     ("missing field", "missing key"),
@@ -39,11 +39,11 @@ const WORDS: [(&str, &str); 11] = [
     ("expected f64", "expected a number"),
     (
         "found character that cannot start any token, while scanning for the next token",
-        "no value begins with this character; put it in quotes",
+        "no value can start with this character; put it in quotes",
     ),
     (
         "recursion limit exceeded",
-        "nested too deep, or an alias within itself; write it out",
+        "nested too deeply, or an alias inside itself; write it out",
     ),
     (
         "repetition limit exceeded",
@@ -51,7 +51,7 @@ const WORDS: [(&str, &str); 11] = [
     ),
 ];
 
-/// Reads one document, in which no key stands twice and none is unknown.
+/// Reads a single document; duplicate and unknown keys are refused.
 pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, ConfigError> {
     check_characters(text)?;
     let mut documents = serde_yaml::Deserializer::from_str(text);
@@ -70,7 +70,7 @@ pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, ConfigError> {
         .map_err(|error| unreadable(&error, text))
 }
 
-/// Where the value at `path` stands; if it is not there, the last mapping or list on the way.
+/// Where the value at `path` is; if it does not exist, where the last mapping or list on the path is.
 pub(super) fn locate(text: &str, path: &KeyPath) -> Option<Location> {
     location_of(serde_yaml::Deserializer::from_str(text), path.steps())
 }
@@ -87,7 +87,7 @@ fn location(error: &serde_yaml::Error) -> Option<Location> {
     })
 }
 
-/// Brings serde_yaml's text, `path: what is wrong at line 7 column 17`, into our form.
+/// Turns serde_yaml's text, `path: what is wrong at line 7 column 17`, into our form.
 fn unreadable(error: &serde_yaml::Error, text: &str) -> ConfigError {
     let location = location(error);
     let mut message = error.to_string();
@@ -95,7 +95,7 @@ fn unreadable(error: &serde_yaml::Error, text: &str) -> ConfigError {
         message = message.replacen(&format!(" at line {line} column {column}"), "", 1);
         let line = text.lines().nth(line - 1).unwrap_or_default();
         if line.chars().nth(column - 1) == Some('\t') {
-            message = "a tab may not indent YAML; use spaces".into();
+            message = "YAML cannot be indented with tabs; use spaces".into();
         }
     }
     for (theirs, ours) in WORDS {
@@ -109,7 +109,7 @@ fn unreadable(error: &serde_yaml::Error, text: &str) -> ConfigError {
     ConfigError::Unreadable { message, location }
 }
 
-/// Refuses what libyaml reports without a line, or takes minutes over.
+/// Refuses what libyaml reports without a line, or needs minutes for.
 fn check_characters(text: &str) -> Result<(), ConfigError> {
     let mut open = 0usize;
     for (offset, c) in text.char_indices() {
@@ -119,7 +119,7 @@ fn check_characters(text: &str) -> Result<(), ConfigError> {
             _ => {}
         }
         let message = if !is_printable(c) {
-            format!("{c:?} may not stand in YAML; remove it")
+            format!("{c:?} is not allowed in YAML; remove it")
         } else if open > MAX_BRACKETS {
             format!("more than {MAX_BRACKETS} brackets are open; close them")
         } else {
@@ -138,7 +138,7 @@ fn is_printable(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..)
 }
 
-/// Fails at the value that the steps lead to, or where they end.
+/// Fails at the value that the steps lead to, or at the last one that exists.
 struct Seek<'a>(&'a [Step]);
 
 impl<'de> DeserializeSeed<'de> for Seek<'_> {
@@ -181,8 +181,8 @@ impl<'de> Visitor<'de> for Seek<'_> {
     }
 }
 
-/// Checks what holds for any config: no key twice in a mapping (serde reports those without a
-/// line of their own), no tags, and not too many values.
+/// Checks what holds for any config: no duplicate key in a mapping (serde reports those without a
+/// line), no tags, and not too many values.
 struct Shape<'a>(&'a mut usize);
 
 impl<'de> DeserializeSeed<'de> for Shape<'_> {
@@ -222,7 +222,7 @@ impl<'de> Visitor<'de> for Shape<'_> {
 
     fn visit_enum<A: EnumAccess<'de>>(self, _: A) -> Result<(), A::Error> {
         Err(A::Error::custom(
-            "tags mean nothing here; remove the word that begins with \"!\"",
+            "tags are not supported; remove the word that starts with \"!\"",
         ))
     }
 
@@ -255,7 +255,7 @@ impl<'de> Visitor<'de> for Shape<'_> {
     }
 }
 
-/// A key that is not yet in the set.
+/// A key that is not in the set yet.
 struct NewKey<'a>(&'a HashSet<String>);
 
 impl<'de> DeserializeSeed<'de> for NewKey<'_> {
@@ -276,7 +276,7 @@ impl Visitor<'_> for NewKey<'_> {
     fn visit_str<E: Error>(self, key: &str) -> Result<String, E> {
         if self.0.contains(key) {
             return Err(E::custom(format_args!(
-                "the key `{key}` stands here twice; keep one"
+                "the key `{key}` appears twice; keep one"
             )));
         }
         Ok(key.into())

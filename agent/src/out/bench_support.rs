@@ -11,15 +11,15 @@ use crate::{
     schedule::timetable::{Intervals, Pace},
 };
 
-/// All series that an agent has from the start, for `endpoints` endpoints: half of them login servers,
-/// each with one data endpoint and one nameserver.
+/// All series that an agent has from the start. Half of the endpoints are login servers, each with one data
+/// endpoint and one nameserver.
 pub struct FilledMetrics(Arc<Metrics>);
 
 impl FilledMetrics {
     /// With histograms of the default buckets.
     ///
     /// # Panics
-    /// Never: the configuration is good.
+    /// Never: the configuration is valid.
     pub fn of(endpoints: usize) -> Self {
         let mut text = "registries:\n".to_owned();
         for number in 0..endpoints / 2 {
@@ -28,7 +28,7 @@ impl FilledMetrics {
                 "- {{server: registry{number}.azurecr.io, regions: [westeurope]}}"
             );
         }
-        let config = Config::parse(&text).expect("a good configuration");
+        let config = Config::parse(&text).expect("a valid configuration");
         let metrics = Arc::new(Metrics::new(&config::MetricsConfig::default()));
         let nameserver = Arc::new(Nameserver {
             address: ([168, 63, 129, 16], 53).into(),
@@ -44,7 +44,7 @@ impl FilledMetrics {
         Self(metrics)
     }
 
-    /// Returns the length of the text.
+    /// Writes all series; returns the length of the text.
     pub fn scrape(&self) -> usize {
         self.0.scrape().map(|piece| piece.len()).sum()
     }

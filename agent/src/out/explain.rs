@@ -9,7 +9,7 @@ use crate::out::{
     screen::{Layout, PLAIN, Screen},
 };
 
-/// The runbook of `code`, or what codes there are.
+/// The runbook of `code`, or the list of all codes.
 pub(crate) fn explain(code: Option<Code>) -> Cow<'static, str> {
     match code {
         Some(code) => runbooks::text(code).into(),

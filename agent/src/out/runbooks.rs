@@ -1,18 +1,18 @@
-//! The runbooks of `deploy/runbooks`. The agent carries them because they are needed where nothing can be
-//! pulled; `explain`, the pages and the links in documents lead to them.
+//! The runbooks of `deploy/runbooks`. They are part of the binary because they are needed where nothing can
+//! be pulled. `explain`, the pages and the links in documents use them.
 
 use regprobe_probes::Code;
 
-/// Where the same pages are on the web.
+/// Where the runbooks are on the web.
 pub(crate) const ONLINE: &str = "https://github.com/regprobe/regprobe/blob/main/deploy/runbooks";
-/// The page on the web that explains `code`.
+/// The web page that explains `code`.
 pub(crate) fn link(code: Code) -> String {
     format!("{ONLINE}/{code}.md")
 }
 
 macro_rules! runbooks {
     ($($code:ident)+) => {
-        /// The page as it is in `deploy/runbooks`; a code without one does not compile.
+        /// The runbook from `deploy/runbooks`; a code without a runbook does not compile.
         pub(crate) fn text(code: Code) -> &'static str {
             match code {
                 $(Code::$code => include_str!(concat!(

@@ -1,5 +1,5 @@
-//! Text laid out for a screen: words wrapped at its width, colours where it shows them, and no
-//! character of a stranger that a terminal would obey.
+//! Text laid out for a terminal: words wrapped at its width, colours if it shows them, and no character
+//! of untrusted text that would have an effect.
 
 use std::{
     env,
@@ -18,20 +18,20 @@ pub(crate) const PLAIN: Style = Style::new();
 /// For names and headings.
 pub(crate) const BOLD: Style = Style::new().bold();
 
-/// Columns of a text at the least, as a pipe has it, and at the most: longer lines are hard to read.
+/// The fewest columns of a text, also for a pipe, and the most: longer lines are hard to read.
 const COLUMNS: (usize, usize) = (80, 120);
 
 /// Where the text will be read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Screen {
-    /// Columns to use.
+    /// How many columns to use.
     pub width: usize,
-    /// Whether colours show.
+    /// True if colours may be used.
     pub colour: bool,
 }
 
 impl Screen {
-    /// Standard output as it is.
+    /// The terminal at standard output, or what a pipe gets.
     pub(crate) fn of_stdout() -> Self {
         let stdout = io::stdout();
         let columns = terminal_size::terminal_size_of(&stdout)
@@ -49,25 +49,25 @@ fn width(of_terminal: Option<usize>) -> usize {
     of_terminal.unwrap_or(least).clamp(least, most)
 }
 
-/// By no-color.org, and for terminals that say they are dumb.
+/// As no-color.org says; `TERM=dumb` disables colours too.
 fn shows_colour(is_terminal: bool, no_color: Option<&OsStr>, term: Option<&OsStr>) -> bool {
     is_terminal && no_color.is_none_or(OsStr::is_empty) && term != Some(OsStr::new("dumb"))
 }
 
-/// A layout being written.
+/// A text being laid out.
 pub(crate) struct Layout {
     text: String,
     screen: Screen,
 }
 
 impl Layout {
-    /// An empty one.
+    /// An empty text.
     pub(crate) fn new(screen: Screen) -> Self {
         let text = String::new();
         Self { text, screen }
     }
 
-    /// Begins a line at column `indent`; where it is too long, it goes on at column `hang`.
+    /// Begins a line at column `indent`. If it is too long, it continues at column `hang` of the next.
     pub(crate) fn line(&mut self, indent: usize, hang: usize) -> Line<'_> {
         Line {
             layout: self,
@@ -83,13 +83,13 @@ impl Layout {
         self.text.push('\n');
     }
 
-    /// What was written.
+    /// The finished text.
     pub(crate) fn into_text(self) -> String {
         self.text
     }
 }
 
-/// A line being written, see [`Layout::line`]. Ends when dropped.
+/// A line being written, see [`Layout::line`]. Dropping it ends the line.
 pub(crate) struct Line<'a> {
     layout: &'a mut Layout,
     hang: usize,
@@ -99,13 +99,13 @@ pub(crate) struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// Goes on with `text`, which stays in one piece, `gap` columns further right.
+    /// Adds `text` in one piece, `gap` columns to the right.
     pub(crate) fn cell(mut self, gap: usize, style: Style, text: &str) -> Self {
         self.push(gap, style, &printable(text));
         self
     }
 
-    /// Goes on with `text`, word by word, `gap` columns further right.
+    /// Adds `text` word by word, `gap` columns to the right.
     pub(crate) fn words(mut self, gap: usize, text: &str) -> Self {
         for (place, word) in text.split_whitespace().enumerate() {
             let gap = if place == 0 { gap } else { 1 };
@@ -114,7 +114,7 @@ impl Line<'_> {
         self
     }
 
-    /// Goes on with `text`, word by word, where the line hangs.
+    /// Adds `text` word by word, at the column where the line continues.
     pub(crate) fn words_at_hang(self, text: &str) -> Self {
         let gap = self.hang.saturating_sub(self.column).max(1);
         self.words(gap, text)
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn colour_is_for_terminals_whose_user_did_not_say_no() {
+    fn colours_need_a_terminal_and_no_objection() {
         let text = |text| Some(OsStr::new(text));
         for (is_terminal, no_color, term, colour) in [
             (true, None, text("xterm-256color"), true),
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_has_the_width_that_is_read_with_ease() {
+    fn the_width_is_limited_to_what_reads_well() {
         for (of_terminal, used) in [
             (None, 80),
             (Some(0), 80),
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn colour_takes_no_room() {
+    fn colours_take_no_columns() {
         let mut layout = layout(11, true);
         let red = AnsiColor::Red.on_default();
         layout
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_do_not_reach_the_terminal() {
+    fn untrusted_text_has_no_effect() {
         let mut layout = layout(80, false);
         layout
             .line(0, 0)

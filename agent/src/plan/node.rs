@@ -1,6 +1,6 @@
-//! The node as it is now: its resolver's files as they are when a round begins, or were a moment before,
-//! with what the configuration adds. containerd reads the same files for each pull, so a change of
-//! theirs needs no reload.
+//! The node as it is now: its resolver files as they are when a round begins, or were half a second before,
+//! with what the configuration adds. containerd reads the same files for each pull, so a change in them
+//! needs no reload.
 
 use std::{
     io,
@@ -18,20 +18,20 @@ use regprobe_probes::{
 
 use crate::config::{self, Config, ProxySource};
 
-/// For one question to one nameserver; never longer than the time-out of a stage.
+/// The timeout of a question to a nameserver; never longer than the timeout of a stage.
 const QUESTION_LIMIT: Duration = Duration::from_secs(3);
 const DNS_PORT: u16 = 53;
-/// What stands behind this in a resolver's file is not read.
+/// A file is read up to this many bytes.
 const MAX_FILE: u64 = 1024 * 1024;
-/// Upstream servers of AKS's LocalDNS, in its directory.
+/// The file with the upstream servers of AKS's LocalDNS, in its directory.
 const LOCALDNS_UPSTREAM: &str = "upstream-dns";
-/// Names that AKS's LocalDNS pins, in its directory.
+/// The file with the names that AKS's LocalDNS pins, in its directory.
 const LOCALDNS_HOSTS: &str = "hosts";
 
-/// Rounds that begin within this time see the same node.
+/// Rounds that begin within this time share one reading.
 const SAME: Duration = Duration::from_millis(500);
 
-/// Where to look, and what to add.
+/// Where the node's files are, and what the configuration adds.
 pub(crate) struct NodeSource {
     last: Mutex<Option<(Instant, Arc<Node>)>>,
     root: Root,
@@ -44,8 +44,7 @@ pub(crate) struct NodeSource {
 }
 
 impl NodeSource {
-    /// Loads the trusted roots. Where `instead` names servers, they are asked as if they were the
-    /// node's own.
+    /// Loads the trusted roots. Servers in `instead` replace the node's own nameservers.
     pub(crate) fn new(config: &Config, instead: &[SocketAddr]) -> Result<Self, TrustError> {
         let added = config.nameservers.iter().map(|nameserver| {
             let name = nameserver.name.as_ref().map(|name| name.as_str().into());
@@ -83,13 +82,13 @@ impl NodeSource {
         {
             return Ok(node.clone());
         }
-        let node = Arc::new(self.read_anew()?);
+        let node = Arc::new(self.read_now()?);
         *last = Some((now, node.clone()));
         Ok(node)
     }
 
-    /// A file that is not there reads as empty, as it does for Go.
-    fn read_anew(&self) -> io::Result<Node> {
+    /// A missing file reads as empty, as in Go.
+    fn read_now(&self) -> io::Result<Node> {
         let text = self.text_of(&self.files.resolv_conf)?;
         let mut resolv_conf = ResolvConf::parse(&text, |zone| if_nametoindex(zone).ok());
         if !self.instead.is_empty() {
@@ -123,17 +122,17 @@ impl NodeSource {
         })
     }
 
-    /// The TLS set-ups, for the trust of the node and of its `hosts.toml` files.
+    /// The TLS clients for the node's trust and for that of its `hosts.toml` files.
     pub(crate) fn tls(&self) -> &Arc<TlsClients> {
         &self.tls
     }
 
-    /// The text of one of the node's files, if it is there to be read.
+    /// The text of one of the node's files, if it exists and can be read.
     pub(crate) fn text(&self, path: &Path) -> Option<String> {
         self.text_of(path).ok().filter(|text| !text.is_empty())
     }
 
-    /// Every address in LocalDNS's file, whatever else stands there.
+    /// Every address in LocalDNS's file; everything else in it is ignored.
     fn localdns_upstreams(&self) -> io::Result<Vec<SocketAddr>> {
         let text = self.text_of(&self.files.localdns.join(LOCALDNS_UPSTREAM))?;
         let words = text.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '"'));
@@ -150,7 +149,7 @@ impl NodeSource {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
             Err(error) => {
                 let text = format!(
-                    "cannot read {}: {error}; let this user read it, or name another under node \
+                    "cannot read {}: {error}; let this user read it, or name another file under node \
                      in a configuration",
                     path.display()
                 );
@@ -168,7 +167,7 @@ fn nameserver(address: SocketAddr, origin: Origin) -> Arc<Nameserver> {
     })
 }
 
-/// `NODE_NAME` as the downward API sets it, else the host name.
+/// The environment variable `NODE_NAME`, which the downward API sets, else the host name.
 pub(crate) fn node_name() -> String {
     let hostname = || nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned());
     std::env::var("NODE_NAME")

@@ -1,6 +1,6 @@
-//! `--config.auto-reload`: notices that the configuration file says something else. It reads the
-//! file itself every now and then, so it does not matter how the change came about: an editor, a
-//! rename, or the symbolic link that Kubernetes swaps above a mounted ConfigMap.
+//! `--config.auto-reload`: notices when the content of the configuration file changes. It reads the file
+//! at intervals, so it does not matter what changes it: an editor, a rename, or the symbolic link that
+//! Kubernetes swaps for a mounted ConfigMap.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -13,39 +13,38 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::config::{Config, ConfigError};
 
-/// Between two looks at the file.
-const PACE: Duration = Duration::from_secs(2);
+/// Between two readings of the file.
+const INTERVAL: Duration = Duration::from_secs(2);
 
 /// Watches one file.
 pub(crate) struct ConfigWatch {
     path: PathBuf,
-    looks: Interval,
-    /// What was there when the file was last loaded, as far as is known.
+    ticks: Interval,
+    /// The content when the file was last loaded.
     known: Content,
-    /// What was there at the last look.
+    /// The content at the last reading.
     last: Content,
 }
 
 impl ConfigWatch {
-    /// Whatever differs from what is there now is a change.
+    /// Starts with the content as it is now.
     pub(crate) fn start(path: &Path) -> Self {
-        let mut looks = interval_at(Instant::now() + PACE, PACE);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = interval_at(Instant::now() + INTERVAL, INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let now = Content::of(path);
         Self {
             path: path.to_owned(),
-            looks,
+            ticks,
             known: now,
             last: now,
         }
     }
 
-    /// Returns once the file says something else than before, and has said so twice in a row: half
-    /// of a file that is being written is none of our business. No change is lost where the future
-    /// is dropped.
+    /// Returns once the content has changed and was the same at two readings in a row, so that a
+    /// half-written file is not loaded. No change is lost when the future is dropped.
     pub(crate) async fn changed(&mut self) {
         loop {
-            self.looks.tick().await;
+            self.ticks.tick().await;
             let before = std::mem::replace(&mut self.last, Content::of(&self.path));
             if self.last == before && self.last != self.known {
                 self.known = self.last;
@@ -55,7 +54,7 @@ impl ConfigWatch {
     }
 }
 
-/// As much of a file's content as it takes to see that it is another.
+/// Enough of a file's content to see that it has changed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Content {
     Text(u64),
@@ -85,7 +84,7 @@ mod tests {
 
     use super::*;
 
-    /// Virtual time: as soon as nothing but timers is left, they are over.
+    /// Virtual time: when only timers are left to wait for, they fire at once.
     fn in_virtual_time(test: impl Future<Output = ()>) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -95,38 +94,38 @@ mod tests {
         runtime.block_on(test);
     }
 
-    async fn is_quiet(watch: &mut ConfigWatch) -> bool {
-        timeout(10 * PACE, watch.changed()).await.is_err()
+    async fn sees_no_change(watch: &mut ConfigWatch) -> bool {
+        timeout(10 * INTERVAL, watch.changed()).await.is_err()
     }
 
     async fn sees_a_change(watch: &mut ConfigWatch) -> bool {
-        timeout(3 * PACE, watch.changed()).await.is_ok()
+        timeout(3 * INTERVAL, watch.changed()).await.is_ok()
     }
 
     #[test]
-    fn a_change_of_content_is_seen_once() {
+    fn a_changed_content_is_reported_once() {
         in_virtual_time(async {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("regprobe.yaml");
             fs::write(&path, "one").unwrap();
             let mut watch = ConfigWatch::start(&path);
-            assert!(is_quiet(&mut watch).await);
+            assert!(sees_no_change(&mut watch).await);
             fs::write(&path, "two").unwrap();
             assert!(sees_a_change(&mut watch).await);
-            assert!(is_quiet(&mut watch).await);
-            // The same again is no change, and neither is one that is taken back at once.
+            assert!(sees_no_change(&mut watch).await);
+            // Writing the same again is no change, nor is one that is undone at once.
             fs::write(&path, "two").unwrap();
-            assert!(is_quiet(&mut watch).await);
+            assert!(sees_no_change(&mut watch).await);
             fs::remove_file(&path).unwrap();
             assert!(sees_a_change(&mut watch).await);
-            assert!(is_quiet(&mut watch).await);
+            assert!(sees_no_change(&mut watch).await);
             fs::write(&path, "two").unwrap();
             assert!(sees_a_change(&mut watch).await);
         });
     }
 
     #[test]
-    fn a_file_that_is_being_written_is_left_alone() {
+    fn a_half_written_file_is_not_reported() {
         in_virtual_time(async {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("regprobe.yaml");
@@ -134,7 +133,7 @@ mod tests {
             let mut watch = ConfigWatch::start(&path);
             for written in 1..20 {
                 fs::write(&path, "x".repeat(written)).unwrap();
-                assert!(timeout(PACE, watch.changed()).await.is_err());
+                assert!(timeout(INTERVAL, watch.changed()).await.is_err());
             }
             assert!(sees_a_change(&mut watch).await);
         });

@@ -1,4 +1,4 @@
-//! Log lines on standard error, as logfmt or JSON. Set up once, before anything else happens.
+//! Log lines on standard error, as logfmt or JSON. Set up once, before anything logs.
 
 use std::{
     fmt,
@@ -24,7 +24,7 @@ use crate::{
     printable::printable_json,
 };
 
-/// From now on events are lines on standard error.
+/// From now on, events are written to standard error.
 pub(crate) fn start(level: LogLevel, format: LogFormat) {
     let level = match level {
         LogLevel::Error => Level::ERROR,
@@ -41,9 +41,9 @@ pub(crate) fn start(level: LogLevel, format: LogFormat) {
     }
 }
 
-/// Standard error, for lines that quote strangers. What is not printable stands within quotes in
-/// either form, and both have the escapes of JSON there. What can't be written at once, as where a disk
-/// is full or nobody drains a pipe, is lost: there is nowhere to complain, and no line is worth a wait.
+/// Standard error, for lines that quote untrusted text. In both formats unprintable characters are inside
+/// quotes, where the escapes of JSON apply. A line that cannot be written at once is lost (the disk is
+/// full, or nobody reads the pipe): there is nowhere to report that, and the agent does not wait for it.
 struct Stderr;
 
 impl Write for Stderr {
@@ -51,7 +51,7 @@ impl Write for Stderr {
         let text = String::from_utf8_lossy(line);
         let mut stderr = io::stderr().lock();
         for piece in printable_json(&text).as_bytes().chunks(PIPE_BUF) {
-            // A pipe that is ready takes so much without a wait.
+            // A pipe that is ready accepts this much without blocking.
             let mut ready = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
             if poll(&mut ready, PollTimeout::ZERO) == Ok(0) || stderr.write_all(piece).is_err() {
                 break;
@@ -119,8 +119,8 @@ impl Visit for Fields {
     }
 }
 
-/// Bare where that is unambiguous, else in quotes with the escapes of JSON, as readers of logfmt
-/// expect them.
+/// Without quotes where that is unambiguous, else quoted with the escapes of JSON, as logfmt readers
+/// expect.
 fn quoted(value: &str) -> String {
     let bare = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '=' | '\\');
     if !value.is_empty() && value.chars().all(bare) {
@@ -139,7 +139,7 @@ mod tests {
     use super::{printable_json, quoted};
 
     #[test]
-    fn values_stay_one_word() {
+    fn a_value_is_one_word() {
         for (value, line) in [
             ("contoso.azurecr.io:443", "contoso.azurecr.io:443"),
             ("", r#""""#),
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_stay_lines() {
+    fn a_line_break_is_kept() {
         assert_eq!(
             printable_json("{\"a\":\"\u{9b}1m\"}\n"),
             "{\"a\":\"\\u009b1m\"}\n"

@@ -1,7 +1,7 @@
-//! What the agent gives up when it starts, whatever it was given: privileges that it might gain, the
-//! capabilities that it holds, core dumps. `run` and `check` call this before any other thread is
-//! there; the kernel keeps capabilities for each. The process stays dumpable, or it could not read
-//! its own `/proc`, from which come its metrics.
+//! What the agent gives up when it starts: privileges that it could gain, capabilities that it has, and
+//! core dumps. `run` and `check` call this before another thread exists, because the kernel keeps
+//! capabilities per thread. The process stays dumpable; otherwise it could not read its `/proc`, the source
+//! of its process metrics.
 
 use std::io;
 
@@ -11,25 +11,25 @@ use nix::sys::{
     resource::{Resource, getrlimit, setrlimit},
 };
 
-/// File descriptors that no plan comes up to; where the hard limit is lower, that is the limit.
+/// More file descriptors than any plan needs; a lower hard limit takes precedence.
 const FILES: u64 = 65_536;
 
-/// Why privileges could not be given up.
+/// Why privileges could not be dropped.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PrivilegeError {
-    /// Of the kernel.
+    /// From the kernel.
     #[error(transparent)]
     Kernel(#[from] nix::Error),
-    /// Of the kernel, about capabilities.
+    /// From the kernel, about capabilities.
     #[error(transparent)]
     Capabilities(#[from] CapsError),
 }
 
-/// What it takes to listen on a port below 1024, until the agent does.
+/// Required to listen on a port below 1024; kept until the agent listens.
 pub(crate) const TO_LISTEN: &[Capability] = &[Capability::CAP_NET_BIND_SERVICE];
 
-/// Gives everything up but `kept`, and raises the limit of open files. A program that is started from
-/// here gains nothing, by whatever bits of its file.
+/// Drops everything except `kept`, and raises the limit of open files. Programs that this process starts
+/// gain no privileges, whatever the mode of their file.
 pub(crate) fn give_up_all_but(kept: &[Capability]) -> Result<(), PrivilegeError> {
     prctl::set_no_new_privs()?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
@@ -38,8 +38,8 @@ pub(crate) fn give_up_all_but(kept: &[Capability]) -> Result<(), PrivilegeError>
     if soft < wanted {
         setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)?;
     }
-    // Only who may set capabilities may take from the bounding set. For others it bounds nothing: what
-    // is not permitted and can't be gained is not there.
+    // Shrinking the bounding set requires CAP_SETPCAP. Without it the bounding set does not matter: what
+    // is not permitted cannot be gained.
     if caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP)? {
         for capability in caps::read(None, CapSet::Bounding)? {
             caps::drop(None, CapSet::Bounding, capability)?;
@@ -48,10 +48,10 @@ pub(crate) fn give_up_all_but(kept: &[Capability]) -> Result<(), PrivilegeError>
     keep(kept)
 }
 
-/// Gives up the capabilities that are left but for `kept`.
+/// Drops all capabilities except `kept`.
 pub(crate) fn keep(kept: &[Capability]) -> Result<(), PrivilegeError> {
     let kept: CapsHashSet = kept.iter().copied().collect();
-    // In this order: what is effective must be permitted, and what is ambient inheritable, too.
+    // In this order, because effective ones must be permitted, and ambient ones inheritable.
     for set in [CapSet::Ambient, CapSet::Inheritable] {
         if !caps::read(None, set)?.is_empty() {
             caps::clear(None, set)?;

@@ -1,4 +1,4 @@
-//! What is answered to which request. `agent/openapi.yaml` tells others of it.
+//! Which request gets which answer. `agent/openapi.yaml` documents it.
 
 use hyper::{HeaderMap, Method, Request, StatusCode, body::Incoming, header};
 use tokio::sync::oneshot;
@@ -10,8 +10,8 @@ use super::{
 };
 use crate::out::{metrics::Scrape, status::Status};
 
-/// Every path that can be read, and what is answered there; a path may end with an id.
-const PATHS: [(&str, Reading); 12] = [
+/// Every path that can be read, and its handler. A path may end with an id.
+const PATHS: [(&str, Handler); 12] = [
     ("/", |site, asked| page::overview(site, asked.headers)),
     ("/rounds", |site, asked| page::rounds(site, asked.query)),
     ("/round/{id}", |site, asked| page::round(site, asked.id)),
@@ -36,14 +36,14 @@ const PATHS: [(&str, Reading); 12] = [
         history::round(site, asked.id)
     }),
 ];
-/// The one that does something.
+/// The only path that changes something.
 const RELOAD: &str = "/-/reload";
 const ID: &str = "{id}";
-/// What is answered to anybody at any rate: kubelet, which asks, has no password, and would end an agent
-/// that others keep busy. They tell nothing of the node.
+/// Answered without a password and without a limit: the kubelet has no password, and would restart an agent
+/// that other clients keep busy. The answers say nothing about the node.
 const OPEN: [&str; 2] = ["/-/healthy", "/-/ready"];
 
-type Reading = fn(&Site, &Asked<'_>) -> Reply;
+type Handler = fn(&Site, &Asked<'_>) -> Reply;
 
 /// What an answer may depend on.
 struct Asked<'a> {
@@ -52,7 +52,7 @@ struct Asked<'a> {
     headers: &'a HeaderMap,
 }
 
-/// Answers one request, of whoever may ask.
+/// Answers a request if its sender may ask.
 pub(super) async fn answer(site: &Site, settings: &Settings, request: Request<Incoming>) -> Reply {
     let limit = settings.rate.as_ref();
     let authorization = request.headers().get(header::AUTHORIZATION);
@@ -90,23 +90,23 @@ async fn route(site: &Site, request: Request<Incoming>) -> Reply {
 }
 
 fn read(site: &Site, path: &str, request: &Request<Incoming>) -> Reply {
-    let known = PATHS.iter().find_map(|(known, reading)| {
+    let known = PATHS.iter().find_map(|(known, handler)| {
         let id = match known.strip_suffix(ID) {
             Some(folder) => path.strip_prefix(folder)?,
             None => (path == *known).then_some("")?,
         };
-        Some((reading, id))
+        Some((handler, id))
     });
-    let Some((reading, id)) = known else {
-        let nowhere = || reply::text(StatusCode::NOT_FOUND, "not found\n");
-        return page::asset(path).unwrap_or_else(nowhere);
+    let Some((handler, id)) = known else {
+        let not_found = || reply::text(StatusCode::NOT_FOUND, "not found\n");
+        return page::asset(path).unwrap_or_else(not_found);
     };
     let asked = Asked {
         id,
         query: request.uri().query().unwrap_or_default(),
         headers: request.headers(),
     };
-    reading(site, &asked)
+    handler(site, &asked)
 }
 
 fn metrics(site: &Site) -> Reply {
@@ -151,8 +151,8 @@ async fn reload(site: &Site) -> Reply {
     let outcome = match requests.send(done).await {
         Ok(()) => result
             .await
-            .unwrap_or_else(|_| Err("the agent is ending".to_owned())),
-        Err(_) => Err("the agent is ending".to_owned()),
+            .unwrap_or_else(|_| Err("the agent is shutting down".to_owned())),
+        Err(_) => Err("the agent is shutting down".to_owned()),
     };
     match outcome {
         Ok(()) => reply::text(StatusCode::OK, "Reloaded.\n"),
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
     use crate::out::page::ASSETS;
 
-    /// That it is documented right is the business of `tests/suites/agent/openapi.rs`.
+    /// `tests/suites/agent/openapi.rs` checks that the documentation is correct.
     #[test]
     fn every_path_is_documented() {
         let document = include_str!("../../openapi.yaml");

@@ -1,5 +1,5 @@
-//! The connections of clients. There are only so many; where one more comes, the one gives way that has
-//! been silent the longest, so that clients that say nothing keep nobody out.
+//! The connections of clients. Their number is limited: a new one replaces the one that has been idle
+//! longest, so idle clients cannot lock others out.
 
 use std::{
     convert::Infallible,
@@ -31,16 +31,16 @@ use tokio::{
 
 use super::{Site, answer::answer, reply, settings::Settings};
 
-/// Connections at the same time; a node has one or two scrapers.
+/// The most connections at the same time; a node has one or two scrapers.
 pub(crate) const MAX_CONNECTIONS: usize = 32;
-/// For a TLS handshake, for the head of a request, and so for an idle connection too.
+/// The timeout of a TLS handshake and of a request's head, and so also of an idle connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most that the head of a request may take, and what a connection takes of memory.
+/// The largest head of a request, which is also the memory that a connection takes.
 const MAX_HEAD: usize = 16 << 10;
-/// For answers under way when the agent ends: it is to be gone within 5 s.
+/// How long answers in progress may take when the agent ends: it must end within 5 s.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// All that are open, the oldest first.
+/// All open connections, the oldest first.
 pub(super) struct Connections {
     site: Arc<Site>,
     open: Vec<Open>,
@@ -49,12 +49,12 @@ pub(super) struct Connections {
 
 struct Open {
     task: JoinHandle<()>,
-    /// Requests that are being answered.
+    /// How many requests are being answered.
     busy: Arc<AtomicUsize>,
 }
 
 impl Connections {
-    /// None yet.
+    /// No connection yet.
     pub(super) fn of(site: Arc<Site>) -> Self {
         Self {
             site,
@@ -63,11 +63,11 @@ impl Connections {
         }
     }
 
-    /// One more.
+    /// Adds a connection.
     pub(super) fn add(&mut self, stream: TcpStream) {
         self.open.retain(|open| !open.task.is_finished());
-        if self.open.len() >= MAX_CONNECTIONS && !self.close_silent() {
-            // Where all are being answered, the oldest has been at it the longest.
+        if self.open.len() >= MAX_CONNECTIONS && !self.close_idle() {
+            // If all are busy, the oldest has been busy longest.
             self.open.remove(0).task.abort();
         }
         let busy = Arc::new(AtomicUsize::new(0));
@@ -81,18 +81,18 @@ impl Connections {
         self.open.push(Open { task, busy });
     }
 
-    /// Closes the one that has been silent the longest, if any is.
-    pub(super) fn close_silent(&mut self) -> bool {
+    /// Closes the connection that has been idle longest; false if none is idle.
+    pub(super) fn close_idle(&mut self) -> bool {
         self.open.retain(|open| !open.task.is_finished());
-        let is_silent = |open: &Open| open.busy.load(Ordering::Relaxed) == 0;
-        let silent = self.open.iter().position(is_silent);
-        silent.is_some_and(|silent| {
-            self.open.remove(silent).task.abort();
+        let is_idle = |open: &Open| open.busy.load(Ordering::Relaxed) == 0;
+        let idle = self.open.iter().position(is_idle);
+        idle.is_some_and(|idle| {
+            self.open.remove(idle).task.abort();
             true
         })
     }
 
-    /// Lets answers under way finish, and no more.
+    /// Finishes the answers in progress, then closes all connections.
     pub(super) async fn finish(self) {
         let _ = timeout(DRAIN_TIMEOUT, self.graceful.shutdown()).await;
         self.open.iter().for_each(|open| open.task.abort());
@@ -140,12 +140,12 @@ impl Connection {
             .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(MAX_HEAD)
             .serve_connection(TokioIo::new(stream), service);
-        // A scraper that goes away in the middle is no news.
+        // A client that disconnects early is not worth a log line.
         let _ = watcher.watch(connection).await;
     }
 }
 
-/// Counts a request, from its head to the end of its answer.
+/// Counts a request from its head to the end of its answer.
 struct Busy(Arc<AtomicUsize>);
 
 impl Busy {
@@ -161,7 +161,7 @@ impl Drop for Busy {
     }
 }
 
-/// An answer on its way.
+/// The body of an answer that is being sent.
 struct Sending {
     body: reply::Body,
     _busy: Busy,

@@ -1,5 +1,5 @@
-//! The status page as it was last made: once for everyone who looks at it, and seldom enough that
-//! making it takes less than a thousandth of a processor.
+//! The status page as last made. All readers share it, and it is made so rarely that this takes less than a
+//! thousandth of a processor.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -13,12 +13,12 @@ use tokio::time::Instant;
 
 use crate::state::Snapshot;
 
-/// The page is made again after this long at the earliest, or after this many times what making it took.
+/// The page is made again after this time at the earliest, or this many times the time that it took.
 const PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_FACTOR: u32 = 1000;
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Empty until somebody asks.
+/// Empty until the first request.
 #[derive(Default)]
 pub(crate) struct PageCache(Mutex<Option<Made>>);
 
@@ -28,17 +28,17 @@ struct Made {
     page: CachedPage,
 }
 
-/// The page and what identifies it.
+/// A page and its identity.
 #[derive(Clone)]
 pub(super) struct CachedPage {
-    /// Another one for every page that is made.
+    /// Unique for each page that is made.
     pub etag: HeaderValue,
     /// The page.
     pub html: Bytes,
 }
 
 impl PageCache {
-    /// The page of `snapshot`, or a slightly older one; `make` writes it where there is none.
+    /// The page of `snapshot` or a slightly older one. Calls `make` if there is none.
     pub(super) fn get(
         &self,
         snapshot: &Arc<Snapshot>,

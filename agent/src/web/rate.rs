@@ -1,4 +1,4 @@
-//! A limit of requests: so many at once, and one more each interval (a token bucket).
+//! A rate limit for requests: a burst, then one per interval (a token bucket).
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -7,16 +7,16 @@ use std::{
 
 use tokio::time::Instant;
 
-/// The bucket of all clients.
+/// One bucket for all clients.
 pub(super) struct RateLimit {
     interval: Duration,
     burst: u32,
-    /// When the bucket will be full again.
+    /// When the bucket is full again.
     full_at: Mutex<Instant>,
 }
 
 impl RateLimit {
-    /// A full one.
+    /// Starts with a full bucket.
     pub(super) fn new(interval: Duration, burst: u32) -> Self {
         Self {
             interval,
@@ -25,7 +25,7 @@ impl RateLimit {
         }
     }
 
-    /// Whether one more request may be answered now; it counts if so.
+    /// Whether a request may be answered now. If so, it takes a token.
     pub(super) fn allows(&self) -> bool {
         let now = Instant::now();
         let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_and_then_one_at_a_time() {
+    fn a_burst_and_then_one_per_interval() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)

@@ -1,4 +1,4 @@
-//! Answers, with the headers that every one of them has.
+//! Answers, with the headers that all of them have.
 
 use std::convert::Infallible;
 
@@ -17,14 +17,13 @@ use crate::printable::printable_json;
 /// What a handler returns.
 pub(super) type Reply = Response<Body>;
 
-/// At hand, or made while it is sent.
+/// A complete body, or one that is made while it is sent.
 pub(super) type Body = Either<Full<Bytes>, Pieces>;
 
 type Pieces = StreamBody<Iter<Frames>>;
 type Frames = Box<dyn Iterator<Item = Result<Frame<Bytes>, Infallible>> + Send>;
 
-/// On every answer: it is what its type says, nobody learns from it where a reader comes from, and
-/// no page of others shows it.
+/// On every answer: no caching, no guessing of the type, no referrer, no embedding in pages of other sites.
 const HEADERS: [(HeaderName, &str); 4] = [
     (header::CACHE_CONTROL, "no-store"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -35,22 +34,22 @@ const HEADERS: [(HeaderName, &str); 4] = [
     ),
 ];
 
-/// A line for people.
+/// A line of text.
 pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Reply {
     reply(status, "text/plain; charset=utf-8", body)
 }
 
-/// A document for programs.
+/// A JSON document.
 pub(super) fn json(status: StatusCode, document: &impl Serialize) -> Reply {
     self::document(status, serde_json::to_string(document))
 }
 
-/// The same for people to look into.
+/// The same, indented for people.
 pub(super) fn pretty_json(document: &impl Serialize) -> Reply {
     self::document(StatusCode::OK, serde_json::to_string_pretty(document))
 }
 
-/// Whoever reads it at a terminal reads strangers' text, too.
+/// Unprintable characters are escaped: a document contains untrusted text, and may be read at a terminal.
 fn document(status: StatusCode, json: serde_json::Result<String>) -> Reply {
     match json {
         Ok(json) => {
@@ -61,7 +60,7 @@ fn document(status: StatusCode, json: serde_json::Result<String>) -> Reply {
     }
 }
 
-/// Why a program gets no document.
+/// An error as a JSON document.
 pub(super) fn error(status: StatusCode, error: &str) -> Reply {
     json(status, &serde_json::json!({ "error": error }))
 }
@@ -71,7 +70,7 @@ pub(super) fn reply(status: StatusCode, media_type: &'static str, body: impl Int
     respond(status, media_type, Either::Left(Full::new(body.into())))
 }
 
-/// A long one, of which every piece is made when the one before is on its way.
+/// A long answer; each piece is made once the one before it has been sent.
 pub(super) fn in_pieces(
     media_type: &'static str,
     pieces: impl Iterator<Item = Vec<u8>> + Send + 'static,
@@ -91,7 +90,7 @@ fn respond(status: StatusCode, media_type: &'static str, body: Body) -> Reply {
     response
 }
 
-/// Gives an answer a header, in place of the one that it had.
+/// Sets a header, replacing an existing one.
 pub(super) fn set(response: &mut Reply, name: HeaderName, value: &'static str) {
     response
         .headers_mut()

@@ -1,6 +1,6 @@
-//! What `--web.config.file` says of the web server: TLS, passwords, headers and a limit of requests, in
-//! the format that the exporters of Prometheus share. Source: prometheus/exporter-toolkit,
-//! `docs/web-configuration.md`. What that format allows and is not safe is refused, with what to write.
+//! The web server's settings from `--web.config.file`: TLS, passwords, headers and a rate limit, in the format
+//! that Prometheus exporters share. Source: prometheus/exporter-toolkit, `docs/web-configuration.md`.
+//! Settings that the format allows but that are not safe are refused, with what to write instead.
 
 mod current;
 mod error;

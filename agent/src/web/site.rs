@@ -1,4 +1,4 @@
-//! What every handler may read.
+//! What the handlers of requests may read.
 
 use std::sync::Arc;
 
@@ -11,19 +11,19 @@ use crate::{
     state::Shown,
 };
 
-/// What handlers read.
+/// What the handlers of requests may read.
 pub(crate) struct Site {
     /// The node's name.
     pub node: String,
-    /// When the agent began.
+    /// When the agent started.
     pub started: Timestamp,
     /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// What is on the board.
+    /// The current state.
     pub shown: Shown,
-    /// What rounds saw.
+    /// Past rounds.
     pub history: SharedHistory,
-    /// The status page as it was last made.
+    /// The status page as last made.
     pub page: PageCache,
     /// TLS, users and headers.
     pub settings: CurrentSettings,

@@ -1,7 +1,6 @@
-//! Who may ask: users and bcrypt hashes of their passwords, by Basic authentication. A hash takes long
-//! to compute, by design: that happens on another thread, one at a time, and what came of it is
-//! remembered. Whether a user exists cannot be told from how long a refusal takes, where all hashes cost
-//! the same.
+//! Users and the bcrypt hashes of their passwords, for Basic authentication. A hash is slow to compute, by
+//! design. So it is computed on another thread, one at a time, and results are remembered. If all hashes
+//! have the same cost, the time that a refusal takes does not reveal whether a user exists.
 
 use std::{
     collections::HashMap,
@@ -14,28 +13,28 @@ use hyper::header::HeaderValue;
 use thiserror::Error;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
-/// Attempts that are remembered; beyond that they are forgotten, the wrong ones first.
+/// How many attempts are remembered; then the failed ones are forgotten first.
 const REMEMBERED: usize = 64;
-/// Beyond it one attempt takes minutes.
+/// With a higher cost, one attempt takes minutes.
 const MAX_COST: u32 = 18;
 
-/// Everybody who may ask; everybody at all, where there is none.
+/// The users who may ask. Without any, everyone may.
 pub(super) struct Users {
     hashes: HashMap<String, Arc<str>>,
-    /// What is computed for a user who does not exist: the costliest.
+    /// The hash that is computed for an unknown user: the one with the highest cost.
     decoy: Option<(u32, Arc<str>)>,
     known: Mutex<HashMap<[u8; 32], bool>>,
     turn: Semaphore,
 }
 
-/// What is wrong with a hash.
+/// Why a hash is refused.
 #[derive(Debug, Error)]
 pub(crate) enum HashError {
-    /// Not of the form.
+    /// Not a bcrypt hash.
     #[error("not a bcrypt hash; make one with: htpasswd -nBC 10 \"\" | tr -d ':\\n'")]
     NotBcrypt,
-    /// It would keep a core busy for long.
-    #[error("a cost of {0} is too much; 10 to 12 is usual, {MAX_COST} the most")]
+    /// Its cost is too high.
+    #[error("a cost of {0} is too high; 10 to 12 is usual, {MAX_COST} the maximum")]
     TooCostly(u32),
 }
 
@@ -51,7 +50,7 @@ impl Default for Users {
 }
 
 impl Users {
-    /// One more who may ask.
+    /// Adds a user.
     pub(super) fn add(&mut self, user: &str, hash: String) -> Result<(), HashError> {
         let parts: bcrypt::HashParts = hash.parse().map_err(|_| HashError::NotBcrypt)?;
         let cost = parts.get_cost();
@@ -66,7 +65,7 @@ impl Users {
         Ok(())
     }
 
-    /// Whether whoever sent this header may ask.
+    /// Whether the sender of this header may ask.
     pub(super) async fn admit(&self, authorization: Option<&HeaderValue>) -> bool {
         let Some((_, decoy)) = &self.decoy else {
             return true;
@@ -84,7 +83,7 @@ impl Users {
         let Ok(_turn) = self.turn.acquire().await else {
             return false;
         };
-        // Somebody else may have had the same question answered meanwhile.
+        // Another request with the same credentials may have been checked meanwhile.
         if let Some(known) = self.remembered(&attempt) {
             return known;
         }
@@ -92,7 +91,7 @@ impl Users {
         let admitted = matches.await.unwrap_or(false) && exists;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= REMEMBERED {
-            // Whoever guesses does not make those wait who know.
+            // Failed attempts must not slow down users with a valid password.
             known.retain(|_, admitted| *admitted);
         }
         if known.len() >= REMEMBERED {
@@ -119,7 +118,7 @@ fn credentials(header: &HeaderValue) -> Option<(String, String)> {
     Some((user.to_owned(), password.to_owned()))
 }
 
-/// No part can run into the next: each is hashed by itself first.
+/// Each part is hashed separately first, so that no two lists of parts have the same fingerprint.
 fn fingerprint(parts: &[&[u8]]) -> [u8; 32] {
     let mut context = digest::Context::new(&SHA256);
     for part in parts {

@@ -323,7 +323,7 @@ fn wrong_files() -> Result<()> {
         ),
         (
             tls(&format!("{good}, cert: text")),
-            "tls_server_config: cert and cert_file are both there; keep one",
+            "tls_server_config: cert and cert_file are both set; keep one",
         ),
         (
             tls("cert_file: empty.pem, key_file: server.key"),
@@ -339,7 +339,7 @@ fn wrong_files() -> Result<()> {
         ),
         (
             tls(&format!("{good}, min_version: TLS11")),
-            "min_version: \"TLS11\" is not spoken here; write TLS12 or TLS13",
+            "min_version: \"TLS11\" is not supported; write TLS12 or TLS13",
         ),
         (
             tls(&format!("{good}, min_version: TLS13, max_version: TLS12")),
@@ -347,35 +347,35 @@ fn wrong_files() -> Result<()> {
         ),
         (
             tls(&format!("{good}, client_auth_type: RequireAnyClientCert")),
-            "client_auth_type: this one verifies nothing; write RequireAndVerifyClientCert",
+            "client_auth_type: this type verifies nothing; write RequireAndVerifyClientCert",
         ),
         (
             tls(&format!(
                 "{good}, client_auth_type: RequireAndVerifyClientCert"
             )),
-            "client_auth_type: there is nothing to verify by; write client_ca_file",
+            "client_auth_type: there is no CA to verify with; write client_ca_file",
         ),
         (
             tls(&format!("{good}, client_ca_file: ca.crt")),
-            "client_auth_type: there is a client_ca, and nobody is asked",
+            "client_auth_type: client_ca is set, but no certificate is requested",
         ),
         (
             tls(&format!("{good}, client_allowed_sans: [a]")),
-            "client_allowed_sans: these are asked of nobody",
+            "client_allowed_sans: no client has to present a certificate",
         ),
         (
             tls(&format!(
                 "{good}, cipher_suites: [TLS_RSA_WITH_RC4_128_SHA]"
             )),
-            "cipher_suites: \"TLS_RSA_WITH_RC4_128_SHA\" is not offered; there are TLS_ECDHE",
+            "cipher_suites: \"TLS_RSA_WITH_RC4_128_SHA\" is not supported; choose from TLS_ECDHE",
         ),
         (
             tls(&format!("{good}, curve_preferences: [CurveP521]")),
-            "curve_preferences: \"CurveP521\" is not offered; there are ",
+            "curve_preferences: \"CurveP521\" is not supported; choose from ",
         ),
         (
             "http_server_config: {headers: {Server: x}}\n".into(),
-            "http_server_config.headers.Server: not a header of this format",
+            "http_server_config.headers.Server: this header cannot be set",
         ),
         (
             "http_server_config: {headers: {X-Frame-Options: allow}}\n".into(),
@@ -387,7 +387,7 @@ fn wrong_files() -> Result<()> {
         ),
         (
             "rate_limit: {interval: 9999y, burst: 4294967295}\n".into(),
-            "rate_limit.interval: more than a day; write 24h at the most",
+            "rate_limit.interval: longer than a day; write at most 24h",
         ),
     ] {
         place.write("web.yaml", &text)?;

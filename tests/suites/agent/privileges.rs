@@ -26,7 +26,7 @@ pub(crate) fn suite() -> Suite {
         test("what root was given is given up", root_gives_up).needs([Need::Root]),
         test("a low port is listened on before that", low_port).needs([Need::Root]),
         test("a check gives up as much", check_gives_up).needs([Need::Root, Need::STRACE]),
-        test("too low a limit of open files is told", low_limit),
+        test("a limit of open files that is too low is logged", low_limit),
         test(
             "the seccomp profile lists what is called",
             profile_lists_what_is_called,
@@ -113,7 +113,7 @@ fn check_gives_up() -> Result<()> {
 fn low_limit() -> Result<()> {
     let ground = Ground::new()?;
     let config = ground.config(&[&ground.contoso_entry()])?;
-    let complaint = "level=warn msg=\"the limit of open files is low\" needed=";
+    let complaint = "level=warn msg=\"the limit of open files is too low\" needed=";
     let complains = |agent: &Agent| agent.log().iter().any(|line| line.contains(complaint));
     ensure!(!complains(&Agent::ready(&config, &[])?));
     let mut shell = Command::new("/usr/bin/bash");

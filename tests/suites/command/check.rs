@@ -352,7 +352,7 @@ fn unused_settings() -> Result<()> {
     ] {
         let mut check = node.regprobe(arguments);
         let out = check.arg("--config.file").arg(&config).output()?;
-        let expected = format!("regprobe: {flag} is for registries that only the command line");
+        let expected = format!("regprobe: {flag} is only for registries named on the command line");
         ensure!(
             out.status.code() == Some(2) && stderr(&out).starts_with(&expected),
             "{out:?}"
@@ -471,7 +471,7 @@ const BAD_USAGES: &[(&[&str], &str)] = &[
     ),
     (
         &["check", "registry.example", "--region=westeurope"],
-        "--region is for an Azure Container Registry, and registry.example is none; list its data hosts",
+        "--region is only for Azure Container Registries, and registry.example is none; list its data hosts",
     ),
     (
         &["check", "user:hunter2@contoso.azurecr.io"],
@@ -513,7 +513,7 @@ const BAD_USAGES: &[(&[&str], &str)] = &[
     ),
     (
         &["check", "contoso", "--watch", "--output=json"],
-        "--watch is for people, and goes with --output=text alone",
+        "--watch requires --output=text",
     ),
     (
         &["check", "contoso", "--watch=5s", "--output=npd"],

@@ -236,7 +236,7 @@ fn neither_depth_nor_breadth_is_without_bound() -> Result<()> {
     );
     assert_eq!(
         error(&format!("registries:\n{}a", "- ".repeat(1000))),
-        "nested too deep, or an alias within itself; write it out (line 2, column 255)"
+        "nested too deeply, or an alias inside itself; write it out (line 2, column 255)"
     );
     let list = "a,".repeat(90_000);
     assert_eq!(

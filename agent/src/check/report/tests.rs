@@ -1,5 +1,5 @@
-//! Reports in full, beside this file in `golden/`. `UPDATE_GOLDEN=1 cargo test` writes them anew;
-//! read the difference before you commit it.
+//! Compares reports with the files in `golden/`. `UPDATE_GOLDEN=1 cargo test` writes these; read the
+//! difference before you commit it.
 
 use std::{env, fs, path::Path, sync::Arc};
 
@@ -15,13 +15,13 @@ const STORIES: [(&str, Story); 4] = [
     ("long-names", story::long_names),
 ];
 
-fn told(story: Story, width: usize, colour: bool) -> String {
+fn report(story: Story, width: usize, colour: bool) -> String {
     let registries = vec![story()];
     text(&Snapshot::once(registries), Screen { width, colour })
 }
 
 #[test]
-fn reports_are_as_they_were() {
+fn reports_match_the_golden_files() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/check/report/golden");
     let mut changed = Vec::new();
     for (name, story) in STORIES {
@@ -31,13 +31,13 @@ fn reports_are_as_they_were() {
             (120, false, format!("{name}-120.txt")),
         ] {
             let path = golden.join(file);
-            // An escape of our own can be read there, and does nothing to whoever looks at the file.
-            let report = told(story, width, colour).replace('\u{1b}', "\u{241b}");
+            // A visible character instead of the escape, so that the file is safe to print.
+            let text = report(story, width, colour).replace('\u{1b}', "\u{241b}");
             if env::var_os("UPDATE_GOLDEN").is_some() {
-                fs::write(&path, &report).unwrap();
+                fs::write(&path, &text).unwrap();
             }
-            if fs::read_to_string(&path).unwrap_or_default() != report {
-                changed.push(format!("{}:\n{report}", path.display()));
+            if fs::read_to_string(&path).unwrap_or_default() != text {
+                changed.push(format!("{}:\n{text}", path.display()));
             }
         }
     }
@@ -45,11 +45,11 @@ fn reports_are_as_they_were() {
 }
 
 #[test]
-fn only_names_that_cannot_be_broken_are_wider_than_the_screen() {
+fn only_long_names_exceed_the_width() {
     for (name, story) in STORIES {
         for width in [80, 120] {
-            for line in told(story, width, false).lines() {
-                // One name, or an endpoint with its role.
+            for line in report(story, width, false).lines() {
+                // A name, or an endpoint with its role.
                 let is_name = line.split_whitespace().count() <= 2;
                 let fits = line.chars().count() <= width;
                 assert!(fits || is_name, "{name}: {line}");
@@ -59,16 +59,16 @@ fn only_names_that_cannot_be_broken_are_wider_than_the_screen() {
 }
 
 #[test]
-fn colour_adds_nothing_but_colour() {
+fn colours_do_not_change_the_text() {
     for (name, story) in STORIES {
         let mut plain = String::new();
-        for (place, part) in told(story, 80, true).split('\u{1b}').enumerate() {
+        for (place, part) in report(story, 80, true).split('\u{1b}').enumerate() {
             let part = match place {
                 0 => part,
                 _ => part.split_once('m').expect("an escape is a colour").1,
             };
             plain.push_str(part);
         }
-        assert_eq!(plain, told(story, 80, false), "{name}");
+        assert_eq!(plain, report(story, 80, false), "{name}");
     }
 }

@@ -1,4 +1,4 @@
-//! IP addresses in the config: what a registry's should be, and where a nameserver listens.
+//! IP addresses in the config: where a registry should be, and where a nameserver listens.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::{quoted, read, read_or_none};
 
-/// The port a nameserver listens at unless told otherwise.
+/// The default port of a nameserver.
 const DNS_PORT: u16 = 53;
 
 /// Which addresses a registry's endpoints should have.
@@ -20,14 +20,14 @@ pub enum Private {
     No,
     /// `true`: any in the ranges that are private by standard.
     Yes,
-    /// Only those within these ranges; never empty. A virtual network may use any range, so
+    /// Only addresses in these ranges, at least one. A virtual network may use any range, so
     /// these need not be private by standard.
     Within(Vec<IpNet>),
 }
 
 impl<'de> Deserialize<'de> for Private {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // An untagged enum would lose the line of a bad range.
+        // An untagged enum would lose the line of an invalid range.
         deserializer.deserialize_any(PrivateVisitor)
     }
 }
@@ -85,8 +85,8 @@ impl<'de> Deserialize<'de> for Range {
 
 /// Reads `10.240.0.0/16`; a bare address is the range of that one address.
 ///
-/// Set bits beyond the prefix are refused: whether the address or the length was mistyped is not
-/// ours to guess.
+/// Bits set beyond the prefix are refused: either the address or the length is a typo, and we cannot
+/// know which.
 pub fn parse_range(text: &str) -> Result<IpNet, RangeError> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(address.into());
@@ -105,15 +105,15 @@ pub fn parse_range(text: &str) -> Result<IpNet, RangeError> {
 /// Why a text is not an address range.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RangeError {
-    /// Neither an address nor address and prefix length.
+    /// Neither an address nor an address with a prefix length.
     #[error("{} is not an address range; write it as {example}", quoted(text))]
     Malformed {
         /// What was typed.
         text: String,
-        /// A range of the kind that seems meant.
+        /// A range of the family that is probably meant.
         example: &'static str,
     },
-    /// An address inside the range instead of its first.
+    /// An address inside the range instead of its first address.
     #[error(
         "{} has bits set after the first {prefix}; write it as {network}",
         quoted(text)
@@ -121,9 +121,9 @@ pub enum RangeError {
     HostBits {
         /// What was typed.
         text: String,
-        /// The prefix length typed.
+        /// Its prefix length.
         prefix: u8,
-        /// The range that holds the address typed.
+        /// The range that contains the address.
         network: IpNet,
     },
 }
@@ -142,7 +142,7 @@ impl RangeError {
     }
 }
 
-/// Reads where a nameserver listens: `IP` or `IP:port`, an IPv6 address with port in brackets.
+/// Reads the address of a nameserver: `IP` or `IP:port`, with brackets around an IPv6 address that has a port.
 pub fn parse_nameserver(text: &str) -> Result<SocketAddr, AddressError> {
     // A zone names an interface, and the config is for every node.
     if text.contains('%') {
@@ -176,7 +176,7 @@ pub(in crate::config) fn nameserver<'de, D: Deserializer<'de>>(
     )
 }
 
-/// For `deserialize_with`, where none may be given.
+/// For `deserialize_with`: the same, or none.
 pub(in crate::config) fn nameserver_or_none<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<SocketAddr>, D::Error> {
@@ -187,7 +187,7 @@ pub(in crate::config) fn nameserver_or_none<'de, D: Deserializer<'de>>(
     )
 }
 
-/// Why a text does not say where a nameserver listens.
+/// Why a text is not the address of a nameserver.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AddressError {
     /// A host name, a missing bracket, a port out of range.
@@ -196,18 +196,18 @@ pub enum AddressError {
         quoted(.0)
     )]
     Malformed(String),
-    /// A link-local IPv6 address: of use only on one link.
+    /// A link-local IPv6 address, which is valid on one link only.
     #[error(
-        "{} is link-local, reached through an interface that each node may name otherwise; \
+        "{} is link-local, reached through an interface whose name may differ between nodes; \
          list it in the node's resolv.conf",
         quoted(.0)
     )]
     Zone(String),
-    /// Unspecified or multicast: nobody in particular.
-    #[error("{} is not the address of one host; write the nameserver's own", quoted(.0))]
+    /// Unspecified or multicast.
+    #[error("{} is not the address of a single host; write the nameserver's own", quoted(.0))]
     NoHost(String),
     /// Port 0.
-    #[error("{} has port 0; write the port the nameserver listens at, or leave it out for 53", quoted(.0))]
+    #[error("{} has port 0; write the port the nameserver listens on, or leave it out for 53", quoted(.0))]
     PortZero(String),
 }
 

@@ -1,8 +1,8 @@
 //! Durations as Prometheus writes them: `15s`, `5m`, `1h30m`, `500ms`, `14d`.
 //!
-//! Grammar: `model.ParseDuration` of prometheus/common: whole numbers with a unit each, from the
-//! largest unit to the smallest, no unit twice. Unlike there, a lone `0` is refused with all other
-//! bare numbers.
+//! Grammar: `model.ParseDuration` of prometheus/common. Whole numbers, each with a unit, from the
+//! largest unit to the smallest, no unit twice. Unlike there, a lone `0` is refused like any other
+//! number without a unit.
 
 use std::fmt::{self, Display};
 use std::time::Duration;
@@ -74,7 +74,7 @@ fn split_where(text: &str, end: impl Fn(char) -> bool) -> (&str, &str) {
 /// Why a text is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum DurationError {
-    /// A bare number.
+    /// A number without a unit.
     #[error("{shown} has no unit; write {0}s for seconds", shown = quoted(.0))]
     NoUnit(String),
     /// Fractions, unknown units, or units out of order.
@@ -83,8 +83,8 @@ pub enum DurationError {
         quoted(.0)
     )]
     Malformed(String),
-    /// More milliseconds than can be counted.
-    #[error("{} is longer than can be counted; write a shorter duration", quoted(.0))]
+    /// More milliseconds than fit in 64 bits.
+    #[error("{} is too long; write a shorter duration", quoted(.0))]
     TooLong(String),
 }
 
@@ -98,7 +98,7 @@ impl Display for DurationText {
         if millis == 0 {
             return f.write_str("0s");
         }
-        // Nobody thinks of 14 days as 2w.
+        // Nobody writes 14 days as 2w.
         for (unit, length) in UNITS.iter().filter(|(unit, _)| *unit != "w") {
             let length = u128::from(*length);
             if millis >= length {

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::{quoted, read};
 
-/// An image in a registry that is known from elsewhere.
+/// An image; its registry is known from the context.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Image {
     repository: String,
@@ -30,7 +30,7 @@ impl Image {
         &self.repository
     }
 
-    /// The `<reference>` of the same: tag or digest.
+    /// The `<reference>` of the same path: tag or digest.
     pub fn reference(&self) -> &str {
         match &self.reference {
             Reference::Tag(tag) => tag,
@@ -54,7 +54,7 @@ impl FromStr for Image {
         let (repository, reference) = match text.split_once('@') {
             Some((repository, digest)) => (repository, Some(Reference::Digest(digest.into()))),
             None => match text.rsplit_once(':') {
-                // A slash after the colon: it was that of a port.
+                // A slash after the colon means that the colon belongs to a port.
                 Some((repository, tag)) if !tag.contains('/') => {
                     (repository, Some(Reference::Tag(tag.into())))
                 }
@@ -146,10 +146,10 @@ pub enum ImageError {
     /// Neither tag nor digest.
     #[error("{shown} has no tag; write the one you deploy, as {0}:v1", shown = quoted(.0))]
     NoReference(String),
-    /// Which of the two is meant?
+    /// Both tag and digest.
     #[error("{} has a tag and a digest; keep one of them", quoted(.0))]
     TagAndDigest(String),
-    /// A registry's host and port come first.
+    /// It starts with a registry's host and port.
     #[error(
         "{} names a registry; write the image without {registry}/",
         quoted(text)
@@ -160,7 +160,7 @@ pub enum ImageError {
         /// Its registry part.
         registry: String,
     },
-    /// Upper case is the usual cause.
+    /// Not a repository name; upper case is the usual cause.
     #[error(
         "{} is not a repository name; write lowercase letters and digits, with single \".\", \"_\" \
          or \"-\" between them and \"/\" between parts",
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_no_registry_would_take() {
+    fn refuses_what_no_registry_accepts() {
         for text in [
             "A:v1", "a//b:v1", "a/:v1", "-a:v1", "a_:v1", "a___b:v1", "a.-b:v1", ":v1", "é:v1",
         ] {

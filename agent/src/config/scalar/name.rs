@@ -1,4 +1,4 @@
-//! Names: those the operator gives, those of hosts, and those of Azure regions.
+//! Names: labels that the operator chooses, host names, and Azure regions.
 
 use std::fmt::{self, Display};
 use std::str::FromStr;
@@ -14,7 +14,7 @@ use crate::printable::is_printable;
 pub struct Label(String);
 
 impl Label {
-    /// The name as it is shown.
+    /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -55,11 +55,11 @@ pub enum LabelError {
     /// Empty, or too long for a label.
     #[error("a name has 1 to 100 characters, this one has {0}; leave the key out for the default")]
     Length(usize),
-    /// A line break or another character that does not show itself.
-    #[error("{} holds a character that does not print; write printable ones only", quoted(.0))]
+    /// A line break or another invisible character.
+    #[error("{} contains a character that does not print; write printable characters only", quoted(.0))]
     Unprintable(String),
-    /// Space around it, which nobody would see.
-    #[error("{} has space around it; remove that", quoted(.0))]
+    /// Space around it, which would be invisible.
+    #[error("{} has space around it; remove it", quoted(.0))]
     Padded(String),
 }
 
@@ -107,7 +107,7 @@ impl Display for HostName {
     }
 }
 
-/// For `deserialize_with`, where none may be given.
+/// For `deserialize_with`: a host name, or none.
 pub(in crate::config) fn host_name_or_none<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<HostName>, D::Error> {
@@ -117,9 +117,9 @@ pub(in crate::config) fn host_name_or_none<'de, D: Deserializer<'de>>(
 /// Why a text is not a [`HostName`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum HostNameError {
-    /// An empty label, or one with a character that no host name has.
+    /// An empty or overlong label, or one with a character that is not allowed.
     #[error(
-        "{} is not a host name: {} must be 1 to 63 letters, digits or inner hyphens",
+        "{} is not a host name: {} must be 1 to 63 letters, digits or hyphens, with no hyphen at either end",
         quoted(text),
         quoted(label)
     )]
@@ -129,12 +129,12 @@ pub enum HostNameError {
         /// The label at fault.
         label: String,
     },
-    /// DNS has no room for it.
+    /// Longer than DNS allows.
     #[error("{} is longer than a host name can be; write at most 253 characters", quoted(.0))]
     TooLong(String),
 }
 
-/// An Azure region as it stands in host names: `westeurope`.
+/// An Azure region as host names contain it: `westeurope`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Region(String);
 
@@ -158,7 +158,7 @@ impl FromStr for Region {
         if is_region(text) {
             return Ok(Self(text.into()));
         }
-        // "West Europe" is the same region's display name.
+        // "West Europe" is the display name of the same region.
         let squeezed = text.replace([' ', '-'], "").to_ascii_lowercase();
         Err(RegionError {
             text: text.into(),

@@ -1,4 +1,4 @@
-//! The server of a registry or data endpoint: `host[:port]`, and what an Azure name tells.
+//! The server of a registry or data endpoint, `host[:port]`, and what an Azure name says about it.
 
 use std::fmt::{self, Display};
 use std::net::{IpAddr, Ipv6Addr};
@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::name::{HostName, HostNameError};
 use super::{quoted, read};
 
-/// A server as `host[:port]`; displays so, without the port that its scheme implies.
+/// A server. Displays as `host[:port]`, without the default port of its scheme.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Server {
     host: String,
@@ -26,7 +26,7 @@ impl Server {
         &self.host
     }
 
-    /// The address, if the host is one: there is no name to look up then.
+    /// The address, if the host is one. Then there is no name to look up.
     pub fn address(&self) -> Option<IpAddr> {
         self.address
     }
@@ -36,13 +36,13 @@ impl Server {
         self.port
     }
 
-    /// Whether it was written with `http://`, so that there is no TLS.
+    /// Whether it was written with `http://`, which means no TLS.
     pub fn is_plain_http(&self) -> bool {
         self.plain_http
     }
 
-    /// What the name tells of an Azure Container Registry, if it is one's login server, global or
-    /// of one region.
+    /// The parts of the name, if it is the login server of an Azure Container Registry, global or of one
+    /// region.
     pub fn acr(&self) -> Option<AcrName> {
         AcrName::parse(&self.host).filter(|name| !matches!(name.endpoint, AcrEndpoint::Data(_)))
     }
@@ -52,7 +52,7 @@ impl FromStr for Server {
     type Err = ServerError;
 
     fn from_str(text: &str) -> Result<Self, ServerError> {
-        // Not that of an image's digest.
+        // An @ may also introduce the digest of an image.
         if text.contains('@') && !text.contains("@sha256:") {
             return Err(ServerError::Credential);
         }
@@ -68,7 +68,7 @@ impl FromStr for Server {
         }
         let (host, port) = split_port(authority)?;
         let (host, address) = parse_host(host)?;
-        // Docker's rule: without dot and port it is a name under docker.io, not a server.
+        // Docker's rule: without a dot or a port it is a repository on docker.io, not a server.
         let is_whole = host.contains('.') || address.is_some() || host == "localhost";
         if !is_whole && port.is_none() {
             return Err(ServerError::Bare(host));
@@ -101,10 +101,10 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), ServerError> {
         return Err(ServerError::Unbracketed(authority.into()));
     }
     match authority.rsplit_once(':') {
-        // A colon inside the brackets.
+        // The colon is inside the brackets.
         Some((_, tail)) if tail.ends_with(']') => Ok((authority, None)),
         Some((host, port)) => match port.parse() {
-            // A number may have a sign, a port has none.
+            // Rust accepts a sign before a number; a port has none.
             Ok(number @ 1..) if !port.starts_with('+') => Ok((host, Some(number))),
             _ => Err(ServerError::Port(authority.into())),
         },
@@ -118,7 +118,7 @@ fn parse_host(text: &str) -> Result<(String, Option<IpAddr>), ServerError> {
         let address: Ipv6Addr = address.ok_or_else(|| ServerError::Ipv6(text.into()))?;
         return Ok((address.to_string(), Some(address.into())));
     }
-    // Whatever ends in a number is an IPv4 address, or no host at all (WHATWG URL, "host parsing").
+    // A host that ends in a number is an IPv4 address or invalid (WHATWG URL, "host parsing").
     let rooted = text.strip_suffix('.').unwrap_or(text);
     let last = rooted.rsplit('.').next().unwrap_or(rooted);
     if !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -155,18 +155,18 @@ impl<'de> Deserialize<'de> for Server {
 /// Why a text is not a [`Server`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ServerError {
-    /// Nothing.
+    /// Empty.
     #[error("the server is empty; write one, such as contoso.azurecr.io")]
     Empty,
-    /// `user:password@host`; not repeated here, since errors are logged.
-    #[error("a server is written without user and password; no probe sends any")]
+    /// `user:password@host`; not repeated in the message, because errors are logged.
+    #[error("write the server without user and password; probes never send them")]
     Credential,
     /// Neither HTTP nor HTTPS.
     #[error("{} has an unknown scheme; write only the host, or http:// and the host for plain HTTP", quoted(.0))]
     Scheme(String),
     /// An image reference or a URL.
     #[error(
-        "{} goes on after the server; write only the server, not the image: {server}",
+        "{} has more after the server; write only the server, not the image: {server}",
         quoted(text)
     )]
     Path {
@@ -178,19 +178,19 @@ pub enum ServerError {
     /// Not a port, or port 0.
     #[error("{} has no valid port after the \":\"; write 1 to 65535, or leave the port out", quoted(.0))]
     Port(String),
-    /// A name without a dot and without a port; only the command line completes those.
-    #[error("{shown} is not a whole host name; write {0}.azurecr.io if it is an Azure Container Registry", shown = quoted(.0))]
+    /// A name without a dot and without a port. Only the command line completes such names.
+    #[error("{shown} is not a full host name; write {0}.azurecr.io if it is an Azure Container Registry", shown = quoted(.0))]
     Bare(String),
     /// Ends in a number, but is not an address.
     #[error("{} is not an IPv4 address; write four numbers from 0 to 255, without leading zeros", quoted(.0))]
     Ipv4(String),
-    /// In brackets, but not an address; a zone is of one node only.
+    /// In brackets, but not an address. A zone is valid on one node only, so it is refused.
     #[error("{} is not an IPv6 address; write it as [fd00::1], without a zone", quoted(.0))]
     Ipv6(String),
-    /// An IPv6 address whose last group could be a port.
+    /// An IPv6 address without brackets; its last group could be a port.
     #[error("{shown} is an IPv6 address without brackets; write it as [{0}]", shown = quoted(.0))]
     Unbracketed(String),
-    /// Not a name either.
+    /// Not a host name either.
     #[error(transparent)]
     Host(#[from] HostNameError),
 }
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_half_a_server_is_refused() {
+    fn incomplete_servers_are_refused() {
         let error = |text: &str| text.parse::<Server>().unwrap_err();
         assert_eq!(error("https://"), ServerError::Empty);
         for text in [
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_known_as_one() {
+    fn addresses_are_recognised() {
         assert_eq!(server("[fd00::1]:5000").host(), "fd00::1");
         assert_eq!(
             server("[fd00::1]").address(),
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn azure_login_servers_are_known() {
+    fn azure_login_servers_are_recognised() {
         let login = |text| server(text).acr().map(|acr| acr.login_server().to_string());
         for (text, expected) in [
             ("contoso.azurecr.io", Some("contoso.azurecr.io")),

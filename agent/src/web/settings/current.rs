@@ -1,4 +1,4 @@
-//! The settings as they are now: read again when the files change.
+//! The current settings, which are reloaded when their files change.
 
 use std::{
     path::{Path, PathBuf},
@@ -14,10 +14,10 @@ use super::{
     sources::SourceFiles,
 };
 
-/// How old settings may be before the files are looked at again, for the next connection.
+/// After this time, the next connection makes the agent look at the files again.
 const STALE: Duration = Duration::from_secs(1);
 
-/// The settings of the web server as they are now; by default none, and they stay so.
+/// The current settings of the web server. The default has none and never changes.
 #[derive(Default)]
 pub(crate) struct CurrentSettings(Mutex<State>);
 
@@ -27,17 +27,17 @@ struct State {
     file: Option<WatchedFile>,
 }
 
-/// What the settings come from.
+/// The file that the settings come from.
 struct WatchedFile {
     path: PathBuf,
     sources: SourceFiles,
     looked: Instant,
-    /// Why what the files say now is not in force, if it is not.
+    /// Why the current content was refused, if it was.
     refused: Option<String>,
 }
 
 impl CurrentSettings {
-    /// Loads the settings of the file at `path`; the error does not name it.
+    /// Loads the file at `path`; the error does not name it.
     pub(crate) fn load(path: &Path) -> Result<Self, SettingsError> {
         let (settings, sources) = file::load(path)?;
         Ok(Self(Mutex::new(State {
@@ -51,8 +51,8 @@ impl CurrentSettings {
         })))
     }
 
-    /// The settings for a new connection. Where the files say something else than before it takes that
-    /// up; where that is wrong, the old settings stay.
+    /// The settings for a new connection. If the files have changed, they are reloaded; if that fails, the
+    /// old settings stay.
     pub(in crate::web) fn now(&self) -> Arc<Settings> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(new) = state.file.as_mut().and_then(WatchedFile::look) {
@@ -63,7 +63,7 @@ impl CurrentSettings {
 }
 
 impl WatchedFile {
-    /// What the files say, if that is something new and good.
+    /// The new settings, if the files have changed and are valid.
     fn look(&mut self) -> Option<Settings> {
         if self.looked.elapsed() < STALE {
             return None;

@@ -6,90 +6,92 @@ use thiserror::Error;
 
 use crate::{config::ConfigError, web::users::HashError};
 
-/// Why a web configuration is not taken; says where, and what to write.
+/// Why a web configuration is refused.
 #[derive(Debug, Error)]
 pub(crate) enum SettingsError {
     /// Not readable, not YAML, or a key that the format does not have.
     #[error(transparent)]
     Unreadable(#[from] ConfigError),
-    /// A file that it names.
+    /// A file named in it cannot be read.
     #[error("{key}: cannot read {path}: {error}; check the path, and that this user may read it")]
     NamedFile {
-        /// Where it is named.
+        /// The key that names it.
         key: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the kernel says.
+        /// The error of the kernel.
         error: io::Error,
     },
-    /// Two ways to say the same, or none.
+    /// TLS settings are invalid.
     #[error("tls_server_config: {0}")]
     Tls(#[from] TlsError),
-    /// A header that is not set, or a value that it cannot have.
+    /// An unknown header, or a value that it cannot have.
     #[error("http_server_config.headers.{0}")]
     Header(String),
-    /// A hash that is none.
+    /// An invalid password hash.
     #[error("basic_auth_users.{user}: {error}")]
     User {
-        /// Whose.
+        /// The user.
         user: String,
         /// What is wrong with it.
         error: HashError,
     },
-    /// An interval that is none.
+    /// An invalid interval.
     #[error("rate_limit.interval: {0}")]
     Interval(String),
 }
 
-/// What is wrong with it; fits after "tls_server_config: ".
+/// Why TLS settings are refused; fits after "tls_server_config: ".
 #[derive(Debug, Error)]
 pub(crate) enum TlsError {
-    /// Neither as text nor as a file.
+    /// Given neither as text nor as a file.
     #[error("{0} is missing; write {0}_file, or {0} with the PEM text itself")]
     Missing(&'static str),
-    /// As text and as a file.
-    #[error("{0} and {0}_file are both there; keep one")]
+    /// Given both as text and as a file.
+    #[error("{0} and {0}_file are both set; keep one")]
     Twice(&'static str),
-    /// No certificate in it.
-    #[error("{0}: no PEM certificate; it needs one that has BEGIN CERTIFICATE in it")]
+    /// It contains no certificate.
+    #[error("{0}: no PEM certificate found; it must contain BEGIN CERTIFICATE")]
     NoCertificate(&'static str),
-    /// No key in it.
-    #[error("key: no PEM private key; it needs BEGIN PRIVATE KEY, or that of an RSA or EC key")]
+    /// It contains no key.
+    #[error(
+        "key: no PEM private key found; it must contain BEGIN PRIVATE KEY, or the same for an RSA or EC key"
+    )]
     NoKey,
-    /// What rustls says of certificate and key.
+    /// rustls refuses the certificate or key.
     #[error("certificate and key: {0}")]
     Unusable(rustls::Error),
-    /// Authorities that cannot be used.
+    /// The authorities cannot be used.
     #[error("client_ca: {0}")]
     ClientCa(String),
-    /// A word that is not in the format, or that would check nothing.
+    /// An unknown type, or one that verifies nothing.
     #[error("client_auth_type: {0}")]
     ClientAuth(&'static str),
-    /// Names without anybody who must show them.
+    /// Names that no client has to present.
     #[error(
-        "client_allowed_sans: these are asked of nobody; write client_auth_type: \
+        "client_allowed_sans: no client has to present a certificate; write client_auth_type: \
          RequireAndVerifyClientCert"
     )]
     SansOfNobody,
-    /// A version that is not spoken.
-    #[error("{key}: {value:?} is not spoken here; write TLS12 or TLS13")]
+    /// A version that is not supported.
+    #[error("{key}: {value:?} is not supported; write TLS12 or TLS13")]
     Version {
         /// `min_version` or `max_version`.
         key: &'static str,
         /// What was typed.
         value: String,
     },
-    /// The least is above the most.
+    /// The minimum is above the maximum.
     #[error("min_version is above max_version")]
     NoVersion,
-    /// A suite or group that is not offered.
-    #[error("{key}: {value:?} is not offered; there are {there}")]
+    /// A cipher suite or group that is not supported.
+    #[error("{key}: {value:?} is not supported; choose from {there}")]
     Unknown {
-        /// Of which list.
+        /// The list.
         key: &'static str,
         /// What was typed.
         value: String,
-        /// What could have been.
+        /// What is supported.
         there: String,
     },
 }

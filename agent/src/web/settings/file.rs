@@ -1,4 +1,4 @@
-//! The settings, and the file as it was typed.
+//! The settings of a connection, and the file that they are read from.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -15,10 +15,10 @@ use crate::{
     web::{rate::RateLimit, users::Users},
 };
 
-/// Between two requests; times that are added to it stay within what clocks can tell.
+/// The longest interval between two requests.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Headers that the format has, and the values that they may have if not any.
+/// The headers that the format knows, with their values if those are limited.
 const HEADERS: [(&str, &[&str]); 5] = [
     ("Content-Security-Policy", &[]),
     ("Strict-Transport-Security", &[]),
@@ -27,16 +27,16 @@ const HEADERS: [(&str, &[&str]); 5] = [
     ("X-XSS-Protection", &[]),
 ];
 
-/// What holds for one connection, from its beginning to its end.
+/// What applies to one connection, from its beginning to its end.
 #[derive(Default)]
 pub(in crate::web) struct Settings {
     /// None: plain HTTP.
     pub tls: Option<TlsSettings>,
-    /// Who may ask.
+    /// Who may send requests.
     pub users: Users,
-    /// On every answer that does not say otherwise itself.
+    /// Added to every answer that does not have them.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// How many requests there may be, of all clients together.
+    /// How many requests all clients together may send.
     pub rate: Option<RateLimit>,
 }
 
@@ -61,7 +61,7 @@ struct SettingsFile {
     expecting = "a mapping with the keys http2 and headers"
 )]
 struct HttpFile {
-    /// Only HTTP/1.1 is spoken, whatever it says.
+    /// Ignored: the server only supports HTTP/1.1.
     #[serde(rename = "http2")]
     _http2: Option<bool>,
     headers: Option<BTreeMap<String, String>>,
@@ -120,7 +120,7 @@ fn headers(
         let Some((_, values)) = known else {
             let known = HEADERS.map(|(known, _)| known).join(", ");
             return Err(SettingsError::Header(format!(
-                "{name}: not a header of this format; there are {known}"
+                "{name}: this header cannot be set; choose from {known}"
             )));
         };
         if value.is_empty() {
@@ -146,7 +146,7 @@ fn rate(typed: &RateFile) -> Result<Option<RateLimit>, SettingsError> {
     let interval =
         parse_duration(interval).map_err(|error| SettingsError::Interval(error.to_string()))?;
     if interval > LONGEST_INTERVAL {
-        let why = "more than a day; write 24h at the most".to_owned();
+        let why = "longer than a day; write at most 24h".to_owned();
         return Err(SettingsError::Interval(why));
     }
     Ok(Some(RateLimit::new(

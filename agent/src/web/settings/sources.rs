@@ -1,4 +1,4 @@
-//! The files that settings come from: how they are read, and whether they still say the same.
+//! The files that settings come from: reading them, and noticing when they change.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -9,10 +9,10 @@ use regprobe_probes::read_regular;
 
 use super::error::SettingsError;
 
-/// The largest certificate or key file that is read.
+/// The largest certificate or key file, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Reads the files that a configuration names, relative to where it is itself.
+/// Reads the files that a configuration names, relative to its folder.
 pub(super) struct FileReader<'a> {
     pub(super) folder: &'a Path,
     pub(super) sources: &'a mut SourceFiles,
@@ -36,7 +36,7 @@ impl FileReader<'_> {
     }
 }
 
-/// Which files settings were made of, and what they said.
+/// Which files were read, and a hash of their content.
 #[derive(Debug, Default)]
 pub(super) struct SourceFiles(Vec<(PathBuf, u64)>);
 
@@ -45,7 +45,7 @@ impl SourceFiles {
         self.0.push((path.to_owned(), hash(bytes)));
     }
 
-    /// Whether all of them say the same now.
+    /// Whether all of them still have the same content.
     pub(super) fn is_current(&self) -> bool {
         let same = |(path, known): &(PathBuf, u64)| {
             read_regular(path, MAX_BYTES).is_ok_and(|bytes| hash(&bytes) == *known)

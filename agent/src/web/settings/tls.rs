@@ -1,4 +1,4 @@
-//! `tls_server_config`: what the listener shows to clients, and what it asks of them.
+//! `tls_server_config`: what the web server presents to clients, and what it requires from them.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -18,16 +18,16 @@ use super::{
     sources::FileReader,
 };
 
-/// TLS as a connection needs it.
+/// TLS for a connection.
 pub(crate) struct TlsSettings {
-    /// Makes a TLS stream of an accepted one.
+    /// Turns an accepted stream into a TLS stream.
     pub acceptor: TlsAcceptor,
-    /// One of these must be in a client's certificate, if there are any.
+    /// A client's certificate must have one of these, if there are any.
     allowed_sans: Vec<String>,
 }
 
 impl TlsSettings {
-    /// Whether a client with this certificate may ask.
+    /// Whether a client with these certificates may send requests.
     pub(crate) fn admits(&self, certificates: Option<&[CertificateDer<'_>]>) -> bool {
         if self.allowed_sans.is_empty() {
             return true;
@@ -60,7 +60,7 @@ pub(super) struct TlsFile {
     curve_preferences: Vec<String>,
 }
 
-/// What is asked of clients.
+/// What clients have to present.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ClientAuth {
     Nothing,
@@ -69,7 +69,7 @@ enum ClientAuth {
 }
 
 impl TlsFile {
-    /// What it comes to; reads the files that it names.
+    /// The settings; reads the files that they name.
     pub(super) fn settings(self, files: &mut FileReader<'_>) -> Result<TlsSettings, SettingsError> {
         let mut pem = |name, text, file| pem(name, text, file, files);
         let cert = pem("cert", self.cert, self.cert_file)?.ok_or(TlsError::Missing("cert"))?;
@@ -104,7 +104,7 @@ impl TlsFile {
             .map_err(TlsError::Unusable)?;
         config.ignore_client_order = self.prefer_server_cipher_suites.unwrap_or(true);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        // Nothing of a connection is kept once it is over.
+        // No session is kept after its connection.
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         Ok(TlsSettings {
@@ -135,14 +135,14 @@ fn pem(
     }
 }
 
-/// Source of the words: Go's `crypto/tls`, `ClientAuthType`.
+/// Source of the names: Go's `crypto/tls`, `ClientAuthType`.
 fn client_auth(typed: Option<&str>, has_ca: bool) -> Result<ClientAuth, TlsError> {
     let auth = match typed.unwrap_or_default() {
         "" | "NoClientCert" => ClientAuth::Nothing,
         "VerifyClientCertIfGiven" => ClientAuth::IfGiven,
         "RequireAndVerifyClientCert" => ClientAuth::Required,
         "RequestClientCert" | "RequireAnyClientCert" => {
-            let why = "this one verifies nothing; write RequireAndVerifyClientCert";
+            let why = "this type verifies nothing; write RequireAndVerifyClientCert";
             return Err(TlsError::ClientAuth(why));
         }
         _ => {
@@ -153,10 +153,10 @@ fn client_auth(typed: Option<&str>, has_ca: bool) -> Result<ClientAuth, TlsError
     };
     match (auth, has_ca) {
         (ClientAuth::Nothing, true) => Err(TlsError::ClientAuth(
-            "there is a client_ca, and nobody is asked; write RequireAndVerifyClientCert",
+            "client_ca is set, but no certificate is requested; write RequireAndVerifyClientCert",
         )),
         (ClientAuth::IfGiven | ClientAuth::Required, false) => Err(TlsError::ClientAuth(
-            "there is nothing to verify by; write client_ca_file",
+            "there is no CA to verify with; write client_ca_file",
         )),
         _ => Ok(auth),
     }
@@ -183,7 +183,7 @@ fn versions(
     }
 }
 
-/// TLS 1.3 has its own suites, which the list says nothing of.
+/// The list does not apply to TLS 1.3, which has other cipher suites.
 fn provider(suites: &[String], groups: &[String]) -> Result<Arc<CryptoProvider>, TlsError> {
     let mut provider = aws_lc_rs::default_provider();
     if !suites.is_empty() {
@@ -215,7 +215,7 @@ fn provider(suites: &[String], groups: &[String]) -> Result<Arc<CryptoProvider>,
     Ok(Arc::new(provider))
 }
 
-/// What was named, in the order in which it was.
+/// The named values, in the order given.
 fn chosen<T: Copy>(
     key: &'static str,
     typed: &[String],
@@ -255,7 +255,7 @@ fn roots(pem: &[u8]) -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
-/// As Go's `x509.Certificate` writes them.
+/// The subject alternative names, as Go's `x509.Certificate` formats them.
 fn sans(certificate: &CertificateDer<'_>) -> Vec<String> {
     let Ok((_, parsed)) = X509Certificate::from_der(certificate) else {
         return Vec::new();

@@ -155,7 +155,7 @@ pub(crate) fn watch_in_a_pipe() -> Result<()> {
     let contoso = Contoso::new()?;
     let watch = Watch::start(watching(&contoso))?;
     let server = contoso.acr.server();
-    let first = watch.until_it_says("the first of rounds every 1s")?;
+    let first = watch.until_it_says("the first round; checking every 1s")?;
     ensure!(is_stamped(&first), "{first}");
     watch.until_it_says(&format!("\n{server}  OK  "))?;
 
@@ -247,10 +247,10 @@ pub(crate) fn watch_on_a_terminal() -> Result<()> {
     let foot = "; Ctrl-C ends it";
     let shown = terminal.until_it_shows(foot)?;
     ensure!(
-        shown.contains("the first of rounds every 1s") && !shown.contains(RUNNING),
+        shown.contains("the first round; checking every 1s") && !shown.contains(RUNNING),
         "{shown}"
     );
-    terminal.until_it_shows("\nround 3, the next at ")?;
+    terminal.until_it_shows("\nround 3, next at ")?;
     let shown = terminal.shows();
     ensure!(shown.matches(foot).count() == 1, "{shown}");
 

@@ -74,7 +74,7 @@ pub(crate) fn found_on_the_node() -> Result<()> {
     })?;
     let out = place.check(["--region=westeurope"])?;
     ensure!(
-        stderr(&out).contains("--region is for registries that only the command line names"),
+        stderr(&out).contains("--region is only for registries named on the command line"),
         "{out:?}"
     );
 
