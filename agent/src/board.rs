@@ -1,12 +1,13 @@
 //! The state of every registry. One task changes it: it takes the scheduler's reports, feeds metrics
 //! and journal, and shows what became of them; readers take a snapshot without waiting for a probe.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use jiff::Timestamp;
-use regprobe_probes::{Endpoint, Nameserver, Outcome};
+use regprobe_probes::Nameserver;
 
 use crate::{
+    changes,
     out::{change_log, history::SharedHistory, metrics::Metrics},
     plan::{Plan, PlannedRegistry},
     schedule::{Report, fleet::Fleet, timetable::Pace},
@@ -18,22 +19,9 @@ pub(crate) struct Board {
     shown: Shown,
     /// Where each registry is among those shown.
     places: HashMap<Arc<str>, usize>,
-    /// The last addresses that each nameserver gave for each endpoint, by registry.
-    answers: HashMap<Arc<str>, Vec<LastAnswer>>,
     fleet: Option<Fleet>,
     metrics: Arc<Metrics>,
     history: SharedHistory,
-}
-
-/// Of one registry; more than it has endpoints and the node nameservers, unless its storage is somewhere
-/// else each time.
-const MAX_ANSWERS: usize = 1024;
-
-struct LastAnswer {
-    endpoint: Endpoint,
-    nameserver: Arc<Nameserver>,
-    /// In order.
-    addresses: Vec<IpAddr>,
 }
 
 impl Board {
@@ -42,7 +30,6 @@ impl Board {
         Self {
             shown: Shown::default(),
             places: HashMap::new(),
-            answers: HashMap::new(),
             fleet: None,
             metrics,
             history,
@@ -61,7 +48,6 @@ impl Board {
             if !plan.registries.contains(&state.planned) {
                 self.metrics.forget(&state.planned.name);
                 self.history.open().forget(&state.planned.name);
-                self.answers.remove(&state.planned.name);
             }
         }
         let registries = plan.registries.iter().map(|planned| {
@@ -143,15 +129,13 @@ impl Board {
                 };
                 let before = before.as_deref();
                 self.metrics.count(before, &planned, &outcome);
-                self.note_answers(&planned, &outcome);
-                let round = match before {
-                    Some(before) => Round::following(before, &planned, at, depth, outcome),
-                    None => Round::new(&planned, at, depth, outcome),
-                };
-                let state = Arc::new(RegistryState::after(planned, round));
-                self.metrics.show(before, &state);
-                change_log::note(before, &state);
-                self.history.open().add(&state);
+                let round = changes::next_round(before, &planned, at, depth, outcome);
+                let round = Arc::new(round);
+                let changes = changes::between(before, &round);
+                let state = Arc::new(RegistryState::after(planned, round.clone()));
+                self.metrics.show(before, &state, &changes);
+                change_log::log(&state.planned.name, &changes);
+                self.history.open().add(&state, &changes);
                 self.shown
                     .change(|snapshot| snapshot.registries[place] = state);
             }
@@ -161,41 +145,8 @@ impl Board {
     /// Where a registry is that is planned, and its last round.
     fn find(&self, planned: &Arc<PlannedRegistry>) -> Option<(usize, Option<Arc<Round>>)> {
         let place = *self.places.get(&planned.name)?;
-        let shown = self.shown.open();
+        let shown = self.shown.snapshot();
         let state = &shown.registries[place];
         Arc::ptr_eq(&state.planned, planned).then(|| (place, state.round.clone()))
-    }
-
-    fn note_answers(&mut self, planned: &PlannedRegistry, outcome: &Outcome) {
-        let known = self.answers.entry(planned.name.clone()).or_default();
-        for seen in &outcome.endpoints {
-            for lookup in seen.lookups_of_host() {
-                let addresses = lookup.address_set();
-                if addresses.is_empty() {
-                    continue;
-                }
-                let same = |last: &&mut LastAnswer| {
-                    last.endpoint == seen.endpoint && last.nameserver == lookup.nameserver
-                };
-                match known.iter_mut().find(same) {
-                    Some(last) if last.addresses == addresses => {}
-                    Some(last) => {
-                        last.addresses = addresses;
-                        self.metrics
-                            .answer_changed(planned, &seen.endpoint, &lookup.nameserver);
-                    }
-                    None => {
-                        if known.len() >= MAX_ANSWERS {
-                            known.remove(0);
-                        }
-                        known.push(LastAnswer {
-                            endpoint: seen.endpoint.clone(),
-                            nameserver: lookup.nameserver.clone(),
-                            addresses,
-                        });
-                    }
-                }
-            }
-        }
     }
 }

@@ -5,6 +5,7 @@
 //! The web server and the reports read snapshots.
 
 mod board;
+mod changes;
 mod check;
 mod cli;
 pub mod config;

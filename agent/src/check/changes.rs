@@ -1,52 +1,56 @@
-//! What is other than it was a round ago, for a person: verdict, findings that came or went, and what
-//! nameservers answer. Times are no news, nor is a finding that holds on.
-
-use std::collections::BTreeSet;
+//! The changes of one round as text for people: condition, findings that appeared or cleared, and what
+//! nameservers answer.
 
 use anstyle::{AnsiColor, Style};
-use regprobe_probes::{EndpointOutcome, Finding, Lookup};
+use regprobe_probes::{Endpoint, Finding, Lookup};
 
 use crate::{
+    changes::{self, Change, said},
     check::report,
-    out::{
-        change_log,
-        screen::{Layout, PLAIN, Screen},
-    },
-    state::{RegistryState, Round, condition::Condition},
+    out::screen::{PLAIN, Layout, Screen},
+    state::RegistryState,
 };
 
 const GREEN: Style = AnsiColor::Green.on_default();
 
-/// The changes of one registry, each on lines of its own; empty where nothing changed.
+/// The changes of one registry, each on its own lines; empty if nothing changed.
 pub(super) fn text(before: &RegistryState, now: &RegistryState, screen: Screen) -> String {
     let mut page = Layout::new(screen);
-    let (was, is) = (Condition::of(before), Condition::of(now));
-    if was != is {
-        let style = report::condition_style(is);
-        page.line(2, 4)
-            .cell(0, PLAIN, &was.as_str().to_uppercase())
-            .cell(1, PLAIN, "->")
-            .cell(1, style, &is.as_str().to_uppercase())
-            .words(2, is.meaning());
-    }
-    if let (Some(was), Some(is)) = (&before.round, &now.round) {
-        let (earlier, findings) = (&was.diagnosis.findings, &is.diagnosis.findings);
-        for finding in change_log::missing_from(earlier, findings) {
-            came(&mut page, finding);
+    let now = now.round.as_deref();
+    let changes = now.map(|now| changes::between(before.round.as_deref(), now));
+    for change in changes.into_iter().flatten() {
+        match change {
+            Change::Condition { before, now } => {
+                page.line(2, 4)
+                    .cell(0, PLAIN, &before.as_str().to_uppercase())
+                    .cell(1, PLAIN, "->")
+                    .cell(
+                        1,
+                        report::condition_style(now),
+                        &now.as_str().to_uppercase(),
+                    )
+                    .words(2, now.meaning());
+            }
+            Change::Found(finding) => found(&mut page, finding),
+            Change::Cleared(finding) => {
+                page.line(2, 4)
+                    .cell(0, GREEN, "cleared:")
+                    .cell(1, PLAIN, finding.code.as_str())
+                    .cell(2, PLAIN, &report::place(&finding.endpoint));
+            }
+            Change::Answer {
+                endpoint,
+                before,
+                now,
+            } => answer(&mut page, endpoint, before, now),
+            // The condition and the findings say the same.
+            Change::Endpoint(_) | Change::Left(_) | Change::Verdict(_) | Change::Addresses(_) => {}
         }
-        for finding in change_log::missing_from(findings, earlier) {
-            let place = report::place(&finding.endpoint);
-            page.line(2, 4)
-                .cell(0, GREEN, "cleared:")
-                .cell(1, PLAIN, finding.code.as_str())
-                .cell(2, PLAIN, &place);
-        }
-        answers(&mut page, was, is);
     }
     page.into_text()
 }
 
-fn came(page: &mut Layout, finding: &Finding) {
+fn found(page: &mut Layout, finding: &Finding) {
     let severity = finding.severity.as_str().to_uppercase();
     page.line(2, 4)
         .cell(0, report::severity_style(finding.severity), &severity)
@@ -61,36 +65,14 @@ fn came(page: &mut Layout, finding: &Finding) {
         .words(1, &format!("regprobe explain {}", finding.code));
 }
 
-/// Answers are compared as sets: nameservers may turn their order at will.
-fn answers(page: &mut Layout, was: &Round, is: &Round) {
-    for seen in &is.outcome.endpoints {
-        let Some(earlier) = was.outcome.of(&seen.endpoint) else {
-            continue;
-        };
-        for answer in seen.answers() {
-            let mut those = earlier.answers();
-            let Some(before) = those.find(|other| other.nameserver == answer.nameserver) else {
-                continue;
-            };
-            if said(before) != said(answer) {
-                let label = format!("{} at nameserver {}:", place(seen), answer.nameserver);
-                let text = format!("{} -> {}", told(before), told(answer));
-                page.line(2, 4).words(0, &label).words(1, &text);
-            }
-        }
-    }
+fn answer(page: &mut Layout, endpoint: &Endpoint, before: &Lookup, now: &Lookup) {
+    let place = report::place(endpoint);
+    let label = format!("{place} at nameserver {}:", now.nameserver);
+    let text = format!("{} -> {}", words(before), words(now));
+    page.line(2, 4).words(0, &label).words(1, &text);
 }
 
-fn place(seen: &EndpointOutcome) -> String {
-    report::place(&seen.endpoint)
-}
-
-fn said(lookup: &Lookup) -> (BTreeSet<std::net::IpAddr>, Option<regprobe_probes::Reason>) {
-    let reason = lookup.fault().map(|fault| fault.reason());
-    (lookup.addresses().collect(), reason)
-}
-
-fn told(lookup: &Lookup) -> String {
+fn words(lookup: &Lookup) -> String {
     let (addresses, reason) = said(lookup);
     let addresses = addresses.iter().map(ToString::to_string);
     let reason = reason.map(|reason| reason.as_str().to_owned());

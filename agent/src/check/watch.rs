@@ -20,6 +20,7 @@ use super::{
     progress, report,
 };
 use crate::{
+    changes::next_snapshot,
     cli::{CheckArgs, Output},
     out::screen::{BOLD, Layout, PLAIN, Screen},
     process::signals::Termination,
@@ -89,7 +90,7 @@ impl Watch {
             };
             self.rounds += 1;
             let now = match &self.last {
-                Some(before) => now.following(before),
+                Some(before) => next_snapshot(before, now),
                 None => now,
             };
             let report = self.report(at, &now);

@@ -5,18 +5,18 @@
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
-    hash::{DefaultHasher, Hash, Hasher},
     num::{NonZeroU32, ParseIntError},
     str::FromStr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use jiff::Timestamp;
-use regprobe_probes::{Depth, Endpoint, EndpointOutcome, Finding, Reason, Role, Severity, Stage};
+use regprobe_probes::{Depth, Endpoint, EndpointOutcome, Reason, Role, Severity, Stage};
 use smallvec::SmallVec;
 
 use self::document::{Bases, Document, Edits};
 use crate::{
+    changes::Change,
     out::status::RegistryStatus,
     printable::printable_json,
     state::{RegistryState, Round, condition::Condition},
@@ -135,7 +135,6 @@ impl Worth {
 struct Latest {
     bases: Bases,
     subject: Option<Arc<Subject>>,
-    fingerprint: u64,
 }
 
 impl History {
@@ -150,7 +149,7 @@ impl History {
     }
 
     /// Adds the last round of a registry, and removes what there is no more room for.
-    pub(crate) fn add(&mut self, state: &RegistryState) {
+    pub(crate) fn add(&mut self, state: &RegistryState, changes: &[Change<'_>]) {
         let Some(round) = &state.round else {
             return;
         };
@@ -178,10 +177,8 @@ impl History {
         latest.subject = Some(subject.clone());
         let cells: Cells = seen.iter().map(|seen| Cell::of(seen, round)).collect();
         let condition = Condition::after(round);
-        let fingerprint = fingerprint(&cells, round);
-        let changed = std::mem::replace(&mut latest.fingerprint, fingerprint) != fingerprint;
         let worth = match condition {
-            _ if changed => Worth::Changed,
+            _ if changes.iter().any(Change::is_of_health) => Worth::Changed,
             Condition::Ok => Worth::Well,
             _ => Worth::Wrong,
         };
@@ -361,25 +358,6 @@ impl Cell {
                 .and_then(|took| NonZeroU32::new(took.as_micros().try_into().ok()?)),
         }
     }
-}
-
-/// Two rounds in a row with the same one tell the same.
-fn fingerprint(cells: &[Cell], round: &Round) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    for cell in cells {
-        (cell.condition as u8, cell.failure).hash(&mut hasher);
-    }
-    for Finding {
-        code,
-        severity,
-        endpoint,
-        nameserver,
-        ..
-    } in &round.diagnosis.findings
-    {
-        (code, severity, endpoint, nameserver).hash(&mut hasher);
-    }
-    hasher.finish()
 }
 
 impl RoundId {

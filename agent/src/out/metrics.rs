@@ -18,6 +18,7 @@ use self::{
     values::{Counter, Gauge, Histogram},
 };
 use crate::{
+    changes::Change,
     config,
     plan::PlannedRegistry,
     schedule::{
@@ -25,7 +26,7 @@ use crate::{
         fleet::{Fleet, Source},
         timetable::Pace,
     },
-    state::{RegistryState, Round},
+    state::{LastAnswer, RegistryState, Round},
 };
 
 mod families;
@@ -365,7 +366,12 @@ impl Metrics {
 
     /// Shows the state of a registry after a round, and takes away what `before` showed and is no
     /// more.
-    pub(crate) fn show(&self, before: Option<&Round>, state: &RegistryState) {
+    pub(crate) fn show(
+        &self,
+        before: Option<&Round>,
+        state: &RegistryState,
+        changes: &[Change<'_>],
+    ) {
         let (planned, Some(round)) = (&state.planned, &state.round) else {
             return;
         };
@@ -379,7 +385,20 @@ impl Metrics {
         let delay = round.diagnosis.predicted_pull_delay;
         let delay = delay.map(|delay| delay.as_secs_f64());
         put(&self.predicted_delay, &[&planned.name], delay);
-        self.show_findings(before, round, &planned.name);
+        self.show_findings(changes, round, &planned.name);
+        for change in changes {
+            if let Change::Addresses(LastAnswer {
+                endpoint,
+                nameserver,
+                ..
+            }) = change
+            {
+                let series = self.of(planned, endpoint);
+                self.answer_changes
+                    .with_label_values(&series.with(&nameserver.to_string()))
+                    .inc();
+            }
+        }
         let skew = round.outcome.endpoints.iter().find_map(|seen| {
             match seen.evidence(Stage::Challenge)? {
                 Evidence::Challenge(challenge) => challenge.clock_skew,
@@ -387,14 +406,16 @@ impl Metrics {
             }
         });
         put(&self.clock_skew, &[&planned.name], skew);
-        let gone = |seen: &&EndpointOutcome| round.outcome.of(&seen.endpoint).is_none();
-        let earlier = before.iter().flat_map(|before| &before.outcome.endpoints);
-        for gone in earlier.filter(gone) {
-            let endpoint = gone.endpoint.to_string();
+        let left = changes.iter().filter_map(|change| match change {
+            Change::Left(endpoint) => Some(endpoint),
+            _ => None,
+        });
+        for left in left {
+            let endpoint = left.to_string();
             let labels = [
                 ("registry", &*planned.name),
                 ("endpoint", &endpoint),
-                ("role", gone.endpoint.role.as_str()),
+                ("role", left.role.as_str()),
             ];
             // What has no role belongs to whoever else is there.
             let mut stay = round.outcome.endpoints.iter();
@@ -421,46 +442,24 @@ impl Metrics {
     }
 
     /// Several findings with the same labels are one series.
-    fn show_findings(&self, before: Option<&Round>, now: &Round, registry: &str) {
-        let as_before = before.is_some_and(|before| {
-            let (before, now) = (&before.diagnosis.findings, &now.diagnosis.findings);
-            let mut pairs = before.iter().zip(now);
-            before.len() == now.len() && pairs.all(|(before, now)| before.is_same_as(now))
-        });
-        if as_before {
-            return;
+    fn show_findings(&self, changes: &[Change<'_>], now: &Round, registry: &str) {
+        let findings = now.diagnosis.findings.iter();
+        let now: HashSet<_> = findings.map(|one| finding_labels(one, registry)).collect();
+        for change in changes {
+            let (finding, value) = match change {
+                Change::Found(finding) => (finding, Some(1.0)),
+                Change::Cleared(finding) => (finding, None),
+                _ => continue,
+            };
+            let labels = finding_labels(finding, registry);
+            if value.is_some() || !now.contains(&labels) {
+                put(
+                    &self.findings,
+                    &labels.each_ref().map(String::as_str),
+                    value,
+                );
+            }
         }
-        let labels = |round: &Round| -> HashSet<_> {
-            let findings = &round.diagnosis.findings;
-            findings
-                .iter()
-                .map(|finding| finding_labels(finding, registry))
-                .collect()
-        };
-        let now = labels(now);
-        for gone in before.map(labels).unwrap_or_default().difference(&now) {
-            put(&self.findings, &gone.each_ref().map(String::as_str), None);
-        }
-        for holds in &now {
-            put(
-                &self.findings,
-                &holds.each_ref().map(String::as_str),
-                Some(1.0),
-            );
-        }
-    }
-
-    /// A nameserver answers another set of addresses than before.
-    pub(crate) fn answer_changed(
-        &self,
-        planned: &PlannedRegistry,
-        endpoint: &Endpoint,
-        of: &Nameserver,
-    ) {
-        let series = self.of(planned, endpoint);
-        self.answer_changes
-            .with_label_values(&series.with(&of.to_string()))
-            .inc();
     }
 
     /// A round started this late.
@@ -547,7 +546,12 @@ mod tests {
     use regprobe_probes::Diagnosis;
 
     use super::*;
-    use crate::state::story;
+    use crate::{changes::between, state::story};
+
+    fn show(metrics: &Metrics, before: Option<&Round>, state: &RegistryState) {
+        let changes = between(before, state.round.as_ref().unwrap());
+        metrics.show(before, state, &changes);
+    }
 
     /// The series of `family`, without their prefix.
     fn series(metrics: &Arc<Metrics>, family: &str) -> Vec<String> {
@@ -564,7 +568,7 @@ mod tests {
         let round = state.round_mut();
         let twice = round.diagnosis.findings[0].clone();
         round.diagnosis.findings.push(twice);
-        metrics.show(None, &state);
+        show(&metrics, None, &state);
         assert_eq!(
             series(&metrics, "finding"),
             [
@@ -581,7 +585,7 @@ mod tests {
 
         let before = state.round.clone();
         state.round_mut().diagnosis = Diagnosis::default();
-        metrics.show(before.as_deref(), &state);
+        show(&metrics, before.as_deref(), &state);
         assert!(series(&metrics, "finding").is_empty());
         assert!(series(&metrics, "predicted_pull_delay_seconds").is_empty());
     }
@@ -590,7 +594,7 @@ mod tests {
     fn a_registry_takes_its_findings_along() {
         let metrics = Arc::new(Metrics::new(&config::MetricsConfig::default()));
         for state in [story::failing(), story::drift()] {
-            metrics.show(None, &Arc::unwrap_or_clone(state));
+            show(&metrics, None, &Arc::unwrap_or_clone(state));
         }
         metrics.forget("contoso");
         let left = series(&metrics, "finding");
@@ -610,7 +614,7 @@ mod tests {
         state.round_mut().outcome.endpoints.push(storage);
         let round = state.round.clone().unwrap();
         metrics.count(None, &state.planned, &round.outcome);
-        metrics.show(None, &state);
+        show(&metrics, None, &state);
         let of_storage = |family: &str| {
             let series = series(&metrics, family);
             let theirs = series.iter().filter(|one| one.contains("role=\"storage\""));
@@ -623,7 +627,7 @@ mod tests {
         ];
         assert!(theirs > 0 && infos.iter().all(|infos| !infos.is_empty()));
         state.round_mut().outcome.endpoints.pop();
-        metrics.show(Some(&round), &state);
+        show(&metrics, Some(&round), &state);
         assert_eq!(of_storage("stage_attempts_total"), (0, attempts - theirs));
         let left = [
             series(&metrics, "tls_info"),
@@ -643,7 +647,7 @@ mod tests {
         let round = state.round.as_ref().unwrap();
         metrics.expect(&state.planned, &[]);
         metrics.count(None, &state.planned, &round.outcome);
-        metrics.show(None, &state);
+        show(&metrics, None, &state);
         metrics.show_pace("contoso", &Pace::of(&state.planned.intervals));
         let text = String::from_utf8(metrics.encode()).unwrap();
         let of_registry = |line: &&str| line.contains("registry=\"");
@@ -663,7 +667,7 @@ mod tests {
         let round = state.round.as_ref().unwrap();
         let scrape = || {
             metrics.count(Some(round), &state.planned, &round.outcome);
-            metrics.show(state.round.as_deref(), &state);
+            show(&metrics, state.round.as_deref(), &state);
             let text = metrics.encode();
             let size = text.len();
             (String::from_utf8(text).unwrap().lines().count(), size)

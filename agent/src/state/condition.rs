@@ -3,7 +3,7 @@
 
 use regprobe_probes::{Finding, Reason, Severity, Verdict};
 
-use crate::state::{RegistryState, Round};
+use super::registry::{RegistryState, Round};
 
 /// Worst last; a certain failure outweighs what could not be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -198,16 +198,16 @@ fn state(
     let config = Config::parse(&format!("registries: [{registry}]\n")).unwrap();
     let intervals = Intervals::from(&config.schedule);
     let planned = PlannedRegistry::new(&config.registries[0], intervals, &config.tls);
+    let outcome = Outcome {
+        endpoints,
+        misconfigured: None,
+    };
+    let at = time("2026-02-20T12:00:00Z");
     let round = Round {
-        at: time("2026-02-20T12:00:00Z"),
-        depth: Depth::Image,
-        outcome: Outcome {
-            endpoints,
-            misconfigured: None,
-        },
         found: vec![time("2026-02-20T11:45:00Z"); diagnosis.findings.len()],
         diagnosis,
         since: time("2026-02-20T11:45:00Z"),
+        ..Round::new(&planned, at, Depth::Image, outcome)
     };
     Arc::new(RegistryState::after(Arc::new(planned), round))
 }

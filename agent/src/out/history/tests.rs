@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use super::*;
-use crate::state::story;
+use crate::{changes::between, state::story};
 
 const KIB: usize = 1024;
 
@@ -26,6 +26,36 @@ fn well() -> RegistryState {
     let mut state = RegistryState::clone(&story::healthy());
     state.planned = story::failing().planned.clone();
     state
+}
+
+/// Adds rounds as the board does.
+struct Recorder {
+    history: History,
+    last: HashMap<Arc<str>, RegistryState>,
+}
+
+impl Recorder {
+    fn new(limit: usize) -> Self {
+        Self {
+            history: History::new(limit),
+            last: HashMap::new(),
+        }
+    }
+
+    fn add(&mut self, state: &RegistryState) {
+        let before = self.last.insert(state.planned.name.clone(), state.clone());
+        let before = before.as_ref().and_then(|before| before.round.as_deref());
+        let changes = between(before, state.round.as_ref().unwrap());
+        self.history.add(state, &changes);
+    }
+}
+
+impl std::ops::Deref for Recorder {
+    type Target = History;
+
+    fn deref(&self) -> &History {
+        &self.history
+    }
 }
 
 fn rounds(history: &History) -> impl Iterator<Item = &Kept> {
@@ -52,7 +82,7 @@ fn seconds(history: &History, worth: Worth) -> Vec<i64> {
 
 #[test]
 fn a_round_is_there_in_full() {
-    let mut history = History::new(64 * KIB);
+    let mut history = Recorder::new(64 * KIB);
     for second in 0..3 {
         history.add(&told(&story::failing(), second));
     }
@@ -77,7 +107,7 @@ fn a_round_is_there_in_full() {
 
 #[test]
 fn rounds_alike_take_little_room() {
-    let mut history = History::new(usize::MAX);
+    let mut history = Recorder::new(usize::MAX);
     history.add(&told(&story::healthy(), 0));
     let first = history.bytes();
     for second in 1..=100 {
@@ -90,7 +120,7 @@ fn rounds_alike_take_little_room() {
 
 #[test]
 fn the_limit_holds_and_what_went_wrong_outlives_what_went_well() {
-    let mut history = History::new(64 * KIB);
+    let mut history = Recorder::new(64 * KIB);
     let (well, wrong) = (well(), story::failing());
     for second in 0..2000 {
         let story = if (100..110).contains(&second) {
@@ -119,7 +149,7 @@ fn the_limit_holds_and_what_went_wrong_outlives_what_went_well() {
 
 #[test]
 fn an_outage_takes_neither_all_room_nor_its_own_beginning_away() {
-    let mut history = History::new(64 * KIB);
+    let mut history = Recorder::new(64 * KIB);
     let (well, wrong) = (well(), story::failing());
     for second in 0..2000 {
         let story = if (100..1500).contains(&second) {
@@ -139,7 +169,7 @@ fn an_outage_takes_neither_all_room_nor_its_own_beginning_away() {
 
 #[test]
 fn a_clock_that_is_set_back_costs_what_is_in_the_future() {
-    let mut history = History::new(64 * KIB);
+    let mut history = Recorder::new(64 * KIB);
     let well = well();
     for second in (10_000..12_000).chain(0..20) {
         history.add(&told(&well, second));
@@ -153,12 +183,12 @@ fn a_clock_that_is_set_back_costs_what_is_in_the_future() {
 
 #[test]
 fn room_that_is_not_needed_any_more_is_given_back() {
-    let mut history = History::new(usize::MAX);
+    let mut history = Recorder::new(usize::MAX);
     for second in 0..1000 {
         history.add(&told(&story::drift(), second));
     }
     history.add(&told(&story::failing(), 1000));
-    history.forget("drift");
+    history.history.forget("drift");
     let shelves = history.shelves.iter();
     let room: usize = shelves.map(|shelf| shelf.rounds.capacity()).sum();
     assert!(room <= 3 * 4 * Shelf::MORE, "{room}");
@@ -169,24 +199,24 @@ fn room_that_is_not_needed_any_more_is_given_back() {
 
 #[test]
 fn a_registry_that_goes_takes_its_rounds_along() {
-    let mut history = History::new(64 * KIB);
+    let mut history = Recorder::new(64 * KIB);
     for second in 0..20 {
         history.add(&told(&story::failing(), second));
         history.add(&told(&story::drift(), second));
     }
-    history.forget("contoso");
+    history.history.forget("contoso");
     assert!(rounds(&history).all(|kept| &*kept.subject.registry == "drift"));
     assert_eq!(
         (rounds(&history).count(), history.bytes()),
         (20, counted(&history))
     );
-    history.forget("drift");
+    history.history.forget("drift");
     assert_eq!((rounds(&history).count(), history.bytes()), (0, 0));
 }
 
 #[test]
 fn without_room_nothing_is_kept() {
-    let mut history = History::new(0);
+    let mut history = Recorder::new(0);
     for second in 0..5 {
         history.add(&told(&story::healthy(), second));
         assert_eq!((rounds(&history).count(), history.bytes()), (0, 0));

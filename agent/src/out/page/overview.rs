@@ -248,6 +248,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        changes::between,
         out::{history::SharedHistory, page::ASSETS},
         plan::PlannedRegistry,
         state::RegistryState,
@@ -273,7 +274,10 @@ mod tests {
         let history = SharedHistory::new(64 << 20);
         for round in 0..=ROUNDS as u32 {
             for number in 0..25 {
-                history.open().add(&another(number, round));
+                let (before, now) = (another(number, round.max(1) - 1), another(number, round));
+                let before = before.round.as_deref().filter(|_| round > 0);
+                let changes = between(before, now.round.as_ref().unwrap());
+                history.open().add(&now, &changes);
             }
         }
         let states = (0..25).map(|number| Arc::new(another(number, ROUNDS as u32)));
