@@ -1,37 +1,51 @@
-//! The state of every registry. One task changes it: it takes the scheduler's reports, feeds metrics
-//! and journal, and shows what became of them; readers take a snapshot without waiting for a probe.
+//! The board owns the state of every registry. It takes the scheduler's reports, works out what each one
+//! changed, passes that on to metrics, change log and history, and shows the new state. Readers take a snapshot and
+//! never wait for a probe.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, mem, sync::Arc};
 
 use jiff::Timestamp;
 use regprobe_probes::Nameserver;
 
 use crate::{
     changes,
-    out::{change_log, history::SharedHistory, metrics::Metrics},
+    out::{
+        change_log,
+        history::SharedHistory,
+        metrics::{AgentMetrics, Exporter, RegistryMetrics},
+    },
     plan::{Plan, PlannedRegistry},
     schedule::{Report, fleet::Fleet, timetable::Pace},
-    state::{ConfigState, RegistryState, Round, Shown},
+    state::{ConfigState, RegistryState, Shown},
 };
 
-/// Who changes all state.
+/// Owns all state.
 pub(crate) struct Board {
     shown: Shown,
-    /// Where each registry is among those shown.
-    places: HashMap<Arc<str>, usize>,
+    registries: HashMap<Arc<str>, Watched>,
     fleet: Option<Fleet>,
-    metrics: Arc<Metrics>,
+    exporter: Arc<Exporter>,
+    metrics: AgentMetrics,
     history: SharedHistory,
+}
+
+/// A registry that is probed.
+struct Watched {
+    planned: Arc<PlannedRegistry>,
+    /// Its place among those shown.
+    place: usize,
+    metrics: RegistryMetrics,
 }
 
 impl Board {
     /// A board with nothing on it.
-    pub(crate) fn new(metrics: Arc<Metrics>, history: SharedHistory) -> Self {
+    pub(crate) fn new(exporter: Arc<Exporter>, history: SharedHistory) -> Self {
         Self {
             shown: Shown::default(),
-            places: HashMap::new(),
+            registries: HashMap::new(),
             fleet: None,
-            metrics,
+            metrics: exporter.agent(),
+            exporter,
             history,
         }
     }
@@ -41,27 +55,40 @@ impl Board {
         self.shown.clone()
     }
 
-    /// From now on shows the registries of `plan`; those that stay as they are keep their state.
+    /// Shows the registries of `plan` from now on. Those that stay as they are keep their state.
     pub(crate) fn apply(&mut self, plan: &Plan, nameservers: &[Arc<Nameserver>]) {
         let before = self.shown.snapshot();
-        for state in &before.registries {
-            if !plan.registries.contains(&state.planned) {
-                self.metrics.forget(&state.planned.name);
-                self.history.open().forget(&state.planned.name);
+        let mut watched = mem::take(&mut self.registries);
+        watched.retain(|name, one| {
+            let stays = plan.registries.contains(&one.planned);
+            if !stays {
+                self.history.open().forget(name);
             }
-        }
-        let registries = plan.registries.iter().map(|planned| {
-            self.metrics.expect(planned, nameservers);
-            let kept = before
-                .registries
-                .iter()
-                .find(|state| state.planned == *planned);
-            kept.cloned()
-                .unwrap_or_else(|| Arc::new(RegistryState::new(planned.clone())))
+            stays
         });
-        let registries = registries.collect();
-        let names = plan.registries.iter().map(|planned| planned.name.clone());
-        self.places = names.zip(0..).collect();
+        let mut registries = Vec::new();
+        for (planned, place) in plan.registries.iter().zip(0..) {
+            let kept = watched.remove(&planned.name);
+            let (state, metrics) = match kept {
+                Some(kept) => (before.registries[kept.place].clone(), kept.metrics),
+                None => {
+                    let state = RegistryState::new(planned.clone());
+                    (
+                        Arc::new(state),
+                        self.exporter.registry(planned, nameservers),
+                    )
+                }
+            };
+            let name = planned.name.clone();
+            let planned = state.planned.clone();
+            registries.push(state);
+            let watched = Watched {
+                planned,
+                place,
+                metrics,
+            };
+            self.registries.insert(name, watched);
+        }
         self.shown.change(|snapshot| {
             snapshot.node = Some(plan.node.clone());
             snapshot.registries = registries;
@@ -69,21 +96,22 @@ impl Board {
         self.show_paces();
     }
 
-    /// This much is known of the fleet now.
+    /// The fleet was counted.
     pub(crate) fn count(&mut self, fleet: Fleet) {
         self.metrics.show_fleet(&fleet);
         self.fleet = Some(fleet);
         self.show_paces();
     }
 
-    fn show_paces(&self) {
-        for state in &self.shown.snapshot().registries {
-            let planned = &state.planned;
-            let pace = match &self.fleet {
+    fn show_paces(&mut self) {
+        for Watched {
+            planned, metrics, ..
+        } in self.registries.values_mut()
+        {
+            metrics.show_pace(&match &self.fleet {
                 Some(fleet) => planned.pace(fleet),
                 None => Pace::of(&planned.intervals),
-            };
-            self.metrics.show_pace(&planned.name, &pace);
+            });
         }
     }
 
@@ -124,29 +152,25 @@ impl Board {
             } => {
                 tracing::debug!(registry = %planned.name, ?depth, ?lag, "round over");
                 self.metrics.lagged(lag);
-                let Some((place, before)) = self.find(&planned) else {
+                let registry = self.registries.get_mut(&planned.name);
+                // A registry that left the plan, or changed in it, may still finish a round.
+                let registry = registry.filter(|one| Arc::ptr_eq(&one.planned, &planned));
+                let Some(Watched { place, metrics, .. }) = registry else {
                     return;
                 };
+                let before = self.shown.snapshot().registries[*place].round.clone();
                 let before = before.as_deref();
-                self.metrics.count(before, &planned, &outcome);
+                metrics.count(&outcome);
                 let round = changes::next_round(before, &planned, at, depth, outcome);
                 let round = Arc::new(round);
                 let changes = changes::between(before, &round);
                 let state = Arc::new(RegistryState::after(planned, round.clone()));
-                self.metrics.show(before, &state, &changes);
+                metrics.show(&state, &changes);
                 change_log::log(&state.planned.name, &changes);
                 self.history.open().add(&state, &changes);
                 self.shown
-                    .change(|snapshot| snapshot.registries[place] = state);
+                    .change(|snapshot| snapshot.registries[*place] = state);
             }
         }
-    }
-
-    /// Where a registry is that is planned, and its last round.
-    fn find(&self, planned: &Arc<PlannedRegistry>) -> Option<(usize, Option<Arc<Round>>)> {
-        let place = *self.places.get(&planned.name)?;
-        let shown = self.shown.snapshot();
-        let state = &shown.registries[place];
-        Arc::ptr_eq(&state.planned, planned).then(|| (place, state.round.clone()))
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use jiff::Timestamp;
 use regprobe_probes::{
-    Depth, Endpoint, EndpointOutcome, Finding, Lookup, Outcome, Reason, Stage, Verdict,
+    Depth, Endpoint, EndpointOutcome, Finding, Lookup, Nameserver, Outcome, Reason, Stage, Verdict,
 };
 
 use crate::{
@@ -28,6 +28,11 @@ pub(crate) enum Change<'a> {
     Cleared(&'a Finding),
     /// The registry has another verdict.
     Verdict(Verdict),
+    /// A nameserver is no longer asked for the host's own name.
+    NotAsked {
+        endpoint: &'a Endpoint,
+        nameserver: &'a Nameserver,
+    },
     /// A nameserver gives another answer in the end, or fails for another reason.
     Answer {
         endpoint: &'a Endpoint,
@@ -41,7 +46,10 @@ pub(crate) enum Change<'a> {
 impl Change<'_> {
     /// Whether it concerns what works and what does not, and not only what nameservers answer.
     pub(crate) fn is_of_health(&self) -> bool {
-        !matches!(self, Self::Answer { .. } | Self::Addresses(_))
+        !matches!(
+            self,
+            Self::NotAsked { .. } | Self::Answer { .. } | Self::Addresses(_)
+        )
     }
 }
 
@@ -90,6 +98,12 @@ fn answers<'a>(before: &'a Round, now: &'a Round, changes: &mut Vec<Change<'a>>)
         let Some(earlier) = before.outcome.of(&seen.endpoint) else {
             continue;
         };
+        let dropped = earlier.lookups_of_host();
+        let dropped = dropped.filter(|lookup| !is_asked(seen, &lookup.nameserver));
+        changes.extend(dropped.map(|lookup| Change::NotAsked {
+            endpoint: &seen.endpoint,
+            nameserver: &lookup.nameserver,
+        }));
         for answer in seen.answers() {
             let mut those = earlier.answers();
             let before = those.find(|other| other.nameserver == answer.nameserver);
@@ -125,6 +139,12 @@ fn since(round: &Round, finding: &Finding) -> Option<Timestamp> {
 pub(crate) fn said(lookup: &Lookup) -> (BTreeSet<IpAddr>, Option<Reason>) {
     let reason = lookup.fault().map(|fault| fault.reason());
     (lookup.addresses().collect(), reason)
+}
+
+/// Whether the nameserver is asked for the host's own name.
+fn is_asked(seen: &EndpointOutcome, nameserver: &Nameserver) -> bool {
+    let mut lookups = seen.lookups_of_host();
+    lookups.any(|lookup| *lookup.nameserver == *nameserver)
 }
 
 fn is_of_same(one: &LastAnswer, other: &LastAnswer) -> bool {
@@ -168,10 +188,8 @@ fn hold(round: &mut Round, before: &Round) {
         round.since = before.since;
     }
     for earlier in &before.answers {
-        let is_asked = round.outcome.of(&earlier.endpoint).is_some_and(|seen| {
-            let mut lookups = seen.lookups_of_host();
-            lookups.any(|lookup| lookup.nameserver == earlier.nameserver)
-        });
+        let seen = round.outcome.of(&earlier.endpoint);
+        let is_asked = seen.is_some_and(|seen| is_asked(seen, &earlier.nameserver));
         if is_asked && !round.answers.iter().any(|now| is_of_same(now, earlier)) {
             round.answers.push(earlier.clone());
         }

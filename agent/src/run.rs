@@ -13,7 +13,7 @@ use crate::{
     board::Board,
     cli::RunArgs,
     config,
-    out::{history::SharedHistory, metrics::Metrics},
+    out::{history::SharedHistory, metrics::Exporter},
     plan::{self, Plan},
     process::{
         config_watch::ConfigWatch, logging, privilege, signals::Termination,
@@ -47,7 +47,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting regprobe");
 
     let plan = Plan::new(&config, &[]).context("failed to set up TLS")?;
-    let metrics = Arc::new(Metrics::new(&config.metrics));
+    let exporter = Arc::new(Exporter::new(&config.metrics));
     let settings = load_settings(args.web_config_file.as_deref())?;
     let listener = web::listen(&args.listen_address).map_err(|error| {
         let address = &args.listen_address;
@@ -63,11 +63,11 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let (reports, incoming) = mpsc::channel(REPORTS);
     let (reload_requests, reloads) = mpsc::channel(1);
     let history = SharedHistory::new(args.history_limit);
-    let mut board = Board::new(metrics.clone(), history.clone());
+    let mut board = Board::new(exporter.clone(), history.clone());
     let site = Site {
         node: node.clone(),
         started: Timestamp::now(),
-        metrics,
+        exporter,
         shown: board.shown(),
         history,
         page: Default::default(),

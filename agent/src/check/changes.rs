@@ -44,7 +44,8 @@ pub(super) fn text(before: &RegistryState, now: &RegistryState, screen: Screen) 
                 now,
             } => answer(&mut page, endpoint, before, now),
             // The condition and the findings say the same.
-            Change::Endpoint(_) | Change::Left(_) | Change::Verdict(_) | Change::Addresses(_) => {}
+            Change::Endpoint(_) | Change::Left(_) | Change::Verdict(_) => {}
+            Change::NotAsked { .. } | Change::Addresses(_) => {}
         }
     }
     page.into_text()

@@ -1,19 +1,22 @@
 //! What `benches/micro` measures. Nobody else may call it.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{fmt::Write as _, slice, sync::Arc};
 
 use regprobe_probes::{Nameserver, Origin};
 
 use crate::{
     config::{self, Config},
-    out::metrics::Metrics,
+    out::metrics::{Exporter, RegistryMetrics},
     plan::PlannedRegistry,
     schedule::timetable::{Intervals, Pace},
 };
 
 /// All series that an agent has from the start. Half of the endpoints are login servers, each with one data
 /// endpoint and one nameserver.
-pub struct FilledMetrics(Arc<Metrics>);
+pub struct FilledMetrics {
+    exporter: Exporter,
+    _registries: Vec<RegistryMetrics>,
+}
 
 impl FilledMetrics {
     /// With histograms of the default buckets.
@@ -29,23 +32,27 @@ impl FilledMetrics {
             );
         }
         let config = Config::parse(&text).expect("a valid configuration");
-        let metrics = Arc::new(Metrics::new(&config::MetricsConfig::default()));
+        let exporter = Exporter::new(&config::MetricsConfig::default());
         let nameserver = Arc::new(Nameserver {
             address: ([168, 63, 129, 16], 53).into(),
             name: None,
             origin: Origin::Node,
         });
         let intervals = Intervals::from(&config.schedule);
-        for registry in &config.registries {
+        let registries = config.registries.iter().map(|registry| {
             let planned = PlannedRegistry::new(registry, intervals, &config.tls);
-            metrics.expect(&planned, std::slice::from_ref(&nameserver));
-            metrics.show_pace(&planned.name, &Pace::of(&intervals));
+            let mut metrics = exporter.registry(&planned, slice::from_ref(&nameserver));
+            metrics.show_pace(&Pace::of(&intervals));
+            metrics
+        });
+        Self {
+            _registries: registries.collect(),
+            exporter,
         }
-        Self(metrics)
     }
 
     /// Writes all series; returns the length of the text.
     pub fn scrape(&self) -> usize {
-        self.0.scrape().map(|piece| piece.len()).sum()
+        self.exporter.scrape().map(|piece| piece.len()).sum()
     }
 }

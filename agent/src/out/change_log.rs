@@ -15,8 +15,8 @@ pub(crate) fn log(registry: &str, changes: &[Change<'_>]) {
             Change::Cleared(cleared) => finding_cleared(registry, cleared),
             Change::Verdict(verdict) => self::verdict(registry, verdict),
             // The verdict says the same, and answers are for the metrics.
-            Change::Condition { .. } | Change::Answer { .. } | Change::Addresses(_) => {}
-            Change::Left(_) => {}
+            Change::Condition { .. } | Change::Left(_) => {}
+            Change::NotAsked { .. } | Change::Answer { .. } | Change::Addresses(_) => {}
         }
     }
 }

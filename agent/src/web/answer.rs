@@ -8,7 +8,7 @@ use super::{
     reply::{self, Reply},
     settings::Settings,
 };
-use crate::out::{metrics::Scrape, status::Status};
+use crate::out::{metrics::Exposition, status::Status};
 
 /// Every path that can be read, and its handler. A path may end with an id.
 const PATHS: [(&str, Handler); 12] = [
@@ -110,7 +110,7 @@ fn read(site: &Site, path: &str, request: &Request<Incoming>) -> Reply {
 }
 
 fn metrics(site: &Site) -> Reply {
-    reply::in_pieces(Scrape::CONTENT_TYPE, site.metrics.scrape())
+    reply::in_pieces(Exposition::CONTENT_TYPE, site.exporter.scrape())
 }
 
 fn ready(site: &Site) -> Reply {

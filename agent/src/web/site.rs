@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{page_cache::PageCache, settings::CurrentSettings};
 use crate::{
-    out::{history::SharedHistory, metrics::Metrics},
+    out::{history::SharedHistory, metrics::Exporter},
     state::Shown,
 };
 
@@ -17,8 +17,8 @@ pub(crate) struct Site {
     pub node: String,
     /// When the agent started.
     pub started: Timestamp,
-    /// The metrics.
-    pub metrics: Arc<Metrics>,
+    /// The series to scrape.
+    pub exporter: Arc<Exporter>,
     /// The current state.
     pub shown: Shown,
     /// Past rounds.
