@@ -7,7 +7,7 @@ use regprobe_probes::{Endpoint, Finding, Lookup};
 use crate::{
     changes::{self, Change, said},
     check::report,
-    out::screen::{PLAIN, Layout, Screen},
+    out::screen::{Layout, PLAIN, Screen},
     state::RegistryState,
 };
 

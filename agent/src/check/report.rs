@@ -108,7 +108,7 @@ fn endpoint(layout: &mut Layout, seen: &EndpointOutcome) {
     }
     if let PullPath::Blocked { stage: at, fault } = &seen.path {
         let reason = Some(fault.reason().as_str());
-        stage(page, at.as_str(), None, reason, &fault.to_string());
+        stage(layout, at.as_str(), None, reason, &fault.to_string());
     }
     for lookup in &seen.lookups {
         self::lookup(layout, lookup, &seen.endpoint.host);

@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use jiff::Timestamp;
 use regprobe_probes::{
-    Endpoint, EndpointOutcome, Evidence, Expectation, Lookup, Nameserver, Reason, Role, Scope,
-    Stage,
+    Endpoint, EndpointOutcome, Evidence, Expectation, Lookup, Nameserver, PullPath, Reason, Role,
+    Scope, Stage,
 };
 
 use super::{
@@ -133,6 +133,9 @@ impl EndpointMetrics {
         let role = self.role(&seen.endpoint);
         if let Some(fault) = seen.no_lookup() {
             role.count(Stage::Resolve, Duration::ZERO, Some(fault.reason()));
+        }
+        if let PullPath::Blocked { stage, fault } = &seen.path {
+            role.count(*stage, Duration::ZERO, Some(fault.reason()));
         }
         for lookup in seen.lookups_of_host() {
             let reason = lookup.fault().map(|fault| fault.reason());

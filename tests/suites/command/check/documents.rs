@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use regprobe_harness::contoso::{Contoso, LOGIN};
+use regprobe_harness::json::items;
 use regprobe_harness::node::{Node, Report};
 use regprobe_harness::schema;
 use regprobe_lab::acr::{Answer, Route};
@@ -101,7 +102,9 @@ fn images() -> Result<Report> {
 }
 
 fn mirror() -> Result<Report> {
-    mirror_with("")
+    let report = mirror_with("")?;
+    ensure!(report.verdict() == "ok", "{report:?}");
+    Ok(report)
 }
 
 /// The mirror's; the registry itself serves.
@@ -130,7 +133,7 @@ fn mirror_with(setting: &str) -> Result<Report> {
     fs::create_dir_all(&folder)?;
     let data = contoso.acr.data_addr(0).context("no data endpoint")?;
     let hosts = format!(
-        "[host.\"https://{}:{}\"]\n",
+        "[host.\"https://{}:{}\"]\n{setting}\n",
         regprobe_harness::contoso::DATA,
         data.port()
     );

@@ -5,10 +5,11 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
-use regprobe_lab::suite;
+use regprobe_harness::need;
+use regprobe_harness::program::repository;
 
-use crate::helm::{NAMESPACE, Objects, expect_success, manifests, repository};
-use crate::kubernetes;
+use super::helm::{NAMESPACE, Objects, expect_success, manifests};
+use super::kubernetes;
 
 const BASE: &str = "deploy/kustomize/base/regprobe.yaml";
 const HEAD: &str = "\
@@ -44,7 +45,7 @@ pub(crate) fn base_is_the_chart() -> Result<()> {
 
 pub(crate) fn builds() -> Result<()> {
     let build = |folder: &str| {
-        let out = Command::new(suite::tool("layer/kubectl/kubectl"))
+        let out = Command::new(need::tool("layer/kubectl/kubectl"))
             .arg("kustomize")
             .arg(repository(folder))
             .env_clear()
