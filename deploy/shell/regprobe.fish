@@ -26,39 +26,39 @@ end
 
 complete -c regprobe -n "__fish_regprobe_needs_command" -s h -l help -d 'Print help'
 complete -c regprobe -n "__fish_regprobe_needs_command" -s V -l version -d 'Print version'
-complete -c regprobe -n "__fish_regprobe_needs_command" -f -a "run" -d 'Probe on a schedule and export what is seen'
-complete -c regprobe -n "__fish_regprobe_needs_command" -f -a "check" -d 'Probe once, now, and say what is seen, what is wrong and what to do'
-complete -c regprobe -n "__fish_regprobe_needs_command" -f -a "explain" -d 'Explain a finding: what it means, how to confirm it, how to mend it'
-complete -c regprobe -n "__fish_regprobe_needs_command" -f -a "completions" -d 'Print completions for a shell'
+complete -c regprobe -n "__fish_regprobe_needs_command" -f -a "run" -d 'Probe on a schedule and export metrics'
+complete -c regprobe -n "__fish_regprobe_needs_command" -f -a "check" -d 'Probe once, now, and report what is wrong and how to fix it'
+complete -c regprobe -n "__fish_regprobe_needs_command" -f -a "explain" -d 'Explain a finding: what it means, how to confirm it, how to fix it'
+complete -c regprobe -n "__fish_regprobe_needs_command" -f -a "completions" -d 'Print the completions for a shell'
 complete -c regprobe -n "__fish_regprobe_needs_command" -f -a "man" -d 'Print the manual page'
 complete -c regprobe -n "__fish_regprobe_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c regprobe -n "__fish_regprobe_using_subcommand run" -l config.file -d 'The configuration' -r -F
-complete -c regprobe -n "__fish_regprobe_using_subcommand run" -l web.listen-address -d 'Where to serve HTTP' -r -f
-complete -c regprobe -n "__fish_regprobe_using_subcommand run" -l web.config.file -d 'TLS, passwords and headers, in the format of Prometheus\' exporters; read anew when it changes' -r -F
-complete -c regprobe -n "__fish_regprobe_using_subcommand run" -l history.limit -d 'How much memory the rounds of the past may take, in bytes, `KiB` or `MiB`; 0 keeps none' -r
-complete -c regprobe -n "__fish_regprobe_using_subcommand run" -l log.level -d 'What to log' -r -f -a "error\t'Faults of the agent'
-warn\t'And what degrades it'
-info\t'And changes of state'
-debug\t'And every round'"
-complete -c regprobe -n "__fish_regprobe_using_subcommand run" -l log.format -d 'How to log' -r -f -a "logfmt\t'`key=value`'
-json\t'One object a line'"
-complete -c regprobe -n "__fish_regprobe_using_subcommand run" -l config.check -d 'Check the configuration and exit: 0 if it is good, 2 if not'
-complete -c regprobe -n "__fish_regprobe_using_subcommand run" -l config.auto-reload -d 'Reload the configuration when its file changes; a ConfigMap must be mounted as a directory'
+complete -c regprobe -n "__fish_regprobe_using_subcommand run" -l web.listen-address -d 'The address to serve HTTP on' -r -f
+complete -c regprobe -n "__fish_regprobe_using_subcommand run" -l web.config.file -d 'TLS, passwords and headers, in the format of Prometheus exporters; reloaded when it changes' -r -F
+complete -c regprobe -n "__fish_regprobe_using_subcommand run" -l history.limit -d 'The most memory for past rounds, in bytes, KiB or MiB; 0 keeps none' -r
+complete -c regprobe -n "__fish_regprobe_using_subcommand run" -l log.level -d 'The log level' -r -f -a "error\t'Only faults of the agent'
+warn\t'Also what degrades the agent'
+info\t'Also changes of state'
+debug\t'Also every round'"
+complete -c regprobe -n "__fish_regprobe_using_subcommand run" -l log.format -d 'The log format' -r -f -a "logfmt\t'`key=value`'
+json\t'One object per line'"
+complete -c regprobe -n "__fish_regprobe_using_subcommand run" -l config.check -d 'Check the configuration and exit: 0 if it is valid, 2 if not'
+complete -c regprobe -n "__fish_regprobe_using_subcommand run" -l config.auto-reload -d 'Reload the configuration when its file changes. Mount a ConfigMap as a directory'
 complete -c regprobe -n "__fish_regprobe_using_subcommand run" -l web.enable-lifecycle -d 'Allow `POST /-/reload`'
 complete -c regprobe -n "__fish_regprobe_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c regprobe -n "__fish_regprobe_using_subcommand run" -s V -l version -d 'Print version'
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l config.file -d 'Take registries and settings from a configuration' -r -F
-complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l private -d 'Expect private addresses, of these ranges if given' -r -f
-complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l region -d 'A region of the Azure Container Registry: its data endpoint is checked as well' -r -f
-complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l image -d 'An image, as repository:tag, to walk to its blobs' -r -f
-complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l nameserver -d 'Ask the nameserver at this address, with or without a port, instead of the node\'s own' -r -f
-complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l ca-file -d 'Trust the certificates in this file too' -r -F
-complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l timeout -d 'How long one stage may take [default: as configured, or 10s; for npd 2s at most]' -r -f
-complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l watch -d 'Go on with round after round, and say what changes; Ctrl-C ends it [default interval: 15s]' -r -f
-complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l output -d 'How to say it' -r -f -a "text\t'For people'
-json\t'The status document, with all that was seen and no secret: a file to attach to a ticket'
-npd\t'For node-problem-detector: one line of 80 bytes at most, within 4 s'"
-complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l only -d 'Only registries whose name matches (`*` and `?`)' -r -f
+complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l private -d 'Expect private addresses, in these ranges if given' -r -f
+complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l region -d 'A region of the Azure Container Registry, to check its data endpoint too' -r -f
+complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l image -d 'An image, as repository:tag, to follow to its blobs' -r -f
+complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l nameserver -d 'Ask this nameserver, IP or IP:port, instead of the node\'s own' -r -f
+complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l ca-file -d 'Also trust the certificates in this PEM file' -r -F
+complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l timeout -d 'The timeout of a stage [default: as configured, or 10s; at most 2s for npd]' -r -f
+complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l watch -d 'Check again and again, and report what changes; Ctrl-C ends it [default interval: 15s]' -r -f
+complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l output -d 'The output format' -r -f -a "text\t'For people'
+json\t'The status document: everything that was seen, without secrets; attach it to a ticket'
+npd\t'For node-problem-detector: one line of at most 80 bytes, within 4 s'"
+complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l only -d 'Check only registries whose name or server matches (* and ?)' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -s V -l version -d 'Print version'
 complete -c regprobe -n "__fish_regprobe_using_subcommand explain" -s h -l help -d 'Print help'
@@ -67,9 +67,9 @@ complete -c regprobe -n "__fish_regprobe_using_subcommand completions" -s h -l h
 complete -c regprobe -n "__fish_regprobe_using_subcommand completions" -s V -l version -d 'Print version'
 complete -c regprobe -n "__fish_regprobe_using_subcommand man" -s h -l help -d 'Print help'
 complete -c regprobe -n "__fish_regprobe_using_subcommand man" -s V -l version -d 'Print version'
-complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check explain completions man help" -f -a "run" -d 'Probe on a schedule and export what is seen'
-complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check explain completions man help" -f -a "check" -d 'Probe once, now, and say what is seen, what is wrong and what to do'
-complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check explain completions man help" -f -a "explain" -d 'Explain a finding: what it means, how to confirm it, how to mend it'
-complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check explain completions man help" -f -a "completions" -d 'Print completions for a shell'
+complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check explain completions man help" -f -a "run" -d 'Probe on a schedule and export metrics'
+complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check explain completions man help" -f -a "check" -d 'Probe once, now, and report what is wrong and how to fix it'
+complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check explain completions man help" -f -a "explain" -d 'Explain a finding: what it means, how to confirm it, how to fix it'
+complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check explain completions man help" -f -a "completions" -d 'Print the completions for a shell'
 complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check explain completions man help" -f -a "man" -d 'Print the manual page'
 complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check explain completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -307,7 +307,7 @@ fn wrong_files() -> Result<()> {
                 "basic_auth_users: {{alice: {}}}\n",
                 hash("x").replace("$04$", "$31$")
             ),
-            "basic_auth_users.alice: a cost of 31 is too much",
+            "basic_auth_users.alice: a cost of 31 is too high",
         ),
         (
             tls("cert_file: server.crt"),

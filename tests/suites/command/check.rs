@@ -475,7 +475,7 @@ const BAD_USAGES: &[(&[&str], &str)] = &[
     ),
     (
         &["check", "user:hunter2@contoso.azurecr.io"],
-        "regprobe: a server is written without user and password",
+        "regprobe: write the server without user and password",
     ),
     (
         &["check", "\u{1b}]0;owned\u{7}\u{202e}"],
@@ -505,7 +505,7 @@ const BAD_USAGES: &[(&[&str], &str)] = &[
     (&["check", "contoso", "--timeout=10"], "has no unit"),
     (
         &["check", "contoso", "--timeout=99999999999999999999d"],
-        "longer than can be counted",
+        "is too long; write a shorter duration",
     ),
     (
         &["check", "contoso", "--watch=100ms"],
@@ -517,7 +517,7 @@ const BAD_USAGES: &[(&[&str], &str)] = &[
     ),
     (
         &["check", "contoso", "--watch=5s", "--output=npd"],
-        "asks a running agent for /api/v1/status",
+        "ask a running agent for /api/v1/status",
     ),
     (&["check", "contoso", "--output=xml"], "[possible values: "),
     (
