@@ -351,7 +351,7 @@ fn cannot_start() -> Result<()> {
         2,
         "failed to listen on nonsense: not an address to listen on; write :9118",
     )?;
-    check(&[&file, "--config.check"], 0, "good, 1 registries")?;
+    check(&[&file, "--config.check"], 0, "valid, 1 registries")?;
     check(&[], 2, "--config.file")?;
     check(
         &["--config.file=/nonexistent/regprobe.yaml"],
