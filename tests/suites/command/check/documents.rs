@@ -102,9 +102,7 @@ fn images() -> Result<Report> {
 }
 
 fn mirror() -> Result<Report> {
-    let report = mirror_with("")?;
-    ensure!(report.verdict() == "ok", "{report:?}");
-    Ok(report)
+    mirror_with("")
 }
 
 /// The mirror's; the registry itself serves.
