@@ -132,14 +132,16 @@ fn endpoint(seen: &EndpointOutcome, expectations: &Expectations) -> Vec<Finding>
     findings
 }
 
-/// A cause that lies outside any one endpoint is told once, with the other endpoints as evidence.
+/// A cause that lies outside any one endpoint is reported once, with the other endpoints as evidence. So is
+/// one that two rules found at the same place.
 fn merge_shared_causes(findings: impl Iterator<Item = Finding>) -> Vec<Finding> {
     let mut merged: Vec<Finding> = Vec::new();
     for finding in findings {
         let same = |other: &&mut Finding| {
+            let same_place = other.endpoint == finding.endpoint && other.address == finding.address;
             other.code == finding.code
-                && other.code.is_shared_by_endpoints()
                 && other.nameserver == finding.nameserver
+                && (other.code.is_shared_by_endpoints() || same_place)
         };
         match merged.iter_mut().find(same) {
             Some(first) => {
@@ -149,6 +151,9 @@ fn merge_shared_causes(findings: impl Iterator<Item = Finding>) -> Vec<Finding> 
                     first
                         .evidence
                         .push(format!("also {}: {}", finding.endpoint, finding.message));
+                } else if !finding.code.is_shared_by_endpoints() {
+                    first.evidence.push(finding.message);
+                    first.evidence.extend(finding.evidence);
                 }
             }
             None => merged.push(finding),
