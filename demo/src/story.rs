@@ -121,7 +121,7 @@ impl Story {
         self.tell(&format!("Found after {took:.1} s: {}.", fault.code))?;
         agent.tell_state()?;
 
-        say(&format!("\nIt stays so {}.", self.turns.words()))?;
+        say(&format!("\nThis stays {}.", self.turns.words()))?;
         tokio::select! {
             next = self.turns.next() => next?,
             ended = agent.until_ended() => ended?,

@@ -62,7 +62,7 @@ fn shows_all() -> Result<()> {
         "contoso: degraded\n    PrivateLinkZoneNotLinked: contoso.azurecr.io resolves to",
         "do: Link the private DNS zone",
         "up at 127.20.0.1, NOT AS EXPECTED",
-        "It stays so for 1 s",
+        "This stays for 1 s",
         "The zone is linked again",
         "Noticed after ",
         "A RECORD IS MISSING",
