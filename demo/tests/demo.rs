@@ -30,6 +30,7 @@ fn demo() -> Suite {
             "a fault stays until Enter is pressed, and check sees it",
             stays,
         ),
+        test("the README shows what check prints", readme),
         test(
             "the demo leaves nothing when it is interrupted",
             interrupted,
@@ -120,6 +121,30 @@ fn stays() -> Result<()> {
         printed(&second).contains("it runs already"),
         "{}",
         printed(&second)
+    );
+    Ok(())
+}
+
+/// The README has the ports that the demo takes if they are free.
+fn readme() -> Result<()> {
+    const INDENT: &str = "    ";
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"))?;
+    let below = readme.split("    cargo demo check contoso\n").nth(1);
+    let lines = below.context("the README shows no check")?.lines();
+    let lines = lines.skip_while(|line| !line.starts_with(INDENT));
+    let lines = lines.take_while(|line| line.is_empty() || line.starts_with(INDENT));
+    let lines: Vec<_> = lines
+        .map(|line| line.strip_prefix(INDENT).unwrap_or(line))
+        .collect();
+    let shown = lines.join("\n");
+    ensure!(shown.contains("PrivateLinkZoneNotLinked"), "{shown}");
+
+    let mut demo = Demo::start(&[])?;
+    demo.until("until you press Enter")?;
+    let said = printed(&demo.command(&["check", "contoso"]).output()?);
+    ensure!(
+        said.starts_with(shown.trim_end()),
+        "shown:\n{shown}\nprinted:\n{said}"
     );
     Ok(())
 }

@@ -34,6 +34,7 @@ pub(crate) fn suite() -> Suite {
     let needs = [Need::DOCKER_REGISTRY, Need::NGINX, Need::PROMETHEUS];
     Suite::of([
         test("every series is there at the first scrape", first_scrape).needs(needs),
+        test("every family is documented", expected::documented),
         test("a real Prometheus reads it", prometheus_reads_it).needs([Need::PROMETHEUS]),
         test("counters are at 0 before the first round", counters_at_zero),
         test("it is healthy whatever fails", healthy_whatever_fails),

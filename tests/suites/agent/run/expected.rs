@@ -2,6 +2,7 @@
 //! labels, and for a list of endpoints every series there must be.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 
 use anyhow::{Result, ensure};
 use regprobe_harness::ground::{Ground, Plain, Real};
@@ -125,6 +126,20 @@ const FAMILIES: &[(&str, &str, Each, &[&str])] = &[
     ),
 ];
 
+/// Families that have no series while nothing fails.
+const FAULTS: &[(&str, &str, &[&str])] = &[
+    (
+        "stage_failures_total",
+        "counter",
+        &["registry", "endpoint", "role", "stage", "reason"],
+    ),
+    (
+        "finding",
+        "gauge",
+        &["registry", "endpoint", "role", "code", "severity"],
+    ),
+];
+
 /// Of the Prometheus client libraries' conventions; they have no prefix of ours.
 const PROCESS: &[&str] = &[
     "process_cpu_seconds_total",
@@ -135,6 +150,30 @@ const PROCESS: &[&str] = &[
     "process_threads",
     "process_virtual_memory_bytes",
 ];
+
+/// The table in the documentation has every family with its type and labels, and no other.
+pub(crate) fn documented() -> Result<()> {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md"))?;
+    let rows = page
+        .lines()
+        .skip_while(|line| *line != "| name | type | labels |");
+    let rows = rows.skip(2).take_while(|line| line.starts_with('|'));
+    let documented: BTreeSet<_> = rows.map(str::to_owned).collect();
+    let families = FAMILIES
+        .iter()
+        .map(|(name, kind, _, labels)| (name, kind, labels));
+    let faults = FAULTS
+        .iter()
+        .map(|(name, kind, labels)| (name, kind, labels));
+    let row = |(name, kind, labels): (&&str, &&str, &&[&str])| {
+        let row = format!("| `{name}` | {kind} | {} |", labels.join(", "));
+        row.replace("|  |", "| |")
+    };
+    let known: BTreeSet<_> = families.chain(faults).map(row).collect();
+    let differing: Vec<_> = documented.symmetric_difference(&known).collect();
+    ensure!(differing.is_empty(), "{differing:#?}");
+    Ok(())
+}
 
 /// An endpoint that the agent is to have found.
 pub(crate) struct Expected {
