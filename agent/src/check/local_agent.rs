@@ -31,7 +31,7 @@ pub(super) async fn registries() -> Option<(SocketAddr, Vec<RegistryFile>)> {
             let answer = status(address).await;
             if let Some(document) = answer.as_deref().and_then(document) {
                 let watched = document.registries.into_iter();
-                let files = watched.filter_map(Watched::into_file).collect();
+                let files = watched.filter_map(WatchedRegistry::into_file).collect();
                 return Some((address, files));
             }
         }
@@ -71,39 +71,39 @@ async fn status(address: SocketAddr) -> Option<Vec<u8>> {
     Some(answer)
 }
 
-fn document(answer: &[u8]) -> Option<Document> {
+fn document(answer: &[u8]) -> Option<AgentStatus> {
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
     let (head, body) = answer.split_at(end);
     let status = head.split(|byte| *byte == b' ').nth(1)?;
-    let document: Document = serde_json::from_slice(body).ok()?;
+    let document: AgentStatus = serde_json::from_slice(body).ok()?;
     (status == b"200" && document.schema == "regprobe/v1").then_some(document)
 }
 
 #[derive(Deserialize)]
-struct Document {
+struct AgentStatus {
     schema: String,
-    registries: Vec<Watched>,
+    registries: Vec<WatchedRegistry>,
 }
 
 #[derive(Deserialize)]
-struct Watched {
+struct WatchedRegistry {
     name: Label,
     server: Server,
     private: Private,
     anonymous_pull: bool,
     images: Vec<Image>,
-    endpoints: Vec<Endpoint>,
+    endpoints: Vec<WatchedEndpoint>,
 }
 
 #[derive(Deserialize)]
-struct Endpoint {
+struct WatchedEndpoint {
     host: String,
     port: u16,
     role: String,
     scheme: String,
 }
 
-impl Watched {
+impl WatchedRegistry {
     /// An equivalent configuration. Regions have become data endpoints.
     fn into_file(self) -> Option<RegistryFile> {
         let of_role = |role| self.endpoints.iter().filter(move |one| one.role == role);
@@ -112,7 +112,7 @@ impl Watched {
             true => format!("http://{}", self.server).parse().ok()?,
             false => self.server.clone(),
         };
-        let data_endpoints = of_role("data").map(Endpoint::server);
+        let data_endpoints = of_role("data").map(WatchedEndpoint::server);
         Some(RegistryFile {
             data_endpoints: data_endpoints.collect::<Option<_>>()?,
             name: Some(self.name),
@@ -124,7 +124,7 @@ impl Watched {
     }
 }
 
-impl Endpoint {
+impl WatchedEndpoint {
     fn server(&self) -> Option<Server> {
         let Self {
             scheme, host, port, ..
@@ -153,7 +153,7 @@ mod tests {
         let registries: Option<Vec<_>> = document
             .registries
             .into_iter()
-            .map(Watched::into_file)
+            .map(WatchedRegistry::into_file)
             .collect();
         let expected = Config::parse(
             "registries:\n\
