@@ -14,7 +14,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
 
 FROM scratch
 LABEL org.opencontainers.image.title="regprobe" \
-      org.opencontainers.image.description="Tells, on every node of a cluster, whether that node can pull images, and if not, why" \
+      org.opencontainers.image.description="Checks from every node of a cluster whether it can pull images, and says why not" \
       org.opencontainers.image.source="https://github.com/regprobe/regprobe" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
 # For where the node's own bundle is not mounted.

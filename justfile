@@ -1,41 +1,41 @@
-# The daily moves; `just` alone lists them. CI runs .ci/run, which is all of these and more.
+# Everyday commands; `just` lists them. CI runs .ci/run, which includes all of these.
 
 _list:
     @{{ just_executable() }} --list
 
-# Every test, or those whose name contains FILTER.
+# Run every test, or those whose name contains FILTER.
 test *FILTER:
     tests/run {{ FILTER }}
 
-# The tests that are quick.
+# Run the quick tests.
 quick *FILTER:
     tests/run --quick {{ FILTER }}
 
-# What CI says of the source.
+# Check formatting, clippy and documentation, as CI does.
 lint:
     cargo fmt --all --check && cargo clippy --workspace --all-targets --locked -- -D warnings && RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
-# Every fuzz target, or those named, for SECONDS each; needs cargo-fuzz.
+# Run every fuzz target, or those named, for SECONDS each; needs cargo-fuzz.
 fuzz SECONDS='60' *TARGETS='':
     tests/fuzz/run {{ SECONDS }} {{ TARGETS }}
 
-# The demo: the agent watching a registry as one thing after another breaks.
+# Run the demo: the agent watches a registry while one thing after another breaks.
 demo *OPTIONS:
     cargo demo {{ OPTIONS }}
 
-# The README's pictures, as the tests take them; needs pngquant, and your eyes.
+# Take the README's pictures again; needs pngquant. Look at them before you commit.
 pictures:
     tests/run 'a drift in the fault lab'
     for name in status waterfall; do pngquant --force --quality 60-90 --output tests/page/pictures/$name.png ${CARGO_TARGET_DIR:-target}/tmp/page/$name.png; done
 
-# The binary of the container image; needs cargo-auditable.
+# Build the binary of the container image; needs cargo-auditable.
 static:
     cargo auditable build --config "$PWD/.cargo/static.toml" --release --locked -p regprobe
 
-# That binary, built here and in another folder, and compared.
+# Build that binary here and in another folder, and compare both.
 reproducible:
     tests/reproducible
 
-# All that CI does.
+# Run everything that CI runs.
 ci:
     .ci/run
