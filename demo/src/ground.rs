@@ -76,7 +76,7 @@ impl Ground {
         for (name, address) in names(&self.dns).into_iter().zip(PRIVATE) {
             name.linked([address]);
         }
-        self.private.mend();
+        self.private.fix();
         self.dead = None;
     }
 

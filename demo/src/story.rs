@@ -19,10 +19,10 @@ use crate::ground::{Ground, PRIVATE, REGIONS};
 use crate::options::Options;
 use crate::turns::Turns;
 
-/// How long all is well before a fault, at most.
+/// How long nothing is wrong before a fault, at most.
 const LULL: Duration = Duration::from_secs(5);
 
-/// Shows everything, until it is told to end.
+/// Shows everything until it ends.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

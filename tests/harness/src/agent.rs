@@ -18,7 +18,7 @@ use crate::program::regprobe;
 use crate::schema;
 use crate::scrape::Scrape;
 
-/// For anything that the agent is to show after a round or two.
+/// Timeout for anything that the agent should show after a round or two.
 pub const SOON: Duration = Duration::from_secs(15);
 
 pub struct Agent {
@@ -28,17 +28,17 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Returns once it listens; its first round may not be over.
+    /// Returns once it listens; its first round may still run.
     pub fn start(config: &Path, flags: &[&str]) -> Result<Self> {
         Self::start_by(regprobe(["run"]), config, flags)
     }
 
-    /// The same by a command that lacks nothing but this.
+    /// The same with a command that only lacks configuration, address and flags.
     pub fn start_by(command: Command, config: &Path, flags: &[&str]) -> Result<Self> {
         Self::start_within(command, config, flags, Ok)
     }
 
-    /// The same by what is made of the whole command.
+    /// The same with a wrapper around the whole command.
     pub fn start_within(
         command: Command,
         config: &Path,
@@ -110,7 +110,7 @@ impl Agent {
         Ok(document)
     }
 
-    /// Asks again and again until it gives a value.
+    /// Repeats a request until it gives a value.
     pub fn until<T>(&self, what: &str, done: impl Fn(&Self) -> Result<T>) -> Result<T> {
         wait::until(&format!("the agent {what}"), SOON, || done(self))
             .with_context(|| self.log().join("\n"))
@@ -134,7 +134,7 @@ impl Agent {
         })
     }
 
-    /// Waits until there were some more rounds over each of these registries.
+    /// Waits for at least one more round of each of these registries.
     pub fn until_rounds(&self, registries: &[&str]) -> Result<()> {
         let counted = |scrape: &Scrape, registry| {
             scrape.sum(
@@ -153,7 +153,7 @@ impl Agent {
         Ok(())
     }
 
-    /// What it has logged so far, a line each.
+    /// The lines that it has logged so far.
     pub fn log(&self) -> Vec<String> {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         log.lines().map(str::to_owned).collect()
@@ -185,7 +185,7 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        // What runs it, if anything does, is to end it first.
+        // A wrapper needs the chance to end it.
         if matches!(self.child.try_wait(), Ok(None)) {
             let _ = self.try_end();
         }

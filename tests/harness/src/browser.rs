@@ -1,4 +1,4 @@
-//! A real Chromium before the pages of an agent, as `look.mjs` drives it.
+//! A real Chromium that opens the pages of an agent, driven by `look.mjs`.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -11,7 +11,7 @@ use crate::agent::Agent;
 use crate::need;
 use crate::program::{left_behind, repository};
 
-/// Runs a story of `look.mjs`; when it has looked once, `change` comes to pass.
+/// Runs a story of `look.mjs`; after its first look, `change` runs.
 pub fn look(agent: &Agent, story: &str, change: impl FnOnce()) -> Result<()> {
     browse(Command::new("node"), agent.addr, story, || {
         change();
@@ -19,7 +19,7 @@ pub fn look(agent: &Agent, story: &str, change: impl FnOnce()) -> Result<()> {
     })
 }
 
-/// The same with a `node` of somewhere else, and a change that may fail.
+/// The same with a command for `node`, such as one in a namespace, and a change that may fail.
 pub fn browse(
     mut node: Command,
     agent: SocketAddr,

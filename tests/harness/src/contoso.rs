@@ -1,4 +1,4 @@
-//! A registry in good health, and a node that finds and trusts it: what a test breaks one thing of.
+//! A healthy registry, and a node that finds and trusts it: each test breaks one thing.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,7 +14,7 @@ use crate::node::{Check, Node, Report};
 pub const LOGIN: &str = "contoso.azurecr.io";
 pub const DATA: &str = "contoso.westeurope.data.azurecr.io";
 
-/// A registry in good health with a data endpoint, and a node that finds and trusts it.
+/// A healthy registry with a data endpoint, and a node that finds and trusts it.
 pub struct Contoso {
     pub pki: Pki,
     pub dns: Dns,

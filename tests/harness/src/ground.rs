@@ -1,4 +1,4 @@
-//! The registries that the agent is set upon, and the configs that name them.
+//! The registries that the agent probes in tests, and the configurations that name them.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -111,7 +111,7 @@ impl Ground {
         ))
     }
 
-    /// Writes a config as it is.
+    /// Writes this text as the configuration.
     pub fn write_config(&self, text: &str) -> Result<PathBuf> {
         let path = self.folder.path().join("regprobe.yaml");
         fs::write(&path, text)?;

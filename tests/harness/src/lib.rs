@@ -1,8 +1,8 @@
-//! What the test suites share: the real binary as a child process, what it prints and serves taken
-//! apart, grounds to run it on, and suites whose tests say what they need of the machine.
+//! What the test suites share: the real binary as a child process, parsers for what it prints and
+//! serves, registries for it to probe, and suites whose tests declare what they need from the machine.
 //!
-//! The servers and networks come from `regprobe-lab`, which knows nothing of the agent. Nothing here
-//! depends on the agent's library either: the tests meet it as users do, as a program.
+//! The servers and networks come from `regprobe-lab`, which does not know the agent. Nothing here depends
+//! on the agent's library either: the tests run it as a program, as users do.
 
 pub mod agent;
 pub mod browser;

@@ -1,4 +1,4 @@
-//! Log lines, read as machines read them.
+//! Log lines, parsed as log collectors parse them.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ fn json(line: &str) -> Result<Line> {
     Ok(line)
 }
 
-/// As github.com/go-logfmt/logfmt reads it: words, or strings quoted as in JSON.
+/// The format of github.com/go-logfmt/logfmt: words, or strings quoted as in JSON.
 fn logfmt(line: &str) -> Result<Line> {
     let mut fields = Line::new();
     let mut rest = line;

@@ -1,4 +1,4 @@
-//! What a test needs of the machine it runs on: rights, packages, and tools that `tests/run` brings.
+//! What a test needs from the machine: root, packages, and tools that `tests/run` installs.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,14 +7,14 @@ use nix::unistd::Uid;
 
 use crate::program::repository;
 
-/// What a test needs of the machine it runs on.
+/// A requirement of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// Network namespaces and low ports.
     Root,
-    /// A Debian package, and the program of it that is used.
+    /// A Debian package, and the program from it that the test uses.
     Package(&'static str, &'static str),
-    /// What `tests/run` brings from npm into `tests/tools`: a file there.
+    /// A file in `tests/tools`, where `tests/run` installs packages from npm.
     Tool(&'static str),
 }
 
@@ -46,7 +46,7 @@ impl Need {
     pub const CHROMIUM: Self = Self::Package("chromium", "/usr/bin/chromium");
     pub const HELM: Self = Self::Tool("layer/helm/helm");
     pub const KUBECTL: Self = Self::Tool("layer/kubectl/kubectl");
-    /// Beside the sources of the dashboards, which is where npm installs it.
+    /// npm installs it next to the sources of the dashboards.
     pub const DASHBOARD_SDK: Self =
         Self::Tool("../../deploy/grafana/src/node_modules/@grafana/grafana-foundation-sdk");
 
@@ -60,7 +60,7 @@ impl Need {
         Self::RUNC,
         Self::SQUID,
     ];
-    /// For a page in a real browser.
+    /// For pages in a real browser.
     pub const BROWSER: [Self; 3] = [
         Self::CHROMIUM,
         Self::Tool("node_modules/playwright-core/package.json"),
@@ -86,7 +86,7 @@ impl fmt::Display for Need {
     }
 }
 
-/// Where `tests/run` has put a file from npm.
+/// The path of a file that `tests/run` has installed from npm.
 #[must_use]
 pub fn tool(file: &str) -> PathBuf {
     repository("tests/tools").join(file)

@@ -1,5 +1,5 @@
-//! A node of a test's own: the files that the agent reads there, the agent itself run on it, and
-//! what the document says that it prints. Servers are the lab's business.
+//! A node for one test: the files that the agent reads there, checks that run on it, and the documents
+//! that they print. The lab has the servers.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -22,8 +22,8 @@ use crate::schema;
 
 /// How long one stage may take in tests.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
-/// By when a whole check has ended: a round may take a stage's time and 1.5 s, a busy machine some
-/// more to start a program.
+/// Limit for a whole check: a round may take a stage's timeout and 1.5 s, and a busy machine some more
+/// to start a program.
 const DEADLINE: Duration = Duration::from_millis(2000 + 1500 + 2500);
 
 /// A node with a resolv.conf, a hosts file, a CA bundle and a configuration.
@@ -32,7 +32,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node that asks these nameservers, pins no name and trusts nobody of the test's.
+    /// A node that asks these nameservers, with an empty hosts file and no trusted certificate of a test.
     pub fn asking(nameservers: impl IntoIterator<Item = SocketAddr>) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let lines = nameservers
@@ -40,11 +40,11 @@ impl Node {
             .map(|server| format!("nameserver [{}]:{}\n", server.ip(), server.port()));
         let node = Self { folder };
         fs::write(node.path("resolv.conf"), lines.collect::<String>())?;
-        // An empty bundle is a fault of its own.
+        // An empty bundle would be another fault.
         node.trusting(&Pki::new()?.ca_pem())
     }
 
-    /// A node whose hosts file knows this name, and that has nobody to ask.
+    /// A node whose hosts file has this name, without a nameserver.
     pub fn pinning(name: &str, address: impl Into<IpAddr>) -> Result<Self> {
         let node = Self::asking([])?;
         fs::write(node.path("hosts"), format!("{} {name}\n", address.into()))?;
@@ -137,7 +137,7 @@ impl Check<'_> {
         self
     }
 
-    /// With no more open files than this.
+    /// With this limit of open files.
     pub fn with_descriptors(mut self, limit: u32) -> Self {
         self.command = Command::new("sh");
         let script = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
@@ -163,7 +163,7 @@ impl Check<'_> {
     }
 }
 
-/// What a check said.
+/// The result of a check.
 #[derive(Debug)]
 pub struct Report {
     pub status: Option<i32>,
@@ -190,7 +190,7 @@ impl Report {
         text(&self.document["registries"][0]["verdict"])
     }
 
-    /// The endpoint of this role; the first, if there are several.
+    /// The first endpoint with this role.
     pub fn endpoint(&self, role: &str) -> Result<&Value> {
         let found = self
             .endpoints()
@@ -199,19 +199,19 @@ impl Report {
         Ok(found)
     }
 
-    /// What the first nameserver said of the login server.
+    /// The answer of the first nameserver for the login server.
     pub fn lookup(&self) -> Result<&Value> {
         Ok(&self.endpoint("login")?["lookups"][0])
     }
 
-    /// What a stage gave at the first address of the endpoint of this role.
+    /// The result of a stage at the first address of the endpoint with this role.
     pub fn stage(&self, role: &str, stage: &str) -> Result<&Value> {
         items(&self.endpoint(role)?["addresses"][0]["stages"])
             .find(|outcome| outcome["stage"] == stage)
             .with_context(|| format!("no stage {stage} of {role} in {}", self.document))
     }
 
-    /// Everything that failed anywhere.
+    /// All failures.
     pub fn failures(&self) -> BTreeSet<Failure> {
         let mut failures = BTreeSet::new();
         for endpoint in self.endpoints() {

@@ -1,5 +1,5 @@
-//! `agent/openapi.yaml`, held against answers: each is one of those that the document promises, and at
-//! the end none that it promises may be left that nobody saw.
+//! Checks answers against `agent/openapi.yaml`: each must be documented, and at the end every documented
+//! answer must have been seen.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use crate::schema;
 
 const DOCUMENT: &str = include_str!("../../../agent/openapi.yaml");
-/// Where both documents are for each other.
+/// The URL by which the documents refer to each other.
 const FOLDER: &str = "https://github.com/regprobe/regprobe/blob/main/agent";
 
-/// The document, and what was not seen of it yet.
+/// The document, and the parts that no answer has shown yet.
 pub struct OpenApi {
     document: Value,
     unseen: BTreeSet<String>,
@@ -44,13 +44,13 @@ impl OpenApi {
         Ok(Self { document, unseen })
     }
 
-    /// What no answer has shown yet.
+    /// The parts that no answer has shown yet.
     #[must_use]
     pub fn unseen(&self) -> &BTreeSet<String> {
         &self.unseen
     }
 
-    /// Notes that a parameter was given to what is documented at `path`.
+    /// Notes that a request to `path` had this parameter.
     pub fn gave(&mut self, method: &str, path: &str, parameter: &str) -> Result<()> {
         let operation = &self.document["paths"][path][method];
         for known in operation["parameters"].as_array().into_iter().flatten() {
@@ -63,8 +63,8 @@ impl OpenApi {
         bail!("{method} {path} knows of no parameter {parameter}")
     }
 
-    /// Holds an answer to what is documented at `path`: its status, its type, its headers, and its
-    /// body, with no field that is not documented.
+    /// Checks an answer against the documentation of `path`: status, type, headers and body, without
+    /// undocumented fields.
     pub fn hold(&mut self, method: &str, path: &str, reply: &Reply) -> Result<()> {
         let status = reply.status.to_string();
         let pointer = ["paths", path, method, "responses", &status];

@@ -1,5 +1,5 @@
-//! `openssl s_server`, for what nginx would not do: old versions, broken certificates, certificates
-//! asked of clients.
+//! `openssl s_server`, for what nginx refuses to do: old versions, broken certificates, client
+//! certificates.
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
@@ -19,7 +19,7 @@ use crate::node::{Node, Report};
 /// A server for the login server's name that answers any request with a page.
 pub struct OpensslServer {
     addr: SocketAddr,
-    /// Of the authority that its certificate comes from.
+    /// The certificate of its authority.
     ca: String,
     _running: Running,
     _folder: TempDir,
@@ -33,7 +33,7 @@ impl OpensslServer {
         Self::presenting(&files.chain, &files.key, pki.ca_pem(), folder, arguments)
     }
 
-    /// With a certificate that nothing is wrong with but what these arguments of `openssl req` do.
+    /// With a certificate whose only flaw comes from these arguments of `openssl req`.
     pub fn certified(flaw: &str, arguments: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let script = format!(

@@ -1,4 +1,4 @@
-//! The program under test, as cargo has built it beside the test that runs.
+//! The program under test, as built by cargo next to the running test.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ pub fn repository(path: impl AsRef<Path>) -> PathBuf {
     Path::new(root).join(path)
 }
 
-/// A folder for what tests leave for people to look at, such as pictures.
+/// A folder for results that people look at, such as pictures.
 #[must_use]
 pub fn left_behind(folder: &str) -> PathBuf {
     let target = REGPROBE.ancestors().nth(2);

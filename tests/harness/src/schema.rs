@@ -1,5 +1,5 @@
-//! The schema of the status document, held against documents. Whoever reads one must bear fields
-//! that the schema does not know; the agent may not write any.
+//! The schema of the status document, and whether documents keep to it. Readers must accept fields that
+//! the schema does not know; the agent may not write any.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -9,13 +9,13 @@ use boon::{Compiler, SchemaIndex, Schemas};
 use serde_json::{Value, json};
 
 const SCHEMA: &str = include_str!("../../../agent/regprobe-v1.schema.json");
-/// Where the compiler finds it.
+/// Its URL in the compiler.
 const HERE: &str = "schema:strict";
 
 static STRICT: LazyLock<(Schemas, SchemaIndex)> =
     LazyLock::new(|| strict().expect("the schema is one"));
 
-/// Whether `document` is one of `regprobe/v1`, with no field but those of the schema.
+/// Checks that `document` matches `regprobe/v1`, without other fields.
 pub fn validate(document: &Value) -> Result<()> {
     let (schemas, index) = &*STRICT;
     schemas
@@ -23,7 +23,7 @@ pub fn validate(document: &Value) -> Result<()> {
         .map_err(|error| anyhow!("{error:#}\nin {document}"))
 }
 
-/// The fields of the schema that are nowhere in `documents`.
+/// The fields of the schema that no document has.
 pub fn unseen<'a>(documents: impl IntoIterator<Item = &'a Value>) -> Result<BTreeSet<String>> {
     let schema: Value = serde_json::from_str(SCHEMA)?;
     let mut fields = BTreeSet::new();
@@ -60,14 +60,14 @@ fn slice_of(value: &Value) -> &[Value] {
     }
 }
 
-/// The schema as it binds the agent.
+/// The schema for the agent, which may not write other fields.
 pub(crate) fn closed() -> Result<Value> {
     let mut schema = serde_json::from_str(SCHEMA)?;
     close(&mut schema);
     Ok(schema)
 }
 
-/// From now on objects have no fields but those that are told of.
+/// From now on objects only have the fields that are listed.
 pub(crate) fn close(schema: &mut Value) {
     if schema["type"] == "object" && schema["properties"].is_object() {
         schema["additionalProperties"] = json!(false);

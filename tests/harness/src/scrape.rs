@@ -1,10 +1,10 @@
-//! One scrape in the text format 0.0.4, taken apart as Prometheus takes it apart.
+//! One scrape in the text format 0.0.4, parsed as Prometheus does.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 
-/// Everything that one scrape showed.
+/// The content of one scrape.
 pub struct Scrape {
     pub text: String,
     /// Family → type.
@@ -37,7 +37,7 @@ impl Scrape {
         })
     }
 
-    /// Every series, values left out.
+    /// Every series, without values.
     pub fn series(&self) -> BTreeSet<String> {
         let series = |sample: &Sample| format!("{}{:?}", sample.name, sample.labels);
         self.samples.iter().map(series).collect()
@@ -53,7 +53,7 @@ impl Scrape {
             .filter(move |sample| sample.name == name && sample.has(labels))
     }
 
-    /// Of the one series with that name and these among its labels.
+    /// The value of the only series with this name and these labels.
     pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> Result<f64> {
         let mut samples = self.of(name, labels);
         let sample = samples
@@ -66,12 +66,12 @@ impl Scrape {
         Ok(sample.value)
     }
 
-    /// Over all series with that name and these among their labels.
+    /// The sum over all series with this name and these labels.
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         self.of(name, labels).map(|sample| sample.value).sum()
     }
 
-    /// The series that say of what registry they are.
+    /// Whether any series has this registry as a label.
     pub fn mentions(&self, registry: &str) -> bool {
         self.samples
             .iter()
@@ -108,7 +108,7 @@ impl Sample {
     }
 }
 
-/// The value before the next quote, and what comes after that.
+/// The value before the closing quote, and the rest.
 fn unquote(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut letters = text.char_indices();

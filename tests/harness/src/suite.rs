@@ -1,5 +1,5 @@
-//! End-to-end tests as lists: each test has a name, what it needs of the machine, and a function. A test
-//! whose needs are not met is reported as ignored, with what is missing; it is never silently green.
+//! End-to-end tests as lists: each test has a name, its needs, and a function. A test whose needs are not
+//! met is reported as ignored, with what is missing; it never passes silently.
 //!
 //! A test program holds several suites. Without arguments it runs one after the other; `--suites` lists
 //! them, and `--suite=NAME` runs one, which is how `tests/run` runs several at the same time.
@@ -16,7 +16,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use crate::need::Need;
 
-/// How long a test may take that does not say otherwise.
+/// The default limit of a test.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Set to anything, it turns an unmet need into a failure: for machines that have everything.
@@ -31,7 +31,7 @@ pub struct Test {
     run: Box<dyn FnOnce() -> Result<()> + Send>,
 }
 
-/// A test that needs nothing, until it is said to.
+/// A test without needs.
 pub fn test(name: impl Into<String>, run: impl FnOnce() -> Result<()> + Send + 'static) -> Test {
     Test {
         name: name.into(),
@@ -47,7 +47,7 @@ impl Test {
         self
     }
 
-    /// Fails once it has run for this long.
+    /// Fails after this time.
     pub fn within(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
@@ -101,13 +101,13 @@ impl Suite {
         self
     }
 
-    /// Adds a last step, which may judge what all tests together have seen.
+    /// Adds a last step, which can fail because of what all tests together have seen.
     pub fn and_then(mut self, end: impl FnOnce() -> Result<()> + 'static) -> Self {
         self.end = Some(Box::new(end));
         self
     }
 
-    /// Whether all went well.
+    /// Returns whether no test failed.
     fn run(self, name: &str, mut arguments: Arguments) -> bool {
         if let Some(tests) = self.at_a_time {
             arguments.test_threads.get_or_insert(tests);
@@ -127,7 +127,7 @@ impl Suite {
     }
 }
 
-/// A suite's name, and what makes it.
+/// A suite's name and constructor.
 pub type Named = (&'static str, fn() -> Suite);
 
 /// The whole `main` of a test program: its suites, and those that only run by name.
@@ -168,7 +168,7 @@ fn is_own(argument: &OsString) -> bool {
         .is_some_and(|argument| argument == "--suites" || argument.starts_with("--suite="))
 }
 
-/// A test that overruns its limit is left behind on its thread and ends with the process.
+/// A test that exceeds its limit is left behind on its thread and ends with the process.
 fn run_within(limit: Duration, run: Box<dyn FnOnce() -> Result<()> + Send>) -> Result<(), Failed> {
     let (report, outcome) = mpsc::channel();
     let test = thread::Builder::new().spawn(move || {

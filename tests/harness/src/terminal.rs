@@ -1,5 +1,5 @@
-//! A terminal with a program on it, as a person has it before them: what is typed goes in, and what
-//! the screen shows at any moment can be read, whatever the program did to bring it there.
+//! A terminal with a program on it, as a person uses it: tests type keys, and read what the screen shows
+//! at any moment.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -16,7 +16,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use regprobe_lab::wait;
 
-/// For what a person would call at once.
+/// Timeout for what a person would call immediate.
 const SOON: Duration = Duration::from_secs(20);
 
 /// A terminal and the program that runs on it, which is killed when this is dropped.
@@ -24,15 +24,15 @@ pub struct Terminal {
     keyboard: File,
     child: Child,
     screen: Arc<Mutex<Screen>>,
-    /// Reads until no program has the terminal any more.
+    /// Reads until no program has the terminal open.
     reader: JoinHandle<()>,
 }
 
 struct Screen {
     parser: vt100::Parser,
-    /// All that was ever written.
+    /// All output so far.
     written: Vec<u8>,
-    /// What each piece that was written left on the screen.
+    /// The screen after each piece of output.
     frames: Vec<String>,
 }
 
@@ -46,7 +46,7 @@ impl Terminal {
             ws_ypixel: 0,
         };
         let ends = openpty(&size, None)?;
-        // A program that another test starts now must not keep the terminal open.
+        // Programs of other tests must not inherit the terminal and keep it open.
         for end in [&ends.master, &ends.slave] {
             fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
         }
@@ -72,7 +72,7 @@ impl Terminal {
         let shown = screen.clone();
         let reader = thread::spawn(move || {
             let mut piece = [0; 4096];
-            // The end of the last program on it is an error to a terminal.
+            // When the last program ends, reading from the terminal fails.
             while let Ok(length @ 1..) = output.read(&mut piece) {
                 let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
                 shown.parser.process(&piece[..length]);
@@ -100,7 +100,7 @@ impl Terminal {
         self.look(|screen| screen.parser.screen().contents())
     }
 
-    /// What the screen has shown, from moment to moment.
+    /// Every state of the screen so far.
     #[must_use]
     pub fn frames(&self) -> Vec<String> {
         self.look(|screen| screen.frames.clone())
@@ -125,7 +125,7 @@ impl Terminal {
         Ok(kill(Pid::from_raw(self.child.id().try_into()?), signal)?)
     }
 
-    /// Waits for the program's end, and for all that it wrote.
+    /// Waits for the program's end and for all its output.
     pub fn ended(&mut self) -> Result<ExitStatus> {
         wait::until("the program ends", SOON, || {
             ensure!(self.reader.is_finished(), "it still has the terminal");

@@ -1,6 +1,6 @@
 //! An Azure Container Registry to probe and to pull from: a login server, any number of data
-//! endpoints, over TLS or not, each on loopback addresses of its own. It records every request, and
-//! any part of it can be told to answer wrongly while it runs. A public twin of a private registry
+//! endpoints, with or without TLS, each on its own loopback addresses. It records every request, and
+//! any part of it can be set to answer wrongly while it runs. The public twin of a private registry
 //! is a second instance.
 
 mod answer;
@@ -191,8 +191,8 @@ impl Acr {
         self
     }
 
-    /// Ends every wrong answer; certificates stay.
-    pub fn mend(&self) -> &Self {
+    /// Ends all wrong answers; certificates stay.
+    pub fn fix(&self) -> &Self {
         let mut state = self.registry.state();
         state.answers.clear();
         state.answers_at.clear();
@@ -226,7 +226,7 @@ impl Acr {
         self
     }
 
-    /// What the data endpoints answer to whoever has no signed URL; 403 unless told otherwise.
+    /// Sets the answer of the data endpoints to requests without a signed URL; 403 by default.
     pub fn answer_unsigned(&self, status: u16) -> &Self {
         self.registry.state().unsigned_status = Some(status);
         self
@@ -237,7 +237,7 @@ impl Acr {
         self
     }
 
-    /// Sets the registry's clock, as its `Date` shows it, ahead of the node's by so many seconds.
+    /// Sets the registry's clock, which `Date` shows, this many seconds ahead of the node's.
     pub fn set_clock_ahead(&self, seconds: i64) -> &Self {
         self.registry.state().clock_ahead = SignedDuration::from_secs(seconds);
         self
@@ -469,7 +469,7 @@ mod tests {
                 "{answer:?}: expected {expected:?} in {shown}"
             );
         }
-        setup.acr.mend().answer_at(DATA, Answer::Status(400));
+        setup.acr.fix().answer_at(DATA, Answer::Status(400));
         assert!(setup.curl("/v2/", &[]).contains("401"));
     }
 

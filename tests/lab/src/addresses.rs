@@ -1,5 +1,5 @@
 //! Loopback addresses and free ports. The whole of 127.0.0.0/8 is local on Linux, so every server
-//! of a test gets an address of its own and may listen on 443 or 53 as the real one does.
+//! of a test gets its own address and may listen on 443 or 53 as the real one does.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

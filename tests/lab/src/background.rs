@@ -1,4 +1,4 @@
-//! A tokio runtime on a thread of its own, for as long as its handle lives. Every in-process server
+//! A tokio runtime on its own thread, as long as its handle lives. Every in-process server
 //! of the lab runs on one, so tests stay plain functions, and a server started inside a network
 //! namespace stays in it: a new thread inherits the namespace of the thread that starts it.
 

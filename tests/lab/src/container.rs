@@ -32,7 +32,7 @@ pub struct Container<'a> {
 }
 
 impl<'a> Container<'a> {
-    /// It sees its own file and the machine's libraries, and has the network of whoever starts it.
+    /// It sees its own file and the machine's libraries, and shares the network of its parent process.
     pub fn of(program: &'a Command) -> Result<Self> {
         Ok(Self {
             program,
@@ -65,15 +65,15 @@ impl<'a> Container<'a> {
         self
     }
 
-    /// Limits its memory to so many bytes, by a cgroup.
+    /// Limits its memory to this many bytes, by a cgroup.
     #[must_use]
     pub fn within_memory(mut self, bytes: u64) -> Self {
         self.memory = Some(bytes);
         self
     }
 
-    /// The command line that starts it. What runc needs goes into a folder, which the program does
-    /// not see unless it is told to.
+    /// The command line that starts it. The files that runc needs go into a folder, which the program
+    /// only sees if [`Self::reading`] names it.
     pub fn command_line(self, folder: &Path) -> Result<Vec<String>> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let name = format!(

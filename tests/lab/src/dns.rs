@@ -166,7 +166,7 @@ impl Dns {
     }
 
     /// Ends every fault; the records stay.
-    pub fn mend(&self) -> &Self {
+    pub fn fix(&self) -> &Self {
         let mut state = self.state();
         state.fault_of_all = None;
         state.fault_of.clear();
@@ -376,7 +376,7 @@ mod tests {
                 "{fault:?}: expected {expected:?} in {said}"
             );
         }
-        dns.mend();
+        dns.fix();
         dns.break_name("other.azurecr.io", Fault::ServFail);
         assert!(ask(&["+tcp"]).contains("10.0.0.7"));
     }

@@ -1,9 +1,8 @@
 //! The test ground of regprobe: everything a node meets on the way to an image, on loopback
 //! addresses or in network namespaces, healthy or broken in one chosen way.
 //!
-//! Whatever is started here runs on threads or child processes of its own, may be changed while it
-//! runs, and ends when it is dropped. The library knows nothing of the agent, which is tested
-//! against it.
+//! Everything that is started here runs on its own threads or child processes, can be changed while it
+//! runs, and ends when it is dropped. The library does not know the agent, which is tested against it.
 
 pub mod acr;
 pub mod addresses;

@@ -34,7 +34,7 @@ pub struct Cable<'ns> {
 }
 
 impl Namespace {
-    /// A new namespace with its loopback up; `label` is for the eyes of whoever lists them.
+    /// A new namespace with its loopback up; `label` is for people who list them.
     pub fn new(label: &str) -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -176,7 +176,7 @@ impl Namespace {
         Ok(())
     }
 
-    /// By which it can be entered.
+    /// The file by which processes enter it.
     pub(crate) fn path(&self) -> PathBuf {
         Path::new("/run/netns").join(&self.name)
     }

@@ -65,7 +65,7 @@ impl Pki {
     }
 
     /// A server certificate for DNS names and IP addresses, valid from yesterday for ninety days
-    /// unless the builder is told otherwise.
+    /// by default.
     pub fn leaf<N: Into<String>>(&self, names: impl IntoIterator<Item = N>) -> Leaf<'_> {
         Leaf::new(names, Signer::Root(self))
     }

@@ -3,7 +3,7 @@
 //! `dns.acr("contoso").data("westeurope").record_missing()` and nothing of chains or zones.
 //!
 //! The chains are those of Microsoft's "container-registry-private-endpoints"; the names of the
-//! public front ends are made unique to an endpoint, so that each may have addresses of its own.
+//! public front ends are made unique to an endpoint, so that each may have its own addresses.
 
 use std::net::IpAddr;
 

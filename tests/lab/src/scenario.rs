@@ -1,7 +1,7 @@
 //! A scenario of the fault lab: one file that says what is wrong with the world, what containerd
 //! makes of it, and what the agent must say. The vocabulary is closed: a word it does not have is
-//! refused, so no fault can be misspelt into health. `tests/scenarios/README.md` explains it to
-//! whoever writes one.
+//! refused, so no fault can be misspelt into health. `tests/scenarios/README.md` explains it for
+//! authors of scenarios.
 
 mod setting;
 
@@ -78,7 +78,7 @@ impl Default for Told {
     }
 }
 
-/// A nameserver that the agent is told to ask as well.
+/// A nameserver that the agent's configuration adds.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Beside {
@@ -100,7 +100,7 @@ pub struct Client {
     /// `repository:tag`
     #[serde(default = "default_image")]
     pub image: String,
-    /// `user:password`, for a registry that grants nothing to strangers.
+    /// `user:password`, for a registry without anonymous pull.
     #[serde(rename = "as")]
     pub credentials: Option<String>,
     /// Why the pull and the verdict rightly disagree here.

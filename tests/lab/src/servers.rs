@@ -1,5 +1,5 @@
-//! Real servers of the Debian archive as child processes, each on an address of its own and with
-//! nothing of the machine's configuration: what the fakes cannot prove is proved against these.
+//! Real servers of the Debian archive as child processes, each on its own address and without
+//! the machine's configuration: they prove what the fakes cannot.
 //! Started on a thread inside a network namespace, a server lives in that namespace.
 
 mod alertmanager;

@@ -47,7 +47,7 @@ impl World {
             let length = if address.is_ipv4() { 32 } else { 128 };
             network.address(&format!("{address}/{length}"))?;
         }
-        // Hosts tell of every closed port, however many they tell of: no kind of message has a limit.
+        // Hosts report every closed port, without a limit on the number of messages.
         network.enter(|| Ok(fs::write("/proc/sys/net/ipv4/icmp_ratemask", "0")?))?;
         let containerd = node.enter(Containerd::start)?;
         Ok(Self {

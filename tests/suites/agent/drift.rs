@@ -1,5 +1,5 @@
-//! `regprobe run`, the real binary, while DNS drifts under it: a finding shows within one network
-//! interval, and its series is gone within one interval after the repair.
+//! `regprobe run`, the real binary, while DNS drifts: a finding appears within one network interval, and
+//! its series is gone within one interval after the repair.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use regprobe_lab::wait;
 
 /// The `network_interval` of the ground's configs.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// What the round itself and the scrape that shows it may take, on a busy machine.
+/// Time for the round itself and for the scrape that shows it, on a busy machine.
 const MARGIN: Duration = Duration::from_millis(750);
 
 pub(crate) fn suite() -> Suite {
@@ -48,7 +48,7 @@ fn shows_and_clears(drift: fn(&Ground), code: &'static str, role: &'static str) 
     Ok(())
 }
 
-/// Waits, no longer than a network interval, until just these findings of warning or above hold.
+/// Waits for one network interval at most until exactly these warnings and critical findings hold.
 fn until_found(agent: &Agent, expected: &BTreeSet<(String, String)>) -> Result<()> {
     wait::until("the findings are as expected", INTERVAL + MARGIN, || {
         let scrape = agent.scrape()?;

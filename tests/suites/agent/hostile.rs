@@ -1,6 +1,6 @@
-//! Registries, nameservers, certificates and a proxy that say whatever might be obeyed by what shows it:
-//! markup, commands to terminals, lines of a log, text that runs backwards, and far too much of each.
-//! Page, terminal, log, metrics and documents show it and do nothing else.
+//! Registries, nameservers, certificates and a proxy that send text which a display might obey: markup,
+//! terminal commands, log lines, right-to-left text, and far too much of each. Page, terminal, log,
+//! metrics and documents show it and do nothing else.
 
 use std::fs;
 use std::path::PathBuf;
@@ -24,9 +24,9 @@ use regprobe_lab::proxy::{Proxy, Tunnel};
 use serde_json::json;
 
 const MARKUP: &str = "<script>window.owned=1</script><img src=x onerror=window.owned=1>\"'&amp;";
-/// What headers can carry: a command to a terminal in one character, and characters that are not seen.
+/// For headers: a terminal command in one character, and invisible characters.
 const UNSEEN: &str = "\u{9b}31m\u{202e}\u{2066}\u{200b}\u{feff}";
-/// What only a document can carry.
+/// For documents only.
 const COMMANDS: &str = "\u{1b}[2J\u{1b}]0;owned\u{7}\u{8}\u{7f}\0\r\nts=1 level=info msg=owned\n";
 
 const JSON: &str = "application/json";
@@ -34,12 +34,12 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 pub(crate) fn suite() -> Suite {
     Suite::of([
-        test("a terminal obeys nobody", terminal),
+        test("a terminal executes nothing", terminal),
         test(
-            "documents, pages, metrics and logs stay what they are",
+            "documents, pages, metrics and logs contain no commands",
             agent,
         ),
-        test("a browser runs nothing of a stranger's", browser).needs(Need::BROWSER),
+        test("a browser executes nothing", browser).needs(Need::BROWSER),
     ])
 }
 
@@ -101,7 +101,7 @@ fn agent() -> Result<()> {
                 !text.contains("<script>") && !text.contains("<img"),
                 "{path}: {text}"
             );
-            // Nobody's text is taken without measure.
+            // All text has a length limit.
             let longest = text.split(['>', '<']).map(str::len).max();
             ensure!(longest < Some(4000), "{path}: {longest:?}");
         }
@@ -114,7 +114,7 @@ fn browser() -> Result<()> {
     look(&hostile.agent(&[])?, "hostile", || ())
 }
 
-/// A ground on which each registry has a stranger's text somewhere else.
+/// A ground on which each registry sends hostile text in another place.
 struct Hostile {
     ground: Ground,
     config: PathBuf,
@@ -122,11 +122,11 @@ struct Hostile {
     _acrs: Vec<Acr>,
 }
 
-/// The places whose text is quoted to people.
+/// The places whose text people see.
 const QUOTED: [&str; 9] = [
     "error", "retry", "redirect", "realm", "token", "manifest", "platform", "alias", "proxy",
 ];
-/// And those that stand in documents alone.
+/// The places whose text is in documents only.
 const DOCUMENTED: [&str; 3] = ["header", "subject", "issuer"];
 
 impl Hostile {
@@ -174,7 +174,7 @@ impl Hostile {
         )?;
         let elsewhere = format!("https://portal.example/{}", value("redirect"));
         plain("redirect", Route::Ping, Answer::RedirectTo(elsewhere))?;
-        // What else a challenge might hold makes it none.
+        // With any other text this would not be a challenge.
         let markup = MARKUP.replace('"', "'");
         let realm = Challenge::Realm(format!("ftp://auth.example/{}", of("realm", &markup)));
         plain("realm", Route::Ping, Answer::Challenge(realm))?;
@@ -204,7 +204,7 @@ impl Hostile {
             Answer::Body(429, JSON, error("retry")),
         )?;
 
-        // A certificate that is refused and described, and one that is trusted.
+        // A certificate that is rejected and described, and one that is trusted.
         let name = ground.contoso_endpoints()[0].clone();
         let host = name.rsplit_once(':').context("no port")?.0.to_owned();
         let identity = pki::self_signed([text("subject")]).without_san().issue()?;
@@ -221,7 +221,7 @@ impl Hostile {
         ));
         acrs.push(acr);
 
-        // A name of DNS may be of any bytes.
+        // A DNS name may contain any bytes.
         let labels = [
             &b"owned-by-alias"[..],
             b"<script>window.owned=1</script>",
@@ -260,7 +260,7 @@ impl Hostile {
         command
     }
 
-    /// The agent once it has heard all of it.
+    /// The agent, once it has received all of it.
     fn agent(&self, flags: &[&str]) -> Result<Agent> {
         let mut command = regprobe(["run"]);
         command
@@ -282,7 +282,7 @@ impl Hostile {
     }
 }
 
-/// Whether the strangers' text got there at all; else it is no wonder that it does nothing.
+/// Whether the hostile text got there at all; otherwise the test proves nothing.
 fn is_quoted(what: &str, text: &str) -> Result<()> {
     for place in QUOTED {
         ensure!(
@@ -303,7 +303,7 @@ fn is_documented(document: &str) -> Result<()> {
     is_quoted("the document", document)
 }
 
-/// A stranger's text at this place, and far too much of it.
+/// Hostile text for this place, and far too much of it.
 fn of(place: &str, text: &str) -> String {
     format!("owned-by-{place} {text}{}", "A".repeat(5000))
 }
@@ -323,7 +323,7 @@ fn index(platform: &str) -> String {
     .to_string()
 }
 
-/// Nothing that commands a terminal, and nothing that is not seen or turns others around.
+/// Whether the text has no terminal commands, invisible characters or direction marks.
 fn is_inert(text: &str) -> bool {
     !text.chars().any(|c| {
         c.is_control() && c != '\n'
@@ -332,8 +332,8 @@ fn is_inert(text: &str) -> bool {
     })
 }
 
-/// What a check writes to a terminal by itself: colours, and the way back to the first line that it
-/// draws anew.
+/// Removes what a check itself writes to a terminal: colours, and the move to the first line that it
+/// draws again.
 fn without_own_sequences(written: &str) -> String {
     let text = written.replace("\r\n", "\n");
     let mut parts = text.split('\u{1b}');
@@ -347,6 +347,6 @@ fn without_own_sequences(written: &str) -> String {
             None => rest.push('\u{1b}'),
         }
     }
-    // Before the way back.
+    // Before the move.
     rest.replace('\r', "")
 }

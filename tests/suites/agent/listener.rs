@@ -1,5 +1,5 @@
-//! The listener as `--web.config.file` makes it, met by curl and openssl, and by clients that mean no
-//! good: who gets in, who does not, and what a wrong file is told.
+//! The listener with `--web.config.file`, used by curl, openssl and malicious clients: who gets in, who
+//! does not, and the errors for wrong files.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -20,31 +20,37 @@ use regprobe_lab::pki::Pki;
 use regprobe_lab::{client, wait};
 use socket2::{Domain, Socket, Type};
 
-/// For the listener to do what it must.
+/// Timeout for anything that the listener should do.
 const SOON: Duration = Duration::from_secs(15);
-/// As quick to compute as bcrypt allows.
+/// bcrypt's lowest cost.
 const COST: u32 = 4;
 
 pub(crate) fn suite() -> Suite {
     let tests = [
         test("the documented example", documented_example),
-        test("who has no certificate stays out", client_certificates),
+        test(
+            "clients without a certificate are rejected",
+            client_certificates,
+        ),
         test("old versions of TLS are refused", versions),
         test("passwords without TLS", passwords),
-        test("nobody learns who exists", nobody_learns_who_exists),
+        test(
+            "the response time does not reveal user names",
+            nobody_learns_who_exists,
+        ),
         test("headers and the limit of requests", headers_and_rate),
-        test("what changes is taken up", reload),
+        test("changed files are reloaded", reload),
     ];
     let tests = tests.map(|test| test.needs([Need::CURL, Need::OPENSSL]));
     let others = [
-        test("wrong files are told what is wrong", wrong_files),
-        test("clients that say nothing keep nobody out", silent_clients),
-        test("a long scrape under way is not cut short", scrape_under_way),
+        test("wrong files are rejected with the reason", wrong_files),
+        test("silent clients do not block others", silent_clients),
+        test("a slow scrape is not interrupted", scrape_under_way),
     ];
     Suite::of(tests.into_iter().chain(others))
 }
 
-/// The keys of exporter-toolkit's sample, and the rest of what its documentation has.
+/// The keys of exporter-toolkit's sample, and all others in its documentation.
 fn documented_example() -> Result<()> {
     let place = Place::new()?;
     place.issue("server", &["localhost"])?;
@@ -62,7 +68,7 @@ fn documented_example() -> Result<()> {
         ("bob:alice's", "401"),
         ("alice:", "401"),
         ("nobody:alice's", "401"),
-        // A second time: what is remembered is the same.
+        // Again: the cached result is the same.
         ("alice:alice's", "200"),
         ("bob:alice's", "401"),
     ] {
@@ -70,7 +76,7 @@ fn documented_example() -> Result<()> {
         ensure!(got == status, "{login}: {got}");
     }
     ensure!(listener.curl(&[])? == "401");
-    // In the clear there is nothing.
+    // There is no plain HTTP.
     let plain = client::get(listener.addr, "/metrics").send();
     ensure!(plain.is_err(), "{plain:?}");
     Ok(())
@@ -81,10 +87,10 @@ fn client_certificates() -> Result<()> {
     place.issue("server", &["localhost"])?;
     place.issue("scraper", &["prometheus.contoso.example"])?;
     place.issue("other", &["other.contoso.example"])?;
-    let stranger = Pki::new()?;
-    let identity = stranger.leaf(["prometheus.contoso.example"]).issue()?;
-    place.write("stranger.crt", identity.chain_pem())?;
-    place.write("stranger.key", identity.key_pem())?;
+    let untrusted = Pki::new()?;
+    let identity = untrusted.leaf(["prometheus.contoso.example"]).issue()?;
+    place.write("untrusted.crt", identity.chain_pem())?;
+    place.write("untrusted.key", identity.key_pem())?;
     let required = "tls_server_config:\n  \
          cert_file: server.crt\n  \
          key_file: server.key\n  \
@@ -93,7 +99,7 @@ fn client_certificates() -> Result<()> {
     let listener = place.listen(required)?;
     ensure!(listener.curl_as("scraper")? == "200");
     ensure!(listener.curl_as("other")? == "200");
-    for refused in [listener.curl_as("stranger")?, listener.curl(&[])?] {
+    for refused in [listener.curl_as("untrusted")?, listener.curl(&[])?] {
         ensure!(refused == "000", "{refused}");
     }
     drop(listener);
@@ -109,7 +115,7 @@ fn client_certificates() -> Result<()> {
     let listener = place.listen(&optional)?;
     ensure!(listener.curl(&[])? == "200");
     ensure!(listener.curl_as("scraper")? == "200");
-    ensure!(listener.curl_as("stranger")? == "000");
+    ensure!(listener.curl_as("untrusted")? == "000");
     Ok(())
 }
 
@@ -163,7 +169,7 @@ fn passwords() -> Result<()> {
     for nonsense in ["", "!", "YWxpY2U=", "//8="] {
         ensure!(get("/metrics", nonsense)? == 401, "{nonsense}");
     }
-    // Kubelet has no password, and a wrong one is none.
+    // Kubelet has no password; a wrong one counts as none.
     for path in ["/-/healthy", "/-/ready"] {
         ensure!(get(path, "YWxpY2U6eDp6")? != 401, "{path}");
         let status = client::get(listener.addr, path).send()?.status;
@@ -180,13 +186,13 @@ fn passwords() -> Result<()> {
     Ok(())
 }
 
-/// A wrong password of somebody, and one of nobody: both are refused, and as late.
+/// A wrong password for an existing user and for an unknown one: both are rejected, after the same time.
 fn nobody_learns_who_exists() -> Result<()> {
     const TIMES: usize = 12;
     let dear = bcrypt::hash("right", 2 * COST)?;
     let place = Place::new()?;
     let listener = place.listen(&format!("basic_auth_users: {{alice: {dear}}}\n"))?;
-    // What was refused before is refused sooner, so no password comes twice.
+    // A password that was rejected before is rejected faster, so each one is used once.
     let refused = |user: &str, turn: usize| {
         let login = STANDARD.encode(format!("{user}:wrong {turn}"));
         let header = format!("Basic {login}");
@@ -216,7 +222,7 @@ fn nobody_learns_who_exists() -> Result<()> {
         (0.6..1.7).contains(&ratio),
         "{somebody} s against {nobody} s"
     );
-    // It is the hash that takes the time: without one there would be a difference to see.
+    // The hash takes the time: without one the difference would be visible.
     let without = unasked.as_secs_f64();
     ensure!(nobody > 3.0 * without, "{nobody} s against {without} s");
     Ok(())
@@ -234,7 +240,7 @@ fn headers_and_rate() -> Result<()> {
     let page = client::get(listener.addr, "/").send()?;
     ensure!(page.header("X-Frame-Options") == Some("deny"));
     ensure!(page.header("Strict-Transport-Security").is_none());
-    // The page knows best what it needs.
+    // The page's own headers win.
     let policy = page.header("Content-Security-Policy").unwrap_or_default();
     ensure!(policy.starts_with("default-src 'none'"), "{policy}");
     let metrics = client::get(listener.addr, "/metrics").send()?;
@@ -243,7 +249,7 @@ fn headers_and_rate() -> Result<()> {
         .map(|_| Ok(client::get(listener.addr, "/metrics").send()?.status))
         .collect::<Result<_>>()?;
     ensure!(statuses == [200, 200, 429, 429], "{statuses:?}");
-    // Whoever keeps it busy does not have it ended.
+    // A busy connection is not closed.
     for path in ["/-/healthy", "/-/ready"] {
         let status = client::get(listener.addr, path).send()?.status;
         ensure!(status != 429, "{path}: {status}");
@@ -257,7 +263,7 @@ fn reload() -> Result<()> {
     let tls = "tls_server_config: {cert_file: server.crt, key_file: server.key}\n";
     let listener = place.listen(tls)?;
     ensure!(listener.curl(&[])? == "200");
-    // A renewed certificate, of authorities that are new as well.
+    // A renewed certificate, from new authorities.
     let renewed = Pki::new()?;
     let identity = renewed.leaf(["localhost"]).issue()?;
     place.write("server.crt", identity.chain_pem())?;
@@ -267,7 +273,7 @@ fn reload() -> Result<()> {
         ensure!(listener.curl(&[])? == "200");
         Ok(())
     })?;
-    // What is wrong changes nothing; what is right again does.
+    // A wrong file changes nothing; a corrected one does.
     place.write(
         "web.yaml",
         "tls_server_config: {cert_file: gone.crt, key_file: server.key}\n",
@@ -408,7 +414,7 @@ fn wrong_files() -> Result<()> {
     Ok(())
 }
 
-/// Four times as many as there may be connections; each says a part of a request at most.
+/// Four times the connection limit; each client sends part of a request at most.
 fn silent_clients() -> Result<()> {
     let place = Place::new()?;
     let listener = place.listen("")?;
@@ -433,7 +439,7 @@ fn silent_clients() -> Result<()> {
     Ok(())
 }
 
-/// More than the kernel holds for a reader that takes its time.
+/// More than the kernel buffers for a slow reader.
 fn scrape_under_way() -> Result<()> {
     let mut place = Place::new()?;
     let entries: Vec<_> = (0..400)
@@ -461,7 +467,7 @@ fn scrape_under_way() -> Result<()> {
     Ok(())
 }
 
-/// A folder with a configuration that probes next to nothing, and certificates.
+/// A folder with certificates and a configuration that probes very little.
 struct Place {
     ground: Ground,
     config: PathBuf,
@@ -480,7 +486,7 @@ impl Place {
     }
 
     fn write(&self, name: &str, text: &str) -> Result<()> {
-        // As editors do: what is there is whole, old or new.
+        // As editors do: the file is complete at any time, old or new.
         let (new, file) = (self.file("new"), self.file(name));
         fs::write(&new, text)?;
         Ok(fs::rename(new, file)?)
@@ -533,7 +539,7 @@ struct Listener {
 }
 
 impl Listener {
-    /// The status that curl is answered with, 000 if it is with none.
+    /// The status that curl gets; 000 without an answer.
     fn curl(&self, more: &[&str]) -> Result<String> {
         let port = self.addr.port();
         let out = Command::new("/usr/bin/curl")
@@ -553,7 +559,7 @@ impl Listener {
         self.curl(&["--cert", &certificate, "--key", &key])
     }
 
-    /// Whether openssl gets through a handshake of this version, however weak it may be.
+    /// Whether openssl completes a handshake of this version, with any cipher.
     fn shakes_hands(&self, version: &str) -> Result<bool> {
         let out = Command::new("/usr/bin/openssl")
             .args(["s_client", "-connect", &self.addr.to_string(), version])

@@ -1,4 +1,4 @@
-//! The agent that runs: what it serves and logs, and what becomes of it when its surroundings fail.
+//! The running agent: what it serves and logs, and how it survives failures of its surroundings.
 
 mod drift;
 mod hostile;

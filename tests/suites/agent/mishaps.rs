@@ -1,7 +1,7 @@
-//! What befalls a node, and the agent with it. However bad it gets, afterwards the agent is healthy, its
-//! metrics are true, and it holds no more than before.
+//! Accidents of a node. After each of them the agent is healthy, its metrics are correct, and it uses no
+//! more resources than before.
 //!
-//! A panic is not among it, for nothing is known to bring one about: `agent/src/schedule/scheduler.rs` makes one.
+//! There is no panic here, because no input is known to cause one; `agent/src/schedule/scheduler.rs` tests one.
 
 mod clock;
 mod link;
@@ -25,51 +25,44 @@ use regprobe_lab::wait;
 
 pub(crate) fn suite() -> Suite {
     let anywhere = [
-        test("descriptors run out", descriptors_run_out),
+        test("the agent has too few descriptors", descriptors_run_out),
         test("clients take every descriptor", clients_take_descriptors),
-        test("the disk of the log is full", full_disk),
-        test("nobody reads the log any more", closed_log),
-        test("nobody drains the pipe of the log", full_pipe),
-        test("the agent is stopped and goes on later", stopped),
-        test("a nameserver floods", nameserver::floods),
-        test(
-            "a storm of SIGHUP, the file swapped all the time",
-            storm::of_swaps,
-        ),
-        test(
-            "a storm of SIGHUP, the file written all the time",
-            storm::of_writes,
-        ),
+        test("the log's disk is full", full_disk),
+        test("the reader of the log is gone", closed_log),
+        test("the log's pipe is full", full_pipe),
+        test("the agent is stopped and continues later", stopped),
+        test("a nameserver sends a flood", nameserver::floods),
+        test("many SIGHUPs while the file is replaced", storm::of_swaps),
+        test("many SIGHUPs while the file is written", storm::of_writes),
     ];
-    let clock =
-        [test("the clock is set, forwards and back", clock::is_set).needs([Need::FAKETIME])];
+    let clock = [test("the clock is set forward and back", clock::is_set).needs([Need::FAKETIME])];
     let memory = [
         test("64 MiB are enough under load", memory::is_enough),
-        test("a neighbour takes all of the memory", memory::neighbour),
+        test("another process uses all memory", memory::neighbour),
     ];
     let memory = memory.map(|test| test.needs([Need::Root, Need::RUNC]));
     let links = [
-        test("the link goes away and comes back", link::goes_and_comes),
+        test("the link goes down and comes back", link::goes_and_comes),
         test("the link flaps", link::flaps),
-        test("the network goes away and another comes", link::is_replaced),
+        test("the network is replaced by another", link::is_replaced),
     ];
     let links = links.map(|test| test.needs([Need::Root, Need::IPROUTE]));
     Suite::of(anywhere.into_iter().chain(clock).chain(memory).chain(links))
 }
 
-/// What the agent holds while all is well.
+/// What the agent uses while nothing fails.
 #[derive(Debug)]
 pub(crate) struct Holdings {
     files: f64,
     tasks: f64,
 }
 
-/// By which it may hold more: a connection of a client that is not over yet.
+/// How much more it may use: for a client connection that is still open.
 const SLACK: f64 = 2.0;
 
 impl Holdings {
     pub(crate) fn of(agent: &Agent) -> Result<Self> {
-        // The least of some looks: what is open within a round is not held.
+        // The least of several samples: files that are only open during a round do not count.
         let mut least = Self::now(agent)?;
         let end = Instant::now() + Duration::from_secs(3);
         while Instant::now() < end {
@@ -89,11 +82,11 @@ impl Holdings {
         })
     }
 
-    /// That all is as it was: every registry is well and goes on being probed, and no more is held.
+    /// Checks that everything is as before: every registry is healthy and still probed, and no more is used.
     pub(crate) fn are_back(&self, agent: &Agent, registries: &[&str]) -> Result<()> {
         agent.get("/-/healthy")?.expect_status(200)?;
         agent.until_ready()?;
-        agent.until("is well", |agent| {
+        agent.until("is healthy again", |agent| {
             let scrape = agent.scrape()?;
             for registry in registries {
                 let labels = [("registry", *registry)];
@@ -126,7 +119,7 @@ impl Holdings {
     }
 }
 
-/// From now on the agent may have no more than so many files open.
+/// From now on the agent may only have this many files open.
 fn limit_files(agent: &Agent, limit: u64) -> Result<()> {
     let out = Command::new("/usr/bin/prlimit")
         .arg(format!("--pid={}", agent.id()))
@@ -138,7 +131,7 @@ fn limit_files(agent: &Agent, limit: u64) -> Result<()> {
 
 const ENOUGH_FILES: u64 = 1000;
 
-/// An agent that has been through its first round of both registries.
+/// An agent that has finished its first round of both registries.
 fn both() -> Result<(Ground, Plain, Agent)> {
     let ground = Ground::new()?;
     let plain = ground.plain("plain")?;
@@ -150,7 +143,7 @@ fn both() -> Result<(Ground, Plain, Agent)> {
 fn descriptors_run_out() -> Result<()> {
     let (_ground, _plain, agent) = both()?;
     let before = Holdings::of(&agent)?;
-    // Enough for a client, and for one address after another, but not for three names at once.
+    // Enough for a client and for one address after another, but not for three names at once.
     limit_files(&agent, before.files as u64)?;
     agent.until("tells the node's own fault", |agent| {
         let status = agent.status()?;
@@ -162,7 +155,7 @@ fn descriptors_run_out() -> Result<()> {
     let failures = |labels: &[(&str, &str)]| scrape.sum("regprobe_stage_failures_total", labels);
     let local = failures(&[("registry", "contoso"), ("reason", "local")]);
     ensure!(local > 0.0);
-    // Nobody else is blamed.
+    // The findings blame only the node.
     ensure!(
         failures(&[]) == failures(&[("reason", "local")]),
         "{}",
@@ -207,7 +200,7 @@ fn closed_log() -> Result<()> {
     logs_into("exec \"$0\" \"$@\" 2> >(true)")
 }
 
-/// Whoever reads does not go on, as a pager does not: the pipe stays open, and full.
+/// The reader stops, as a pager does: the pipe stays open and full.
 fn full_pipe() -> Result<()> {
     logs_into(
         "mkfifo \"$PIPE\" && exec 2<>\"$PIPE\" && \
@@ -216,7 +209,7 @@ fn full_pipe() -> Result<()> {
     )
 }
 
-/// An agent that has much to say, where nobody takes it.
+/// An agent with a lot to log, and no reader.
 fn logs_into(script: &str) -> Result<()> {
     let ground = Ground::new()?;
     let config = ground.config(&[&ground.contoso_entry()])?;
@@ -237,13 +230,13 @@ fn logs_into(script: &str) -> Result<()> {
     ground.write_config(&good)?;
     agent.signal(Signal::SIGHUP)?;
     agent.until_value("regprobe_config_last_reload_successful", &[], 1.0)?;
-    ground.contoso.mend();
+    ground.contoso.fix();
     before.are_back(&agent, &["contoso"])?;
     ensure!(agent.end()?.success());
     Ok(())
 }
 
-/// To the agent every clock jumps ahead.
+/// For the agent every clock jumps ahead.
 fn stopped() -> Result<()> {
     const STOP: Duration = Duration::from_secs(8);
     let (_ground, plain, agent) = both()?;
@@ -255,7 +248,7 @@ fn stopped() -> Result<()> {
     let asked = pings();
     agent.signal(Signal::SIGCONT)?;
     before.are_back(&agent, &["contoso", "plain"])?;
-    // Turns of a second: what was missed is told and not made up for.
+    // One round a second: missed rounds are counted and not made up for.
     let turns = (stopped_at.elapsed() - STOP).as_secs() as usize + 2;
     let made = pings() - asked;
     ensure!(made <= turns + 1, "{made} requests in {turns} turns");

@@ -1,6 +1,6 @@
-//! The document of the HTTP API against an agent that runs: every path, parameter, status, header and
-//! type that it tells of is seen, and no answer has anything else. That no path of the agent is missing
-//! from it is the business of `agent/src/web/answer.rs`.
+//! The document of the HTTP API against a running agent: every path, parameter, status, header and type
+//! in it is seen, and no answer has anything else. `agent/src/web/answer.rs` tests that the document has
+//! all paths.
 
 use std::fs;
 
@@ -16,8 +16,8 @@ use regprobe_lab::sockets;
 
 pub(crate) fn suite() -> Suite {
     Suite::of([
-        test("the agent is as documented", documented),
-        test("other methods and paths are refused", others),
+        test("the agent matches its document", documented),
+        test("other methods and paths are rejected", others),
     ])
 }
 
@@ -31,7 +31,7 @@ fn documented() -> Result<()> {
     agent.until_rounds(&["contoso"; 2])?;
 
     api.get(&agent, "/", "", 200)?;
-    // Another page may have been made meanwhile.
+    // The page may have been rendered again in between.
     let known = agent.until("knows its page", |agent| {
         let etag = agent
             .get("/")?
@@ -86,7 +86,7 @@ fn documented() -> Result<()> {
         api.document.gave("get", path, "id")?;
         api.document.hold("get", path, &reply)?;
     }
-    // A failure has more to say.
+    // A failure has more fields.
     ground.contoso.answer(Route::Ping, Answer::Status(503));
     agent.until("has seen a failure", |agent| {
         let history = agent.get("/api/v1/history?limit=1000")?;
@@ -138,7 +138,7 @@ fn others() -> Result<()> {
     Ok(())
 }
 
-/// Requests whose answers are held to the document.
+/// Requests whose answers are checked against the document.
 struct Api {
     document: OpenApi,
 }

@@ -1,6 +1,5 @@
-//! The page that the agent serves, in a real Chromium: that it says what holds in every state, that
-//! it can be used by mouse, by keyboard, without JavaScript and on a phone, and that axe-core has nothing
-//! to say. What it makes of hostile registries is the business of `hostile.rs`.
+//! The status page in a real Chromium: it shows every state correctly, it works by mouse, by keyboard,
+//! without JavaScript and on a phone, and axe-core finds no fault. `hostile.rs` has the hostile registries.
 
 use std::net::Ipv4Addr;
 
@@ -26,8 +25,8 @@ pub(crate) fn suite() -> Suite {
         test("an update arrives without a reload", update).needs(Need::BROWSER),
         test("many faults", many_faults).needs(Need::BROWSER),
         test("two hundred endpoints", many_endpoints).needs(Need::BROWSER),
-        test("every answer keeps browsers in check", headers),
-        test("what the history gets wrong is said", bad_queries),
+        test("every answer has the security headers", headers),
+        test("wrong queries of the history are explained", bad_queries),
     ])
 }
 
@@ -38,7 +37,7 @@ fn healthy() -> Result<()> {
     look(&agent, "healthy", || ())
 }
 
-/// Addresses, names and ports as on a real node; the README's pictures are taken here.
+/// Addresses, names and ports are those of a real node; the README's pictures come from here.
 fn fault_lab() -> Result<()> {
     let scenario = Scenario::parse(
         "story: The zone loses its link while somebody looks.\n\
@@ -90,8 +89,8 @@ fn many_endpoints() -> Result<()> {
     look(&agent, "large", || ())
 }
 
-/// The entries of registries with as many endpoints each. One server stands for all: it listens on
-/// every loopback address. The token service of each registry is the last endpoint.
+/// The entries of registries with this many endpoints each. One server serves all: it listens on every
+/// loopback address. The last endpoint of each registry is its token service.
 fn registries(count: u8, endpoints: u8) -> Result<(Acr, String)> {
     let server = Acr::at("127.0.0.1", (Ipv4Addr::UNSPECIFIED, 0)).start()?;
     let port = server.addr().port();
@@ -155,7 +154,7 @@ fn bad_queries() -> Result<()> {
         ensure!(answer.status == status, "{query}: {}", answer.status);
         ensure!(answer.json()?["error"].is_string(), "{query}");
     }
-    // Page by page it is the whole.
+    // All pages together are the whole history.
     agent.until_rounds(&["contoso"; 4])?;
     let first = agent
         .get("/api/v1/history?registry=contoso&limit=1")?

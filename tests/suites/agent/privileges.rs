@@ -1,5 +1,5 @@
-//! What the agent may do: it gives up what it was given, and calls of the kernel only what the seccomp
-//! profile of `deploy/seccomp` lists. `tests/suites/network/faultlab.rs` runs it under that profile.
+//! What the agent may do: it drops its privileges, and only makes system calls that the seccomp profile
+//! in `deploy/seccomp` lists. `tests/suites/network/faultlab.rs` runs it under that profile.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -23,12 +23,12 @@ use regprobe_lab::{client, container};
 
 pub(crate) fn suite() -> Suite {
     Suite::of([
-        test("what root was given is given up", root_gives_up).needs([Need::Root]),
-        test("a low port is listened on before that", low_port).needs([Need::Root]),
-        test("a check gives up as much", check_gives_up).needs([Need::Root, Need::STRACE]),
+        test("root drops its privileges", root_gives_up).needs([Need::Root]),
+        test("a low port is opened before that", low_port).needs([Need::Root]),
+        test("a check drops the same privileges", check_gives_up).needs([Need::Root, Need::STRACE]),
         test("a limit of open files that is too low is logged", low_limit),
         test(
-            "the seccomp profile lists what is called",
+            "the seccomp profile lists all system calls",
             profile_lists_what_is_called,
         )
         .needs([Need::DOCKER_REGISTRY, Need::NGINX, Need::STRACE]),
@@ -50,7 +50,7 @@ fn root_gives_up() -> Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     let files = hard.min(65_536).to_string();
     ensure!(words("Max open files")?[0] == files, "{limits}");
-    // What gives up nothing is not found by a test that has nothing.
+    // Without privileges, the test could not see whether they are dropped.
     let own = fs::read_to_string("/proc/self/status")?;
     ensure!(field(&own, "CapEff")? != NONE && field(&own, "NoNewPrivs")? == "0");
     Ok(())
@@ -68,7 +68,7 @@ fn low_port() -> Result<()> {
 const NONE: &str = "0000000000000000";
 
 fn holds_nothing(agent: &Agent) -> Result<()> {
-    // Each thread has its own.
+    // Each thread has its own capabilities.
     for thread in fs::read_dir(format!("/proc/{}/task", agent.id()))? {
         let status = fs::read_to_string(thread?.path().join("status"))?;
         for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
@@ -168,7 +168,7 @@ fn called_by_run(ground: &Ground, config: &Path) -> Result<BTreeSet<String>> {
     counted(&counts)
 }
 
-/// By a thread of its own, which nothing else has.
+/// The calls of the thread that computes the hash; no other test starts it.
 fn called_for_a_password(ground: &Ground, config: &Path) -> Result<BTreeSet<String>> {
     let counts = ground.folder.path().join("password");
     let settings = ground.folder.path().join("web.yaml");
@@ -200,7 +200,7 @@ fn called_by_check(ground: &Ground, config: &Path) -> Result<BTreeSet<String>> {
     counted(&counts)
 }
 
-/// The same with the binary of the image where there is one, for its system calls are those that count.
+/// The same with the image's binary, if there is one, because its system calls are what counts.
 fn binary(command: Command) -> Command {
     let program = env::var_os("REGPROBE_STATIC_BINARY");
     let mut same = Command::new(program.unwrap_or_else(|| command.get_program().to_owned()));
@@ -208,7 +208,7 @@ fn binary(command: Command) -> Command {
     same
 }
 
-/// The command with its system calls counted. It stays the child, and strace is beside it.
+/// The command with its system calls counted. It stays the child process; strace attaches to it.
 fn counting(command: &Command, counts: &Path) -> Command {
     let mut strace = Command::new("/usr/bin/strace");
     strace
@@ -223,7 +223,7 @@ fn counting(command: &Command, counts: &Path) -> Command {
     strace
 }
 
-/// Written when all is over, a name a line between rules.
+/// strace writes it at the end, with one name a line between rules.
 fn counted(counts: &Path) -> Result<BTreeSet<String>> {
     let text = wait::until("strace ends", SOON, || {
         let text = fs::read_to_string(counts)?;
@@ -247,7 +247,7 @@ fn listed() -> Result<BTreeSet<String>> {
         .collect())
 }
 
-/// What the README lists with a reason: the words in backquotes in the first column of its table.
+/// The calls that the README gives a reason for: the words in backquotes in its table's first column.
 fn explained() -> Result<BTreeSet<String>> {
     let text = fs::read_to_string(repository("deploy/seccomp/README.md"))?;
     let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));

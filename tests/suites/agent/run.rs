@@ -1,5 +1,5 @@
-//! `regprobe run`, the real binary, against the lab: what a Prometheus, an operator and a kubelet
-//! see of it while registries are well, fail, come and go.
+//! `regprobe run`, the real binary, against the lab: what Prometheus, an operator and kubelet see while
+//! registries work, fail, come and go.
 
 mod expected;
 mod fleet;
@@ -33,39 +33,39 @@ use serde_json::Value;
 pub(crate) fn suite() -> Suite {
     let needs = [Need::DOCKER_REGISTRY, Need::NGINX, Need::PROMETHEUS];
     Suite::of([
-        test("every series is there at the first scrape", first_scrape).needs(needs),
+        test("every series exists at the first scrape", first_scrape).needs(needs),
         test("every family is documented", expected::documented),
         test("a real Prometheus reads it", prometheus_reads_it).needs([Need::PROMETHEUS]),
         test("counters are at 0 before the first round", counters_at_zero),
-        test("it is healthy whatever fails", healthy_whatever_fails),
+        test(
+            "it is healthy while everything fails",
+            healthy_whatever_fails,
+        ),
         test("a reload keeps, removes and adds", reload_by_signal),
         test("reload over HTTP is off by default", reload_over_http),
         test(
-            "a ConfigMap's swap is taken up",
+            "an updated ConfigMap is reloaded",
             reload::swap_of_a_config_map,
         ),
         test("it ends within five seconds", it_ends),
-        test("what keeps it from starting is told", cannot_start),
-        test("logs are lines on change", logs_are_lines_on_change),
+        test("it explains why it cannot start", cannot_start),
+        test("it logs one line for each change", logs_are_lines_on_change),
         test("the status document has its fields", status_document),
-        test("a DNS drift shows", dns_drift),
-        test("what is gone leaves no series", what_is_gone),
+        test("a DNS drift appears in metrics and status", dns_drift),
+        test("removed endpoints leave no series", what_is_gone),
         test(
-            "a fleet is counted by its Service",
+            "the fleet is counted by its Service",
             fleet::counted_by_its_service,
         ),
         test(
-            "a fleet never counted is assumed large",
+            "an unknown fleet is assumed to be large",
             fleet::never_counted,
         ),
         test(
-            "a fleet larger than an answer",
+            "the fleet is larger than one DNS answer",
             fleet::larger_than_an_answer,
         ),
-        test(
-            "a registry that has enough is left alone",
-            fleet::patience_with_a_registry,
-        ),
+        test("Retry-After is respected", fleet::patience_with_a_registry),
     ])
 }
 
@@ -83,7 +83,7 @@ fn first_scrape() -> Result<()> {
     )?;
     promtool_agrees(&first)?;
 
-    // Long enough for ten rounds and five with tokens.
+    // Long enough for ten rounds, five of them with tokens.
     let end = Instant::now() + Duration::from_secs(10);
     let before = first.series();
     while Instant::now() < end {
@@ -99,7 +99,7 @@ fn first_scrape() -> Result<()> {
     Ok(())
 }
 
-/// `promtool check metrics` finds nothing to say.
+/// `promtool check metrics` reports nothing.
 fn promtool_agrees(scrape: &Scrape) -> Result<()> {
     let mut promtool = Command::new("/usr/bin/promtool")
         .args(["check", "metrics"])
@@ -163,7 +163,7 @@ fn counters_at_zero() -> Result<()> {
             ensure!(scrape.value(name, &lookups)? == 0.0, "{name}");
         }
         ensure!(scrape.value("regprobe_tcp_retransmits_total", &endpoint)? == 0.0);
-        // What was not measured is absent.
+        // Values that were not measured are absent.
         ensure!(scrape.of("regprobe_endpoint_up", &endpoint).count() == 0);
         ensure!(scrape.of("regprobe_dns_answer_expected", &endpoint).count() == 0);
     }
@@ -173,7 +173,7 @@ fn counters_at_zero() -> Result<()> {
         ensure!(scrape.value("regprobe_rounds_skipped_total", &[("why", why)])? == 0.0);
     }
 
-    ground.dns.mend();
+    ground.dns.fix();
     agent.until("gets ready", |agent| {
         agent.get("/-/ready")?.expect_status(200)
     })?;
@@ -301,7 +301,7 @@ fn it_ends() -> Result<()> {
         ensure!(status.code() == Some(0), "{status}");
         Ok(())
     };
-    ends(Agent::ready(&config, &[])?).context("when all is well")?;
+    ends(Agent::ready(&config, &[])?).context("with nothing wrong")?;
 
     let agent = Agent::ready(&config, &[])?;
     let idle = TcpStream::connect_timeout(&agent.addr, SOON)?;
@@ -371,7 +371,7 @@ fn cannot_start() -> Result<()> {
 fn logs_are_lines_on_change() -> Result<()> {
     for format in ["logfmt", "json"] {
         let ground = Ground::new()?;
-        // An open registry: of one that wants credentials there is always something to say.
+        // An open registry, because one that requires credentials always has a finding.
         let well = || {
             ground.contoso.answer(Route::Ping, Answer::Mcr);
         };
@@ -539,7 +539,7 @@ fn dns_drift() -> Result<()> {
                 let value = |name| scrape.value(name, &labels);
                 ensure!(value("regprobe_dns_answer_expected")? == expected);
                 ensure!(value("regprobe_dns_answer_changes_total")? == changes);
-                // One series a pair, whatever the answer was before.
+                // One series for each pair, whatever the answer was before.
                 ensure!(value("regprobe_dns_answer_info")? == 1.0);
                 ensure!(value("regprobe_dns_answer_ttl_seconds")? == 10.0);
             }
@@ -579,7 +579,7 @@ fn what_is_gone() -> Result<()> {
     let token = [("registry", "plain"), ("role", "token")];
     agent.until_value("regprobe_endpoint_up", &token, 1.0)?;
 
-    // A login server that is down says nothing of its token service, which is still watched.
+    // While the login server is down, its last known token service is still probed.
     plain.acr.answer(Route::Ping, Answer::Status(503));
     agent.until_value(
         "regprobe_endpoint_up",
@@ -591,8 +591,8 @@ fn what_is_gone() -> Result<()> {
     agent.until_value("regprobe_endpoint_up", &token, 1.0)?;
     ensure!(agent.log() == before, "{:#?}", agent.log());
 
-    // One that names another service does.
-    plain.acr.mend();
+    // A login server that names another token service replaces it.
+    plain.acr.fix();
     let has = |name: &'static str, labels: &'static [(&str, &str)], expected: bool| {
         agent.until("keeps the series it should", |agent| {
             let scrape = agent.scrape()?;
@@ -610,7 +610,7 @@ fn what_is_gone() -> Result<()> {
     plain.acr.answer(Route::Ping, moved);
     has("regprobe_endpoint_up", of_token, true)?;
 
-    // A nameserver that is asked no more.
+    // A nameserver that is no longer asked.
     let of_other = &[("nameserver", "other")];
     has("regprobe_dns_lookups_total", of_other, true)?;
     has("regprobe_dns_answer_changes_total", of_other, true)?;
@@ -625,7 +625,7 @@ fn what_is_gone() -> Result<()> {
     Ok(())
 }
 
-/// That an object has these fields, and none of them is null.
+/// Checks that an object has these fields, and none of them is null.
 fn has_fields(object: &Value, fields: &[&str]) -> Result<()> {
     for field in fields {
         ensure!(!object[field].is_null(), "{field} is missing in {object}");

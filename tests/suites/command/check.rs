@@ -1,5 +1,5 @@
-//! `regprobe check` as a person or a script meets it: what it prints, what it takes and refuses, and
-//! how it ends. What each stage can say is the business of `reasons.rs`.
+//! `regprobe check` for people and scripts: what it prints, what it accepts and rejects, and how it
+//! ends. `reasons.rs` tests what each stage can report.
 
 mod documents;
 mod terminal;
@@ -32,32 +32,33 @@ const REAL: [Need; 2] = [Need::NGINX, Need::DOCKER_REGISTRY];
 
 pub(crate) fn suite() -> Suite {
     let tests = [
-        test("a real registry is told stage by stage", real_registry).needs(REAL),
-        test("a real registry that is stopped", stopped_registry).needs(REAL),
-        test("a config that cannot be read", unreadable_config),
         test(
-            "where no registry is named, the node's own are found",
+            "the report of a real registry lists each stage",
+            real_registry,
+        )
+        .needs(REAL),
+        test("a real registry that is stopped fails", stopped_registry).needs(REAL),
+        test("a broken configuration is rejected", unreadable_config),
+        test(
+            "without a registry, those of the node are checked",
             unnamed::found_on_the_node,
         )
         .needs([Need::Root, Need::IPROUTE]),
-        test(
-            "settings are refused that would count for nothing",
-            unused_settings,
-        ),
-        test(
-            "documents of every kind are of their schema",
-            documents::all,
-        ),
-        test("a bare name is one of azurecr.io", bare_name),
+        test("settings without effect are rejected", unused_settings),
+        test("documents of every kind match the schema", documents::all),
+        test("a bare name means azurecr.io", bare_name),
         test("--only picks by name", only),
         test("--ca-file adds to the node's bundle", ca_file),
         test("--private says which addresses are expected", private),
         test("--nameserver stands in for the node's own", nameserver),
-        test("several registries are told in their order", several),
-        test("a registry of the config keeps its settings", configured),
-        test("a fault of this node's own leaves it open", local_fault),
-        test("a reader that has gone away", closed_pipe),
-        test("an interrupt ends it at once", interrupted),
+        test("several registries are reported in order", several),
+        test(
+            "a registry of the configuration keeps its settings",
+            configured,
+        ),
+        test("a local fault gives no verdict", local_fault),
+        test("a closed pipe is not an error", closed_pipe),
+        test("an interrupt ends it immediately", interrupted),
         test("a terminal shows stages as they end", terminal::progress),
         test(
             "the progress of many endpoints does not scroll",
@@ -223,19 +224,19 @@ fn only() -> Result<()> {
 
 fn ca_file() -> Result<()> {
     let contoso = Contoso::new()?;
-    let stranger = Node::asking([contoso.dns.addr()])?;
+    let other = Node::asking([contoso.dns.addr()])?;
     let asked = format!("--nameserver={}", contoso.dns.addr());
     let server = contoso.acr.server();
-    let distrusting = stranger.regprobe(["check", &server, &asked]).output()?;
-    ensure!(distrusting.status.code() == Some(1), "{distrusting:?}");
+    let untrusted = other.regprobe(["check", &server, &asked]).output()?;
+    ensure!(untrusted.status.code() == Some(1), "{untrusted:?}");
     ensure!(
-        stdout(&distrusting).contains("unknown_issuer"),
-        "{distrusting:?}"
+        stdout(&untrusted).contains("unknown_issuer"),
+        "{untrusted:?}"
     );
 
-    fs::write(stranger.path("ca.pem"), contoso.pki.ca_pem())?;
-    let mut trusting = stranger.regprobe(["check", &server, &asked, "--ca-file"]);
-    let out = trusting.arg(stranger.path("ca.pem")).output()?;
+    fs::write(other.path("ca.pem"), contoso.pki.ca_pem())?;
+    let mut trusting = other.regprobe(["check", &server, &asked, "--ca-file"]);
+    let out = trusting.arg(other.path("ca.pem")).output()?;
     ensure!(out.status.code() == Some(0), "{out:?}");
     Ok(())
 }
@@ -251,7 +252,7 @@ fn private() -> Result<()> {
         ("--private=127.0.0.0/8", true),
         ("--private=10.0.0.0/8,127.0.0.0/8", true),
         ("--private=10.0.0.0/8", false),
-        // Loopback is not out on the Internet, but no network of private endpoints either.
+        // Loopback is not on the internet, but not a network of private endpoints either.
         ("--private", false),
     ] {
         let report = check(Some(flag))?;
@@ -285,7 +286,7 @@ fn nameserver() -> Result<()> {
         "{asked:?}"
     );
     ensure!(own.queries() == 0, "the node's own nameserver was asked");
-    // A pull gets through, after a detour.
+    // A pull works, after a detour.
     ensure!(
         report.verdict() == "degraded" && report.status == Some(0),
         "{out:?}"
@@ -362,7 +363,7 @@ fn unused_settings() -> Result<()> {
 }
 
 fn local_fault() -> Result<()> {
-    // No packet may be sent to all of loopback: EACCES.
+    // The kernel allows no packet to loopback's broadcast address: EACCES.
     let everybody = SocketAddr::from(([127, 255, 255, 255], 53));
     let report = Node::asking([everybody])?.check(LOGIN)?;
     ensure!(report.lookup()?["result"] == "local", "{report:?}");
@@ -422,7 +423,7 @@ fn interrupted() -> Result<()> {
     Ok(())
 }
 
-/// What is typed, and a part of what is answered.
+/// What is typed, and part of the answer.
 const BAD_USAGES: &[(&[&str], &str)] = &[
     (&["check", ""], "the server is empty; write one, such as"),
     (&["check", "not a name"], "is not a host name"),
@@ -548,7 +549,7 @@ fn bad_usages() -> impl Iterator<Item = Test> {
     })
 }
 
-/// Debian's registry and a token service, each behind a TLS front of its own.
+/// Debian's registry and a token service, each behind its own TLS front.
 struct Real {
     node: Node,
     server: String,
@@ -559,7 +560,7 @@ struct Real {
 }
 
 impl Real {
-    /// `probe/hello` is for everybody.
+    /// `probe/hello` is public.
     fn start() -> Result<Self> {
         let (pki, dns, ip) = (Pki::new()?, Dns::start((loopback(), 0))?, loopback());
         dns.zone("lab.example")
@@ -605,7 +606,7 @@ fn stdout(out: &Output) -> String {
     String::from_utf8_lossy(&out.stdout).into_owned()
 }
 
-/// Whether a terminal shows the text and does nothing else.
+/// Whether the text has no terminal commands.
 fn is_inert(text: &str) -> bool {
     let commands = |c: char| c.is_control() && c != '\n';
     !text.contains(|c: char| commands(c) || ('\u{200b}'..='\u{202e}').contains(&c))

@@ -1,4 +1,4 @@
-//! The binary as scripts and node-problem-detector meet it: standard output, exit status, time.
+//! The binary for scripts and node-problem-detector: standard output, exit status, time.
 
 use std::net::UdpSocket;
 use std::process::{Command, Output};
@@ -108,7 +108,7 @@ fn exit_statuses() -> Result<()> {
     ] {
         let out = regprobe(arguments);
         assert_eq!(out.status.code(), Some(status), "{arguments:?}: {out:?}");
-        // What went wrong is said where it does not get into a script's way.
+        // Errors go to standard error, where they do not disturb scripts.
         assert_eq!(out.stdout.is_empty(), status == 2, "{arguments:?}: {out:?}");
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! What the config module takes and refuses: `bad.txt` with every error in full, `good/`, and
-//! what no text file can hold.
+//! What the config module accepts and rejects: `bad.txt` with every error in full, `good/`, and input
+//! that no text file can contain.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -211,7 +211,7 @@ fn what_is_no_text_is_refused() -> Result<()> {
     );
     let too_large = "the file is larger than 1 MiB; is it a config?";
     assert_eq!(load(&vec![b'#'; (1 << 20) + 1])?, too_large);
-    // One never ends, the other never begins.
+    // One never ends, the other never starts.
     let pipe = dir.path().join("pipe");
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU)?;
     for path in [Path::new("/dev/zero"), &pipe] {
@@ -254,7 +254,7 @@ fn neither_depth_nor_breadth_is_without_bound() -> Result<()> {
     Ok(())
 }
 
-/// Every good and bad config, each broken in some thousand ways: an answer is all that is asked.
+/// Every good and bad configuration, broken in hundreds of ways: the parser must return, nothing more.
 fn no_text_makes_it_panic() -> Result<()> {
     const SCRAPS: [&str; 24] = [
         "",
@@ -290,7 +290,7 @@ fn no_text_makes_it_panic() -> Result<()> {
     for entry in fs::read_dir(dir().join("good"))? {
         texts.push(fs::read_to_string(entry?.path())?);
     }
-    // A fixed sequence (Knuth's MMIX), so that a failure comes again.
+    // A fixed sequence (Knuth's MMIX), so that failures are reproducible.
     let mut state = 1u64;
     let mut below = |bound: usize| {
         state = state

@@ -1,4 +1,4 @@
-//! Every crate that is named in a manifest has its reason in ARCHITECTURE.md, and nothing else has.
+//! ARCHITECTURE.md gives a reason for every crate that a manifest names, and for no other.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -54,13 +54,13 @@ struct Package {
 #[derive(Deserialize)]
 struct Dependency {
     name: String,
-    /// None: what the package itself needs, not its tests.
+    /// None: a dependency of the package itself, not of its tests.
     kind: Option<String>,
-    /// Of our own.
+    /// Set for our own packages.
     path: Option<String>,
 }
 
-/// Those of the workspace of a manifest.
+/// The packages in the workspace of a manifest.
 fn packages(manifest: &str) -> Result<Vec<Package>> {
     let out = Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--offline", "--format-version=1"])
@@ -71,7 +71,7 @@ fn packages(manifest: &str) -> Result<Vec<Package>> {
     Ok(metadata.packages)
 }
 
-/// The crates in the first column of the table with this head.
+/// The crates in the first column of the table with this heading.
 fn table(head: &str) -> Result<BTreeSet<String>> {
     let text = fs::read_to_string(repository("ARCHITECTURE.md"))?;
     let head = format!("| {head} |");

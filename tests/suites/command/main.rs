@@ -1,4 +1,4 @@
-//! `regprobe` as people and scripts meet it at a shell: one command, its output, its exit status.
+//! `regprobe` at a shell: one command, its output, its exit status.
 
 mod check;
 mod cli;

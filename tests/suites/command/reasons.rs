@@ -1,6 +1,5 @@
-//! Every way in which a stage can fail, each produced by a real server or socket that does that very
-//! thing, and seen through `regprobe check --output=json`. Beside them: what looks odd and is
-//! healthy.
+//! Every way in which a stage can fail, each produced by a real server or socket that does exactly that,
+//! and read from `regprobe check --output=json`. Also: what looks odd and is healthy.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -26,15 +25,15 @@ use regprobe_lab::wait;
 
 const AUTH: &str = "auth.lab.example";
 
-/// A free port of the one address on which BIND listens too.
+/// A free port of the address on which BIND listens as well.
 const ANY: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
-/// Of documentation networks: nobody's, and no route leads there from a fresh namespace.
+/// Addresses for documentation: unused, and without a route from a new namespace.
 const NOWHERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 7);
 
 pub(crate) fn suite() -> Suite {
     let failing = cases().into_iter().map(Case::into_test);
     let closed_set = test(
-        "every reason of every stage is produced or told why not",
+        "every reason of every stage is produced or explained",
         the_set_is_closed,
     );
     Suite::of(failing.chain(healthy()).chain([closed_set]))
@@ -47,7 +46,7 @@ fn cases() -> Vec<Case> {
         .collect()
 }
 
-/// What no server can bring about, and why.
+/// What no server can cause, and why.
 const NEVER: &[(&str, &[&str], &str)] = &[
     (
         "challenge token http",
@@ -62,7 +61,7 @@ const NEVER: &[(&str, &[&str], &str)] = &[
     (
         "tls challenge token http",
         &["refused"],
-        "a connection that stands cannot be refused; one dialled anew is a `connect` of its own",
+        "an open connection cannot be refused; dialling again is another `connect`",
     ),
     (
         "tls challenge token http",
@@ -200,7 +199,7 @@ fn resolve() -> Vec<Case> {
         .needs([Need::Root, Need::IPROUTE]),
         fails("resolve local: no descriptor left for a socket", || {
             let contoso = Contoso::new()?;
-            // What the agent needs to read its files leaves one socket for two questions.
+            // The agent's files leave one socket for two questions.
             starved(&contoso.node, &contoso.acr.server(), |_| true)
         }),
     ]
@@ -586,7 +585,7 @@ fn healthy() -> Vec<Test> {
             || {
                 let report = Contoso::new()?.challenges(Challenge::Several)?;
                 ensure!(report.stage("login", "token")?["ok"] == true);
-                // containerd reads the first challenge of a line alone.
+                // containerd only reads the first challenge of a line.
                 ensure!(report.verdict() == "failing");
                 Ok(())
             },
@@ -649,7 +648,7 @@ fn healthy() -> Vec<Test> {
     tests
 }
 
-/// The set of reasons is the metric's: the first failure of a stage brings out all of its reasons.
+/// The metric has the set of reasons: the first failure of a stage creates a series for each of its reasons.
 fn the_set_is_closed() -> Result<()> {
     let mut never = BTreeSet::new();
     for (stages, reasons, _) in NEVER {
@@ -740,7 +739,7 @@ fn scrape(web: SocketAddr) -> Result<String> {
     Ok(answer)
 }
 
-/// One failure and what brings it about.
+/// One failure and its cause.
 struct Case {
     /// `stage reason: story`
     name: String,
@@ -749,7 +748,7 @@ struct Case {
     run: Box<dyn FnOnce() -> Result<Report> + Send>,
 }
 
-/// At the login server, for this reason, and at no other place for none other.
+/// At the login server for this reason, and nowhere else.
 fn fails(name: &str, run: impl FnOnce() -> Result<Report> + Send + 'static) -> Case {
     Case {
         name: name.to_owned(),
@@ -792,7 +791,7 @@ impl Case {
     }
 }
 
-/// Nothing fails anywhere, whatever it looks like.
+/// Nothing fails, even if it looks odd.
 fn thrives(story: &str, run: impl FnOnce() -> Result<Report> + Send + 'static) -> Test {
     test(format!("healthy: {story}"), || {
         let report = run()?;
@@ -804,7 +803,7 @@ fn thrives(story: &str, run: impl FnOnce() -> Result<Report> + Send + 'static) -
     })
 }
 
-/// A case for each answer of this part of a registry that is healthy otherwise.
+/// A case for each answer of this part of an otherwise healthy registry.
 fn answering<const N: usize>(stage: &str, route: Route, answers: [(&str, Answer); N]) -> Vec<Case> {
     let case = |(reason, answer): (_, Answer)| {
         fails(&format!("{stage} {reason}: {answer:?}"), move || {
@@ -816,7 +815,7 @@ fn answering<const N: usize>(stage: &str, route: Route, answers: [(&str, Answer)
     answers.into_iter().map(case).collect()
 }
 
-/// A certificate of a trusted authority, good but for one thing.
+/// A certificate of a trusted authority with one flaw.
 fn presents(
     name: &str,
     flaw: impl for<'pki> FnOnce(Leaf<'pki>) -> Leaf<'pki> + Send + 'static,
@@ -830,7 +829,7 @@ fn presents(
     .needs([Need::NGINX])
 }
 
-/// A nameserver that knows the login server, where nobody listens.
+/// A nameserver that knows the login server, which does not listen.
 fn dns() -> Result<Dns> {
     let dns = Dns::start((loopback(), 0))?;
     dns.zone("azurecr.io").address(LOGIN, [loopback()], 60);
@@ -843,7 +842,7 @@ fn asking_one_that_is(broken: Fault) -> Result<Report> {
     Node::asking([dns.addr()])?.check(LOGIN)
 }
 
-/// Records that lead from the login server over so many aliases to its address.
+/// Records that lead from the login server through this many aliases to its address.
 fn aliases(count: usize, word: &str, ip: IpAddr) -> String {
     let names: Vec<_> = (1..=count).map(|n| format!("{word}{n}")).collect();
     let owners = std::iter::once("contoso").chain(names.iter().map(String::as_str));
@@ -854,7 +853,7 @@ fn aliases(count: usize, word: &str, ip: IpAddr) -> String {
     format!("{chain}{word}{count} A {ip}\n")
 }
 
-/// A node for which the login server is there.
+/// A node whose hosts file has the login server at this address.
 fn pinned_to(addr: SocketAddr) -> Result<Node> {
     Node::pinning(LOGIN, addr.ip())
 }
@@ -868,7 +867,7 @@ fn dialling(addr: SocketAddr) -> Result<Report> {
     pinned_to(addr)?.check(&at(addr))
 }
 
-/// What a check says with the fewest descriptors that are enough.
+/// The report with the smallest sufficient number of descriptors.
 fn starved(node: &Node, server: &str, enough: impl Fn(&Report) -> bool) -> Result<Report> {
     for limit in 4..64 {
         let output = node.checking(server).with_descriptors(limit).output()?;
@@ -879,7 +878,7 @@ fn starved(node: &Node, server: &str, enough: impl Fn(&Report) -> bool) -> Resul
     anyhow::bail!("no number of descriptors is enough")
 }
 
-/// A registry of plain HTTP that answers one request and is no more.
+/// A plain HTTP registry that answers one request and ends.
 fn gone_after_challenge() -> Result<SocketAddr> {
     let listener = TcpListener::bind((loopback(), 0))?;
     let addr = listener.local_addr()?;
@@ -903,7 +902,7 @@ fn nginx(identity: &Identity) -> Result<Nginx> {
     nginx_at(loopback(), identity)
 }
 
-/// It answers as a registry that wants no credentials.
+/// It answers like a registry without authentication.
 fn nginx_at(ip: Ipv4Addr, identity: &Identity) -> Result<Nginx> {
     Nginx::at((ip, 0))
         .tls(identity)

@@ -1,5 +1,5 @@
-//! What may be attached to a ticket: registries, a proxy and files of the node have secrets wherever they
-//! can, and say them aloud; no document, page, report, log line or metric tells one.
+//! Everything that may be attached to a ticket: registries, a proxy and files of the node contain secrets
+//! wherever possible, and send them; no document, page, report, log line or metric shows one.
 
 use std::fs;
 use std::path::PathBuf;
@@ -20,12 +20,12 @@ use regprobe_lab::proxy::{Proxy, Tunnel};
 use serde_json::Value;
 
 const PASSWORD: &str = "hunter2";
-/// `agent:hunter2`, as a proxy is told it.
+/// `agent:hunter2`, encoded for a proxy.
 const CREDENTIALS: &str = "YWdlbnQ6aHVudGVyMg==";
 /// Of signed URLs.
 const SIGNATURE: &str = "c2VjcmV0LW9mLXRoZS1sYWI";
 const HEADER: &str = "swordfish";
-/// Registries that each have something else to tell.
+/// Registries with different secrets.
 const NAMES: [&str; 5] = [
     "contoso.azurecr.io",
     "fabrikam.azurecr.io",
@@ -36,9 +36,9 @@ const NAMES: [&str; 5] = [
 
 pub(crate) fn suite() -> Suite {
     Suite::of([
-        test("a check tells no secret", check),
-        test("the agent tells no secret", agent),
-        test("a ticket has what support asks for", ticket),
+        test("a check shows no secret", check),
+        test("the agent shows no secret", agent),
+        test("a ticket has what support needs", ticket),
     ])
 }
 
@@ -82,8 +82,8 @@ fn agent() -> Result<()> {
     ground.tells_none("the log", &agent.log().join("\n"))
 }
 
-/// A check as JSON and the file that the status page offers are documents of one schema, with all that
-/// a ticket needs.
+/// A check as JSON and the status page's support bundle are documents of one schema, with all that a
+/// ticket needs.
 fn ticket() -> Result<()> {
     let ground = Ground::new()?;
     let out = ground
@@ -138,7 +138,7 @@ fn ticket() -> Result<()> {
     Ok(())
 }
 
-/// Registries, a proxy and a node that are full of secrets.
+/// Registries, a proxy and a node full of secrets.
 struct Ground {
     dns: Dns,
     proxy: Proxy,
@@ -166,7 +166,7 @@ impl Ground {
             dns.address(name, [ip], 60).address(&data_name, [data], 60);
             acrs.push(acr);
         }
-        // The chain of aliases is of use to support.
+        // Support needs the chain of aliases.
         let contoso = format!("real.{}", NAMES[0]);
         dns.address(&contoso, [acrs[0].addr().ip()], 60)
             .alias(NAMES[0], &contoso, 60);
@@ -208,7 +208,7 @@ impl Ground {
         Ok(fs::write(&self.config, config)?)
     }
 
-    /// The token that registries of the lab hand out.
+    /// The token that the lab's registries grant.
     fn learn_token(&mut self) -> Result<()> {
         let mut check = self.regprobe(&["check"]);
         check.arg(format!("--config.file={}", self.config.display()));
@@ -234,7 +234,7 @@ impl Ground {
         let [contoso, fabrikam, northwind, adatum, _] = &self.acrs[..] else {
             anyhow::bail!("another number of registries");
         };
-        // Where a signed redirect leads.
+        // The target of a signed redirect.
         contoso.answer(Route::Data, Answer::Refused(403, echo.clone()));
         fabrikam.answer(Route::Manifest, Answer::Refused(403, echo.clone()));
         let elsewhere = format!("https://reader:{PASSWORD}@portal.example/v2/?sig={SIGNATURE}");
@@ -266,7 +266,7 @@ impl Ground {
         Ok(fs::write(folder.join("hosts.toml"), text)?)
     }
 
-    /// The agent on the node, whose environment has a proxy.
+    /// The agent on the node, with a proxy in its environment.
     fn regprobe(&self, arguments: &[&str]) -> Command {
         let mut command = self.node.regprobe(arguments);
         let proxy = format!("http://agent:{PASSWORD}@{}", self.proxy.addr());
@@ -277,7 +277,7 @@ impl Ground {
         command
     }
 
-    /// Whether every registry has come to where it tells its secret.
+    /// Whether every registry has sent its secret.
     fn said_all(&self, document: &Value) -> Result<()> {
         let registries: Vec<_> = items(&document["registries"]).collect();
         ensure!(registries.len() == NAMES.len(), "{document}");

@@ -1,5 +1,5 @@
-//! What `regprobe` has for shells, loaded into real ones: completions and the manual page. That they
-//! are of the present command line is the business of `agent/src/shell.rs`.
+//! Completions and the manual page in real shells. `agent/src/shell.rs` tests that they match the
+//! command line.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -19,11 +19,11 @@ pub(crate) fn suite() -> Suite {
         test("bash completes", bash).needs([Need::BASH]),
         test("zsh completes", zsh).needs([Need::ZSH]),
         test("fish completes", fish).needs([Need::FISH]),
-        test("the manual page is one", manual).needs([Need::GROFF]),
+        test("groff accepts the manual page", manual).needs([Need::GROFF]),
     ])
 }
 
-/// What is typed, and what a shell has to offer then, among others.
+/// What is typed, and some of what a shell must offer.
 const OFFERS: [(&str, &[&str]); 5] = [
     ("regprobe ", &["run", "check", "explain"]),
     ("regprobe check --ca", &["--ca-file"]),
@@ -31,7 +31,7 @@ const OFFERS: [(&str, &[&str]); 5] = [
     ("regprobe check --output ", &["text", "json", "npd"]),
     ("regprobe run --config.file Cargo.t", &["Cargo.toml"]),
 ];
-/// The same, where the generator knows of it: not for fish.
+/// The same, where the generator supports it: not for fish.
 const OFFERS_OF_ARGUMENTS: [(&str, &[&str]); 4] = [
     ("regprobe check --output=", &["text", "json", "npd"]),
     ("regprobe run --log.level=d", &["debug"]),
@@ -56,7 +56,7 @@ fn zsh() -> Result<()> {
     offers_at_a_tab(zsh, setup, "_regprobe: function\n")
 }
 
-/// A shell on a terminal: what follows a tab is all its own doing.
+/// A shell on a terminal, which completes by itself after a tab.
 fn offers_at_a_tab(mut shell: Command, setup: &str, is_set_up: &str) -> Result<()> {
     let home = tempfile::tempdir()?;
     shell.env("REGPROBE", &*REGPROBE).env("HOME", home.path());
@@ -69,7 +69,7 @@ fn offers_at_a_tab(mut shell: Command, setup: &str, is_set_up: &str) -> Result<(
         for offer in offers {
             terminal.until_it_shows(offer)?;
         }
-        // Gives the line up.
+        // Clears the line.
         terminal.keys("\u{15}clear\n")?;
         wait::until("the screen is cleared", SOON, || {
             let shown = terminal.shows();

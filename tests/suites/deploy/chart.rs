@@ -1,5 +1,5 @@
-//! What an operator installs: the chart as the real helm renders it, the same for kustomize, and the
-//! agent as a pod of it starts.
+//! What operators install: the chart as the real helm renders it, the same for kustomize, and the agent
+//! as its pods start it.
 
 mod files;
 mod helm;
@@ -25,37 +25,37 @@ use self::image::Image;
 
 pub(crate) fn suite() -> Suite {
     let chart = [
-        test("helm finds nothing to complain of", values::lint),
-        test("every configuration is good", values::configs_are_good),
-        test("wrong values are refused", values::wrong_values_are_refused),
+        test("helm lint reports nothing", values::lint),
+        test("every configuration is valid", values::configs_are_good),
+        test(
+            "wrong values are rejected",
+            values::wrong_values_are_refused,
+        ),
         test(
             "the schema knows the configuration",
             values::the_schema_knows_the_configuration,
         ),
-        test("good configurations pass", values::good_configs_pass),
+        test("valid configurations pass", values::good_configs_pass),
         test(
             "only a change of metrics restarts pods",
             values::only_metrics_restart,
         ),
-        test("values are heard", values::values_are_heard),
+        test("values have an effect", values::values_are_heard),
         test(
-            "notes tell what is missing",
+            "the notes say what is missing",
             values::notes_tell_what_is_missing,
         ),
-        test("the package is whole", files::package),
-        test("Kubernetes takes every object", objects_are_valid),
+        test("the package is complete", files::package),
+        test("Kubernetes accepts every object", objects_are_valid),
         test(
-            "the rules and dashboards are those of the repository",
+            "the chart has the repository's rules and dashboards",
             files::are_those_of_the_repository,
         ),
         test(
-            "pods are restricted but for the host's network and files",
+            "pods are restricted except for the host's network and files",
             restricted,
         ),
-        test(
-            "the image is the one that the chart starts",
-            image_is_the_chart_s,
-        ),
+        test("the image matches the chart", image_is_the_chart_s),
         test(
             "kustomize has the chart's defaults",
             kustomize::base_is_the_chart,
@@ -69,33 +69,30 @@ pub(crate) fn suite() -> Suite {
             "a pod on Azure Linux pulls through a mirror",
             node::azure_linux,
         ),
-        test(
-            "a pod sees less of the node where it is told so",
-            node::lean,
-        ),
-        test("a pod of an IPv6 node", node::ipv6),
+        test("a pod sees less of the node with lean values", node::lean),
+        test("a pod on an IPv6 node", node::ipv6),
         test("a pod has as many series as documented", node::series),
     ];
     let pods = pods.map(|test| test.needs([Need::HELM, Need::Root, Need::IPROUTE]));
     let monitors = [
         test(
-            "a PodMonitor keeps the labels of what it scrapes",
+            "a PodMonitor keeps the labels of its targets",
             monitor::of_pods,
         ),
         test(
-            "a ServiceMonitor keeps the labels of what it scrapes",
+            "a ServiceMonitor keeps the labels of its targets",
             monitor::of_service,
         ),
     ];
     let monitors =
         monitors.map(|test| test.needs([Need::HELM, Need::Root, Need::IPROUTE, Need::PROMETHEUS]));
     let secured = test(
-        "a secured pod is healthy, and tells nothing without the password",
+        "a secured pod is healthy, and requires the password",
         secured::by_tls_and_password,
     );
     let secured = secured.needs([Need::HELM, Need::Root, Need::IPROUTE, Need::CURL]);
     let security = test(
-        "what the standard forbids is found",
+        "violations of the pod security standard are found",
         pod_security::forbidden_is_found,
     );
     Suite::of(
@@ -117,7 +114,7 @@ fn objects_are_valid() -> Result<()> {
             kinds.insert(object["kind"].as_str().unwrap_or_default().to_owned());
         }
     }
-    // No template goes unseen.
+    // Every template is rendered.
     let templates = fs::read_dir(helm::chart().join("templates"))?;
     let templates = templates.filter_map(|file| file.ok()?.file_name().into_string().ok());
     let seen: BTreeSet<_> = kinds
@@ -134,7 +131,7 @@ fn objects_are_valid() -> Result<()> {
 fn restricted() -> Result<()> {
     for values in ci_files()? {
         let objects = Objects::of_file(&values)?;
-        // The node's network and its files are what there is to look at.
+        // The agent needs the node's network and files.
         let exceptions = BTreeSet::from(["hostNetwork", "hostPort", "hostPath"]);
         let violations = pod_security::violations(objects.pod()?);
         ensure!(
@@ -157,7 +154,7 @@ fn image_is_the_chart_s() -> Result<()> {
     let user = &pod["securityContext"];
     ensure!(image.user == format!("{}:{}", user["runAsUser"], user["runAsGroup"]));
     ensure!(image.port == container["ports"][0]["containerPort"].to_string());
-    // What the image does by itself, the pod does too.
+    // The pod also passes the arguments of the image.
     ensure!(container.get("command").is_none());
     for argument in &image.arguments {
         let mut arguments = container["args"].as_array().into_iter().flatten();

@@ -1,5 +1,5 @@
-//! The Grafana dashboards: they are what their sources make, they hold together, and every query of
-//! every panel and variable gives data from a real Prometheus that has scraped real agents.
+//! The Grafana dashboards: they match their sources, are complete, and every query of every panel and
+//! variable returns data from a real Prometheus that scrapes real agents.
 
 mod cluster;
 mod grafana;
@@ -23,17 +23,14 @@ use serde_json::Value;
 use self::cluster::{CLUSTER, Cluster, NODE};
 use self::grafana::{Dashboard, Panel, RANGE, Target, Variable, interpolate};
 
-/// How long it may take until a rate has something to be computed from.
+/// Timeout until a rate has enough samples.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn suite() -> Suite {
     Suite::of([
-        test("they are what their sources make", are_current).needs([Need::DASHBOARD_SDK]),
-        test(
-            "panels lie side by side and say what they are",
-            panels_are_whole,
-        ),
-        test("every query gives data", queries_give_data).needs([Need::PROMETHEUS]),
+        test("they match their sources", are_current).needs([Need::DASHBOARD_SDK]),
+        test("panels do not overlap and are complete", panels_are_whole),
+        test("every query returns data", queries_give_data).needs([Need::PROMETHEUS]),
     ])
 }
 
@@ -98,7 +95,7 @@ fn is_whole(panel: Panel<'_>, uids: &BTreeSet<&str>) -> Result<()> {
         );
     }
     if panel.kind() == "state-timeline" {
-        // Grafana would then show the thresholds in place of the values and of what they mean.
+        // Otherwise Grafana shows the thresholds instead of the values and their meaning.
         ensure!(
             defaults["color"]["mode"] != "thresholds",
             "coloured by thresholds"
@@ -106,7 +103,7 @@ fn is_whole(panel: Panel<'_>, uids: &BTreeSet<&str>) -> Result<()> {
         ensure!(defaults["mappings"].is_array(), "values without a colour");
     }
     for mapping in items(&defaults["mappings"]).filter(|mapping| mapping["type"] == "range") {
-        // Grafana takes null for 0, and nothing is above 1 and below that.
+        // Grafana reads null as 0, and no value is above 1 and below 0.
         let (from, to) = (&mapping["options"]["from"], &mapping["options"]["to"]);
         ensure!(from.is_number() && to.is_number(), "an open end: {mapping}");
     }
@@ -119,7 +116,7 @@ fn is_whole(panel: Panel<'_>, uids: &BTreeSet<&str>) -> Result<()> {
     Ok(())
 }
 
-/// The squares of Grafana's grid of 24 columns that a panel covers.
+/// The cells of Grafana's grid of 24 columns that a panel covers.
 fn cells(panel: Panel<'_>) -> Result<Vec<(u64, u64)>> {
     let at = |side: &str| panel.0["gridPos"][side].as_u64().context("no place");
     let (x, y, width, height) = (at("x")?, at("y")?, at("w")?, at("h")?);
@@ -129,7 +126,7 @@ fn cells(panel: Panel<'_>) -> Result<Vec<(u64, u64)>> {
         .collect())
 }
 
-/// The runbook that a code leads to is the one that the agent names.
+/// A code's link leads to the runbook that the agent names.
 fn leads_to_runbooks(dashboard: &Dashboard, agent: &Agent) -> Result<()> {
     let status = agent.status()?;
     let registries = items(&status["registries"]);
@@ -156,7 +153,7 @@ fn queries_give_data() -> Result<()> {
     Ok(())
 }
 
-/// With everything chosen, and with just the cluster and the node that have every fault.
+/// With everything selected, and with only the cluster and the node that have every fault.
 fn gives_data(dashboard: &Dashboard, cluster: &Cluster) -> Result<()> {
     let all = everything(dashboard);
     let one = all.iter().map(|(name, value)| match *name {
@@ -180,8 +177,7 @@ fn gives_data(dashboard: &Dashboard, cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// Whatever is named in a legend or heads a column is a label of the series, and nothing that is by
-/// node goes on without end.
+/// Legends and column headings name labels of the series, and series by node have a limit.
 fn shows_its_labels(panel: Panel<'_>, answers: &[(Target<'_>, Vec<Labels>)]) -> Result<()> {
     let mut columns = panel.columns();
     for (target, series) in answers {
@@ -204,7 +200,7 @@ fn shows_its_labels(panel: Panel<'_>, answers: &[(Target<'_>, Vec<Labels>)]) -> 
     Ok(())
 }
 
-/// Whatever value of a variable is chosen, no query tells of another one.
+/// With any value of a variable selected, no query returns series of another value.
 fn keeps_to_the_choice(dashboard: &Dashboard, cluster: &Cluster) -> Result<()> {
     for variable in dashboard.variables() {
         let (series, label) = variable.series_and_label()?;
@@ -233,7 +229,7 @@ fn keeps_to_the_choice(dashboard: &Dashboard, cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// All values of every variable, or the node of which a dashboard tells alone.
+/// All values of every variable, or one node for dashboards about a single node.
 fn everything(dashboard: &Dashboard) -> Vec<(&str, String)> {
     let value = |variable: Variable<'_>| variable.all().unwrap_or(NODE).to_owned();
     dashboard
@@ -244,7 +240,7 @@ fn everything(dashboard: &Dashboard) -> Vec<(&str, String)> {
 
 type Labels = BTreeMap<String, String>;
 
-/// The series that a query gives, those without any number left out.
+/// The series that a query returns, without those that have no number.
 fn ask(target: Target<'_>, chosen: &[(&str, String)], cluster: &Cluster) -> Result<Vec<Labels>> {
     let query = interpolate(target.expr(), chosen)?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;

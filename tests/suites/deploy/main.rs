@@ -1,4 +1,4 @@
-//! What operators install beside the binary: alerts, dashboards, the chart, the plugin of
+//! What operators install with the binary: alerts, dashboards, the chart, the plugin for
 //! node-problem-detector.
 
 mod alerts;

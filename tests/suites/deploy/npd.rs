@@ -1,5 +1,5 @@
-//! The plugin of node-problem-detector, by the contract of its documentation: the configuration that
-//! is shipped, and the command it names, on a node where whatever can hang does.
+//! The plugin for node-problem-detector, tested against its documented contract: the shipped configuration,
+//! and the command in it, on a node where everything that can hang does.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -31,9 +31,9 @@ const PROXY: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 80);
 pub(crate) fn suite() -> Suite {
     let network = [Need::Root, Need::IPROUTE, Need::NFTABLES];
     let hangs = [
-        test("all is well", well),
-        test("nothing gets through", nothing_gets_through),
-        test("nobody answers a SYN", no_syn_is_answered),
+        test("a healthy node", well),
+        test("no packet gets through", nothing_gets_through),
+        test("no SYN is answered", no_syn_is_answered),
         test("the handshake hangs", handshake_hangs),
         test("the registry hangs", registry_hangs),
         test("the proxy hangs", proxy_hangs),
@@ -41,11 +41,14 @@ pub(crate) fn suite() -> Suite {
     ];
     let hangs = hangs.map(|test| test.needs(network));
     let others = [
-        test("the configuration is one that it takes", configuration),
-        test("its pods mount what the agent's do", patch),
-        test("what cannot be told is unknown", unknown),
+        test(
+            "node-problem-detector accepts the configuration",
+            configuration,
+        ),
+        test("its pods have the agent's mounts", patch),
+        test("errors mean unknown", unknown),
     ];
-    // One after the other: how long each takes is the point.
+    // One at a time, because these tests measure time.
     Suite::of(hangs.into_iter().chain(others)).at_a_time(1)
 }
 
@@ -107,9 +110,9 @@ fn configuration() -> Result<()> {
     ensure!(monitor.metrics_reporting);
     ensure!(plugin.invoke_interval == "5m" && plugin.timeout == "5s");
     ensure!(plugin.max_output_length == 80 && plugin.concurrency == 1);
-    // Else the message would stay that of the first finding.
+    // Otherwise the message would stay that of the first finding.
     ensure!(plugin.enable_message_change_based_condition_update);
-    // Every rule sets the condition anew, so that two would take back each other's word.
+    // Every rule sets the condition, so two rules would overwrite each other.
     let ([condition], [rule]) = (&*monitor.conditions, &*monitor.rules) else {
         anyhow::bail!("one condition and one rule are what works");
     };
@@ -229,7 +232,7 @@ fn proxy_hangs() -> Result<()> {
     site.check(&proxy.url())?.fails("ProxyBroken")
 }
 
-/// Twenty at once take no longer than one.
+/// Twenty at the same time take no longer than one.
 fn many_hang() -> Result<()> {
     let site = Site::new()?;
     let _dns = site.dns()?;
@@ -246,7 +249,7 @@ fn many_hang() -> Result<()> {
     Ok(())
 }
 
-/// A node, and the network that it is cabled to.
+/// A node, and the network at the other end of its cable.
 struct Site {
     node: Namespace,
     network: Namespace,
@@ -301,7 +304,7 @@ impl Site {
         })
     }
 
-    /// Runs what the rule runs, on the node, with this as its proxy.
+    /// Runs the command of the rule on the node, with this proxy.
     fn check(&self, proxy: &str) -> Result<Told> {
         let mut command = self.node.command(&*REGPROBE);
         command.args(arguments(self.folder.path())?).env_clear();
@@ -312,7 +315,7 @@ impl Site {
     }
 }
 
-/// What the rule says, with the configuration in this directory.
+/// The command of the rule, with the configuration in this directory.
 fn arguments(folder: &Path) -> Result<Vec<String>> {
     let folder = folder.display().to_string();
     let arguments = monitor()?.rules.remove(0).args.into_iter();
@@ -320,7 +323,7 @@ fn arguments(folder: &Path) -> Result<Vec<String>> {
     Ok(arguments.collect())
 }
 
-/// What node-problem-detector hears.
+/// What node-problem-detector reads.
 #[derive(Debug)]
 struct Told {
     status: i32,
@@ -328,7 +331,7 @@ struct Told {
 }
 
 impl Told {
-    /// Runs the command and holds it to the contract.
+    /// Runs the command and checks the contract.
     fn by(mut command: Command) -> Result<Self> {
         let start = Instant::now();
         let Output { status, stdout, .. } = command.output()?;
@@ -352,7 +355,7 @@ impl Told {
         })
     }
 
-    /// A registry is failing, for this reason first of all.
+    /// Expects a failing registry, with this reason first.
     fn fails(&self, code: &str) -> Result<()> {
         ensure!(self.status == 1, "{self:?}");
         ensure!(

@@ -1,9 +1,9 @@
-//! The hostile world: every attack of the tables beside this file is made on an agent that runs, one
-//! at a time, and the agent has to come to the right result in time, hold nothing afterwards, and go
-//! on with its other registries as if nothing were. The listener has attackers of its own.
+//! Every attack in the tables of this folder, one at a time on a running agent. The agent must get the
+//! right result in time, free everything afterwards, and probe its other registries as usual. There are
+//! also attacks on the listener.
 //!
-//! Many at the same time tell what all of them together cost others; `REGPROBE_ATTACKS=apart`, which
-//! `benches/attacks` sets, makes one at a time and tells what each costs.
+//! By default many agents are attacked at the same time, which shows what all attacks together cost other
+//! registries. `REGPROBE_ATTACKS=apart`, which `benches/attacks` sets, runs one at a time and measures each.
 
 mod arena;
 mod attack;
@@ -54,7 +54,7 @@ pub(crate) fn suite() -> Suite {
         .and_then(move || lock(&world.toll).settle())
 }
 
-/// What is seen while nobody attacks tells what may be seen by chance.
+/// Adds tests without an attack, to measure the noise.
 fn with_nothing_between(attacks: Vec<Attack>) -> Vec<Attack> {
     let mut all = Vec::new();
     for (number, attack) in attacks.into_iter().enumerate() {
@@ -66,7 +66,7 @@ fn with_nothing_between(attacks: Vec<Attack>) -> Vec<Attack> {
     all
 }
 
-/// The arenas that nobody is in, and what attacks cost so far.
+/// The free arenas, and what attacks have cost so far.
 struct World {
     care: Care,
     arenas: Mutex<Vec<Arena>>,
@@ -109,7 +109,7 @@ impl World {
         Ok(())
     }
 
-    /// Until bystanders are seen to be as quick as ever, or often enough.
+    /// Repeats until bystanders are as fast as before, up to the number of tries.
     fn repeat(&self, look: impl Fn() -> Result<Seen>) -> Result<Seen> {
         let mut seen = look()?;
         for _ in 1..self.care.tries() {
@@ -121,8 +121,8 @@ impl World {
         Ok(seen)
     }
 
-    /// A machine that stands still for a moment looks like an attack; what goes wrong only once did
-    /// not come of this one.
+    /// A machine that stalls for a moment looks like an attack, so a failure only counts if it happens
+    /// twice.
     fn suffer_patiently(&self, attack: &Attack) -> Result<Seen> {
         self.try_suffer(attack).or_else(|error| {
             eprintln!("{}, once more: {}", attack.name, first_line(&error));
@@ -141,7 +141,7 @@ impl World {
             None => Arena::new(self.care.bystanders()).context("failed to make an arena")?,
         };
         let seen = look(&arena)?;
-        // One in which something went wrong is not used again.
+        // After a failure the arena is not used again.
         lock(&self.arenas).push(arena);
         Ok(seen)
     }

@@ -1,6 +1,5 @@
-//! The fault lab: every file of `tests/scenarios` is laid into a world of its own, a real containerd
-//! pulls there, the agent checks there, and both are held against what the file says. The last line
-//! counts what was seen.
+//! The fault lab: every file of `tests/scenarios` is set up in its own world, a real containerd pulls
+//! there, the agent checks there, and both must do what the file says. The last line has the totals.
 
 pub(crate) mod confined;
 mod drift;
@@ -22,16 +21,16 @@ use regprobe_lab::servers::Pull;
 use regprobe_lab::world::{Checked, STAGE_TIMEOUT, World};
 use serde_json::Value;
 
-/// How many worlds there are at a time: what scenarios do most is wait.
+/// How many worlds run at the same time; most scenarios only wait.
 const WORLDS: usize = 12;
 
-/// What a check may take beyond the time-out of a stage.
+/// What a check may take beyond a stage's timeout.
 const CHECK_MARGIN: Duration = Duration::from_secs(2);
 
-/// What a pull takes that meets no obstacle.
+/// How long a pull without faults takes.
 const HEALTHY_PULL: Duration = Duration::from_millis(300);
 
-/// One scenario of each kind that is over soon: for a quick look at whether anything is broken.
+/// One short scenario of each kind, for a quick run.
 const SMOKE: [&str; 12] = [
     "data-certificate-for-another-name",
     "dns-no-such-registry",
@@ -65,13 +64,13 @@ pub(crate) fn suite() -> Suite {
         Ok(read) => read,
         Err(error) => return Suite::of([test("the scenarios can be read", || Err(error))]),
     };
-    // The longest waits first, so that none is begun when all else is done.
+    // The longest waits first, so that none starts when all others are done.
     scenarios.sort_by_key(|scenario| std::cmp::Reverse(wait(scenario)));
     let lab = Arc::new(Lab::default());
     let told = scenarios
         .into_iter()
         .map(|scenario| as_test(&lab, scenario));
-    // What changes while the agent runs has findings to show, or nothing.
+    // Changes while the agent runs only make sense with the agent.
     let changing = agent_is_judged().then(drift::tests).into_iter().flatten();
     let tests = confined::tests().into_iter().chain(changing).chain(told);
     Suite::of(tests).at_a_time(WORLDS).and_then(move || {
@@ -80,7 +79,7 @@ pub(crate) fn suite() -> Suite {
     })
 }
 
-/// Every scenario, and every code that a finding can have: those with a runbook.
+/// Every scenario, and every code of a finding: those with a runbook.
 fn read() -> Result<(Vec<Scenario>, BTreeSet<String>)> {
     let mut codes = BTreeSet::new();
     for entry in
@@ -112,7 +111,7 @@ fn as_test(lab: &Arc<Lab>, scenario: Scenario) -> Test {
         .within(Duration::from_secs(240))
 }
 
-/// How long a scenario is known to take at least.
+/// The minimum duration of a scenario.
 fn wait(scenario: &Scenario) -> Duration {
     let client = &scenario.containerd;
     match client.does {
@@ -123,7 +122,7 @@ fn wait(scenario: &Scenario) -> Duration {
     }
 }
 
-/// The worlds that nobody is in, and what was seen so far.
+/// The free worlds, and the results so far.
 #[derive(Default)]
 struct Lab {
     worlds: Mutex<Vec<World>>,
@@ -133,7 +132,7 @@ struct Lab {
 #[derive(Default)]
 struct Seen {
     scenarios: usize,
-    /// Scenarios in which the verdict says what containerd does.
+    /// Scenarios in which the verdict agrees with containerd.
     agreeing: usize,
     excepted: usize,
     codes: BTreeSet<String>,
@@ -147,7 +146,7 @@ impl Lab {
             None => World::new().context("failed to make a world")?,
         };
         let result = run(&mut world, scenario);
-        // A world in which something went wrong is as good as any: the next scene sets it anew.
+        // Also after a failure: the next scene sets the world up again.
         lock(&self.worlds).push(world);
         let seen = result?;
         let mut all = lock(&self.seen);
@@ -181,7 +180,7 @@ impl Lab {
     }
 }
 
-/// What one scenario that went as told has shown.
+/// The result of a scenario that went as expected.
 struct Shown {
     agrees: bool,
     codes: BTreeSet<String>,
@@ -189,7 +188,7 @@ struct Shown {
 
 fn run(world: &mut World, scenario: &Scenario) -> Result<Shown> {
     let scene = world.set(scenario).context("failed to set the scene")?;
-    // Both meet the same world at the same time.
+    // Both run in the same world at the same time.
     let (pull, checked) = thread::scope(|threads| {
         let check =
             agent_is_judged().then(|| threads.spawn(|| documented(scene.check(&regprobe())?)));
@@ -218,7 +217,7 @@ fn run(world: &mut World, scenario: &Scenario) -> Result<Shown> {
     })
 }
 
-/// A check whose document, if it has one, is as its schema says.
+/// A check whose document, if it has one, matches the schema.
 fn documented(checked: Checked) -> Result<Checked> {
     if !checked.document.is_null() {
         schema::validate(&checked.document)?;
@@ -226,7 +225,7 @@ fn documented(checked: Checked) -> Result<Checked> {
     Ok(checked)
 }
 
-/// What containerd did otherwise than told.
+/// How containerd differed from the scenario.
 fn judge_client(scenario: &Scenario, pull: &Pull) -> Vec<String> {
     let client = &scenario.containerd;
     let gave_up = !pull.ok && pull.took >= client.patience();
@@ -253,7 +252,7 @@ fn judge_client(scenario: &Scenario, pull: &Pull) -> Vec<String> {
     faults
 }
 
-/// What the agent said otherwise than told.
+/// How the agent differed from the scenario.
 fn judge_agent(scenario: &Scenario, checked: &Checked, pull: &Pull) -> Vec<String> {
     let registry = &checked.document["registries"][0];
     let mut faults = Vec::new();
@@ -303,13 +302,13 @@ fn judge_prediction(predicted: &Value, pull: &Pull) -> Option<String> {
         .then(|| format!("a delay of {predicted} s was predicted, it was {waited:.1} s"))
 }
 
-/// Everything that whoever mends it wants to see.
+/// Everything that helps to fix a failure.
 fn tell(scenario: &Scenario, faults: &[String], pull: &Pull, checked: Option<&Checked>) -> String {
     let mut told = format!("{}\n", scenario.story.trim());
     for fault in faults {
         told.push_str(&format!("  * {fault}\n"));
     }
-    // Above its last line, ctr paints its progress again and again.
+    // Above its last line, ctr draws its progress repeatedly.
     let said = pull.said.trim().lines().last().unwrap_or_default();
     told.push_str(&format!("containerd, after {:.1?}: {said}\n", pull.took));
     if let Some(checked) = checked {
@@ -323,12 +322,12 @@ fn tell(scenario: &Scenario, faults: &[String], pull: &Pull, checked: Option<&Ch
     told
 }
 
-/// `REGPROBE_LAB_ORACLE_ONLY=1` leaves the agent out, to see what containerd does by itself.
+/// `REGPROBE_LAB_ORACLE_ONLY=1` runs containerd without the agent.
 fn agent_is_judged() -> bool {
     std::env::var("REGPROBE_LAB_ORACLE_ONLY").as_deref() != Ok("1")
 }
 
-/// The binary of the image where there is one, for its system calls are those that count.
+/// The image's binary, if there is one, because its system calls are what counts.
 fn regprobe() -> PathBuf {
     std::env::var_os("REGPROBE_STATIC_BINARY").map_or_else(|| REGPROBE.clone(), PathBuf::from)
 }

@@ -1,5 +1,5 @@
-//! The lab against the machine's own programs: real servers, a real containerd, real network
-//! namespaces. What fails here would make every end-to-end test lie.
+//! The lab with the machine's programs: real servers, a real containerd, real network namespaces. If this
+//! fails, no end-to-end test can be trusted.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::Command;
@@ -37,12 +37,12 @@ pub(crate) fn suite() -> Suite {
         )
         .needs([Need::PROMETHEUS]),
         test(
-            "an open registry takes an image",
+            "an open registry accepts an image",
             open_registry_takes_an_image,
         )
         .needs([Need::DOCKER_REGISTRY, Need::CURL]),
         test(
-            "the real registry takes our tokens",
+            "the real registry accepts our tokens",
             real_registry_takes_our_tokens,
         )
         .needs([Need::DOCKER_REGISTRY, Need::CURL]),
@@ -210,7 +210,7 @@ fn containerd_pulls() -> Result<()> {
     says(&refused.said, "403 Forbidden")
 }
 
-/// A node, Azure on the far side of a cable, and a registry there under its own names and ports.
+/// A node, Azure at the other end of a cable, and a registry there with its real names and ports.
 struct Cluster {
     node: Namespace,
     azure: Namespace,

@@ -1,4 +1,4 @@
-//! Whole networks in namespaces: the fault lab, the attacks, and the lab's own test. They need root.
+//! Whole networks in namespaces: the fault lab, the attacks, and tests of the lab. They need root.
 
 mod attacks;
 mod faultlab;

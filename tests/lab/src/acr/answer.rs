@@ -75,9 +75,9 @@ pub enum Challenge {
     Several,
     /// The realm with quoted pairs: `https:\/\/…`
     QuotedPairs,
-    /// Parameters nobody knows, a token in place of a quoted string, spaces around commas.
+    /// Unknown parameters, a token in place of a quoted string, spaces around commas.
     ExtraParameters,
-    /// `Basic` and `Bearer`, each in a header of its own.
+    /// `Basic` and `Bearer`, each in its own header.
     BasicAndBearer,
     /// Basic alone.
     BasicOnly,

@@ -111,7 +111,7 @@ impl Service<'_> {
         }
     }
 
-    /// The data endpoint knows no bearer: whoever has a signed URL may read that blob.
+    /// The data endpoint ignores bearer tokens: any request with a signed URL may read that blob.
     fn data(&self, request: &Request) -> Response {
         if request.parameter("sig").as_deref() != Some(SIGNATURE) {
             let status = self.unsigned_status.unwrap_or(403);

@@ -18,13 +18,13 @@ pub enum Fault {
     /// The next `n` UDP queries get lost, those after them are answered.
     DropNext(u32),
     ServFail,
-    /// As a server does that will not serve this client or this zone.
+    /// The answer of a server that does not serve this client or this zone.
     Refused,
-    /// Every UDP answer is empty and has the TC bit; what follows over TCP is said apart.
+    /// Every UDP answer is empty and has the TC bit; the value says what happens over TCP.
     Truncated(OverTcp),
     /// The answer to a query with another id.
     WrongId,
-    /// A true answer to a question nobody asked.
+    /// A true answer to another question.
     WrongQuestion,
     /// Bytes that are no DNS message.
     Garbage,

@@ -105,7 +105,7 @@ impl Zones {
             .max_by_key(|zone| zone.num_labels())
     }
 
-    /// A name with names below it exists, even if it has no record of its own (RFC 8020).
+    /// A name with names below it exists, even without own records (RFC 8020).
     fn exists(&self, name: &Name) -> bool {
         self.zones.contains(name) || self.records.keys().any(|held| name.zone_of(held))
     }

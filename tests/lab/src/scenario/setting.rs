@@ -39,7 +39,7 @@ pub struct Setting {
     pub public_data: Site,
     /// `mirror.contoso.example`, 198.18.2.10: another registry with the same image.
     pub mirror: Option<Site>,
-    /// `auth.contoso.example`, 203.0.113.20: a token server of its own.
+    /// `auth.contoso.example`, 203.0.113.20: a separate token server.
     pub token_server: Option<Site>,
     /// `proxy.contoso.example`, 198.18.2.30, port 3128.
     pub proxy: Option<ProxyIs>,
@@ -347,7 +347,7 @@ pub enum Answers {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProxyIs {
-    /// squid, with a nameserver of its own that knows everything.
+    /// squid, with its own nameserver, which knows all names.
     Healthy,
     /// squid, with a rule against the registry.
     Denying,
@@ -362,7 +362,7 @@ pub enum ProxyIs {
     Resetting,
     Hanging,
     Babbling,
-    /// It opens the tunnel to itself, with a certificate of its own making.
+    /// It opens the tunnel to itself, with a certificate that it made.
     Intercepting,
     /// Nothing listens there.
     Closed,

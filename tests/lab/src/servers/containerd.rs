@@ -1,4 +1,4 @@
-//! `containerd` and its `ctr`, with all state in a folder of its own: the client whose verdict the
+//! `containerd` and its `ctr`, with all state in its own folder: the client whose verdict the
 //! agent predicts.
 
 use std::fs;

@@ -68,7 +68,7 @@ pub(super) fn open(pki: &Pki, setting: &Setting) -> Result<Endpoints> {
     Ok(opened)
 }
 
-/// A registry's name with a certificate of somebody else's, for a proxy that reads along.
+/// A registry's name with a certificate from an unknown issuer, for a proxy that intercepts.
 pub(super) fn impostor(at: SocketAddr) -> Result<Acr> {
     Acr::at(places::LOGIN.host, at).tls(&Pki::new()?).start()
 }

@@ -77,7 +77,7 @@ pub(super) fn knowing(at: IpAddr, login: Names) -> Result<Dns> {
     Ok(dns)
 }
 
-/// BIND, with the chains that are written down once, for the lab's nameserver.
+/// BIND, with the chains of the lab's own nameserver.
 fn bind(wanted: &Nameserver, order: &str) -> Result<Server> {
     let dns = Dns::draft();
     fill(&dns, wanted);
@@ -182,7 +182,7 @@ fn name(endpoint: &Endpoint<'_>, names: &Names, private: &Place, public: &Place)
 }
 
 impl Nameserver {
-    /// One that knows everything and is well.
+    /// A healthy one that knows all names.
     #[must_use]
     pub fn healthy(at: IpAddr) -> Self {
         Self {

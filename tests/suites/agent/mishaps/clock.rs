@@ -1,5 +1,5 @@
-//! The clock on the wall is set, forwards and back, to this process alone: libfaketime answers in the
-//! kernel's stead and takes the offset from a file.
+//! The wall clock is set forward and back for the agent only: libfaketime answers in place of the kernel
+//! and reads the offset from a file.
 
 use std::env::consts::ARCH;
 use std::fs;
@@ -14,7 +14,7 @@ use regprobe_lab::acr::Route;
 
 use super::Holdings;
 
-/// Two hours, by which no certificate of the lab begins or ends.
+/// Two hours: no certificate of the lab starts or expires in that time.
 const JUMP: i32 = 7200;
 
 pub(crate) fn is_set() -> Result<()> {
@@ -48,7 +48,7 @@ pub(crate) fn is_set() -> Result<()> {
             Ok(())
         })?;
         agent.until_rounds(&["contoso", "plain"])?;
-        // Turns of a second: none is missed, and none is made up for.
+        // One round a second: none is missed, and none is extra.
         let turns = at.elapsed().as_secs() as usize + 2;
         let made = pings() - asked;
         ensure!(made <= turns + 1, "{made} requests in {turns} turns");
@@ -61,7 +61,7 @@ pub(crate) fn is_set() -> Result<()> {
 }
 
 fn set(file: &Path, seconds: i32) -> Result<()> {
-    // As a whole, for it is read all the time.
+    // In one step, because the file is read all the time.
     let new = file.with_extension("new");
     fs::write(&new, format!("{seconds:+}\n"))?;
     Ok(fs::rename(new, file)?)

@@ -1,4 +1,4 @@
-//! A node whose network goes away, and comes back or does not.
+//! A node whose network goes down, and comes back or is replaced.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -55,7 +55,7 @@ pub(crate) fn flaps() -> Result<()> {
     })
 }
 
-/// The device itself is gone with all that was at its other end.
+/// The device itself is removed, with everything at its other end.
 pub(crate) fn is_replaced() -> Result<()> {
     let node = Node::new()?;
     let network = Network::new(&node)?;
@@ -91,7 +91,7 @@ fn fails_for_want_of_a_route(agent: &Agent) -> Result<()> {
     Ok(())
 }
 
-/// A node with an agent's configuration, and nothing yet at the other end of its cable.
+/// A node with an agent's configuration, and nothing at the other end of its cable yet.
 struct Node {
     namespace: Namespace,
     folder: TempDir,
@@ -120,12 +120,12 @@ impl Node {
         })
     }
 
-    /// The kernel forgets it with the link.
+    /// The kernel removes it with the link.
     fn route(&self) -> Result<()> {
         self.namespace.route("default", &NAMESERVER.to_string())
     }
 
-    /// With an agent that found all well.
+    /// Starts an agent and waits until it finds no fault.
     fn enter(&self, run: impl FnOnce(&Agent) -> Result<()> + Send) -> Result<()> {
         self.namespace.enter(|| {
             let agent = Agent::ready(&self.folder.path().join("regprobe.yaml"), &[])?;
@@ -134,7 +134,7 @@ impl Node {
     }
 }
 
-/// All that is not the node: a nameserver, and a registry with a private endpoint.
+/// The other end: a nameserver, and a registry with a private endpoint.
 struct Network<'n> {
     cable: Cable<'n>,
     _namespace: Namespace,

@@ -1,4 +1,4 @@
-//! The agent in a container with the memory that the chart gives it.
+//! The agent in a container with the chart's memory limit.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -23,12 +23,12 @@ use super::Holdings;
 const LIMIT: u64 = 64 << 20;
 const REGISTRIES: usize = 100;
 
-/// A hundred registries, and clients that ask for everything at once.
+/// A hundred registries, and clients that request everything at once.
 pub(crate) fn is_enough() -> Result<()> {
     let ground = Ground::new()?;
     let registries = Registries::start(&ground)?;
     let config = ground.config(&[&registries.entries])?;
-    // Else there is always a round under way, and never a moment at rest.
+    // Otherwise there is always a round under way.
     let often = fs::read_to_string(&config)?;
     let seldom = often.replace("interval: 1s", "interval: 5s");
     let config = ground.write_config(&seldom.replace("interval: 2s", "interval: 5s"))?;
@@ -60,14 +60,14 @@ pub(crate) fn is_enough() -> Result<()> {
     before.are_back(&agent, &["registry0", "registry99"])
 }
 
-/// The kernel ends whoever is the largest, which the agent never is.
+/// The kernel kills the largest process, which is never the agent.
 pub(crate) fn neighbour() -> Result<()> {
     let ground = Ground::new()?;
     let config = ground.config(&[&ground.contoso_entry()])?;
     let (agent, cgroup) = start(&ground, &config)?;
     let before = Holdings::of(&agent)?;
     for _ in 0..3 {
-        // It keeps all it reads until it has read a line, and there is none.
+        // It buffers everything until the end of a line, and there is none.
         let script = "echo $$ > \"$0\" && exec tail /dev/zero";
         let mut hog = Command::new("/usr/bin/bash");
         let ended = hog.args(["-c", script]).arg(cgroup.members()).status()?;
@@ -107,7 +107,7 @@ impl Registries {
 
 fn start(ground: &Ground, config: &Path) -> Result<(Agent, Cgroup)> {
     let folder = ground.folder.path();
-    // To be read by another user than the test's.
+    // Another user than the test's reads it.
     fs::set_permissions(folder, Permissions::from_mode(0o755))?;
     let agent = Agent::start_within(regprobe(["run"]), config, &[], |agent| {
         let line = Container::of(&agent)?
@@ -123,7 +123,7 @@ fn start(ground: &Ground, config: &Path) -> Result<(Agent, Cgroup)> {
     Ok((agent, cgroup))
 }
 
-/// The memory cgroup of a process, of either version.
+/// The memory cgroup of a process, in version 1 or 2.
 struct Cgroup {
     folder: PathBuf,
 }
@@ -148,7 +148,7 @@ impl Cgroup {
         self.folder.join("cgroup.procs")
     }
 
-    /// How many processes were ended for want of memory.
+    /// How many processes were killed because memory was exhausted.
     fn kills(&self) -> Result<u64> {
         let first = self.folder.join("memory.oom_control");
         let events = match first.exists() {

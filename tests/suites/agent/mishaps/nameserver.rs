@@ -1,4 +1,4 @@
-//! A nameserver that answers a question with packets without end.
+//! A nameserver that answers a question with an endless flood of packets.
 
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
@@ -28,7 +28,7 @@ pub(crate) fn floods() -> Result<()> {
     flood.state.floods.store(true, Ordering::Relaxed);
     agent.until_value("regprobe_registry_verdict", &[("registry", "contoso")], 2.0)?;
     let sent = flood.state.sent.load(Ordering::Relaxed);
-    // Who asks no nameserver is none the worse, and clients are answered.
+    // Registries without a name are not affected, and clients get answers.
     for _ in 0..3 {
         agent.until_rounds(&["plain"])?;
         agent.get("/-/healthy")?.expect_status(200)?;
@@ -51,7 +51,7 @@ pub(crate) fn floods() -> Result<()> {
     before.are_back(&agent, &["contoso", "plain"])
 }
 
-/// Stands before a sound nameserver, and passes questions on until it is told to flood.
+/// Stands in front of a healthy nameserver, and forwards questions until it is set to flood.
 struct Flood {
     addr: SocketAddr,
     state: Arc<State>,
@@ -94,7 +94,7 @@ impl Drop for Flood {
     }
 }
 
-/// The question itself as an answer, under every id but its own; short pauses leave the machine to others.
+/// Sends the question as an answer, with every id but the right one; short pauses leave CPU time to others.
 fn drown(socket: &UdpSocket, client: SocketAddr, question: &[u8], sent: &AtomicU64) {
     let mut packet = question.to_vec();
     packet[2] |= 0x80;

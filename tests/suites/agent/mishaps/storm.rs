@@ -1,4 +1,4 @@
-//! Signals to reload without end, while the file changes without end.
+//! Continuous reload signals, while the file changes continuously.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -18,7 +18,7 @@ use super::Holdings;
 const LENGTH: Duration = Duration::from_secs(5);
 const RELOADED: &str = "regprobe_config_last_reload_successful";
 
-/// As kubelet and careful editors do it: whoever reads gets one file or the other.
+/// As kubelet and careful editors do it: readers get one file or the other.
 pub(crate) fn of_swaps() -> Result<()> {
     storm(
         |config, text| {
@@ -41,7 +41,7 @@ pub(crate) fn of_swaps() -> Result<()> {
     )
 }
 
-/// As `cp` does it: whoever reads may get nothing, or half a file. What can't be is refused.
+/// As `cp` does it: readers may get nothing, or half a file, which is then rejected.
 pub(crate) fn of_writes() -> Result<()> {
     storm(
         |config, text| {
@@ -109,7 +109,7 @@ fn watch(agent: &Agent, holds: impl Fn(&Agent) -> Result<()>) -> Result<()> {
         agent.get("/-/ready").context("no answer")?;
         holds(agent)?;
     }
-    // A registry that stays as it is goes on being probed all along.
+    // An unchanged registry is probed all the time.
     agent.until_rounds(&["one"])
 }
 

@@ -1,14 +1,16 @@
-//! The metrics as DESIGN fixes them, as far as the stages feed them: every family with its type and
-//! labels, and for a list of endpoints every series there must be.
+//! The metrics that are promised: every family with its type and labels, and for a list of endpoints
+//! every series that must exist.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
 
 use anyhow::{Result, ensure};
 use regprobe_harness::ground::{Ground, Plain, Real};
 use regprobe_harness::scrape::{Sample, Scrape};
 
-/// What a family has one series for.
+/// What each series of a family stands for.
 #[derive(Clone, Copy)]
 enum Each {
     Stage,
@@ -19,7 +21,7 @@ enum Each {
     Connection,
     Registry,
     Interval,
-    /// Once, with these values of its one label.
+    /// Once for each of these values of its only label.
     Of(&'static [&'static str]),
 }
 
@@ -28,7 +30,7 @@ const ENDPOINT: &[&str] = &["registry", "endpoint", "role"];
 const LOOKUP: &[&str] = &["registry", "endpoint", "nameserver"];
 const CONNECTION: &[&str] = &["registry", "endpoint"];
 
-/// Name without prefix, type, what it has a series for, all its labels.
+/// Name without prefix, type, what each series stands for, all labels.
 const FAMILIES: &[(&str, &str, Each, &[&str])] = &[
     ("stage_duration_seconds", "histogram", Each::Stage, STAGE),
     ("stage_attempts_total", "counter", Each::Stage, STAGE),
@@ -140,7 +142,7 @@ const FAULTS: &[(&str, &str, &[&str])] = &[
     ),
 ];
 
-/// Of the Prometheus client libraries' conventions; they have no prefix of ours.
+/// Conventional names of the Prometheus client libraries, without our prefix.
 const PROCESS: &[&str] = &[
     "process_cpu_seconds_total",
     "process_max_fds",
@@ -175,7 +177,7 @@ pub(crate) fn documented() -> Result<()> {
     Ok(())
 }
 
-/// An endpoint that the agent is to have found.
+/// An endpoint that the agent should have found.
 pub(crate) struct Expected {
     registry: &'static str,
     endpoint: String,
@@ -187,7 +189,7 @@ pub(crate) struct Expected {
 impl Expected {
     fn stages(&self) -> Vec<&'static str> {
         let requests: &[&str] = match self.role {
-            // The one registry of which an image is configured.
+            // The only registry with a configured image.
             "login" if self.registry == "tokens" => &["challenge", "token", "manifest", "blob"],
             "login" => &["challenge", "token"],
             "data" => &["http"],
@@ -200,7 +202,7 @@ impl Expected {
     }
 }
 
-/// Of all five registries.
+/// The endpoints of all five registries.
 pub(crate) fn endpoints(ground: &Ground, real: &Real, plain: &Plain) -> Vec<Expected> {
     let endpoint = |registry, role, endpoint: String, has_name, has_tls| Expected {
         registry,
@@ -237,7 +239,7 @@ pub(crate) fn endpoints(ground: &Ground, real: &Real, plain: &Plain) -> Vec<Expe
     ]
 }
 
-/// That all that is expected is there and nothing else, while all is well and after one round.
+/// Checks that all expected series exist and no others, with nothing wrong and after one round.
 pub(crate) fn check(scrape: &Scrape, endpoints: &[Expected], nameserver: &str) -> Result<()> {
     let mut types = BTreeMap::new();
     for (name, kind, each, labels) in FAMILIES {
@@ -273,7 +275,7 @@ pub(crate) fn check(scrape: &Scrape, endpoints: &[Expected], nameserver: &str) -
         }
         types.insert(name, (*kind).to_owned());
     }
-    // What is no more than information: most registries want credentials.
+    // Only informational: most registries require credentials.
     ensure!(
         scrape
             .of("regprobe_finding", &[])

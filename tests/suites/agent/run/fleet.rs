@@ -1,5 +1,5 @@
-//! How agents share a registry's limits: what they make of the headless Service's addresses, and of
-//! a registry that has enough of them.
+//! How agents share a registry's limits: how they count the headless Service's addresses, and how they
+//! respect `Retry-After`.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use regprobe_lab::dns::Fault;
 
 const SERVICE: &str = "regprobe.kube-system.svc.cluster.local";
 
-/// The Service has so many addresses, this node's own among them.
+/// Gives the Service this many addresses, including this node's.
 fn populate(ground: &Ground, size: u32) {
     ground.dns.zone("cluster.local");
     let nodes = (1..size).map(|node| Ipv4Addr::from(0x0af0_0000 + node));
@@ -41,7 +41,7 @@ fn attempts(agent: &Agent, stage: &str) -> Result<f64> {
 
 pub(crate) fn counted_by_its_service() -> Result<()> {
     let ground = Ground::new()?;
-    // More than a packet holds.
+    // More than fits in a packet.
     populate(&ground, 300);
     let config = ground.config_with(&[&ground.contoso_entry()], &section(&ground))?;
     let agent = Agent::ready(&config, &[])?;
@@ -52,7 +52,7 @@ pub(crate) fn counted_by_its_service() -> Result<()> {
     ensure!(interval(&scrape, "network")? == 1.0);
     ensure!(interval(&scrape, "request")? == 36.0, "{}", scrape.text);
     ensure!(interval(&scrape, "token")? == 72.0);
-    // The first rounds are of the network alone: all nodes may have started this moment.
+    // The first rounds only use the network: all nodes may have started at the same time.
     agent.until_rounds(&["contoso"; 2])?;
     ensure!(attempts(&agent, "challenge")? == 0.0);
     ensure!(ground.contoso.seen_on(Route::Ping).is_empty());

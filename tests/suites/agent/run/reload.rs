@@ -1,4 +1,4 @@
-//! What makes the agent load its configuration anew without being told.
+//! What makes the agent reload its configuration by itself.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -8,8 +8,8 @@ use anyhow::{Result, ensure};
 use regprobe_harness::agent::Agent;
 use regprobe_harness::ground::Ground;
 
-/// A folder laid out as the kubelet lays out a mounted ConfigMap: the file is a link by way of
-/// `..data` into a folder that is never written to again; an update replaces `..data`.
+/// A folder with the layout of a mounted ConfigMap: the file is a link through `..data` to a folder that
+/// never changes; an update replaces `..data`.
 struct ConfigMap {
     folder: PathBuf,
     updates: u32,

@@ -1,7 +1,7 @@
-//! The agent for a long time upon registries that fail at random, in every way they know. Whatever
-//! happens it skips no round, and in the end it holds no more than in the beginning.
+//! The agent for a long time with registries that fail at random, in every way of the lab. It skips no
+//! round, and uses no more resources at the end than at the beginning.
 //!
-//! It is a suite of its own that only runs by name: `tests/run --soak`.
+//! This suite only runs by name: `tests/run --soak`.
 
 use std::env;
 use std::net::Ipv4Addr;
@@ -23,10 +23,10 @@ use regprobe_lab::wait;
 
 const REGISTRIES: usize = 6;
 const REGION: &str = "westeurope";
-/// More than a round may take: the limit of a stage and a second and a half.
+/// The interval is longer than a round may take: the timeout of a stage and 1.5 s.
 const SETTINGS: &str = "schedule: {network_interval: 4s, request_interval: 4s, token_interval: 8s, \
                         image_interval: 8s, timeout: 1s}\n";
-/// For all to be well again.
+/// Time for everything to recover.
 const RECOVERY: Duration = Duration::from_secs(60);
 /// Between two faults.
 const PACE: Duration = Duration::from_millis(700);
@@ -37,10 +37,10 @@ pub(crate) fn suite() -> Suite {
         .ok()
         .and_then(|seconds| seconds.parse().ok());
     let length = Duration::from_secs(seconds.unwrap_or(1800));
-    Suite::of([test("a long time in trouble leaves nothing", move || {
-        soak(length)
-    })
-    .within(length + Duration::from_secs(300))])
+    Suite::of([
+        test("long trouble leaves nothing behind", move || soak(length))
+            .within(length + Duration::from_secs(300)),
+    ])
 }
 
 fn soak(length: Duration) -> Result<()> {
@@ -52,7 +52,7 @@ fn soak(length: Duration) -> Result<()> {
     eprintln!("seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
 
-    // What there is of everything is there once: every reason has its series, every buffer its size.
+    // Warm up: every reason gets its series, every buffer its size.
     registries.trouble(&ground.dns, &mut random, length / 5)?;
     let before = Holdings::at_rest(&agent, &registries, &ground.dns)?;
     registries.trouble(&ground.dns, &mut random, length * 4 / 5)?;
@@ -75,7 +75,7 @@ fn soak(length: Duration) -> Result<()> {
     Ok(())
 }
 
-/// What the agent holds while all is well.
+/// What the agent uses while nothing fails.
 #[derive(Debug)]
 struct Holdings {
     fds: f64,
@@ -86,15 +86,15 @@ struct Holdings {
 
 impl Holdings {
     fn at_rest(agent: &Agent, registries: &Registries, dns: &Dns) -> Result<Self> {
-        registries.mend(dns)?;
-        wait::until("all registries are well", RECOVERY, || {
+        registries.fix(dns)?;
+        wait::until("all registries are healthy", RECOVERY, || {
             let scrape = agent.scrape()?;
             let verdicts = scrape.of("regprobe_registry_verdict", &[]);
             let well = verdicts.filter(|verdict| verdict.value < 2.0).count();
             ensure!(well == REGISTRIES, "{well} of {REGISTRIES}");
             Ok(())
         })?;
-        // The least of some looks: what is open within a round is not held.
+        // The least of several samples: files that are only open during a round do not count.
         let mut least = Self::now(agent)?;
         let end = Instant::now() + Duration::from_secs(8);
         while Instant::now() < end {
@@ -127,7 +127,7 @@ impl Holdings {
 /// Starts something that misbehaves at an address.
 type Start = fn((Ipv4Addr, u16)) -> Result<Trap>;
 
-/// Azure registries, and what may be found in their place.
+/// Azure registries, and the traps that may take their place.
 struct Registries {
     registries: Vec<(String, Acr, [Ipv4Addr; 2])>,
     traps: Vec<(Ipv4Addr, Trap)>,
@@ -174,7 +174,7 @@ impl Registries {
     }
 
     fn config(&self, ground: &Ground) -> Result<std::path::PathBuf> {
-        // Writes the node's files, too.
+        // Also writes the node's files.
         ground.config(&[&ground.contoso_entry()])?;
         let at = ground.folder.path().display();
         let entries = self.registries.iter().map(|(_, acr, _)| {
@@ -189,7 +189,7 @@ impl Registries {
         ))
     }
 
-    /// One thing after another breaks, and some of it is mended.
+    /// Breaks one thing after another, and fixes some of them.
     fn trouble(&self, dns: &Dns, random: &mut StdRng, length: Duration) -> Result<()> {
         let end = Instant::now() + length;
         while Instant::now() < end {
@@ -226,9 +226,9 @@ impl Registries {
                     };
                     acr.present(&host, &identity.issue()?)?;
                 }
-                _ => self.mend_one(at, dns)?,
+                _ => self.fix_one(at, dns)?,
             }
-            // What was seen is of no interest, and would be this process's own growth.
+            // Recorded requests are not needed here, and would make this process grow.
             acr.forget();
             wait::pause(PACE);
         }
@@ -239,12 +239,12 @@ impl Registries {
         self.traps.iter().map(|(at, _)| *at).collect()
     }
 
-    fn mend(&self, dns: &Dns) -> Result<()> {
-        dns.mend();
-        (0..REGISTRIES).try_for_each(|at| self.mend_one(at, dns))
+    fn fix(&self, dns: &Dns) -> Result<()> {
+        dns.fix();
+        (0..REGISTRIES).try_for_each(|at| self.fix_one(at, dns))
     }
 
-    fn mend_one(&self, at: usize, dns: &Dns) -> Result<()> {
+    fn fix_one(&self, at: usize, dns: &Dns) -> Result<()> {
         let (name, acr, own) = &self.registries[at];
         let names = dns.acr(name);
         for (endpoint, at) in [names.login(), names.data(REGION)].into_iter().zip(own) {
@@ -252,7 +252,7 @@ impl Registries {
             endpoint.linked([*at]);
             acr.present(endpoint.host(), &self.pki.leaf([endpoint.host()]).issue()?)?;
         }
-        acr.mend().challenge(None);
+        acr.fix().challenge(None);
         Ok(())
     }
 }

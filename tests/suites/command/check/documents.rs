@@ -1,5 +1,5 @@
-//! `--output=json` in every condition of a node and its registries: each document is of the schema and
-//! has no field that the schema does not know, and together they have every field.
+//! `--output=json` in every condition of a node and its registries: each document matches the schema and
+//! has no other fields, and together they have every field of the schema.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -32,13 +32,13 @@ pub(crate) fn all() -> Result<()> {
         ("no nameserver", 1, no_nameserver),
         ("a fault of this node's own", 2, local_fault),
     ] {
-        // It is held to the schema by whoever reads it.
+        // Reading it checks it against the schema.
         let report = document().with_context(|| format!("with {name}"))?;
         ensure!(report.status == Some(status), "with {name}: {report:?}");
         ensure!(report.document["node"] == "lab-node", "with {name}");
         seen.push(report.document);
     }
-    // What only a running agent has to tell.
+    // Only a running agent has these.
     let elsewhere = [
         "config.loaded_at",
         "config.reload_error",
@@ -161,7 +161,7 @@ fn proxy() -> Result<Report> {
     Ok(report)
 }
 
-/// No nameserver is to blame, and none is asked.
+/// No nameserver is asked.
 fn unusable_proxy() -> Result<Report> {
     let contoso = Contoso::new()?;
     let mut check = contoso.node.regprobe(["check", "--output=json"]);
@@ -196,12 +196,12 @@ fn no_nameserver() -> Result<Report> {
 }
 
 fn local_fault() -> Result<Report> {
-    // No packet may be sent to all of loopback: EACCES.
+    // The kernel allows no packet to loopback's broadcast address: EACCES.
     let everybody = SocketAddr::from(([127, 255, 255, 255], 53));
     Node::asking([everybody])?.check(LOGIN)
 }
 
-/// The entry of a registry in good health.
+/// The entry of a healthy registry.
 fn good(contoso: &Contoso) -> String {
     format!("{{server: \"{}\"}}", contoso.acr.server())
 }

@@ -1,5 +1,5 @@
-//! `regprobe check` before a person: what a terminal shows while a round runs and after it, and what
-//! `--watch` makes of it there and in a pipe.
+//! `regprobe check` on a terminal: what it shows while a round runs and afterwards, and what `--watch`
+//! shows there and in a pipe.
 
 use std::io::Read;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -20,10 +20,10 @@ use regprobe_lab::wait;
 use super::{leading_to, stdout};
 
 const SOON: Duration = Duration::from_secs(20);
-/// The foot of a round that runs.
+/// The last line while a round runs.
 const RUNNING: &str = "s so far; no stage takes more than";
 
-/// Stage by stage while the round runs, and then the report as a pipe has it.
+/// Each stage while the round runs, and then the same report as in a pipe.
 pub(crate) fn progress() -> Result<()> {
     let (contoso, silent) = (Contoso::new()?, sockets::stalls((loopback(), 0))?);
     let servers = [contoso.acr.server(), silent.addr().to_string()];
@@ -54,7 +54,7 @@ pub(crate) fn progress() -> Result<()> {
     Ok(())
 }
 
-/// A wide terminal is used up to where lines are read with ease, in colour; a narrow one as a pipe.
+/// A wide terminal is used up to a readable line length, in colour; a narrow one like a pipe.
 pub(crate) fn widths() -> Result<()> {
     let contoso = Contoso::new()?;
     let check = || {
@@ -84,7 +84,7 @@ pub(crate) fn widths() -> Result<()> {
     Ok(())
 }
 
-/// However many endpoints there are, nothing of the progress is left where one can scroll back to.
+/// The progress of many endpoints leaves nothing in the scrollback.
 pub(crate) fn progress_that_fits() -> Result<()> {
     let contoso = Contoso::new()?;
     let silent = sockets::stalls((loopback(), 0))?;
@@ -102,7 +102,7 @@ pub(crate) fn progress_that_fits() -> Result<()> {
     let mut terminal = Terminal::start(check, 10, 60)?;
     terminal.ended()?;
     let frames = terminal.frames();
-    // Had it scrolled, the first line would be another one.
+    // If it had scrolled, the first line would be different.
     let first = format!("login {}\n", silent.addr());
     let mut running = frames
         .iter()
@@ -116,7 +116,7 @@ pub(crate) fn progress_that_fits() -> Result<()> {
     Ok(())
 }
 
-/// Whoever wants plain text, or a program's, sees no progress; nor does a pipe.
+/// Plain text, output for programs, and pipes have no progress.
 pub(crate) fn no_progress() -> Result<()> {
     let contoso = Contoso::new()?;
     let server = contoso.acr.server();
@@ -159,7 +159,7 @@ pub(crate) fn watch_in_a_pipe() -> Result<()> {
     ensure!(is_stamped(&first), "{first}");
     watch.until_it_says(&format!("\n{server}  OK  "))?;
 
-    // Rounds like the one before are not told. By the second the first is told to its end.
+    // Rounds without a change print nothing. By the second round the first report is complete.
     let rounds = |count: usize| {
         let pings = contoso.acr.seen_on(Route::Ping).len();
         wait::until("more rounds", SOON, || {
@@ -181,7 +181,7 @@ pub(crate) fn watch_in_a_pipe() -> Result<()> {
         is_stamped(news) && news.contains(&format!("Z  {server}\n  OK -> FAILING  ")),
         "{news}"
     );
-    contoso.acr.mend();
+    contoso.acr.fix();
     watch.until_it_says("  FAILING -> OK  ")?;
     watch.until_it_says("  cleared: RegistryError  login ")?;
 
@@ -190,8 +190,8 @@ pub(crate) fn watch_in_a_pipe() -> Result<()> {
         .dns
         .address(regprobe_harness::contoso::LOGIN, [address], 60);
     let changed = format!(" {} -> {address} ", contoso.ip());
-    wait::until("the address is told", SOON, || {
-        // How long the addresses are decides where the line is wrapped.
+    wait::until("the change of the address is printed", SOON, || {
+        // The length of the addresses decides where the line is wrapped.
         let words: Vec<_> = watch.said().split_whitespace().map(str::to_owned).collect();
         let words = words.join(" ") + " ";
         ensure!(words.contains(&changed), "{words}");
@@ -202,7 +202,7 @@ pub(crate) fn watch_in_a_pipe() -> Result<()> {
     Ok(())
 }
 
-/// The exit status is that of the last round, whatever ends it.
+/// The exit status is that of the last round, however the check ends.
 pub(crate) fn watch_ends() -> Result<()> {
     let contoso = Contoso::new()?;
     let mut watch = Watch::start(watching(&contoso))?;
@@ -214,7 +214,7 @@ pub(crate) fn watch_ends() -> Result<()> {
     watch.until_it_says("  FAILING  ")?;
     ensure!(watch.end(Signal::SIGTERM)? == Some(1));
 
-    // No round was over.
+    // No round was finished.
     contoso.acr.forget();
     contoso.acr.answer(Route::Ping, Answer::HangBeforeHeaders);
     let mut check = contoso.node.regprobe(["check", "--watch", "--timeout=60s"]);
@@ -228,8 +228,8 @@ pub(crate) fn watch_ends() -> Result<()> {
     })?;
     ensure!(watch.end(Signal::SIGINT)? == Some(2));
 
-    // A reader that has seen enough.
-    contoso.acr.mend();
+    // A reader that closes the pipe.
+    contoso.acr.fix();
     let mut command = watching(&contoso);
     let mut child = command.stdout(Stdio::piped()).spawn()?;
     drop(child.stdout.take());
@@ -239,7 +239,7 @@ pub(crate) fn watch_ends() -> Result<()> {
     Ok(())
 }
 
-/// On a terminal the foot says how things stand, and changes stay above it.
+/// On a terminal the last line shows the current state, and changes stay above it.
 pub(crate) fn watch_on_a_terminal() -> Result<()> {
     let contoso = Contoso::new()?;
     let server = contoso.acr.server();
@@ -281,7 +281,7 @@ fn is_stamped(text: &str) -> bool {
     stamp.parse::<jiff::Timestamp>().is_ok()
 }
 
-/// A check that goes on and on, with what it has said so far.
+/// A check with `--watch`, and its output so far.
 struct Watch {
     child: Child,
     said: Arc<Mutex<String>>,

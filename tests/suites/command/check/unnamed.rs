@@ -1,5 +1,5 @@
-//! `regprobe check` and no more: it takes the registries that this node is known to use. Each source
-//! is where it is on a node: /etc is a folder of the test's own, 127.0.0.1 that of a namespace.
+//! `regprobe check` without arguments: it checks the registries that this node uses. Each source is at
+//! its place on a node: /etc is a folder of the test, 127.0.0.1 is that of a namespace.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -48,7 +48,7 @@ pub(crate) fn found_on_the_node() -> Result<()> {
         registry["private"] == true
     })?;
 
-    // What the agent here watches is known with its settings; it listens where that of the chart does.
+    // The local agent's registries are checked with its settings; it listens where the chart's agent does.
     place.namespace.address("10.240.0.4/32")?;
     fs::write(
         place.node.path("watched.yaml"),
@@ -110,7 +110,7 @@ impl Place {
         Ok(self.regprobe(["check"]).args(flags).output()?)
     }
 
-    /// Whether a check says where it found its registries, and all are as they should be.
+    /// Runs a check, which must say where it found its registries, and find nothing wrong.
     fn finds(&self, flags: &[&str], source: &str, is_right: fn(&Value) -> bool) -> Result<()> {
         let out = self
             .regprobe(["check", "--output=json", "--timeout=1s"])

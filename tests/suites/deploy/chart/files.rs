@@ -1,5 +1,5 @@
-//! The files that the chart carries along: rules, alerts and dashboards of the repository. Helm takes
-//! nothing from outside a chart, so they are copies, and a test keeps them the same.
+//! The chart's copies of the repository's rules, alerts and dashboards. Helm cannot read files outside a
+//! chart, so a test keeps the copies the same.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::helm::{Objects, chart, expect_success, helm};
 
-/// Where they come from, which of the files there, and where they are in the chart.
+/// The source folder, the names of the files, and their folder in the chart.
 const SHARED: [(&str, &[&str], &str); 2] = [
     (
         "deploy/prometheus",
@@ -27,7 +27,7 @@ const SHARED: [(&str, &[&str], &str); 2] = [
     ),
 ];
 
-/// Each file of the repository, and its place in the chart.
+/// Each file of the repository, and its path in the chart.
 fn shared() -> impl Iterator<Item = (PathBuf, String)> {
     SHARED.into_iter().flat_map(|(from, names, to)| {
         let pair = move |name: &&str| (repository(from).join(name), format!("{to}/{name}"));
@@ -78,8 +78,8 @@ pub(crate) fn are_those_of_the_repository() -> Result<()> {
     Ok(())
 }
 
-/// The package has what the chart needs, and no more; and the repository has no rule or dashboard
-/// beside those.
+/// The package has exactly the files that the chart needs, and the repository has no other rule or
+/// dashboard.
 pub(crate) fn package() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let [chart, into] = [&*chart(), folder.path()].map(|path| path.display().to_string());
@@ -101,7 +101,7 @@ pub(crate) fn package() -> Result<()> {
         for file in fs::read_dir(repository(folder))? {
             let name = file?.file_name();
             let name = name.to_string_lossy();
-            // The route is for Alertmanager, which no object configures.
+            // The route is for Alertmanager, which no object of the chart configures.
             let is_shared = name.rsplit('.').next() == extension && name != "alertmanager.yaml";
             ensure!(
                 !is_shared || names.contains(&&*name),

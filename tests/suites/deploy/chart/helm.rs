@@ -1,4 +1,4 @@
-//! The chart as the real helm sees it, and the objects that it renders.
+//! The chart in the real helm, and the objects that it renders.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,14 @@ use regprobe_harness::program::repository;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The namespace that everything is rendered for.
+/// The namespace of all rendered objects.
 pub(crate) const NAMESPACE: &str = "kube-system";
 
 pub(crate) fn chart() -> PathBuf {
     repository("deploy/helm/regprobe")
 }
 
-/// The values files that stand for ways of installing it.
+/// The values files, each for a way to install it.
 pub(crate) fn ci_files() -> Result<Vec<PathBuf>> {
     let files = fs::read_dir(chart().join("ci"))?;
     let mut files: Vec<_> = files
@@ -28,7 +28,7 @@ pub(crate) fn ci_files() -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// `helm` with nothing of the user's own settings.
+/// `helm` without the user's settings.
 pub(crate) fn helm(arguments: &[&str]) -> Result<Output> {
     let home = tempfile::tempdir()?;
     let out = Command::new(need::tool("layer/helm/helm"))
@@ -39,7 +39,7 @@ pub(crate) fn helm(arguments: &[&str]) -> Result<Output> {
     Ok(out)
 }
 
-/// What `helm` printed where all should go well.
+/// The output of `helm`, which must succeed.
 pub(crate) fn expect_success(out: &Output) -> Result<String> {
     let said = String::from_utf8_lossy(&out.stdout).into_owned();
     let complaints = String::from_utf8_lossy(&out.stderr);
@@ -90,7 +90,7 @@ impl Objects {
         Ok(all[0])
     }
 
-    /// What the DaemonSet makes of each pod.
+    /// The DaemonSet's pod template.
     pub(crate) fn pod(&self) -> Result<&Value> {
         Ok(&self.only("DaemonSet")?["spec"]["template"]["spec"])
     }

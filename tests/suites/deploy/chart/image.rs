@@ -1,4 +1,4 @@
-//! What the Dockerfile says of the image's last stage.
+//! The last stage of the image in the Dockerfile.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use regprobe_harness::program::repository;
 
 pub(crate) struct Image {
     pub(crate) entry_point: String,
-    /// What it is given where nothing else is said.
+    /// The default arguments.
     pub(crate) arguments: Vec<String>,
     pub(crate) user: String,
     pub(crate) port: String,

@@ -1,5 +1,5 @@
-//! Objects as Kubernetes' own types read them. The types skip fields that they do not know, so an
-//! object counts as good only if it comes out of them as it went in.
+//! Objects checked by Kubernetes' own types. The types ignore unknown fields, so an object is only valid if
+//! it is the same after a round trip through them.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Whether every version that the chart is for takes this object.
+/// Checks that all supported versions of Kubernetes accept this object.
 pub(crate) fn check(object: &Value) -> Result<()> {
     let said = format!("{} {}", object["apiVersion"], object["kind"]);
     kubernetes_1_31(object).with_context(|| format!("{said} in Kubernetes 1.31"))?;
@@ -51,7 +51,7 @@ fn round_trip<T: DeserializeOwned + Serialize>(object: &Value) -> Result<()> {
     Ok(())
 }
 
-/// Prometheus Operator's kinds, as far as the chart uses them: no crate has them. Source: its API
+/// The parts of Prometheus Operator's kinds that the chart uses; no crate has them. Source: its API
 /// reference, `monitoring.coreos.com/v1`.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]

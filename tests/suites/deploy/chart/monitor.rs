@@ -1,5 +1,5 @@
-//! What a real Prometheus makes of the agent's metrics where Prometheus Operator configures it by one of
-//! the chart's monitors: rules and dashboards read labels that the operator has uses of its own for.
+//! The agent's metrics in a real Prometheus that is configured like Prometheus Operator would by one of
+//! the chart's monitors: rules and dashboards read labels that the operator also sets.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::node::pod;
 use super::pod::Node;
 
-/// For a scrape or two.
+/// Timeout for a scrape or two.
 const SOON: Duration = Duration::from_secs(30);
 
 pub(crate) fn of_pods() -> Result<()> {
@@ -64,15 +64,15 @@ fn keeps_labels(values: &str, kind: &str, endpoints: &str) -> Result<()> {
         })?;
         let renamed = prometheus.query("{__name__=~\"regprobe_.+\", exported_endpoint!=\"\"}")?;
         ensure!(renamed.is_empty(), "{renamed:#?}");
-        // By this the alerts know the agents.
+        // The alerts select the agents by this label.
         let up = prometheus.query("up{job=~\".*regprobe.*\"} == 1")?;
         ensure!(up.len() == 1, "{up:#?}");
         Ok(())
     })
 }
 
-/// What the operator itself tells of a target, before it comes to the relabelings of a monitor.
-/// Source: the configuration that it generates.
+/// The relabelings that the operator itself adds before those of a monitor. Source: the configuration that
+/// it generates.
 fn of_operator() -> Vec<Value> {
     let labels = [
         ("namespace", "kube-system"),
@@ -85,7 +85,7 @@ fn of_operator() -> Vec<Value> {
     labels.map(relabelling).to_vec()
 }
 
-/// Relabelings in the words of Prometheus' own configuration.
+/// Relabelings in the syntax of Prometheus' configuration.
 fn as_prometheus(relabelings: &Value) -> Result<Vec<Value>> {
     let worded = |relabeling: &Value| {
         let fields = relabeling.as_object().context("no relabeling")?;

@@ -1,4 +1,4 @@
-//! Pods on nodes of several kinds: what of the node they see, and that they follow it.
+//! Pods on several kinds of nodes: what they see of the node, and that they follow its changes.
 
 use std::net::Ipv4Addr;
 
@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::helm::{Objects, chart};
 use super::pod::{Node, Pod};
 
-/// Where Azure answers DNS.
+/// Azure's DNS.
 const AZURE_DNS: &str = "168.63.129.16";
 const OTHER_DNS: &str = "10.240.0.53";
 const LOGIN: Ipv4Addr = Ipv4Addr::new(10, 240, 1, 4);
@@ -79,7 +79,7 @@ fn has_verdict(verdict: &'static str) -> impl Fn(&Value) -> Result<()> {
     }
 }
 
-/// Each lookup of the login server was of this nameserver, or of one that the values add.
+/// Each lookup of the login server went to this nameserver, or to one that the values add.
 fn asks(nameserver: &'static str) -> impl Fn(&Value) -> Result<()> {
     move |registry| {
         let lookups = registry["endpoints"][0]["lookups"].as_array();
@@ -93,7 +93,7 @@ fn asks(nameserver: &'static str) -> impl Fn(&Value) -> Result<()> {
     }
 }
 
-/// As AKS lays it out on Ubuntu.
+/// The layout of AKS on Ubuntu.
 pub(crate) fn ubuntu() -> Result<()> {
     let node = Node::new("10.240.0.4")?;
     let contoso = Contoso::start(&node.network)?;
@@ -107,7 +107,7 @@ pub(crate) fn ubuntu() -> Result<()> {
     let pod = pod("acr-private-link-values.yaml")?;
     let mut running = pod.start(&node)?;
 
-    // MCR is out of reach here, and that is no reason not to be ready.
+    // MCR cannot be reached here, but the agent is ready.
     running.until_ready()?;
     running.until_registry("contoso", has_verdict("ok"))?;
     running.until_registry("mcr.microsoft.com", has_verdict("failing"))?;
@@ -147,8 +147,8 @@ pub(crate) fn ubuntu() -> Result<()> {
     Ok(())
 }
 
-/// With links as Azure Linux has them, and a mirror whose authority `hosts.toml` names by the path
-/// that it has on the node.
+/// With the symbolic links of Azure Linux, and a mirror whose CA `hosts.toml` names by its path on the
+/// node.
 pub(crate) fn azure_linux() -> Result<()> {
     let node = Node::new("10.240.0.4")?;
     let contoso = Contoso::start(&node.network)?;
@@ -185,7 +185,7 @@ pub(crate) fn azure_linux() -> Result<()> {
     Ok(())
 }
 
-/// The directories of the lean values, another port, and a registry that the node can't find.
+/// The directories of the lean values, another port, and a registry that the node cannot resolve.
 pub(crate) fn lean() -> Result<()> {
     let node = Node::new("10.240.0.4")?;
     node.write(
@@ -201,8 +201,8 @@ pub(crate) fn lean() -> Result<()> {
     running.until_registry("example", asks(AZURE_DNS))
 }
 
-/// How many series a node with one private registry of two regions has: about as many as the
-/// documentation says, and a cluster that many times the number of its nodes.
+/// The number of series of a node with one private registry in two regions: about the documented number,
+/// and for a cluster that number times the number of its nodes.
 pub(crate) fn series() -> Result<()> {
     const ALL: usize = 340;
     const WITHOUT_HISTOGRAMS: usize = 85;
@@ -252,7 +252,7 @@ fn in_thousands(number: usize) -> String {
     }
 }
 
-/// `$(HOST_IP):9118` is to do for both families.
+/// `$(HOST_IP):9118` must work for both families.
 pub(crate) fn ipv6() -> Result<()> {
     let node = Node::new("fd00:240::4")?;
     node.write("/etc/ssl/certs/ca-certificates.crt", &Pki::new()?.ca_pem())?;

@@ -1,6 +1,6 @@
-//! A pod of the DaemonSet on a node of the test's own: the real binary with the rendered arguments,
-//! environment, user and mounts, in the network and with the files of that node. What kubelet and
-//! the runtime would do is done by `unshare`, `mount` and `chroot`.
+//! A pod of the DaemonSet on a node made for the test: the real binary with the rendered arguments,
+//! environment, user and mounts, in the network and with the files of that node. `unshare`, `mount` and
+//! `chroot` do the work of kubelet and the runtime.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use super::helm::Objects;
 use super::image::Image;
 
-/// For the agent to show what it should.
+/// Timeout for anything that the agent should show.
 const SOON: Duration = Duration::from_secs(30);
 
 /// A node: its network and its files.
@@ -32,7 +32,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// A node with this address, and as yet without files.
+    /// A node with this address, without files yet.
     pub(crate) fn new(ip: &str) -> Result<Self> {
         let ip = ip.parse()?;
         let network = Namespace::new("node")?;
@@ -43,18 +43,18 @@ impl Node {
             ip,
             files: open_folder()?,
         };
-        // What every node has.
+        // Every node has these.
         fs::create_dir(node.path("/etc"))?;
         fs::create_dir_all(node.path("/run/systemd/resolve"))?;
         Ok(node)
     }
 
-    /// Where the test finds a file of the node.
+    /// The path of a file of the node, for the test.
     fn path(&self, path: &str) -> PathBuf {
         self.files.path().join(path.trim_start_matches('/'))
     }
 
-    /// Writes a file as careful programs do: beside it, then in its place.
+    /// Writes a file in one step: next to it, then renamed.
     pub(crate) fn write(&self, path: &str, text: &str) -> Result<&Self> {
         let path = self.path(path);
         fs::create_dir_all(path.parent().context("a file has a directory")?)?;
@@ -64,7 +64,7 @@ impl Node {
         Ok(self)
     }
 
-    /// Makes a symbolic link; the target is as the node sees it.
+    /// Makes a symbolic link; the target is a path on the node.
     pub(crate) fn link(&self, path: &str, target: &str) -> Result<&Self> {
         let path = self.path(path);
         fs::create_dir_all(path.parent().context("a link has a directory")?)?;
@@ -95,7 +95,7 @@ impl Pod {
                 pod.secret(name, file, text.as_str().context("no text")?)?;
             }
         }
-        // The nameservers of its cluster are not in the lab, so nobody could tell it that it is alone.
+        // The cluster's nameservers are not in the lab, so the agent could not count the fleet.
         let config = pod.objects.config()?;
         match config.contains("  size: ") {
             true => pod.configure(config)?,
@@ -104,8 +104,8 @@ impl Pod {
         Ok(pod)
     }
 
-    /// Puts a text into the volume of the ConfigMap as kubelet does: a new directory, and a link to
-    /// it that is changed at once.
+    /// Puts a text into the volume of the ConfigMap as kubelet does: a new directory, and a link to it that
+    /// changes in one step.
     pub(crate) fn configure(&self, text: &str) -> Result<()> {
         let at = |name: &str| self.config.path().join(name);
         let generation = format!("..{}", fs::read_dir(self.config.path())?.count());
@@ -119,7 +119,7 @@ impl Pod {
         Ok(())
     }
 
-    /// Puts a text into a Secret of this name.
+    /// Puts a text into a Secret with this name.
     pub(crate) fn secret(&self, name: &str, file: &str, text: &str) -> Result<()> {
         let secret = self.secrets.path().join(name);
         fs::create_dir_all(&secret)?;
@@ -144,7 +144,7 @@ impl Pod {
         for directory in ["usr", "lib", "lib64", "proc"] {
             script += &self.system(directory)?;
         }
-        // The image's only file of its own.
+        // The image's only file.
         let binary = root.join(image.entry_point.trim_start_matches('/'));
         File::create(&binary)?;
         script += &bind(&REGPROBE, &binary);
@@ -164,7 +164,7 @@ impl Pod {
             .args(arguments(container, &environment)?)
             .env_clear()
             .envs(&environment)
-            // For the programs of the test; the image has its own.
+            // For programs of the test; the image has its own PATH.
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -177,7 +177,7 @@ impl Pod {
         })
     }
 
-    /// What is mounted where.
+    /// The mounts.
     fn mounts(&self, spec: &Value, node: &Node) -> Result<Vec<(PathBuf, String)>> {
         let text = |value: &Value| value.as_str().map(str::to_owned).context("no text");
         let volumes = spec["volumes"].as_array().context("no volumes")?;
@@ -202,7 +202,7 @@ impl Pod {
         mounts.collect()
     }
 
-    /// A directory of the machine, without which a binary that is not static does not start.
+    /// A directory of the machine that a dynamically linked binary needs.
     fn system(&self, name: &str) -> Result<String> {
         let (own, here) = (Path::new("/").join(name), self.root.path().join(name));
         if let Ok(target) = fs::read_link(&own) {
@@ -221,7 +221,7 @@ impl Pod {
     }
 }
 
-/// A pod at work; it ends when dropped.
+/// A running pod; it ends when dropped.
 pub(crate) struct Running<'a> {
     node: &'a Node,
     container: &'a Value,
@@ -230,7 +230,7 @@ pub(crate) struct Running<'a> {
 }
 
 impl Running<'_> {
-    /// Asks as kubelet asks, at the node's address and the port of the pod.
+    /// Sends a request as kubelet does, to the node's address and the pod's port.
     pub(crate) fn get(&self, path: &str) -> Result<Reply> {
         let address = self.address()?;
         self.node
@@ -238,21 +238,21 @@ impl Running<'_> {
             .enter(|| client::get(address, path).send())
     }
 
-    /// Where it listens, for whoever is in the node's network.
+    /// Its address in the node's network.
     pub(crate) fn address(&self) -> Result<SocketAddr> {
         let port = self.container["ports"][0]["containerPort"].as_u64();
         let port = port.context("no port")?.try_into()?;
         Ok(SocketAddr::new(self.node.ip, port))
     }
 
-    /// Asks what a probe asks.
+    /// Sends the request of a probe.
     pub(crate) fn probe(&self, probe: &str) -> Result<Reply> {
         let action = &self.container[probe]["httpGet"];
         ensure!(action["port"] == self.container["ports"][0]["name"]);
         self.get(action["path"].as_str().context("no path")?)
     }
 
-    /// Asks again and again until it gives a value.
+    /// Repeats a request until it gives a value.
     pub(crate) fn until<T>(&mut self, what: &str, done: impl Fn(&Self) -> Result<T>) -> Result<T> {
         wait::until(what, SOON, || match self.child.try_wait()? {
             Some(status) => Ok(Err(anyhow::anyhow!("ended with {status}"))),
@@ -270,7 +270,7 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// Waits until the status document's entry of a registry is as it should be.
+    /// Waits until a registry's entry in the status document is as expected.
     pub(crate) fn until_registry(
         &mut self,
         name: &str,
@@ -301,7 +301,7 @@ impl Drop for Running<'_> {
     }
 }
 
-/// The environment of a container, with what kubelet fills in.
+/// The environment of a container, with the values that kubelet fills in.
 fn environment(container: &Value, node: &Node, image: &Image) -> Result<BTreeMap<String, String>> {
     let mut environment = image.environment.clone();
     for variable in container["env"].as_array().into_iter().flatten() {
@@ -333,13 +333,13 @@ fn arguments(container: &Value, environment: &BTreeMap<String, String>) -> Resul
     arguments.collect()
 }
 
-/// Lines of a script that mount what can't be written there.
+/// Lines of a script that mount something read-only.
 fn bind(source: &Path, target: &Path) -> String {
     let (source, target) = (source.display(), target.display());
     format!("mount --bind {source} {target}\nmount -o remount,bind,ro {target}\n")
 }
 
-/// A directory that everybody may look into.
+/// A directory that everybody may read.
 fn open_folder() -> Result<TempDir> {
     let folder = tempfile::tempdir()?;
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;

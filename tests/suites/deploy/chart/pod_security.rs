@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use regprobe_harness::json::items;
 use serde_json::{Value, json};
 
-/// What the spec does that the standard forbids, by the field.
+/// The violations of the standard in a spec, by field.
 pub(crate) fn violations(spec: &Value) -> BTreeSet<&'static str> {
     let containers = ["containers", "initContainers", "ephemeralContainers"];
     let containers = containers.iter().flat_map(|list| items(&spec[*list]));
@@ -20,7 +20,7 @@ pub(crate) fn violations(spec: &Value) -> BTreeSet<&'static str> {
         .collect()
 }
 
-/// What only the pod says.
+/// Fields of the pod only.
 fn of_pod(spec: &Value) -> [(&'static str, bool); 10] {
     let context = &spec["securityContext"];
     let volumes = || items(&spec["volumes"]);
@@ -50,7 +50,7 @@ fn of_pod(spec: &Value) -> [(&'static str, bool); 10] {
     ]
 }
 
-/// What each container says, or the pod for it.
+/// Fields of each container, or of the pod for its containers.
 fn of_container(spec: &Value, container: &Value) -> [(&'static str, bool); 13] {
     let own = &container["securityContext"];
     let said = |setting: &str| match &own[setting] {
@@ -61,7 +61,7 @@ fn of_container(spec: &Value, container: &Value) -> [(&'static str, bool); 13] {
     let mut ports = items(&container["ports"]);
     let capabilities = |list: &str| items(&own["capabilities"][list]);
     [
-        // With the host's network each port of a container is one of the host, said or not.
+        // With the host's network each port of a container is a host port, even without the field.
         (
             "hostPort",
             ports.any(|port| {
@@ -117,7 +117,7 @@ fn is_allowed_volume(volume: &Value) -> bool {
         .as_object()
         .into_iter()
         .flat_map(|fields| fields.keys());
-    // A hostPath is told by itself.
+    // hostPath is a control with its own check.
     fields.all(|field| KINDS.contains(&&**field) || field == "name" || field == "hostPath")
 }
 
@@ -148,7 +148,7 @@ fn is_custom_selinux(options: &Value) -> bool {
     !TYPES.contains(&text("type")) || !text("user").is_empty() || !text("role").is_empty()
 }
 
-/// Each control of the standard, by a change that it forbids.
+/// Each control of the standard, tested by a change that it forbids.
 pub(crate) fn forbidden_is_found() -> Result<()> {
     let good = json!({
         "securityContext": {

@@ -1,4 +1,4 @@
-//! A pod whose listener has TLS and a password: kubelet's probes get through, and nobody else who lacks it.
+//! A pod whose listener has TLS and a password: kubelet's probes work, and other requests need the password.
 
 use anyhow::{Context, Result, ensure};
 use regprobe_lab::pki::Pki;
@@ -6,7 +6,7 @@ use regprobe_lab::pki::Pki;
 use super::node::pod;
 use super::pod::{Node, Running};
 
-/// As the values have it.
+/// The same as in the values.
 const LOGIN: &str = "prometheus:change-me";
 
 pub(crate) fn by_tls_and_password() -> Result<()> {

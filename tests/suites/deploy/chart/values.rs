@@ -1,5 +1,5 @@
-//! What the chart's values may be: those of the files in `ci/` are good, and what is wrong is refused
-//! before anything reaches a cluster.
+//! The chart's values: the files in `ci/` are valid, and wrong values are rejected before anything reaches
+//! a cluster.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -47,7 +47,7 @@ pub(crate) fn configs_are_good() -> Result<()> {
     Ok(())
 }
 
-/// The values, and what helm says of them.
+/// The values, and helm's error.
 const WRONG: &[(&str, &str)] = &[
     (
         "config: {registries: []}",
@@ -285,12 +285,12 @@ pub(crate) fn wrong_values_are_refused() -> Result<()> {
     Ok(())
 }
 
-/// The schema has the keys of the agent's configuration, all of them and no other.
+/// The schema has exactly the keys of the agent's configuration.
 pub(crate) fn the_schema_knows_the_configuration() -> Result<()> {
     let schema: Value = serde_json::from_slice(&fs::read(chart().join("values.schema.json"))?)?;
     let mut of_schema = BTreeSet::new();
     keys_of_schema(&schema, &schema["properties"]["config"], "", &mut of_schema);
-    // It leaves no key out: a test of the agent's holds it to that.
+    // It has every key: another test checks that.
     let everything = repository("tests/config/good/everything.yaml");
     let everything: Value = serde_yaml::from_str(&fs::read_to_string(everything)?)?;
     let mut of_agent = BTreeSet::new();
@@ -303,14 +303,14 @@ pub(crate) fn the_schema_knows_the_configuration() -> Result<()> {
     Ok(())
 }
 
-/// What the agent takes, the chart passes on as it is.
+/// The chart accepts every configuration that the agent accepts, and passes it on unchanged.
 pub(crate) fn good_configs_pass() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let values = folder.path().join("values.yaml");
     for file in fs::read_dir(repository("tests/config/good"))? {
         let file = file?.path();
         let mut config: Value = serde_yaml::from_str(&fs::read_to_string(&file)?)?;
-        // Null is no value, but a key taken away, to helm.
+        // For helm, null removes a key.
         drop_nulls(&mut config);
         fs::write(
             &values,
@@ -329,7 +329,7 @@ pub(crate) fn good_configs_pass() -> Result<()> {
     Ok(())
 }
 
-/// A new configuration starts no pod anew, but where the agent would not take it up.
+/// A new configuration only restarts pods if the agent cannot reload it.
 pub(crate) fn only_metrics_restart() -> Result<()> {
     let pods = |flags: &[&str]| {
         let objects = Objects::rendered(flags)?;
@@ -342,7 +342,7 @@ pub(crate) fn only_metrics_restart() -> Result<()> {
     Ok(())
 }
 
-/// Of the values that no file in `ci/` sets, those that are worth a look.
+/// Important values that no file in `ci/` sets.
 pub(crate) fn values_are_heard() -> Result<()> {
     for (flag, expected) in [
         ("image.tag=v9", "image: regprobe:v9\n"),
@@ -372,7 +372,7 @@ pub(crate) fn values_are_heard() -> Result<()> {
     Ok(())
 }
 
-/// What is said after an installation depends on what was asked for.
+/// The notes after an installation depend on the values.
 pub(crate) fn notes_tell_what_is_missing() -> Result<()> {
     let chart = chart().display().to_string();
     let notes = |flags: &[&str]| {
@@ -431,7 +431,7 @@ fn drop_nulls(value: &mut Value) {
     }
 }
 
-/// `over` with what `under` has beside it.
+/// `over`, completed with the values of `under`.
 fn merged(over: &Value, under: &Value) -> Value {
     match (over, under) {
         (Value::Object(over), Value::Object(under)) => {
@@ -442,7 +442,7 @@ fn merged(over: &Value, under: &Value) -> Value {
             }
             Value::Object(both)
         }
-        // The chart fills these in where they are empty.
+        // The chart fills these in if they are empty.
         (Value::String(text), under) if text.is_empty() => under.clone(),
         (over, _) => over.clone(),
     }

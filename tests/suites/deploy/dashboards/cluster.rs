@@ -1,4 +1,4 @@
-//! A small cluster in which much is wrong, and a Prometheus that scrapes it: what dashboards show.
+//! A small cluster with many faults, and a Prometheus that scrapes it, for the dashboards.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use regprobe_lab::image::Image;
 use regprobe_lab::servers::Prometheus;
 use regprobe_lab::wait;
 
-/// The node that has a cluster's name, and that name; `node-2` is in a cluster without one.
+/// A node in a cluster with this name; `node-2` is in a cluster without a name.
 pub(crate) const NODE: &str = "node-1";
 pub(crate) const CLUSTER: &str = "east";
 
-/// What the fleet's dashboard needs beside the agents.
+/// The rules that the fleet's dashboard needs.
 pub(crate) const RULES: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../deploy/prometheus/rules.yaml"
 );
 
-/// How long it may take until Prometheus has seen something.
+/// Timeout until Prometheus has scraped something.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Cluster {
@@ -33,7 +33,7 @@ pub(crate) struct Cluster {
     _hello: Acr,
 }
 
-/// A registry that gives an image to anybody, and its entry.
+/// A registry with a public image, and its entry.
 pub(crate) fn pullable(name: &str) -> Result<(Acr, String)> {
     let at = loopback();
     let acr = Acr::at(&at.to_string(), (at, 0))
@@ -48,9 +48,8 @@ pub(crate) fn pullable(name: &str) -> Result<(Acr, String)> {
 }
 
 impl Cluster {
-    /// Returns once Prometheus has seen first health and then all the faults: of `contoso` the
-    /// private zone loses its link, `broken` loses its data endpoint, and the agent of `node-3` is
-    /// gone.
+    /// Returns once Prometheus has scraped a healthy cluster and then all the faults: the private zone of
+    /// `contoso` loses its link, `broken` loses its data endpoint, and the agent of `node-3` ends.
     pub(crate) fn start() -> Result<Self> {
         let ground = Ground::new()?;
         let broken = ground.plain("broken")?;

@@ -1,5 +1,5 @@
-//! What Grafana does with the JSON of a dashboard: which panels it has, and what becomes of a query
-//! before Prometheus sees it.
+//! What Grafana does with the JSON of a dashboard: which panels it has, and how it expands a query for
+//! Prometheus.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use serde_json::Value;
 /// Where the dashboards are.
 pub(crate) const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/grafana");
 
-/// What the dashboards show: the last five minutes, of a Prometheus that scrapes every second.
+/// The range that the dashboards show: the last five minutes, with a scrape every second.
 pub(crate) const RANGE: u64 = 300;
 const MACROS: [(&str, &str); 3] = [
     ("$__rate_interval", "4s"),
@@ -19,7 +19,7 @@ const MACROS: [(&str, &str); 3] = [
     ("$__range", "300s"),
 ];
 
-/// A dashboard as it is committed.
+/// A committed dashboard.
 pub(crate) struct Dashboard(pub(crate) Value);
 
 impl Dashboard {
@@ -44,12 +44,12 @@ impl Dashboard {
         text(&self.0["uid"])
     }
 
-    /// Every panel, headings of rows too.
+    /// Every panel, including row headings.
     pub(crate) fn panels(&self) -> impl Iterator<Item = Panel<'_>> {
         items(&self.0["panels"]).map(Panel)
     }
 
-    /// The variables that are filled by a query.
+    /// The variables with a query.
     pub(crate) fn variables(&self) -> impl Iterator<Item = Variable<'_>> {
         let all = items(&self.0["templating"]["list"]);
         all.filter(|variable| variable["type"] == "query")
@@ -69,7 +69,7 @@ impl<'a> Panel<'a> {
         text(&self.0["type"])
     }
 
-    /// The addresses to which its values lead.
+    /// The URLs that its values link to.
     pub(crate) fn links(self) -> impl Iterator<Item = &'a str> {
         items(&self.0["fieldConfig"]["overrides"])
             .flat_map(|field| items(&field["properties"]))
@@ -104,7 +104,7 @@ impl<'a> Target<'a> {
         text(&self.0["refId"])
     }
 
-    /// Whether all its series are of the node that was chosen.
+    /// Whether all its series belong to the selected node.
     pub(crate) fn is_of_one_node(self) -> bool {
         self.expr().contains(r#"node="$node""#)
     }
@@ -129,7 +129,7 @@ impl<'a> Variable<'a> {
         text(&self.0["name"])
     }
 
-    /// The series and the label whose values are the choice.
+    /// The series and the label whose values can be selected.
     pub(crate) fn series_and_label(self) -> Result<(&'a str, &'a str)> {
         let query = text(&self.0["query"]["query"]);
         let inner = query
@@ -140,12 +140,12 @@ impl<'a> Variable<'a> {
             .with_context(|| format!("{}: {query}", self.name()))
     }
 
-    /// What a query is given for "All".
+    /// The expansion for "All".
     pub(crate) fn all(self) -> Option<&'a str> {
         self.0["allValue"].as_str()
     }
 
-    /// What a query is given for one value: with regular expressions to be matched, escaped twice.
+    /// The expansion for one value: escaped twice, because queries match it as a regular expression.
     pub(crate) fn one(self, value: &str) -> String {
         if self.0["multi"] != true {
             return value.to_owned();
@@ -161,7 +161,7 @@ impl<'a> Variable<'a> {
     }
 }
 
-/// A query as Prometheus gets it.
+/// A query as Prometheus receives it.
 pub(crate) fn interpolate(query: &str, chosen: &[(&str, String)]) -> Result<String> {
     let mut query = query.to_owned();
     for (name, value) in MACROS {

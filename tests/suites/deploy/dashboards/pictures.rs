@@ -1,6 +1,6 @@
-//! What the pictures of the dashboards are drawn from: a small fleet to which things happen for a
-//! quarter of an hour, and what its Prometheus then answers to every query of every panel. It only runs
-//! by name, and leaves the answers in the folder `PICTURES`; `pictures/draw.mjs` draws them.
+//! The data for the pictures of the dashboards: a small fleet with events during a quarter of an hour, and
+//! its Prometheus' answers to every query of every panel. The suite only runs by name, and writes the
+//! answers to the folder `PICTURES`; `pictures/draw.mjs` draws them.
 
 use std::env;
 use std::fs;
@@ -21,11 +21,11 @@ use super::cluster::RULES;
 use super::cluster::pullable;
 use super::grafana::{Dashboard, Target, interpolate};
 
-/// How long it is watched, and so what the dashboards show.
+/// How long the fleet runs, which is also the range of the dashboards.
 const SHOWN: Duration = Duration::from_secs(15 * 60);
 /// Between two scrapes, and between two points of a line.
 const STEP: u64 = 5;
-/// The node whose path is drawn: the one where more is wrong than on the others.
+/// The node whose path is drawn: the one with the most faults.
 const NODE: &str = "node-5";
 
 pub(crate) fn suite() -> Suite {
@@ -35,7 +35,7 @@ pub(crate) fn suite() -> Suite {
         ))
     };
     let limit = SHOWN + Duration::from_secs(300);
-    Suite::of([test("the pictures' answers are taken", take).within(limit)])
+    Suite::of([test("the answers for the pictures are written", take).within(limit)])
 }
 
 fn take(folder: &Path) -> Result<()> {
@@ -96,7 +96,7 @@ impl Fleet {
         ] {
             let mut config = config.clone();
             if format!("node-{node}") == NODE {
-                // The first of its nameservers is dead.
+                // Its first nameserver is dead.
                 let text = fs::read_to_string(&config)?;
                 let dead = free_addr(loopback())?;
                 let other = ground.dns.addr();
@@ -132,7 +132,7 @@ impl Fleet {
         })
     }
 
-    /// A drift that is mended, a data endpoint that breaks, and another drift.
+    /// A drift that is fixed, a data endpoint that breaks, and another drift.
     fn live(&self) -> Result<()> {
         let later = |part: u32| wait::pause(SHOWN * part / 15);
         later(4);
@@ -151,7 +151,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// What Prometheus answers to a query as Grafana would send it.
+    /// Prometheus' answer to a query as Grafana would send it.
     fn ask(&self, dashboard: &Dashboard, target: Target<'_>, now: u64) -> Result<Value> {
         let mut query = target.expr().to_owned();
         for (name, seconds) in [

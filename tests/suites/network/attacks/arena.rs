@@ -1,6 +1,6 @@
-//! Where attacks take place: a network namespace with an agent, a registry that is attacked, one that
-//! is attacked through the node's proxy, and some bystanders, which nobody attacks. One attack at a
-//! time, with quiet before and after it.
+//! The place for attacks: a network namespace with an agent, a registry that is attacked, one that is
+//! attacked through the node's proxy, and bystanders, which are not attacked. One attack at a time, with
+//! quiet before and after it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -37,20 +37,20 @@ use super::nameserver::Nameserver;
 use super::toll::Rounds;
 use super::{listener, lock, site};
 
-/// The limit of a stage, and what a round may take beyond it.
+/// A stage's timeout, and what a round may take in addition.
 const LIMIT: Duration = Duration::from_secs(2);
 const GRACE: Duration = Duration::from_millis(1500);
 /// From one round to the next.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// For a busy machine.
+/// Extra time on a busy machine.
 const SLACK: Duration = Duration::from_secs(3);
-/// How long an attack lasts, and the quiet between two.
+/// How long an attack lasts, and the quiet between two attacks.
 const WINDOW: Duration = Duration::from_millis(3200);
-/// Between two looks at the agent.
+/// Time between two scrapes.
 const LOOK: Duration = Duration::from_millis(500);
-/// For all to be as it was.
+/// Timeout for the agent to recover.
 const RECOVERY: Duration = Duration::from_secs(15);
-/// What an attack may leave behind in memory.
+/// How much memory an attack may leave allocated.
 const GROWTH: i64 = 2 << 20;
 
 const NAMESERVER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 53);
@@ -59,7 +59,7 @@ const BEHIND: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
 const PROXY: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 3);
 const BYSTANDER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 4);
 const ATTACKER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 66);
-/// Where no registry may lead a probe.
+/// Addresses that no registry may redirect a probe to.
 const OFF_LIMITS: [Ipv4Addr; 2] = [
     Ipv4Addr::new(169, 254, 169, 254),
     Ipv4Addr::new(168, 63, 129, 16),
@@ -68,18 +68,18 @@ const OFF_LIMITS: [Ipv4Addr; 2] = [
 const HTTPS: u16 = 443;
 const PROXY_PORT: u16 = 3128;
 const PROXY_NAME: &str = "proxy.lab.example";
-/// The attacked, by name of registry and of host.
+/// The attacked registries, by registry and host name.
 const ATTACKED: (&str, &str) = ("attacked", "attacked.registry.example");
 const PROXIED: (&str, &str) = ("proxied", "proxied.lab.example");
 
-/// A registry that nobody attacks.
+/// A registry that is not attacked.
 struct Bystander {
     name: String,
     host: String,
     port: u16,
 }
 
-/// What is seen of one attack.
+/// The observations during one attack.
 pub(crate) struct Seen {
     /// Until the first result.
     pub(crate) took: Duration,
@@ -89,7 +89,7 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// The same attack, made again.
+    /// Adds a repetition of the same attack.
     pub(crate) fn extend(&mut self, more: Self) {
         self.took = self.took.max(more.took);
         self.growth = self.growth.max(more.growth);
@@ -193,7 +193,7 @@ impl Arena {
             let now = self.failures(registry)?;
             match attack.expected {
                 Some(_) => ensure!(now != failures, "nothing failed"),
-                // The round under way may have begun before.
+                // The current round may have started before.
                 None => ensure!(self.rounds_of(registry)? > rounds + 2.0, "no round ended"),
             }
             Ok(started.elapsed())
@@ -223,7 +223,7 @@ impl Arena {
         })
     }
 
-    /// Of bystanders, under attack and in the quiet from `before` and from `after`.
+    /// Rounds of bystanders, during the attack and in the quiet from `before` and from `after`.
     fn rounds(
         &self,
         before: Timestamp,
@@ -242,7 +242,7 @@ impl Arena {
         })
     }
 
-    /// Quiet, an attack on the listener over and over, and quiet again.
+    /// Quiet, repeated attacks on the listener, and quiet again.
     pub(crate) fn besieged(&self, attack: listener::Run) -> Result<Seen> {
         let (before, start) = (*lock(&self.quiet_since), Timestamp::now());
         let (held, started) = (self.holdings()?, Instant::now());
@@ -260,7 +260,7 @@ impl Arena {
         })
     }
 
-    /// Lets some time pass, watched as an attack is; returns since when.
+    /// Lets some time pass, with the same scrapes as during an attack; returns its start.
     fn quiet(&self) -> Result<Timestamp> {
         let since = Timestamp::now();
         *lock(&self.quiet_since) = since;
@@ -268,8 +268,8 @@ impl Arena {
         Ok(since)
     }
 
-    /// Looks now and then, for a window at least, and up to a limit until it sees something. A look is
-    /// a scrape, which the agent answers on the one thread that also probes.
+    /// Scrapes for at least one window, and until `look` succeeds or the limit has passed. The agent answers
+    /// a scrape on the thread that also probes.
     fn watch<T>(&self, limit: Duration, look: impl Fn() -> Result<T>) -> Result<T> {
         let start = Instant::now();
         let mut seen = None;
@@ -345,7 +345,7 @@ impl Arena {
         self.dns.address(PROXY_NAME, [PROXY], 1);
     }
 
-    /// Until a registry is well again, by a round that began after now.
+    /// Waits until a round that starts after now finds the registry healthy.
     fn until_sound(&self, registry: &str) -> Result<()> {
         let now = Timestamp::now();
         wait::until("the registry does not recover", RECOVERY, || {
@@ -359,7 +359,7 @@ impl Arena {
         .with_context(|| self.agent.log().join("\n"))
     }
 
-    /// When rounds of bystanders began, and what their stages took together.
+    /// When rounds of bystanders started, and how long their stages took together.
     fn bystanders(&self, from: Timestamp) -> Result<Vec<(Timestamp, f64)>> {
         let mut seen = Vec::new();
         for Bystander { name, .. } in &self.bystanders {
@@ -449,7 +449,7 @@ impl Arena {
     }
 }
 
-/// Runs what is spawned on it, on a thread of its own, until the process ends.
+/// A runtime on its own thread, until the process ends.
 fn event_loop() -> Result<Handle> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
@@ -501,7 +501,7 @@ fn servers(pki: &Pki, dns: &Dns, bystanders: &[Bystander]) -> Result<(Vec<Acr>, 
     Ok((acrs, proxy))
 }
 
-/// Whoever comes to them was led there.
+/// A connection to one of them proves a redirect.
 fn canaries() -> Result<Vec<StdListener>> {
     let mut canaries = Vec::new();
     for address in OFF_LIMITS.into_iter().chain([Ipv4Addr::LOCALHOST]) {
@@ -542,7 +542,7 @@ fn config_in(folder: &Path, bystanders: &[Bystander]) -> String {
     )
 }
 
-/// What the slowest lookup took, and all stages of the login server.
+/// The time of the slowest lookup, plus all stages of the login server.
 fn seconds(registry: &Value) -> f64 {
     let endpoint = &registry["endpoints"][0];
     let all = |what: &Value| {

@@ -1,4 +1,4 @@
-//! What an attack is: a name, who attacks and how, and what the agent has to make of it.
+//! An attack: a name, the attacker and what it does, and the expected result.
 
 use std::sync::Arc;
 
@@ -11,34 +11,34 @@ use super::speech::{self, Boxed, Speech};
 /// One attack on the agent as a client.
 pub(crate) struct Attack {
     pub(crate) name: String,
-    /// Stage and reason; nothing where the agent must not mind.
+    /// The expected stage and reason; none if the agent must not report a failure.
     pub(crate) expected: Option<(&'static str, &'static str)>,
     pub(crate) by: By,
 }
 
-/// Who attacks.
+/// The attacker.
 pub(crate) enum By {
-    /// Nobody: what is seen then is the noise.
+    /// Nobody, to measure the noise.
     Nobody,
-    /// The node's nameserver, about the name of one registry.
+    /// The node's nameserver, for the name of one registry.
     Nameserver(Lie),
-    /// Whoever answers at the registry's address.
+    /// A server at the registry's address.
     Server(Talk),
-    /// The registry itself: its certificate is good.
+    /// The registry itself, with a valid certificate.
     Registry(Site),
-    /// The registry, after a handshake of which so many tickets are a part.
+    /// The registry, after a handshake with this many session tickets.
     Session(usize, Turn),
     /// The node's proxy.
     Proxy(Talk),
 }
 
-/// What becomes of a connection.
+/// Handles a connection.
 pub(crate) type Talk = Arc<dyn Fn(TcpStream) -> Boxed + Send + Sync>;
 
-/// What becomes of a session.
+/// Handles a session.
 pub(crate) type Turn = Arc<dyn Fn(TlsStream<TcpStream>) -> Boxed + Send + Sync>;
 
-/// A registry that is sound but for the paths that begin so.
+/// A registry that is healthy except for paths with this prefix.
 pub(crate) struct Site {
     pub(crate) at: &'static str,
     pub(crate) says: Speech,
@@ -53,7 +53,7 @@ impl Attack {
         }
     }
 
-    /// Where it comes from.
+    /// The place of the attacker, for the name of the test.
     pub(crate) fn place(&self) -> &'static str {
         match &self.by {
             By::Nobody => "nobody",
@@ -64,20 +64,20 @@ impl Attack {
         }
     }
 
-    /// Another stage has to find it out.
+    /// Expects another stage to fail.
     pub(crate) fn at(mut self, stage: &'static str) -> Self {
         self.expected = self.expected.map(|(_, reason)| (stage, reason));
         self
     }
 
-    /// It looks like an attack, and is none.
+    /// It looks like an attack, but is valid.
     pub(crate) fn borne(mut self) -> Self {
         self.expected = None;
         self
     }
 }
 
-/// Nothing at all.
+/// No attack.
 pub(crate) fn nothing(name: String) -> Attack {
     Attack {
         name,
@@ -101,7 +101,7 @@ where
     Attack::new(name, "tls", reason, By::Server(talk))
 }
 
-/// Bytes in answer to a ClientHello, which they may depend on.
+/// Bytes in answer to a ClientHello, which can depend on it.
 pub(crate) fn tls<F>(name: &str, reason: &'static str, says: F) -> Attack
 where
     F: Fn(&[u8]) -> Speech + Send + Sync + 'static,
@@ -117,7 +117,7 @@ where
     })
 }
 
-/// Bytes in answer to a request of the registry, where its path begins like this.
+/// Bytes in answer to a request whose path has this prefix.
 pub(crate) fn http(
     name: &str,
     stage: &'static str,
@@ -128,7 +128,7 @@ pub(crate) fn http(
     Attack::new(name, stage, reason, By::Registry(Site { at, says }))
 }
 
-/// A good handshake with so many tickets, and what comes after it.
+/// A valid handshake with this many session tickets, and what follows it.
 pub(crate) fn session<F, Fut>(name: &str, reason: &'static str, tickets: usize, then: F) -> Attack
 where
     F: Fn(TlsStream<TcpStream>) -> Fut + Send + Sync + 'static,

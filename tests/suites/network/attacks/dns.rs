@@ -1,4 +1,4 @@
-//! Nameservers that lie, flood, dribble and never end.
+//! Nameservers that lie, flood, send one byte at a time, and never end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use super::speech::{Speech, say};
 
 /// Response, recursion desired and available; no error.
 const FINE: [u8; 2] = [0x81, 0x80];
-/// The same with the answer cut.
+/// The same, truncated.
 const CUT: [u8; 2] = [0x83, 0x80];
 const FORMERR: [u8; 2] = [0x81, 0x81];
 
 const A: u16 = 1;
 const CNAME: u16 = 5;
 const OPT: u16 = 41;
-/// Where the name in question begins.
+/// The offset of the name in the question.
 const ASKED: [u8; 2] = [0xc0, 12];
 
 pub(crate) fn attacks() -> Vec<Attack> {
@@ -49,7 +49,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
         one("a label of a type that is none", "malformed", |query| {
             query.message(FINE, [1, 0, 0], &record(&[0x80, 1, 0], A, &[10, 0, 0, 1]))
         }),
-        one("a name longer than names are", "malformed", |query| {
+        one("a name beyond the maximum length", "malformed", |query| {
             let mut name = [&[63][..], &[b'a'; 63]].concat().repeat(5);
             name.push(0);
             query.message(FINE, [1, 0, 0], &record(&name, A, &[10, 0, 0, 1]))
@@ -58,7 +58,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
         one("an address of three bytes", "malformed", |query| {
             query.message(FINE, [1, 0, 0], &record(&ASKED, A, &[10, 0, 1]))
         }),
-        one("more records told of than sent", "malformed", |query| {
+        one("more records counted than sent", "malformed", |query| {
             query.message(FINE, [60_000, 0, 0], &record(&ASKED, A, &[10, 0, 0, 1]))
         }),
         one("a record longer than the message", "malformed", |query| {
@@ -162,11 +162,9 @@ pub(crate) fn attacks() -> Vec<Attack> {
             message
         }),
         // Codes and EDNS.
-        one(
-            "that it cannot read the question, for ever",
-            "malformed",
-            |query| query.message(FORMERR, [0, 0, 0], &[]),
-        ),
+        one("FORMERR, forever", "malformed", |query| {
+            query.message(FORMERR, [0, 0, 0], &[])
+        }),
         one("a response code of EDNS", "malformed", |query| {
             query.message(FINE, [0, 0, 1], &opt([1, 0, 0, 0], &[]))
         }),
@@ -189,9 +187,11 @@ pub(crate) fn attacks() -> Vec<Attack> {
         over_tcp("a cut answer, then half of the length", "closed", |_| {
             say([0])
         }),
-        over_tcp("a cut answer, then less than told", "closed", |query| {
-            say([&[0x10, 0][..], &address(query)].concat())
-        }),
+        over_tcp(
+            "a cut answer, then less than announced",
+            "closed",
+            |query| say([&[0x10, 0][..], &address(query)].concat()),
+        ),
         over_tcp("a cut answer, then one of no bytes", "malformed", |_| {
             say([0, 0])
         }),
@@ -273,7 +273,7 @@ fn with_id(query: &Query, id: u16) -> Vec<u8> {
     message
 }
 
-/// Where records begin.
+/// The offset of the records.
 fn end(query: &Query) -> u16 {
     u16::try_from(query.packet.len()).unwrap_or(0)
 }
@@ -322,7 +322,7 @@ fn chain(query: &Query, length: u16) -> Vec<u8> {
     query.message(FINE, [length, 0, 0], &records)
 }
 
-/// Behind its length, as over TCP.
+/// A message after its length, as over TCP.
 fn framed(message: &[u8]) -> Speech {
     let length = u16::try_from(message.len()).unwrap_or(u16::MAX);
     say([&length.to_be_bytes(), message].concat())

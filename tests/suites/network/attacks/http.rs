@@ -1,4 +1,4 @@
-//! Registries whose HTTP is none, never ends, or wants to be taken for two answers.
+//! Registries whose HTTP is invalid, never ends, or looks like two answers.
 
 use std::io::Write;
 
@@ -45,7 +45,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
         })
         .borne(),
         ping(
-            "a switch of protocols that nobody asked for",
+            "an unsolicited switch of protocols",
             "unexpected_status",
             say("HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n").hang(),
         ),
@@ -71,12 +71,12 @@ pub(crate) fn attacks() -> Vec<Attack> {
         ping("a status that is negative", "malformed", {
             say("HTTP/1.1 -01 No\r\nContent-Length: 0\r\n\r\n")
         }),
-        ping("a status that there is not", "unexpected_status", {
+        ping("an undefined status", "unexpected_status", {
             say("HTTP/1.1 999 No\r\nContent-Length: 0\r\n\r\n")
         }),
         // Other protocols.
         ping("HTTP/0.9", "malformed", say("<html>Hello</html>\n")),
-        ping("HTTP/2 that nobody asked for", "malformed", {
+        ping("unsolicited HTTP/2", "malformed", {
             say([0, 0, 0, 4, 0, 0, 0, 0, 0]).hang()
         }),
         ping("a request in place of an answer", "malformed", {
@@ -91,7 +91,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
             say("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}")
         }),
         ping(
-            "a length larger than there are numbers",
+            "a length that overflows",
             "malformed",
             say("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n{}"),
         ),
@@ -99,7 +99,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
             say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 40\r\n\r\n{}")
         }),
         ping("a length and chunks", "none", {
-            // To RFC 9112, section 6.3, chunks have the last word; what follows is not an answer.
+            // By RFC 9112, section 6.3, chunks take precedence; what follows is not an answer.
             let hidden = answer("200 OK", &[], "{\"a\":\"portal\"}");
             let head = challenge_head("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n");
             say(format!("{head}0\r\n\r\n{hidden}"))
@@ -109,7 +109,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
             say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, gzip\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
         }),
         ping(
-            "an eighth of what is told, and nothing more",
+            "one byte of the announced length, then nothing",
             "timeout",
             say("HTTP/1.1 200 OK\r\nContent-Length: 4096\r\n\r\n{").hang(),
         ),
@@ -123,10 +123,10 @@ pub(crate) fn attacks() -> Vec<Attack> {
         ping("a body one byte at a time", "timeout", {
             say("HTTP/1.1 200 OK\r\n\r\n").drip("{")
         }),
-        ping("a chunk of more bytes than there are", "malformed", {
+        ping("a chunk size that overflows", "malformed", {
             say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n{}")
         }),
-        ping("a chunk of no number", "malformed", {
+        ping("a chunk size that is no number", "malformed", {
             say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-2\r\n{}\r\n0\r\n\r\n")
         }),
         ping("a chunk extension that never ends", "malformed", {
@@ -149,7 +149,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
             say([head.as_bytes(), &bomb].concat())
         }),
         // Two answers.
-        ping("a second answer that nobody asked for", "none", {
+        ping("an unsolicited second answer", "none", {
             say(challenge() + &answer("200 OK", &[], "{\"token\":\"forged\"}"))
         })
         .borne(),
@@ -163,7 +163,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
     ]
 }
 
-/// Four megabytes of nothing in four kilobytes.
+/// Four megabytes of zeros in four kilobytes.
 fn bomb() -> Vec<u8> {
     let mut bomb = GzEncoder::new(Vec::new(), Compression::best());
     let written = bomb.write_all(&vec![0; 4 << 20]);

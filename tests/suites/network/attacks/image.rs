@@ -1,4 +1,4 @@
-//! Registries with images that are none, and blobs that are elsewhere.
+//! Registries with invalid images, and with blobs in other places.
 
 use super::attack::{Attack, http};
 use super::site::{MANIFEST_TYPE, answer, digest};

@@ -1,5 +1,5 @@
-//! Clients of the listener that mean no good. Each attack has an agent of its own, which goes on
-//! answering honest clients, keeps no descriptor, and grows by next to nothing.
+//! Malicious clients of the listener. Each attack has its own agent, which must still answer honest
+//! clients, free all descriptors, and use hardly more memory.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -11,15 +11,15 @@ use regprobe_harness::agent::Agent;
 use regprobe_harness::ground::Ground;
 use regprobe_lab::{client, wait};
 
-/// For one answer, and for all to be as before.
+/// Timeout for one answer, and for the agent to recover.
 const SOON: Duration = Duration::from_secs(5);
-/// What an honest client may wait while attacked; a busy machine alone takes some of it.
+/// How long an honest client may wait during an attack, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// What an attack may leave behind in memory, in KiB.
+/// How much memory an attack may leave allocated, in KiB.
 const GROWTH: i64 = 2048;
-/// Of the process, at any time, in KiB.
+/// Limit for the memory of the process at any time, in KiB.
 const MEMORY: i64 = 32 * 1024;
-/// What 500 slow clients may add to a scrape.
+/// How much 500 slow clients may delay a scrape.
 const DELAY: Duration = Duration::from_millis(50);
 const SLOW_CLIENTS: usize = 500;
 /// How long a crowd stays.
@@ -54,7 +54,7 @@ pub(crate) fn attacks() -> impl Iterator<Item = (&'static str, Run)> {
             let head = b"POST /-/reload HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
             endless(agent, head, b"1\r\na\r\n")
         }),
-        ("a body of more bytes than there are", |agent| {
+        ("a body length that overflows", |agent| {
             let lengths = ["18446744073709551616", "-1", "1e9", "18446744073709551615"];
             for length in lengths {
                 let head = format!("GET /metrics HTTP/1.1\r\nContent-Length: {length}\r\n\r\n");
@@ -199,13 +199,13 @@ pub(crate) fn attacks() -> impl Iterator<Item = (&'static str, Run)> {
     attacks.into_iter()
 }
 
-/// Makes an attack, and looks at the agent before, meanwhile and afterwards. Returns what it leaves behind
-/// in memory, in KiB.
+/// Runs an attack, and checks the agent before, during and after it. Returns the memory that it leaves
+/// allocated, in KiB.
 pub(crate) fn suffer(attack: Run) -> Result<i64> {
     let ground = Ground::new()?;
     let config = ground.config(&[&ground.plain("plain")?.entry])?;
     let agent = Agent::ready(&config, &["--history.limit=512KiB"])?;
-    // What there is of everything is there once.
+    // Warm up.
     for path in ["/", "/metrics", "/runbooks", "/api/v1/history"] {
         client::get(agent.addr, path).send()?.expect_status(200)?;
     }
@@ -214,7 +214,7 @@ pub(crate) fn suffer(attack: Run) -> Result<i64> {
     honest(&agent)?;
     wait::until("descriptors stay open", SOON * 3, || {
         let now = self::files(&agent)?;
-        // A round may be under way.
+        // A round may be running.
         ensure!(now <= files + 8, "{now} of {files}");
         Ok(())
     })?;
@@ -224,7 +224,7 @@ pub(crate) fn suffer(attack: Run) -> Result<i64> {
     Ok(growth)
 }
 
-/// Scrapes beside 500 heads of which a byte comes now and then.
+/// Scrapes while 500 clients send their request byte by byte.
 fn slow_heads(agent: &Agent) -> Result<()> {
     let before = scrapes(agent)?;
     let mut slow = Vec::new();
@@ -236,7 +236,7 @@ fn slow_heads(agent: &Agent) -> Result<()> {
     let mut meanwhile = Vec::new();
     for _ in 0..10 {
         for stream in &mut slow {
-            // Those that had to give way.
+            // Those that the agent closed.
             let _ = stream.write_all(b"y");
         }
         meanwhile.extend(scrapes(agent)?);
@@ -252,7 +252,7 @@ fn slow_heads(agent: &Agent) -> Result<()> {
     Ok(())
 }
 
-/// 500 clients that say this and no more, and stay.
+/// 500 clients that send this and then stay silent.
 fn crowd(agent: &Agent, said: &[u8]) -> Result<()> {
     let mut clients = Vec::new();
     for number in 0..SLOW_CLIENTS {
@@ -283,7 +283,7 @@ fn leaving(agent: &Agent) -> Result<()> {
     Ok(())
 }
 
-/// Writes until it is not taken any more, which it must come to.
+/// Writes until the agent stops reading, which it must.
 fn endless(agent: &Agent, start: &[u8], more: &[u8]) -> Result<()> {
     const ENOUGH: usize = 64 << 20;
     let mut stream = dial(agent)?;
@@ -299,7 +299,7 @@ fn is_refused(agent: &Agent, request: &str) -> Result<()> {
     Ok(())
 }
 
-/// What it says to these bytes until it closes, or for a while.
+/// The answer to these bytes, until the agent closes or for a while.
 fn exchange(agent: &Agent, bytes: &[u8]) -> Result<String> {
     let mut stream = dial(agent)?;
     stream.set_read_timeout(Some(Duration::from_secs(1)))?;
@@ -324,7 +324,7 @@ fn write_what_it_takes(stream: &mut TcpStream, bytes: &[u8]) -> usize {
     written
 }
 
-/// An honest client gets what it asks for, and soon.
+/// An honest client gets its answer soon.
 fn honest(agent: &Agent) -> Result<()> {
     let start = Instant::now();
     for path in ["/metrics", "/-/healthy"] {
@@ -362,7 +362,7 @@ fn files(agent: &Agent) -> Result<usize> {
     Ok(fs::read_dir(format!("/proc/{}/fd", agent.id()))?.count())
 }
 
-/// In KiB.
+/// The resident memory, in KiB.
 fn memory(agent: &Agent) -> Result<i64> {
     let status = fs::read_to_string(format!("/proc/{}/status", agent.id()))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

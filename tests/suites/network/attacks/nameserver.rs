@@ -1,5 +1,5 @@
-//! The node's nameserver: it passes every question on to the lab's, unless it has been told to lie
-//! about a name.
+//! The node's nameserver: it forwards every question to the lab's nameserver, unless it is set to lie about
+//! a name.
 
 use std::net::{SocketAddr, TcpListener as StdListener, UdpSocket as StdUdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,16 +12,16 @@ use tokio::time::{sleep, timeout};
 
 use super::speech::Speech;
 
-/// For the truth.
+/// Timeout for the lab's nameserver.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What is answered to a question.
+/// The answer to a question.
 pub(crate) type Lie = Arc<dyn Fn(&Query) -> Answers + Send + Sync>;
 
-/// A question as it came.
+/// A received question.
 pub(crate) struct Query {
     pub(crate) packet: Vec<u8>,
-    /// Where the question ends.
+    /// The offset of the end of the question.
     end: usize,
 }
 
@@ -33,9 +33,9 @@ pub(crate) struct Answers {
     pub(crate) packets: Vec<Vec<u8>>,
     /// Over UDP, from another port.
     pub(crate) from_elsewhere: Vec<Vec<u8>>,
-    /// How many times all of it.
+    /// How many times all of it is sent.
     pub(crate) times: usize,
-    /// Over TCP; the length in front of a message is its own business.
+    /// Over TCP, including the length in front of a message.
     pub(crate) over_tcp: Option<Speech>,
 }
 
@@ -64,7 +64,7 @@ impl Query {
         labels.join(".")
     }
 
-    /// A message with this second half of the flags, and these counts and records.
+    /// A message with these flags, counts and records.
     pub(crate) fn message(&self, flags: [u8; 2], counts: [u16; 3], records: &[u8]) -> Vec<u8> {
         let mut message = self.packet[..2].to_vec();
         message.extend(flags);
@@ -85,7 +85,7 @@ pub(crate) struct Nameserver {
 }
 
 impl Nameserver {
-    /// On sockets that are bound to one address; call it within a runtime.
+    /// Serves on sockets that are bound to one address; call it within a runtime.
     pub(crate) fn start(
         udp: StdUdpSocket,
         elsewhere: StdUdpSocket,
@@ -104,7 +104,7 @@ impl Nameserver {
         Ok(server)
     }
 
-    /// From now on it lies about this name, or about none.
+    /// From now on it lies about this name, or not at all.
     pub(crate) fn tell(&self, lie: Option<(String, Lie)>) {
         *self.told.lock().unwrap_or_else(PoisonError::into_inner) = lie;
     }

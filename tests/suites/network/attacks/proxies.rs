@@ -46,7 +46,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
         proxy("HTTP/2", "malformed", {
             say([0, 0, 0, 4, 0, 0, 0, 0, 0]).hang()
         }),
-        proxy("its end before its answer", "closed", {
+        proxy("an end before its answer", "closed", {
             say("HTTP/1.1 200")
         }),
     ]

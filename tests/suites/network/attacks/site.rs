@@ -1,4 +1,4 @@
-//! A registry with one image, sound but for the paths at which it attacks.
+//! A registry with one image, healthy except for the paths at which it attacks.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ pub(crate) fn talk(site: &Site, tls: Arc<ServerConfig>) -> Talk {
     })
 }
 
-/// Over TLS, whatever comes then.
+/// Over TLS, anything.
 pub(crate) fn session(turn: &Turn, tls: ServerConfig) -> Talk {
     let (acceptor, turn) = (TlsAcceptor::from(Arc::new(tls)), turn.clone());
     Arc::new(move |stream| {

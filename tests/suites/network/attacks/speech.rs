@@ -1,4 +1,4 @@
-//! What a hostile server says: bytes, and how it goes on after them.
+//! What a hostile server sends: bytes, and what it does after them.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use tokio::time::{sleep, timeout};
 /// What a connection is done with.
 pub(crate) type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// More than a client of ours has to say at a time.
+/// More than our client sends at a time.
 const HEAD: usize = 128 * 1024;
-/// For a client that does not go away by itself.
+/// Timeout for a client that does not close by itself.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Between two bytes of one that takes its time.
+/// Time between two bytes of a slow server.
 const DRIP: Duration = Duration::from_millis(50);
 
 /// Bytes, and what comes after them.
@@ -40,25 +40,25 @@ pub(crate) fn say(bytes: impl Into<Vec<u8>>) -> Speech {
 }
 
 impl Speech {
-    /// And takes the next request, as sound servers do.
+    /// And reads the next request, as healthy servers do.
     pub(crate) fn listen(self) -> Self {
         self.then(Then::Listen)
     }
 
-    /// And no word more, but the connection stays.
+    /// And nothing more, but the connection stays open.
     pub(crate) fn hang(self) -> Self {
         self.then(Then::Hang)
     }
 
-    /// And these, for ever, as fast as they are taken.
+    /// And these, forever, as fast as the client reads.
     pub(crate) fn endless(self, more: impl AsRef<[u8]>) -> Self {
         let more = more.as_ref();
-        // In large pieces: the attacker is not to be what is slow.
+        // In large pieces, so that the attacker is not the bottleneck.
         let times = (64 * 1024 / more.len().max(1)).max(1);
         self.then(Then::Repeat(more.repeat(times)))
     }
 
-    /// And these, one byte at a time, for ever.
+    /// And these, one byte at a time, forever.
     pub(crate) fn drip(self, more: impl Into<Vec<u8>>) -> Self {
         self.then(Then::Drip(more.into()))
     }
@@ -68,7 +68,7 @@ impl Speech {
         self
     }
 
-    /// The bytes, if the connection goes on after them.
+    /// The bytes, if the connection continues after them.
     pub(crate) fn in_passing(&self) -> Option<&[u8]> {
         matches!(self.then, Then::Listen).then_some(&self.bytes)
     }
@@ -80,7 +80,7 @@ impl Speech {
             match self.then {
                 Then::Listen | Then::Close => {
                     stream.shutdown().await?;
-                    // What is left unread would turn the close into a reset.
+                    // Unread bytes would turn the close into a reset.
                     copy(&mut stream, &mut sink()).await.map(drop)
                 }
                 Then::Hang => copy(&mut stream, &mut sink()).await.map(drop),
@@ -96,7 +96,7 @@ impl Speech {
                 },
             }
         };
-        // The client goes away when it has had enough.
+        // The client closes at its limit.
         let _ = timeout(PATIENCE, said).await;
     }
 }

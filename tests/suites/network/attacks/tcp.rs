@@ -12,12 +12,12 @@ use super::speech;
 
 pub(crate) fn attacks() -> Vec<Attack> {
     vec![
-        tcp("accepted, and not a word", "timeout", |stream| async move {
+        tcp("accepted, then silent", "timeout", |stream| async move {
             let _stream = stream;
             pending().await
         }),
-        tcp("reset with nothing read", "reset", |stream| async move {
-            // At once, it might be the dial that is reset.
+        tcp("reset without reading", "reset", |stream| async move {
+            // Immediately, the reset might hit the dial.
             sleep(Duration::from_millis(50)).await;
             let _ = stream.set_zero_linger();
         }),
@@ -46,7 +46,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
                 let _ = stream.write_all(&[22, 3, 3, 0x40, 0, 2]).await;
             },
         ),
-        tcp("a window of nothing", "timeout", |stream| async move {
+        tcp("a zero window", "timeout", |stream| async move {
             let _ = SockRef::from(&stream).set_recv_buffer_size(1);
             let _stream = stream;
             pending().await

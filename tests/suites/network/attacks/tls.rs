@@ -1,5 +1,5 @@
-//! Servers whose TLS lies, floods or never comes to an end. Handshakes are those of TLS 1.2, in which a
-//! server may say all of this in the clear; sessions are sound ones that turn.
+//! Servers whose TLS lies, floods or never ends. Handshakes are those of TLS 1.2, in which a server sends
+//! all of this in the clear; sessions start healthy.
 
 use std::sync::Arc;
 
@@ -40,10 +40,10 @@ pub(crate) fn attacks() -> Vec<Attack> {
         tls("changes of cipher that never end", "not_tls", |_| {
             say([]).endless(record(CHANGE_CIPHER, &[1]))
         }),
-        tls("a record longer than records are", "not_tls", |_| {
+        tls("a record beyond the maximum length", "not_tls", |_| {
             say([&[HANDSHAKE, 3, 3, 0xff, 0xff][..], &[0; 70_000]].concat()).hang()
         }),
-        tls("records of no type", "not_tls", |_| {
+        tls("records of an undefined type", "not_tls", |_| {
             say(record(99, &[0; 100])).hang()
         }),
         tls("data before the handshake", "not_tls", |_| {
@@ -76,7 +76,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
             say(record(HANDSHAKE, &[SERVER_HELLO, 0xff, 0xff, 0xff]))
                 .endless(record(HANDSHAKE, &[0; 1024]))
         }),
-        tls("requests to begin anew that never end", "not_tls", |_| {
+        tls("hello requests that never end", "not_tls", |_| {
             say([]).endless(record(HANDSHAKE, &message(HELLO_REQUEST, &[])))
         }),
         tls("hellos that never end", "not_tls", |hello| {
@@ -112,7 +112,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
             ))
             .hang()
         }),
-        tls("a version to come", "version", |hello| {
+        tls("a future version", "version", |hello| {
             say(record(
                 HANDSHAKE,
                 &hello_with(hello, [3, 9], [0xc0, 0x2b], 0),
@@ -136,11 +136,11 @@ pub(crate) fn attacks() -> Vec<Attack> {
         tls("an empty certificate", "bad_certificate", |hello| {
             full(hello, &[b""])
         }),
-        tls("a certificate that is none", "bad_certificate", |hello| {
+        tls("an invalid certificate", "bad_certificate", |hello| {
             full(hello, &[&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff, 0x30, 0x80]])
         }),
         tls(
-            "a chain of 3000 certificates that are none",
+            "a chain of 3000 invalid certificates",
             "bad_certificate",
             |hello| full(hello, &[&[0x30; 16][..]; 3000]),
         ),
@@ -153,7 +153,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
     attacks
 }
 
-/// Sound TLS with certificates that are meant to be read.
+/// Valid TLS with certificates that are expensive to parse.
 fn certificates_of_strangers() -> Vec<Attack> {
     let many: Vec<_> = (0..1500).map(|n| format!("a{n}.{NAME}")).collect();
     let one = self_signed([NAME]).issue();
@@ -182,7 +182,7 @@ fn certificates_of_strangers() -> Vec<Attack> {
     ]
 }
 
-/// Handshakes as they should be, and then no answer.
+/// Valid handshakes, and then no answer.
 fn sessions() -> Vec<Attack> {
     vec![
         session("five thousand tickets", "malformed", 5000, |stream| async {
@@ -201,7 +201,7 @@ fn sessions() -> Vec<Attack> {
             },
         ),
         session(
-            "an end without a farewell",
+            "an end without close_notify",
             "closed",
             2,
             |stream| async move {
@@ -223,7 +223,7 @@ fn sessions() -> Vec<Attack> {
             },
         ),
         session(
-            "records of nonsense after the handshake",
+            "invalid records after the handshake",
             "malformed",
             2,
             |stream| async move {
@@ -234,8 +234,8 @@ fn sessions() -> Vec<Attack> {
     ]
 }
 
-/// A server with this identity, its first certificate so many times, and what it does after the
-/// handshake.
+/// A server with this identity, its first certificate repeated this many times, and what it does after
+/// the handshake.
 fn presenting<F, Fut>(
     name: &str,
     reason: &'static str,
@@ -278,7 +278,7 @@ fn record(kind: u8, body: &[u8]) -> Vec<u8> {
     record
 }
 
-/// As many records as it takes.
+/// As many records as necessary.
 fn records(body: &[u8]) -> Vec<u8> {
     body.chunks(16 * 1024)
         .flat_map(|part| record(HANDSHAKE, part))
@@ -337,7 +337,7 @@ fn certificates(chain: &[&[u8]]) -> Vec<u8> {
     message(CERTIFICATE, &[&length(&chain)[..], &chain].concat())
 }
 
-/// X25519, and a signature that nobody comes to check.
+/// X25519, and a signature that the client never checks.
 fn key_exchange() -> Vec<u8> {
     let mut body = vec![3, 0, 29, 32];
     body.extend([9; 32]);

@@ -1,4 +1,4 @@
-//! Registries that send a client somewhere else, and token services that hand out anything.
+//! Registries that redirect a client, and token services that return anything.
 
 use super::attack::{Attack, http};
 use super::site::{REALM, answer, bearer};
@@ -63,7 +63,7 @@ fn challenges() -> Vec<Attack> {
     ]
 }
 
-/// Where a challenge sends to.
+/// Realms of a challenge.
 fn realms() -> Vec<Attack> {
     [
         (
@@ -149,7 +149,7 @@ fn realms() -> Vec<Attack> {
     .collect()
 }
 
-/// Where `/v2/` redirects to.
+/// Redirects of `/v2/`.
 fn redirects() -> Vec<Attack> {
     let to = |name: &str, reason, location: &'static str| {
         http(name, "challenge", reason, "/v2/", {
@@ -226,16 +226,16 @@ fn tokens() -> Vec<Attack> {
         token("a number as a token", "malformed", {
             r#"{"token":1234}"#.to_owned()
         }),
-        token("a life as a text", "malformed", {
+        token("a lifetime as text", "malformed", {
             r#"{"token":"a","expires_in":"3600"}"#.to_owned()
         }),
-        token("a life of more than there are numbers", "malformed", {
+        token("a lifetime that overflows", "malformed", {
             r#"{"token":"a","expires_in":1e999}"#.to_owned()
         }),
         token("a list in place of an object", "malformed", {
             "[]".to_owned()
         }),
-        token("bytes that are no text", "malformed", {
+        token("bytes that are not UTF-8", "malformed", {
             "\u{fffd}\u{0}".to_owned()
         }),
         token("half an object", "malformed", {

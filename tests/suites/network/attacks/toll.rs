@@ -1,5 +1,5 @@
-//! What attacks cost, side by side: rounds of bystanders that nobody attacks, in the quiet before and
-//! after an attack and meanwhile.
+//! What attacks cost: rounds of bystanders, in the quiet before and after an attack compared with those
+//! during it.
 
 use std::env;
 use std::fmt;
@@ -10,33 +10,33 @@ use jiff::Timestamp;
 
 use super::arena::Seen;
 
-/// By how much the median of bystanders' rounds may grow.
+/// How much the median of bystanders' rounds may grow.
 const SHIFT: f64 = 0.10;
 
-/// From so many attacks on their median is worth something.
+/// How many attacks are needed for a meaningful median.
 const ENOUGH: usize = 100;
 
-/// How closely it is looked at what attacks cost others.
+/// How the cost for bystanders is measured.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Care {
-    /// Many attacks at the same time, which are mostly waited for: a busy machine, on which only all of
-    /// them together tell anything.
+    /// Many attacks at the same time, because they mostly wait: on a busy machine only all of them together
+    /// give a result.
     Together,
     /// One at a time, each for itself.
     Apart,
 }
 
-/// What bystanders' rounds took on the wire and when they began, with nobody attacked and under attack.
+/// How long bystanders' rounds took on the wire and when they started, without and during an attack.
 pub(crate) struct Rounds {
     pub(crate) quiet: Vec<(Timestamp, f64)>,
     pub(crate) attacked: Vec<(Timestamp, f64)>,
 }
 
-/// Of all attacks so far.
+/// The cost of all attacks so far.
 pub(crate) struct Toll {
     care: Care,
     paid: Vec<Paid>,
-    /// What those on the listener left behind in memory, in KiB.
+    /// The memory that attacks on the listener left allocated, in KiB.
     on_listener: Vec<i64>,
 }
 
@@ -69,7 +69,7 @@ impl Care {
         }
     }
 
-    /// How often an attack is made until it is said that it costs others something.
+    /// How often an attack is repeated before it counts as too expensive for others.
     pub(crate) fn tries(self) -> usize {
         match self {
             Self::Together => 1,
@@ -79,7 +79,7 @@ impl Care {
 }
 
 impl Rounds {
-    /// The quiet between two tries belongs to both, and counts once.
+    /// The quiet between two tries belongs to both, but counts once.
     pub(crate) fn extend(&mut self, more: Self) {
         let known = self.quiet.iter().map(|(at, _)| *at).max();
         let later = |(at, _): &(Timestamp, f64)| Some(*at) > known;
@@ -113,12 +113,12 @@ impl Toll {
         });
     }
 
-    /// One that the listener bore; what it costs is looked at there.
+    /// Adds an attack on the listener, which measures the cost itself.
     pub(crate) fn add_on_listener(&mut self, growth: i64) {
         self.on_listener.push(growth);
     }
 
-    /// Prints what each attack cost, and complains where it was too much.
+    /// Prints the cost of each attack, and fails if one was too high.
     pub(crate) fn settle(&mut self) -> Result<()> {
         self.paid.sort_by(|a, b| b.shift().total_cmp(&a.shift()));
         println!(
@@ -159,7 +159,7 @@ impl Toll {
                 ensure!(is_borne, "attacks make bystanders slow");
             }
             Care::Apart => {
-                // Some rounds that are missing are worse than slow ones.
+                // Missing rounds are worse than slow ones.
                 let enough = 2 * usize::from(self.care.bystanders());
                 let slow = self.paid.iter().filter(|paid| {
                     let rounds = &paid.seen.rounds;
@@ -179,7 +179,7 @@ impl Paid {
     }
 }
 
-/// Of shifts.
+/// The spread of several shifts.
 struct Spread {
     median: f64,
     least: f64,

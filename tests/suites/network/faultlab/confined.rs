@@ -1,5 +1,5 @@
-//! What confines the agent in every scenario is there: the seccomp profile refuses what it does not
-//! list, and an agent that lacks a system call which it needs is found out.
+//! The confinement of the agent in every scenario works: the seccomp profile blocks system calls that it
+//! does not list, and an agent without a call that it needs fails.
 
 use std::process::{Command, ExitCode};
 
@@ -16,20 +16,20 @@ use serde_json::{Value, json};
 
 use super::{documented, regprobe};
 
-/// Set, it makes this program do what no agent does.
+/// If set, this program makes calls that the profile blocks.
 const TRESPASS: &str = "REGPROBE_LAB_TRESPASS";
 
 const HEALTHY: &str = "story: Nothing is wrong.\ncontainerd: {does: pulls}\nverdict: ok\n";
 
 pub(crate) fn tests() -> [Test; 3] {
     [
-        test("seccomp: what is not listed is refused", refuses).needs([Need::Root, Need::RUNC]),
+        test("seccomp: unlisted calls are blocked", refuses).needs([Need::Root, Need::RUNC]),
         test(
-            "seccomp: an agent without a call it needs is found out",
+            "seccomp: an agent without a call it needs fails",
             lacks_a_call,
         )
         .needs(Need::WORLD),
-        test("seccomp: the agent has nothing but its user", holds_nothing).needs(Need::WORLD),
+        test("seccomp: the agent has no privileges", holds_nothing).needs(Need::WORLD),
     ]
 }
 
@@ -37,7 +37,7 @@ pub(crate) fn is_asked_to_trespass() -> bool {
     std::env::var_os(TRESPASS).is_some()
 }
 
-/// Says what the kernel has against it. Anybody may do both where no profile forbids it.
+/// Prints the kernel's answers. Without a profile, any user may make both calls.
 pub(crate) fn trespass() -> ExitCode {
     println!("pipe: {}", said(pipe().map(drop)));
     println!("unshare: {}", said(unshare(CloneFlags::CLONE_FS)));
@@ -88,7 +88,7 @@ fn lacks_a_call() -> Result<()> {
     Ok(())
 }
 
-/// Looked at in `/proc`, an agent that runs.
+/// Reads the status of a running agent in `/proc`.
 fn holds_nothing() -> Result<()> {
     let scenario = Scenario::parse(HEALTHY)?;
     let mut world = World::new()?;

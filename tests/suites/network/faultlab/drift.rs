@@ -1,5 +1,5 @@
-//! Drift that sets in while `regprobe run` is going shows in its metrics within one interval, and is
-//! gone from them within one interval after it is mended.
+//! Drift that starts while `regprobe run` runs appears in its metrics within one interval, and disappears
+//! within one interval after it is fixed.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use super::regprobe;
 /// The agent's `network_interval`.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// What a round itself and the scrape that shows it may take.
+/// Time for the round itself and for the scrape that shows it.
 const MARGIN: Duration = Duration::from_millis(500);
 
 const HEALTHY: &str = "story: The nameserver changes its mind.\n\
@@ -82,12 +82,12 @@ fn shows_and_clears(drift: Drift, code: &str) -> Result<()> {
         scene.change(&drifted)?;
         expect(&agent, &[code]).context("while it lasts")?;
         scene.change(&healthy)?;
-        expect(&agent, &[]).context("once it is mended")?;
+        expect(&agent, &[]).context("after the fix")?;
     }
     Ok(())
 }
 
-/// Waits, for no longer than an interval, until just these findings hold.
+/// Waits for one interval at most until exactly these findings hold.
 fn expect(agent: &Running<'_>, codes: &[&str]) -> Result<()> {
     let began = Instant::now();
     wait::until("the findings differ", INTERVAL + MARGIN, || {
