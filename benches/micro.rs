@@ -109,8 +109,8 @@ fn failing((number, role): (usize, Role)) -> EndpointOutcome {
         }],
         ..EndpointOutcome::new(
             endpoint.clone(),
-            PullPath::Failed {
-                error: format!("dial tcp {address}:443: i/o timeout"),
+            PullPath::Walked {
+                result: Err(format!("dial tcp {address}:443: i/o timeout")),
                 nameserver: None,
                 waits: Duration::from_secs(10),
             },

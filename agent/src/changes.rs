@@ -163,7 +163,12 @@ pub(crate) fn next_round(
     let Some(before) = before else {
         return Round::new(planned, at, depth, outcome);
     };
-    let mut round = Round::new(planned, at, depth, outcome.over(&before.outcome, depth));
+    let mut round = Round::new(
+        planned,
+        at,
+        depth,
+        outcome.with_earlier_requests(&before.outcome, depth),
+    );
     hold(&mut round, before);
     round
 }

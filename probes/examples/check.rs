@@ -5,8 +5,8 @@ use std::{env, error::Error, fs, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use regprobe_probes::{
-    Depth, Ended, Endpoint, Expectation, Expectations, Hosts, Nameserver, Node, Origin, ProxyRules,
-    ResolvConf, Role, Root, Scheme, Target, TlsClients, diagnose, run_telling,
+    Depth, Endpoint, Expectation, Expectations, Hosts, Nameserver, Node, Origin, ProxyRules,
+    ResolvConf, Role, Root, Scheme, StageEnd, Target, TlsClients, diagnose, run_with_progress,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         anonymous_pull: false,
     };
     let tls = TlsClients::load(Root::default(), None)?;
-    let outcome = run_telling(&target, &this_machine(), &tls, Depth::Token, &print).await;
+    let outcome = run_with_progress(&target, &this_machine(), &tls, Depth::Token, &print).await;
     let diagnosis = diagnose(
         &outcome,
         &Expectations {
@@ -45,7 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn print(ended: Ended<'_>) {
+fn print(ended: StageEnd<'_>) {
     let result = ended.failed.map_or("ok", |reason| reason.as_str());
     println!(
         "{} {}: {result} after {:?}",

@@ -1,4 +1,4 @@
-//! What `benches/micro` measures and nobody else may call.
+//! What `benches/micro` measures. For nobody else.
 
 use std::net::Ipv4Addr;
 
@@ -9,17 +9,17 @@ use hickory_resolver::proto::{
 
 use crate::stages::{http::www_authenticate, resolve::DnsQuery};
 
-/// A question and a true answer to it, by way of aliases.
+/// A question and an answer to it, with aliases.
 pub struct Exchange {
     question: DnsQuery,
     answer: Vec<u8>,
 }
 
 impl Exchange {
-    /// About the name of a registry behind private link.
+    /// For the name of a registry behind private link.
     ///
     /// # Panics
-    /// Never: the names are names.
+    /// Never: the names are valid.
     pub fn new() -> Self {
         let host = "contoso.azurecr.io";
         let names = [host, "contoso.privatelink.azurecr.io"];
@@ -41,13 +41,13 @@ impl Exchange {
         }
     }
 
-    /// Writes a question down; returns its length.
+    /// Encodes a question; returns its length in bytes.
     pub fn ask(&self) -> usize {
         DnsQuery::new("contoso.azurecr.io", RecordType::A)
             .map_or(0, |question| question.packet.len())
     }
 
-    /// Reads the answer; returns how many addresses it holds.
+    /// Decodes the answer; returns how many addresses it holds.
     pub fn read(&self) -> usize {
         let answer = self.question.read_packet(&self.answer);
         answer.map_or(0, |answer| answer.addresses.len())

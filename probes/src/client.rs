@@ -1,11 +1,11 @@
-//! What the node's own client would do, by the rules of Go and containerd. Pure: the rounds ask, these
-//! rules say what a pull would make of the answers.
+//! What the node's own client would do, by the rules of Go and containerd. Pure: the rounds ask, and
+//! these rules say what a pull would make of the answers.
 
 pub(crate) mod dns_survey;
 pub(crate) mod go_client;
 pub(crate) mod go_dialer;
 pub(crate) mod go_resolver;
-pub(crate) mod hosts_in_turn;
 pub(crate) mod lookup_error;
+pub(crate) mod pull_hosts;
 pub(crate) mod pull_path;
 pub(crate) mod rfc6724;

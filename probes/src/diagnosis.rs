@@ -1,6 +1,6 @@
-//! What follows from an outcome: findings, each with its cause and its remedy, and the verdict.
-//! Pure: from an outcome and expectations alone, so every rule has a table test without a network.
-//! Rules about names stand in `names`, those about all that comes after in `path`.
+//! Derives findings, each with its cause and its remedy, and the verdict from an outcome. Pure: it
+//! needs only an outcome and expectations, so every rule has a table test without a network. The rules
+//! about names are in `names`, those about everything after the name in `path`.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub struct Expectations {
     pub private: Expectation,
     /// Whether an anonymous token must be granted.
     pub anonymous_pull: bool,
-    /// How long before its end a certificate is reported; zero never does.
+    /// How long before its expiry a certificate is reported; zero never reports it.
     pub expiry_warning: Duration,
     /// The time of the round.
     pub now: Timestamp,
@@ -39,13 +39,13 @@ pub struct Expectations {
 pub struct Diagnosis {
     /// Worst first.
     pub findings: Vec<Finding>,
-    /// What a pull would wait for nameservers and addresses that give no answer; `None` where it
-    /// would not get through at all.
+    /// How long a pull would wait for nameservers and addresses that give no answer; `None` if it would
+    /// fail.
     pub predicted_pull_delay: Option<Duration>,
 }
 
 impl Diagnosis {
-    /// How a pull would fare.
+    /// The verdict of the worst finding.
     pub fn verdict(&self) -> Verdict {
         match self.findings.iter().map(|finding| finding.severity).max() {
             Some(Severity::Critical) => Verdict::Failing,
@@ -55,7 +55,7 @@ impl Diagnosis {
     }
 }
 
-/// How a pull through a registry would fare from this node now.
+/// Whether a pull through a registry would work from this node now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// It would work.
@@ -67,7 +67,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// As the status document writes it.
+    /// As written in the status document.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -77,13 +77,13 @@ impl Verdict {
     }
 }
 
-/// Names what is wrong. One cause gives one finding, however many endpoints and stages it shows at.
+/// Names what is wrong. One cause gives one finding, however many endpoints and stages show it.
 pub fn diagnose(outcome: &Outcome, expectations: &Expectations) -> Diagnosis {
     let seen = outcome.endpoints.iter();
     let mut judged: Vec<_> = seen
         .map(|seen| (seen, endpoint(seen, expectations)))
         .collect();
-    // What several share is told of the same one, whoever was seen first.
+    // A finding that endpoints share is reported for the same one, whichever was seen first.
     judged.sort_by(|(a, _), (b, _)| {
         let [a, b] = [a, b].map(|seen| &seen.endpoint);
         let order = a.role.cmp(&b.role).then_with(|| a.host.cmp(&b.host));
@@ -108,7 +108,7 @@ pub fn diagnose(outcome: &Outcome, expectations: &Expectations) -> Diagnosis {
 fn endpoint(seen: &EndpointOutcome, expectations: &Expectations) -> Vec<Finding> {
     let mut findings = names::findings(seen, expectations);
     match path::failure(seen, expectations) {
-        // Nameservers that disagree about an address where nobody is: told with that address.
+        // Nameservers that disagree about a dead address: the finding about the address covers it.
         Some(mut failure) if names::disagree(&findings) => {
             failure
                 .evidence
@@ -119,7 +119,7 @@ fn endpoint(seen: &EndpointOutcome, expectations: &Expectations) -> Vec<Finding>
             .iter_mut()
             .find(|finding| names::explains(finding, &failure, seen))
         {
-            // The name led to the wrong place, and there it ended: one story.
+            // The name led to the wrong place, and the pull failed there: one finding.
             Some(cause) => {
                 cause.severity = Severity::Critical;
                 cause.evidence.push(failure.message);
@@ -132,8 +132,8 @@ fn endpoint(seen: &EndpointOutcome, expectations: &Expectations) -> Vec<Finding>
     findings
 }
 
-/// A cause that lies outside any one endpoint is reported once, with the other endpoints as evidence. So is
-/// one that two rules found at the same place.
+/// Reports a cause outside any one endpoint once, with the other endpoints as evidence. Also reports once what
+/// two rules found in the same place.
 fn merge_shared_causes(findings: impl Iterator<Item = Finding>) -> Vec<Finding> {
     let mut merged: Vec<Finding> = Vec::new();
     for finding in findings {
@@ -148,9 +148,8 @@ fn merge_shared_causes(findings: impl Iterator<Item = Finding>) -> Vec<Finding> 
                 first.severity = first.severity.max(finding.severity);
                 first.client_error = first.client_error.take().or(finding.client_error);
                 if first.endpoint != finding.endpoint {
-                    first
-                        .evidence
-                        .push(format!("also {}: {}", finding.endpoint, finding.message));
+                    let also = format!("also {}: {}", finding.endpoint, finding.message);
+                    first.evidence.push(also);
                 } else if !finding.code.is_shared_by_endpoints() {
                     first.evidence.push(finding.message);
                     first.evidence.extend(finding.evidence);

@@ -1,4 +1,4 @@
-//! What `tests/fuzz` feeds with bytes of strangers and nobody else may call.
+//! What `tests/fuzz` feeds with hostile bytes. For nobody else.
 
 use std::path::Path;
 
@@ -16,14 +16,17 @@ use crate::{
     },
 };
 
-/// Reads `packet` as the answer to a question for the IPv4 addresses of `contoso.azurecr.io` that had
-/// the packet's id.
+/// Reads `packet` as the answer to a question for the IPv4 addresses of `contoso.azurecr.io` with the
+/// packet's own id.
+///
+/// # Errors
+/// If the packet is no answer to that question, or the answer has no addresses.
 pub fn dns_answer(packet: &[u8]) -> Result<Answer, ResolveFault> {
     let id = packet.first_chunk().map_or(0, |id| u16::from_be_bytes(*id));
     DnsQuery::with_id(id, "contoso.azurecr.io", RecordType::A)?.read_packet(packet)
 }
 
-/// The challenges in a line of `WWW-Authenticate`: schemes and their parameters.
+/// The challenges in a `WWW-Authenticate` line: schemes and their parameters.
 pub fn challenges(line: &str) -> Vec<(String, Vec<(String, String)>)> {
     let challenges = www_authenticate::parse(line).into_iter();
     challenges
@@ -32,12 +35,18 @@ pub fn challenges(line: &str) -> Vec<(String, Vec<(String, String)>)> {
 }
 
 /// What would be sent as `Authorization` after a token service answered with `body`.
+///
+/// # Errors
+/// If `body` grants no usable token.
 pub fn authorization(body: &[u8]) -> Result<Vec<u8>, HttpFault> {
     let value = token::granted(body)?.authorization()?;
     Ok(value.as_bytes().to_owned())
 }
 
-/// The hosts that a `hosts.toml` gives for `contoso.azurecr.io`: name, port and root of the API.
+/// The hosts that a `hosts.toml` lists for `contoso.azurecr.io`: name, port and API root.
+///
+/// # Errors
+/// If containerd would refuse the file.
 pub fn hosts_toml(text: &str) -> Result<Vec<(String, u16, String)>, String> {
     let dir = Path::new("/etc/containerd/certs.d/contoso.azurecr.io");
     let hosts = hosts_toml::parse(text, dir, "contoso.azurecr.io", None);

@@ -58,14 +58,14 @@ pub use crate::{
         AddressOutcome, EndpointOutcome, Evidence, Fault, FaultRef, Outcome, PullPath, StageOutcome,
     },
     round::{
-        progress::{Ended, Listener},
-        run, run_telling,
+        progress::{OnStageEnd, StageEnd},
+        run, run_with_progress,
     },
     stages::{
         challenge::{Access, Bearer, Challenge},
         connect::Connected,
         http::{
-            Answered,
+            HttpAnswer,
             fault::{HttpFault, Refusal},
         },
         manifest::{Descriptor, Digest, Manifest, Platform},

@@ -1,5 +1,5 @@
-//! What all stages share about bytes on a wire: when packets came, how much a peer may send, what an
-//! errno means, and which text of a peer is safe to show.
+//! What all stages share: when packets arrived, how much a peer may send, what an errno means, and how
+//! a peer's text is made safe to show.
 
 pub(crate) mod allowance;
 pub(crate) mod inert;

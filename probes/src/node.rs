@@ -1,5 +1,5 @@
-//! The node as a probe sees it: its resolver's files, the nameservers to ask, the roots to trust
-//! and the limits to keep.
+//! The node as a probe sees it: its resolver's files, the nameservers to ask, the roots to trust and
+//! the limits to keep.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -26,18 +26,18 @@ pub struct Node {
     pub nameservers: Vec<Arc<Nameserver>>,
     /// The resolver's rules.
     pub resolv_conf: ResolvConf,
-    /// Pinned names.
+    /// The node's hosts file: names with pinned addresses.
     pub hosts: Hosts,
-    /// Names that the node's own DNS cache pins.
+    /// Names that the node's own DNS cache (AKS LocalDNS) pins.
     pub localdns_hosts: Hosts,
-    /// Where its files are.
+    /// Where its files are found.
     pub root: Root,
     /// containerd's directory of `<registry>/hosts.toml` files.
     pub certs_d: PathBuf,
     /// Which hosts are reached through a proxy.
     pub proxies: ProxyRules,
-    /// For one question to one nameserver.
+    /// How long one question to one nameserver may take.
     pub question_limit: Duration,
-    /// For any other stage.
+    /// How long any other stage may take.
     pub stage_limit: Duration,
 }

@@ -1,4 +1,4 @@
-//! What one round saw of one registry: plain data, made by `round`, read by the diagnosis, the
+//! What one round saw of one registry: plain data, made by `round` and read by the diagnosis, the
 //! metrics and the status document. It decides nothing.
 
 pub use self::{
@@ -16,20 +16,20 @@ use crate::{
 mod endpoint;
 mod stage;
 
-/// One round over one registry.
+/// What one round saw of one registry.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The login endpoint first, then the data endpoints, then what was met on the way.
+    /// The login endpoint first, then the data endpoints, then those met on the way.
     pub endpoints: Vec<EndpointOutcome>,
     /// What is wrong with the registry's `hosts.toml`.
     pub misconfigured: Option<Misconfigured>,
 }
 
 impl Outcome {
-    /// This outcome, of a round of this `depth`, with the requests that were not due taken over from
-    /// the one before.
+    /// This outcome of a round of this `depth`, with the requests that were not due copied from the
+    /// outcome before.
     #[must_use]
-    pub fn over(mut self, before: &Self, depth: Depth) -> Self {
+    pub fn with_earlier_requests(mut self, before: &Self, depth: Depth) -> Self {
         for seen in &mut self.endpoints {
             if let Some(before) = before.of(&seen.endpoint) {
                 seen.take_over_requests(before);

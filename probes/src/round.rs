@@ -1,6 +1,6 @@
-//! One round over one registry: all its endpoints at once, each surveyed and then asked over the
-//! connection that a pull would use. A round ends within the stage limit and a little, however
-//! many faults there are.
+//! One round over one registry: all its endpoints at the same time, each surveyed and then asked over
+//! the connection that a pull would use. A round ends soon after the limit of one stage, however many
+//! faults there are.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -8,13 +8,13 @@ use futures_util::future;
 use tokio::time::Instant;
 
 use crate::{
-    client::hosts_in_turn::{HostInTurn, HostsInTurn},
+    client::pull_hosts::{PullHost, PullHosts},
     node::{Node, registry_host::TlsSettings},
     outcome::{EndpointOutcome, Fault, Outcome, PullPath},
     round::{
         deadlines::Deadlines,
-        progress::{Ended, Listener},
-        requests::{Leave, Requests},
+        progress::{OnStageEnd, StageEnd},
+        requests::{AfterChallenge, Requests},
         survey::Survey,
         visit::Visit,
     },
@@ -39,76 +39,62 @@ mod requests;
 mod survey;
 mod visit;
 
-/// How long a round waits for addresses that come first before it uses one that is there.
+/// How long a round waits for better addresses before it uses one that works.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Walks `target` once, as deep as `depth`.
+/// Walks `target` once, to this `depth`.
 pub async fn run(target: &Target, node: &Node, tls: &TlsClients, depth: Depth) -> Outcome {
-    run_telling(target, node, tls, depth, &|_| {}).await
+    run_with_progress(target, node, tls, depth, &|_| {}).await
 }
 
-/// As [`run`], and tells of each stage as it ends.
-pub async fn run_telling(
+/// Like [`run`], and calls `on_stage_end` for each lookup and stage as it ends.
+pub async fn run_with_progress(
     target: &Target,
     node: &Node,
     tls: &TlsClients,
     depth: Depth,
-    listener: Listener<'_>,
+    on_stage_end: OnStageEnd<'_>,
 ) -> Outcome {
     let deadlines = Deadlines::start(node.stage_limit);
-    let hosts = HostsInTurn::read(node, &target.login);
+    let hosts = PullHosts::read(node, &target.login);
     let round = Round {
         target,
         node,
         tls,
         depth,
         deadlines,
-        listener,
+        on_stage_end,
     };
     let turn = hosts.registrys_turn();
-    let (asked, data) = tokio::join!(
-        future::join_all(hosts.hosts.iter().map(|host| round.host(host))),
-        future::join_all(
-            target
-                .data
-                .iter()
-                .map(|endpoint| round.data(endpoint, turn))
-        ),
-    );
+    let asked = hosts.hosts.iter().map(|host| round.host(host));
+    let data = target
+        .data
+        .iter()
+        .map(|endpoint| round.data(endpoint, turn));
+    let (asked, data) = tokio::join!(future::join_all(asked), future::join_all(data));
     let (asked, led_to): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
     let mut endpoints: Vec<_> = asked.into_iter().chain(data).collect();
-    led_to
-        .into_iter()
-        .flatten()
-        .for_each(|seen| merge(&mut endpoints, seen));
+    let led_to = led_to.into_iter().flatten();
+    led_to.for_each(|seen| merge(&mut endpoints, seen));
     Outcome {
         endpoints,
         misconfigured: hosts.misconfigured,
     }
 }
 
-/// An endpoint that the round was led to may be one that it knew of: then only what was asked there
-/// is news.
+/// Adds an endpoint that the round was led to. If it is known already, only its HTTP stages are new.
 fn merge(endpoints: &mut Vec<EndpointOutcome>, led_to: EndpointOutcome) {
-    let Some(known) = endpoints
-        .iter_mut()
-        .find(|seen| seen.endpoint == led_to.endpoint)
-    else {
+    let mut seen = endpoints.iter_mut();
+    let Some(known) = seen.find(|seen| seen.endpoint == led_to.endpoint) else {
         endpoints.push(led_to);
         return;
     };
     let path = known.path.address();
-    let on_path = known
-        .addresses
-        .iter_mut()
-        .find(|seen| Some(seen.address) == path);
-    let asked = led_to
-        .addresses
-        .into_iter()
-        .flat_map(|address| address.stages);
-    if let Some(on_path) = on_path {
+    let mut addresses = known.addresses.iter_mut();
+    if let Some(on_path) = addresses.find(|seen| Some(seen.address) == path) {
+        let stages = led_to.addresses.into_iter().flat_map(|seen| seen.stages);
         on_path
             .stages
-            .extend(asked.filter(|stage| stage.stage.is_http()));
+            .extend(stages.filter(|stage| stage.stage.is_http()));
     }
 }
 
@@ -118,42 +104,47 @@ struct Round<'a> {
     tls: &'a TlsClients,
     depth: Depth,
     deadlines: Deadlines,
-    listener: Listener<'a>,
+    on_stage_end: OnStageEnd<'a>,
 }
 
 impl Round<'_> {
     /// A host to pull from, and the endpoints that it leads to.
-    async fn host(&self, host: &HostInTurn) -> (EndpointOutcome, Vec<EndpointOutcome>) {
+    async fn host(&self, host: &PullHost) -> (EndpointOutcome, Vec<EndpointOutcome>) {
         match host.endpoint.role {
             Role::Mirror => (self.mirror(host).await, Vec::new()),
             _ => self.login(host).await,
         }
     }
 
-    async fn login(&self, host: &HostInTurn) -> (EndpointOutcome, Vec<EndpointOutcome>) {
+    async fn login(&self, host: &PullHost) -> (EndpointOutcome, Vec<EndpointOutcome>) {
         let to = Destination::new(&host.endpoint, host.turn).with_settings(&host.tls);
         let pulled = self.ask(to, async |login| self.pull(login, host).await);
         let (login, led_to) = pulled.await;
         let mut led_to = led_to.unwrap_or_default();
-        // Only a challenge that was due can tell that the token endpoint is gone.
-        let told = self.depth >= Depth::Token && login.evidence(Stage::Challenge).is_some();
+        // Only a challenge in this round can show that the token endpoint is gone.
+        let is_current = self.depth >= Depth::Token && login.evidence(Stage::Challenge).is_some();
         let blocked = matches!(login.path, PullPath::Blocked { .. });
-        if let Some(known) = self.target.token.as_ref().filter(|_| !told && !blocked) {
+        if let Some(known) = self
+            .target
+            .token
+            .as_ref()
+            .filter(|_| !is_current && !blocked)
+        {
             led_to.extend(self.known_token(known, &login).await);
         }
         (login, led_to)
     }
 
     /// Challenge, token and images, as far as they are due; returns the endpoints that they led to.
-    async fn pull(&self, login: &mut Requests<'_>, host: &HostInTurn) -> Vec<EndpointOutcome> {
+    async fn pull(&self, login: &mut Requests<'_>, host: &PullHost) -> Vec<EndpointOutcome> {
         let mut led_to = Vec::new();
-        let Some(leave) = login.challenge("/v2/", self.depth >= Depth::Token).await else {
+        let Some(next) = login.challenge("/v2/", self.depth >= Depth::Token).await else {
             return led_to;
         };
         let may_dial = led_from(login.leads_to());
-        let token = match leave {
-            Leave::Open => None,
-            Leave::Token(realm) => {
+        let token = match next {
+            AfterChallenge::Open => None,
+            AfterChallenge::Token(realm) => {
                 let granted = match realm.endpoint(&host.endpoint) {
                     None => login.token(&realm, self.target).await,
                     Some(elsewhere) => {
@@ -183,23 +174,20 @@ impl Round<'_> {
                 token: token.as_ref(),
             };
             for (descriptor, hop) in login.image(&pull, image).await {
-                // What is down for one blob is down for the next.
-                let mut down = led_to
-                    .iter()
-                    .filter(|seen: &&EndpointOutcome| !seen.is_up());
+                // A server that is down for one blob is down for the next.
+                let mut down = led_to.iter().filter(|seen| !seen.is_up());
                 if down.any(|seen| seen.endpoint.is_same_server(&hop.endpoint)) {
                     continue;
                 }
-                let hops = self
-                    .follow(&pull, &descriptor, hop, login, host.turn, may_dial)
-                    .await;
-                hops.into_iter().for_each(|seen| merge(&mut led_to, seen));
+                let hops = self.follow(&pull, &descriptor, hop, login, host.turn, may_dial);
+                let hops = hops.await.into_iter();
+                hops.for_each(|seen| merge(&mut led_to, seen));
             }
         }
         led_to
     }
 
-    /// Follows a blob from hop to hop until it is served.
+    /// Follows a blob from hop to hop until a host serves it.
     async fn follow(
         &self,
         pull: &Pull<'_>,
@@ -229,8 +217,8 @@ impl Round<'_> {
         seen
     }
 
-    /// A token endpoint that an earlier round met, surveyed only; `None` where a setting of the node
-    /// leaves no way there.
+    /// Surveys a token endpoint that an earlier round met; `None` if a setting of the node leaves no
+    /// way there.
     async fn known_token(
         &self,
         endpoint: &Endpoint,
@@ -246,9 +234,9 @@ impl Round<'_> {
         Some(survey.outcome(None))
     }
 
-    /// A mirror is asked as containerd asks it; one with a path of its own need not know `/v2/`, so
-    /// there any status is an answer.
-    async fn mirror(&self, host: &HostInTurn) -> EndpointOutcome {
+    /// Asks a mirror as containerd does. A mirror with its own path need not know `/v2/`, so there any
+    /// status is an answer.
+    async fn mirror(&self, host: &PullHost) -> EndpointOutcome {
         let target = match host.needs_ns {
             true => format!("{}/?ns={}", host.path, self.target.login.authority()),
             false => format!("{}/", host.path),
@@ -267,8 +255,8 @@ impl Round<'_> {
         asked.await.0
     }
 
-    /// Surveys an endpoint, and meanwhile sends `requests` over the connection that a pull would use.
-    /// Their result is `None` where there is no such connection or no request is due.
+    /// Surveys an endpoint and meanwhile sends `requests` over the connection that a pull would use.
+    /// Their result is `None` if there is no such connection or no request is due.
     async fn ask<T>(
         &self,
         to: Destination<'_>,
@@ -294,7 +282,7 @@ impl Round<'_> {
         (survey.outcome(over.map(Requests::into_stages)), result)
     }
 
-    /// The way to an endpoint, or what is known where a setting of the node leaves none.
+    /// The way to an endpoint, or the outcome if a setting of the node leaves none.
     fn visit<'a>(&'a self, to: Destination<'a>) -> Result<Visit<'a>, Box<EndpointOutcome>> {
         let Destination { endpoint, turn, .. } = to;
         let scheme = endpoint.scheme.as_str();
@@ -319,12 +307,12 @@ impl Round<'_> {
             proxy,
             may_dial: to.may_dial,
             turn,
-            listener: self.listener,
+            on_stage_end: self.on_stage_end,
         })
     }
 
     fn blocked(&self, to: &Destination<'_>, stage: Stage, fault: Fault) -> Box<EndpointOutcome> {
-        (self.listener)(Ended {
+        (self.on_stage_end)(StageEnd {
             endpoint: to.endpoint,
             stage,
             took: Duration::ZERO,
@@ -338,12 +326,12 @@ impl Round<'_> {
     }
 }
 
-/// An endpoint to visit, and on what terms.
+/// An endpoint to visit, and how.
 #[derive(Clone, Copy)]
 struct Destination<'a> {
     endpoint: &'a Endpoint,
     turn: Turn,
-    /// Those of `hosts.toml`, where it names the host.
+    /// The settings of `hosts.toml`, if it names the host.
     settings: Option<&'a TlsSettings>,
     /// Which addresses may be dialled.
     may_dial: fn(IpAddr) -> bool,
@@ -367,14 +355,14 @@ impl<'a> Destination<'a> {
         }
     }
 
-    /// A registry named the endpoint.
+    /// A registry led there, so only some addresses may be dialled.
     fn led_there(self, may_dial: fn(IpAddr) -> bool) -> Self {
         Self { may_dial, ..self }
     }
 }
 
-/// Where a registry may lead a probe: not to this node, its link or a metadata service, unless it
-/// lives there itself.
+/// Which addresses a registry may lead a probe to: not this node, its link or a metadata service,
+/// unless the registry has such an address itself.
 fn led_from(login: Option<IpAddr>) -> fn(IpAddr) -> bool {
     match login {
         Some(address) if token::is_off_limits(address) => |_| true,

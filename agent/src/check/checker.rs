@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context;
 use futures_util::future;
 use jiff::Timestamp;
-use regprobe_probes::{self as probes, Depth, Ended};
+use regprobe_probes::{self as probes, Depth, StageEnd};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -56,14 +56,14 @@ impl Checker {
     /// the plan.
     pub(super) async fn round(
         &self,
-        on_end: &(dyn Fn(usize, Ended<'_>) + Sync),
+        on_end: &(dyn Fn(usize, StageEnd<'_>) + Sync),
     ) -> anyhow::Result<Snapshot> {
         let node = self.plan.node.read().context("failed to see the node")?;
         let registries = self.plan.registries.iter().enumerate();
         let rounds = registries.map(|(index, planned)| {
             let (node, tls) = (&node, self.plan.node.tls());
             async move {
-                let on_end = |ended: Ended<'_>| on_end(index, ended);
+                let on_end = |ended: StageEnd<'_>| on_end(index, ended);
                 // Boxed because a round is large.
                 let round = Box::pin(round(planned, node, tls, &on_end));
                 let state = match self.deadline {
@@ -84,10 +84,10 @@ async fn round(
     planned: &Arc<PlannedRegistry>,
     node: &probes::Node,
     tls: &probes::TlsClients,
-    on_end: probes::Listener<'_>,
+    on_end: probes::OnStageEnd<'_>,
 ) -> RegistryState {
     let at = Timestamp::now();
-    let outcome = probes::run_telling(&planned.target, node, tls, Depth::Image, on_end).await;
+    let outcome = probes::run_with_progress(&planned.target, node, tls, Depth::Image, on_end).await;
     RegistryState::after(
         planned.clone(),
         Round::new(planned, at, Depth::Image, outcome),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
-use regprobe_probes::{Ended, Endpoint, Reason, Stage};
+use regprobe_probes::{Endpoint, Reason, Stage, StageEnd};
 use tokio::{
     sync::Notify,
     time::{Instant, interval_at},
@@ -32,7 +32,7 @@ pub(super) async fn shown(checker: &Checker, footer: &mut Footer) -> anyhow::Res
     let progress = Mutex::new(Progress::of(&checker.plan));
     let progress = || progress.lock().unwrap_or_else(PoisonError::into_inner);
     let changed = Notify::new();
-    let on_end = |registry, ended: Ended<'_>| {
+    let on_end = |registry, ended: StageEnd<'_>| {
         progress().take(registry, ended);
         changed.notify_one();
     };
@@ -83,7 +83,7 @@ impl Progress {
         Self { rows }
     }
 
-    fn take(&mut self, registry: usize, ended: Ended<'_>) {
+    fn take(&mut self, registry: usize, ended: StageEnd<'_>) {
         let is_it = |row: &EndpointRow| row.registry == registry && row.endpoint == *ended.endpoint;
         let at = self.rows.iter().position(is_it).unwrap_or_else(|| {
             // An endpoint that the round found: it comes last in its registry.
@@ -126,7 +126,7 @@ impl EndpointRow {
         }
     }
 
-    fn take(&mut self, ended: Ended<'_>) {
+    fn take(&mut self, ended: StageEnd<'_>) {
         let is_it = |cell: &StageCell| cell.stage == ended.stage;
         let at = self.cells.iter().position(is_it).unwrap_or_else(|| {
             self.cells.push(StageCell {
@@ -192,7 +192,7 @@ mod tests {
         for (endpoint, stage, failed) in ended {
             progress.take(
                 0,
-                Ended {
+                StageEnd {
                     endpoint: both[*endpoint],
                     stage: *stage,
                     took: Duration::from_micros(1250),

@@ -239,8 +239,8 @@ fn up(role: Role, host: &str, chain: &[&str], at: &str) -> EndpointOutcome {
             source: None,
             stages,
         }],
-        path: PullPath::Connected {
-            address,
+        path: PullPath::Walked {
+            result: Ok(address),
             nameserver: None,
             waits: Duration::ZERO,
         },
@@ -258,8 +258,10 @@ fn down(role: Role, host: &str, lookup: Lookup) -> EndpointOutcome {
                 role,
                 scheme: Scheme::Https,
             },
-            PullPath::Failed {
-                error: format!("dial tcp: lookup {host} on 10.0.0.10:53: no such host"),
+            PullPath::Walked {
+                result: Err(format!(
+                    "dial tcp: lookup {host} on 10.0.0.10:53: no such host"
+                )),
                 nameserver: None,
                 waits: Duration::ZERO,
             },

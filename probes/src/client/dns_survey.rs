@@ -1,4 +1,4 @@
-//! What the survey saw of nameservers, in the terms of Go's resolver: questions and what came back.
+//! What the survey learned from nameservers, in the terms of Go's resolver: questions and replies.
 
 use std::{
     collections::BTreeMap,
@@ -8,22 +8,22 @@ use std::{
 
 use super::lookup_error::LookupFault;
 
-/// What the survey saw: for each question what came back. Names as [`ResolvConf::names`](crate::node::ResolvConf::names) gives
-/// them.
+/// The reply to each question. Names are written as
+/// [`ResolvConf::names`](crate::node::ResolvConf::names) gives them.
 pub(crate) type DnsSurvey = BTreeMap<Question, Reply>;
 
 /// One question to one nameserver.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Question {
-    /// Who is asked.
+    /// The nameserver that is asked.
     pub nameserver: SocketAddr,
-    /// Fully qualified, with the dot at its end.
+    /// Fully qualified, with a trailing dot.
     pub name: String,
-    /// What for.
+    /// The record type that is asked for.
     pub family: Family,
 }
 
-/// The record type asked for.
+/// A record type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Family {
     /// A
@@ -32,16 +32,16 @@ pub(crate) enum Family {
     V6,
 }
 
-/// What came of a question.
+/// What a question led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reply {
-    /// The answer, or how there was none.
+    /// The answer, or why there was none.
     pub kind: ReplyKind,
-    /// How long that took. For a time-out it does not matter: Go waits by resolv.conf.
+    /// How long it took. It does not matter for a timeout, because Go waits as resolv.conf says.
     pub took: Duration,
 }
 
-/// An answer, by what Go does about it.
+/// A reply, by what Go does about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ReplyKind {
     /// Addresses, in the order of the answer.
@@ -50,15 +50,15 @@ pub(crate) enum ReplyKind {
     NxDomain,
     /// No record of this type: final.
     NoData,
-    /// SERVFAIL: the next nameserver is asked. So for all below.
+    /// SERVFAIL: the next nameserver is asked, as for all that follow.
     ServFail,
     /// REFUSED or another error code.
     Rejected,
     /// No answer, no authority and no recursion.
     LameReferral,
-    /// Not readable as DNS behind its header.
+    /// Not decodable as DNS after its header.
     Malformed,
-    /// Nothing in time.
+    /// No answer in time.
     Timeout,
     /// The nameserver's port is closed.
     PortClosed,
@@ -67,8 +67,8 @@ pub(crate) enum ReplyKind {
 }
 
 impl Reply {
-    /// How long Go waits for the reply and what it makes of it. Every fault but
-    /// [`LookupFault::NoSuchHost`] sends it to the next nameserver.
+    /// How long Go waits for the reply, and what it makes of it. Every fault except
+    /// [`LookupFault::NoSuchHost`] makes Go ask the next nameserver.
     pub(super) fn within(&self, timeout: Duration) -> (Duration, Result<&[IpAddr], LookupFault>) {
         let outcome = match &self.kind {
             ReplyKind::Timeout => return (timeout, Err(LookupFault::Timeout)),

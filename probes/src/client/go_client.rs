@@ -1,6 +1,6 @@
-//! One connection of the node's client, lookup and dial together: would it come about, to which
-//! address, and how much later than on a healthy path. Diagnosis makes
-//! `predicted_pull_delay_seconds` from it; all of it is computed from what the survey saw.
+//! One connection of the node's client, from lookup to dial: whether it would succeed, to which
+//! address, and how much later than on a healthy path. `predicted_pull_delay_seconds` is based on it.
+//! Everything is computed from what the survey saw.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -11,32 +11,32 @@ use super::{
     lookup_error::LookupError,
 };
 
-/// The time containerd gives to lookup and dial together (`DefaultHTTPTransport` in its
-/// `core/remotes/docker/registry.go`); `dial_timeout` in hosts.toml replaces it.
+/// The time that containerd gives lookup and dial together (`DefaultHTTPTransport` in its
+/// `core/remotes/docker/registry.go`).
 pub(crate) const DIAL_BUDGET: Duration = Duration::from_secs(30);
 
-/// A connection as the node's client would live it.
+/// A connection as the node's client would experience it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Connection {
     /// The first step.
     pub lookup: GoLookup,
-    /// The second step; none if there was no address.
+    /// The second step; `None` if there was no address.
     pub dial: Option<Dial>,
 }
 
-/// Why there is no connection. It displays as Go prints it.
+/// Why there is no connection, in Go's words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ConnectError {
-    /// No address.
+    /// The name has no address.
     #[error("dial tcp: {0}")]
     Lookup(LookupError),
-    /// No answer from one.
+    /// No address accepts a connection.
     #[error(transparent)]
     Dial(DialError),
 }
 
 impl Connection {
-    /// Connects to `host`, a name or an address, within `budget`: [`DIAL_BUDGET`] or a host's
+    /// Connects to `host`, a name or an address, within `budget`: [`DIAL_BUDGET`], or a host's
     /// `dial_timeout`.
     pub(crate) fn open(
         host: &str,
@@ -57,7 +57,7 @@ impl Connection {
         Self { lookup, dial }
     }
 
-    /// The address connected to, or the error that containerd would print.
+    /// The address connected to.
     pub(crate) fn result(&self) -> Result<SocketAddr, ConnectError> {
         match &self.dial {
             Some(dial) => dial.result.map_err(ConnectError::Dial),
@@ -67,9 +67,9 @@ impl Connection {
         }
     }
 
-    /// What is lost on nameservers and addresses that do not answer, for each connection that a
-    /// pull opens: one to the login server, one to each data or storage host, and more after 30
-    /// idle seconds.
+    /// The time lost on nameservers and addresses that do not answer, for each connection that a pull
+    /// opens: one to the login server, one to each data or storage host, and more after 30 idle
+    /// seconds.
     pub(crate) fn predicted_delay(&self) -> Duration {
         self.lookup.waited
             + self
@@ -96,12 +96,12 @@ mod tests {
     const HOST: &str = "contoso.azurecr.io";
     const RTT: Duration = Duration::from_millis(2);
 
-    /// What a nameserver answers, if it does.
-    type Told = Option<&'static [&'static str]>;
+    /// What a nameserver answers, if it answers.
+    type Answers = Option<&'static [&'static str]>;
 
-    /// Opens a connection on a node where the nameservers answer alike, or not at all (`None`), and
-    /// every address is up or dead.
-    fn open(nameservers: &[Told], addresses: &[(&str, bool)]) -> Connection {
+    /// Opens a connection on a node whose nameservers give these answers or none (`None`), with
+    /// addresses that are up or dead.
+    fn open(nameservers: &[Answers], addresses: &[(&str, bool)]) -> Connection {
         let nameservers: Vec<_> = (1_u8..)
             .map(|n| SocketAddr::from(([10, 0, 0, n], 53)))
             .zip(nameservers)
@@ -161,7 +161,7 @@ mod tests {
         const B: &str = "10.240.1.5";
         #[rustfmt::skip]
         let table = [
-            ("all is well", open(&[Some(&[A])], &[(A, true)]), "10.240.1.4:443", 0.0),
+            ("everything works", open(&[Some(&[A])], &[(A, true)]), "10.240.1.4:443", 0.0),
             // A pull of 15.5 s was seen with containerd 1.6.20.
             ("one dead address of two", open(&[Some(&[A, B])], &[(A, false), (B, true)]), "10.240.1.5:443", 14.999),
             // A pull of 20.4 s was seen: several such lookups.
@@ -181,10 +181,10 @@ mod tests {
             ("a stale private address", open(&[Some(&[A])], &[(A, false)]), "dial tcp 10.240.1.4:443: i/o timeout", 29.998),
         ];
         for (story, connection, expected, delay) in table {
-            let told = connection
+            let result = connection
                 .result()
                 .map_or_else(|error| error.to_string(), |address| address.to_string());
-            assert_eq!(told, expected, "{story}");
+            assert_eq!(result, expected, "{story}");
             let delay = Duration::from_secs_f64(delay);
             assert_eq!(connection.predicted_delay(), delay, "{story}");
         }

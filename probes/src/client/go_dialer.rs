@@ -1,28 +1,28 @@
 //! What Go's dialler makes of what the survey saw: which address of a host containerd connects to,
-//! after which waits, or with which error. It is the pull path's second step; it dials nobody.
+//! after which waits, or with which error. It is the second step of the pull path and dials nothing.
 //!
 //! Source: Go's `net/dial.go` (`dialParallel`, `dialSerial`, `partialDeadline`).
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-/// The head start of the family of the first address (RFC 6555, and containerd's `FallbackDelay`).
+/// The head start of the first address's family (RFC 6555, and containerd's `FallbackDelay`).
 const FALLBACK_DELAY: Duration = Duration::from_millis(300);
-/// No address gets less, as long as there is that much.
+/// Each address gets at least this, as long as that much is left.
 const SANE_MINIMUM: Duration = Duration::from_secs(2);
 
-/// What the survey saw: for each address what came of dialling it.
+/// The dial of each address that the survey tried.
 pub(crate) type TcpSurvey = BTreeMap<SocketAddr, Attempt>;
 
 /// One dial of one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Attempt {
-    /// How it ended; `None` for a connection.
+    /// Why it failed; `None` if it connected.
     pub fault: Option<DialFault>,
-    /// How long that took. For a time-out it does not matter: Go divides its own time.
+    /// How long it took. It does not matter for a timeout, because Go divides its own time.
     pub took: Duration,
 }
 
-/// How a dial fails. It displays as Go prints it.
+/// How a dial fails, in Go's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub(crate) enum DialFault {
     /// No answer in the time given to the address.
@@ -45,22 +45,22 @@ pub(crate) enum DialFault {
     NotSurveyed,
 }
 
-/// A dial as the node's client would live it.
+/// A dial as the node's client would experience it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Dial {
     /// The address connected to, or the error of the first address.
     pub result: Result<SocketAddr, DialError>,
     /// From the first packet to the result.
     pub took: Duration,
-    /// The part of it that was lost on other addresses; all of it if none connects.
+    /// The part that was lost on other addresses; all of it if none connects.
     pub waited: Duration,
 }
 
-/// Why no address of a host could be connected to. It displays as Go prints it.
+/// Why no address of a host could be connected to, in Go's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("dial tcp {address}: {fault}")]
 pub(crate) struct DialError {
-    /// The first address, whose error counts.
+    /// The first address, whose error Go reports.
     pub address: SocketAddr,
     /// What happened to it.
     pub fault: DialFault,
@@ -69,8 +69,8 @@ pub(crate) struct DialError {
 /// Dials addresses in the order of the lookup, within `budget`: what the lookup has left of
 /// containerd's 30 s. `None` if there are no addresses.
 ///
-/// The addresses of the first one's family go first; those of the other family start 300 ms later,
-/// or when the first ones have all failed. Within a family it is one after the other.
+/// The first address's family is dialled first; the other family follows 300 ms later, or as soon as
+/// the first one has failed. Within a family, addresses are dialled one after another.
 pub(crate) fn dial(addresses: &[SocketAddr], survey: &TcpSurvey, budget: Duration) -> Option<Dial> {
     let first = addresses.first()?;
     let (primaries, fallbacks): (Vec<_>, Vec<_>) = addresses
@@ -96,7 +96,8 @@ pub(crate) fn dial(addresses: &[SocketAddr], survey: &TcpSurvey, budget: Duratio
     })
 }
 
-/// Dials one after the other from `start` on; times count from the beginning of the whole dial.
+/// Dials one address after another, starting at `start`; times count from the beginning of the whole
+/// dial.
 fn dial_serially(
     addresses: &[SocketAddr],
     survey: &TcpSurvey,
@@ -164,12 +165,12 @@ mod tests {
     const REFUSED: Option<DialFault> = Some(DialFault::Refused);
     const NO_ROUTE: Option<DialFault> = Some(DialFault::NetworkUnreachable);
 
-    /// An address, how its dial fails, and the milliseconds that takes.
+    /// An address, how its dial fails, and how many milliseconds that takes.
     type Dialled<'a> = (&'a str, Option<DialFault>, u64);
 
-    /// Dials addresses that are up or down after some milliseconds; returns who connected or the
-    /// error, and the wait in milliseconds.
-    fn told(addresses: &[Dialled<'_>], budget: Duration) -> (String, u128) {
+    /// Dials addresses that are up or down after some milliseconds; returns the address connected to or
+    /// the error, and the wait in milliseconds.
+    fn summary(addresses: &[Dialled<'_>], budget: Duration) -> (String, u128) {
         let attempts = addresses.iter().map(|(address, fault, took)| {
             (
                 address.parse().unwrap(),
@@ -195,7 +196,7 @@ mod tests {
         const V6: &str = "[2603:1020::1]:443";
         #[rustfmt::skip]
         let table: &[(&str, &[Dialled<'_>], &str, u128)] = &[
-            ("all is well", &[(A, UP, 2), (B, UP, 2)], A, 0),
+            ("everything works", &[(A, UP, 2), (B, UP, 2)], A, 0),
             ("one dead address of two costs half the time", &[(A, DEAD, 0), (B, UP, 2)], B, 15_000),
             ("one of three a third", &[(A, DEAD, 0), (B, UP, 2), (C, UP, 2)], B, 10_000),
             ("two of three two thirds", &[(A, DEAD, 0), (B, DEAD, 0), (C, UP, 2)], C, 20_000),
@@ -224,7 +225,7 @@ mod tests {
         ];
         for (story, addresses, expected, waited) in table {
             assert_eq!(
-                told(addresses, BUDGET),
+                summary(addresses, BUDGET),
                 ((*expected).to_owned(), *waited),
                 "{story}"
             );
@@ -239,39 +240,39 @@ mod tests {
             .map(|address| (&**address, DEAD, 0))
             .collect();
         assert_eq!(
-            told(&dead, BUDGET),
+            summary(&dead, BUDGET),
             ("dial tcp 10.240.1.0:443: i/o timeout".to_owned(), 30_000)
         );
         let mut last_up = dead.clone();
         last_up[14].1 = UP;
         assert_eq!(
-            told(&last_up, BUDGET),
+            summary(&last_up, BUDGET),
             ("10.240.1.14:443".to_owned(), 28_000)
         );
         last_up.swap(14, 15);
-        assert_eq!(told(&last_up, BUDGET).1, 30_000);
+        assert_eq!(summary(&last_up, BUDGET).1, 30_000);
     }
 
     #[test]
     fn a_short_or_endless_budget() {
         let dead_first = [("10.240.1.4:443", DEAD, 0), ("10.240.1.5:443", UP, 2)];
         assert_eq!(
-            told(&dead_first, Duration::from_secs(3)),
+            summary(&dead_first, Duration::from_secs(3)),
             ("10.240.1.5:443".to_owned(), 2_000)
         );
         assert_eq!(
-            told(&dead_first, Duration::from_secs(2)),
+            summary(&dead_first, Duration::from_secs(2)),
             ("dial tcp 10.240.1.4:443: i/o timeout".to_owned(), 2_000)
         );
         assert_eq!(
-            told(&dead_first, Duration::ZERO),
+            summary(&dead_first, Duration::ZERO),
             ("dial tcp 10.240.1.4:443: i/o timeout".to_owned(), 0)
         );
-        assert_eq!(told(&dead_first, Duration::MAX).0, "10.240.1.5:443");
+        assert_eq!(summary(&dead_first, Duration::MAX).0, "10.240.1.5:443");
     }
 
     #[test]
-    fn what_the_survey_does_not_know() {
+    fn addresses_that_were_not_surveyed() {
         assert_eq!(dial(&[], &TcpSurvey::new(), BUDGET), None);
         let address = "10.240.1.4:443".parse().unwrap();
         let error = dial(&[address], &TcpSurvey::new(), BUDGET)

@@ -1,9 +1,9 @@
-//! What Go's resolver makes of what the survey saw: which addresses containerd gets for a name,
-//! from which nameserver, after which waits, or with which error. It is the pull path's first step;
-//! it asks nobody.
+//! What Go's resolver makes of what the survey saw: which addresses containerd gets for a name, from
+//! which nameserver, after which waits, or with which error. It is the first step of the pull path and
+//! asks nothing.
 //!
-//! The resolver is the one in Go itself, hosts file before DNS, as in containerd's static builds.
-//! Sources: `net/dnsclient_unix.go` (`tryOneName`, `goLookupIPCNAMEOrder`), `net/lookup.go`.
+//! The resolver is Go's own, with the hosts file before DNS, as in containerd's static builds. Sources:
+//! `net/dnsclient_unix.go` (`tryOneName`, `goLookupIPCNAMEOrder`), `net/lookup.go`.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -24,35 +24,35 @@ pub(crate) struct GoResolver<'a> {
     pub hosts: &'a Hosts,
     /// Its resolv.conf, with Go's defaults filled in ([`ResolvConf::with_go_defaults`]).
     pub conf: &'a ResolvConf,
-    /// Its routes.
+    /// The source address towards each destination.
     pub sources: &'a Sources,
-    /// The kernel has IPv6. Without it Go does not ask for AAAA.
+    /// Whether the kernel has IPv6. Without it, Go does not ask for AAAA.
     pub has_ipv6: bool,
-    /// With `rotate`, the nameserver that this lookup starts at. The process counts its questions,
-    /// so a pull meets any of them; go through all to find the worst.
+    /// With `rotate`, the nameserver that this lookup starts at. The process counts its questions, so a
+    /// pull may start at any of them; try all to find the worst.
     pub rotation: usize,
 }
 
-/// A lookup as the node's client would live it.
+/// A lookup as the node's client would experience it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct GoLookup {
-    /// The addresses in the order they are dialled.
+    /// The addresses in the order in which Go dials them.
     pub result: Result<Vec<IpAddr>, LookupError>,
     /// From question to result.
     pub took: Duration,
-    /// The part of it that was lost on nameservers that gave no answer.
+    /// The part that was lost on nameservers that gave no answer.
     pub waited: Duration,
-    /// The nameserver the addresses come from; none if they come from the hosts file or there are
+    /// The nameserver that gave the addresses; `None` if they come from the hosts file or there are
     /// none.
     pub answered_by: Option<SocketAddr>,
-    /// Questions that Go would ask and the survey did not. They count as answered at once with "no
-    /// such name".
+    /// Questions that Go would ask and the survey did not. They count as answered at once with "no such
+    /// name".
     pub assumed: Vec<Question>,
 }
 
 impl GoResolver<'_> {
-    /// Looks up `host`, a name or an address, in what the survey saw. `budget` is the time of the
-    /// whole dial, 30 s for containerd; when it is up the lookup is over.
+    /// Looks up `host`, a name or an address, in what the survey saw. `budget` is the time for the
+    /// whole dial, 30 s in containerd; the lookup ends with it.
     pub(crate) fn lookup(&self, host: &str, survey: &DnsSurvey, budget: Duration) -> GoLookup {
         if let Ok(address) = host.parse() {
             return GoLookup::at_once(Ok(vec![address]));
@@ -79,7 +79,7 @@ impl GoResolver<'_> {
         }
     }
 
-    /// Goes through the names that `host` may mean until one has addresses.
+    /// Tries the names that `host` may stand for until one has addresses.
     fn ask(&self, host: &str, survey: &DnsSurvey) -> GoLookup {
         let absolute = format!("{host}.");
         let mut lookup = GoLookup::at_once(Err(self.error(host, None, LookupFault::NoSuchHost)));
@@ -107,7 +107,8 @@ impl GoResolver<'_> {
                         lookup.answered_by = lookup.answered_by.or(leg.nameserver);
                         found.extend(addresses);
                     }
-                    // The last error for the name itself stands, else the first for a suffixed one.
+                    // The last error for the name itself counts, or else the first one for a name with
+                    // a suffix.
                     (Err(_), Err(error)) if error.nameserver.is_some() && name != absolute => {}
                     (Err(fault), _) => lookup.result = Err(self.error(host, leg.nameserver, fault)),
                 }
@@ -121,7 +122,8 @@ impl GoResolver<'_> {
         lookup
     }
 
-    /// A time of both questions: at once the slower counts, with `single-request` it is their sum.
+    /// A time of both questions: the slower one's if they are asked at the same time, their sum with
+    /// `single-request`.
     fn over(&self, legs: &[Leg], time: fn(&Leg) -> Duration) -> Duration {
         let times = legs.iter().map(time);
         if self.conf.single_request {
@@ -131,8 +133,8 @@ impl GoResolver<'_> {
         }
     }
 
-    /// Asks each nameserver in turn until one settles the question. A pass that settles nothing is
-    /// repeated `attempts` times with the same outcome.
+    /// Asks one nameserver after another until one settles the question. A pass that settles nothing is
+    /// repeated `attempts` times, with the same result.
     fn try_one_name(&self, name: &str, family: Family, offset: usize, survey: &DnsSurvey) -> Leg {
         let nameservers = &self.conf.nameservers;
         let offset = if self.conf.rotate {
@@ -201,12 +203,12 @@ struct Leg {
     /// The nameserver asked last.
     nameserver: Option<SocketAddr>,
     took: Duration,
-    /// What the settling answer took.
+    /// How long the answer that settled the question took.
     useful: Duration,
     assumed: Vec<Question>,
 }
 
-/// Nobody was asked.
+/// No nameserver was asked.
 impl Default for Leg {
     fn default() -> Self {
         Self {
@@ -219,8 +221,8 @@ impl Default for Leg {
     }
 }
 
-/// Go asks nobody for other names (`isDomainName`): letters, digits, `_` and inner `-`, and not
-/// digits alone.
+/// Go looks up no other names (`isDomainName`): letters, digits, `_` and inner `-`, and not digits
+/// alone.
 fn is_domain_name(name: &str) -> bool {
     let labels = name.strip_suffix('.').unwrap_or(name);
     labels.len() <= 253

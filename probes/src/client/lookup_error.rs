@@ -1,23 +1,23 @@
-//! Why a lookup fails, in the words of Go's resolver.
+//! Why a lookup fails, in Go's words.
 
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
 };
 
-/// Why a lookup failed. It displays as Go prints it; of the sender's address, whose port nobody can
-/// foretell, only what is known.
+/// Why a lookup failed, in Go's words. Of the sender's address it shows what is known; nobody can
+/// predict its port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LookupError {
-    /// The name as it was asked for, without search suffix.
+    /// The name as it was asked for, without a search suffix.
     pub host: String,
-    /// The nameserver that failed last; none if no nameserver is to blame.
+    /// The nameserver that failed last; `None` if no nameserver is to blame.
     pub nameserver: Option<SocketAddr>,
     /// What happened.
     pub fault: LookupFault,
     /// The node's address towards the nameserver.
     pub from: Option<IpAddr>,
-    /// The question went over TCP.
+    /// Whether the question went over TCP.
     pub over_tcp: bool,
 }
 
@@ -32,7 +32,7 @@ pub(crate) enum LookupFault {
     Rejected,
     /// No answer, no authority and no recursion.
     LameReferral,
-    /// Not readable as DNS behind its header.
+    /// Not decodable as DNS after its header.
     Malformed,
     /// No nameserver answered in time.
     Timeout,
@@ -40,7 +40,7 @@ pub(crate) enum LookupFault {
     PortClosed,
     /// There is no route to the nameserver.
     Unreachable,
-    /// The dial's own time was up before the nameservers had all had theirs.
+    /// The time for the whole dial was over before the nameservers had used theirs.
     OutOfTime,
 }
 

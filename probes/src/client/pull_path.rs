@@ -1,5 +1,5 @@
 //! What the node's own client would meet at one endpoint: the rules of Go's resolver and dialler
-//! over what a survey has seen so far. Pure; what has not answered yet counts as silent.
+//! applied to what a survey has seen so far. Pure; what has not answered yet counts as silent.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -20,20 +20,20 @@ use crate::{
     },
 };
 
-/// Where a path begins: the node's files, and the host to dial.
-pub(crate) struct Way<'a> {
+/// What the node's client starts from: the node's files, and the host to dial.
+pub(crate) struct NodeClient<'a> {
     pub(crate) hosts: &'a Hosts,
     pub(crate) resolv_conf: &'a ResolvConf,
     pub(crate) nameservers: &'a [Arc<Nameserver>],
-    /// The endpoint's, or its proxy's.
+    /// The endpoint's host, or its proxy's.
     pub(crate) host: &'a str,
     pub(crate) port: u16,
     pub(crate) proxied: bool,
 }
 
-impl Way<'_> {
-    /// Walks it over what was seen.
-    pub(crate) fn walk(&self, lookups: &[Lookup], seen: &[AddressOutcome]) -> PullPath {
+impl NodeClient<'_> {
+    /// What the client would make of what was seen.
+    pub(crate) fn pull_path(&self, lookups: &[Lookup], seen: &[AddressOutcome]) -> PullPath {
         let sources = seen
             .iter()
             .filter_map(|seen| Some((seen.address, seen.source?)))
@@ -55,20 +55,14 @@ impl Way<'_> {
         );
         let nameserver = connection.lookup.answered_by;
         let waits = connection.predicted_delay();
-        match connection.result() {
-            Ok(address) => PullPath::Connected {
-                address: address.ip(),
-                nameserver,
-                waits,
-            },
-            Err(error) => PullPath::Failed {
-                error: match self.proxied {
-                    true => format!("proxyconnect tcp: {error}"),
-                    false => error.to_string(),
-                },
-                nameserver,
-                waits,
-            },
+        let result = connection.result().map(|address| address.ip());
+        PullPath::Walked {
+            result: result.map_err(|error| match self.proxied {
+                true => format!("proxyconnect tcp: {error}"),
+                false => error.to_string(),
+            }),
+            nameserver,
+            waits,
         }
     }
 

@@ -1,5 +1,5 @@
-//! The order in which Go dials the addresses of a name: RFC 6724, section 6, as far as Go follows
-//! it (`net/addrselect.go`: rules 1, 2, 5, 6, 8, 9). Pure: the caller says which source address the
+//! The order in which Go dials the addresses of a name: RFC 6724, section 6, as far as Go follows it
+//! (`net/addrselect.go`: rules 1, 2, 5, 6, 8, 9). Pure: the caller knows which source address the
 //! kernel would use.
 
 use std::{
@@ -10,13 +10,12 @@ use std::{
 
 use ipnet::Ipv6Net;
 
-/// From a destination to the source address that the kernel would send from, as a connected UDP
-/// socket shows without sending. A destination that is missing has no route.
+/// The source address that the kernel would use for each destination, as a connected UDP socket shows
+/// without sending anything. A destination that is missing has no route.
 pub(crate) type Sources = BTreeMap<IpAddr, IpAddr>;
 
-/// Sorts addresses as Go does before it dials. Equals keep their order, so IPv4 addresses stay as
-/// the nameserver sent them; IPv6 comes before IPv4 where it has a route, and after it where it has
-/// none.
+/// Sorts addresses as Go does before it dials. Equal addresses keep their order, so IPv4 addresses stay
+/// as the nameserver sent them. IPv6 comes before IPv4 if it has a route, and after it otherwise.
 pub(crate) fn sort(addresses: &mut [IpAddr], sources: &Sources) {
     addresses.sort_by_key(|address| {
         sources
@@ -25,7 +24,7 @@ pub(crate) fn sort(addresses: &mut [IpAddr], sources: &Sources) {
     });
 }
 
-/// Lower is better; the fields are the rules in their order.
+/// Lower is better. The fields are the rules in their order.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Routed {
@@ -37,7 +36,7 @@ enum Rank {
         precedence: Reverse<u8>,
         /// Rule 8.
         scope: u8,
-        /// Rule 9, for IPv6 alone: Go found that it does harm with IPv4.
+        /// Rule 9, only for IPv6: Go found that it does harm with IPv4.
         common_prefix: Reverse<u32>,
     },
     /// Rule 1.
@@ -110,7 +109,7 @@ mod tests {
     const NODE_V4: &str = "10.240.0.4";
     const NODE_V6: &str = "2001:4860:4860::4";
 
-    /// An address with the source it is sent from, `""` for none.
+    /// An address and its source address, `""` for none.
     type Route = (&'static str, &'static str);
 
     fn sorted(addresses: &[Route]) -> Vec<String> {

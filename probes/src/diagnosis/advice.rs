@@ -1,5 +1,5 @@
-//! The words of findings: what the fact is, what containerd prints for it, what to do about it.
-//! Facts first, for someone who was just woken. Remedies follow Microsoft's troubleshooting
+//! The texts of findings: what the fact is, what containerd prints for it, and what to do. They put
+//! facts first, for someone who has just been woken up. The remedies follow Microsoft's troubleshooting
 //! articles; the runbooks say more.
 
 use super::finding::Code;
@@ -9,24 +9,21 @@ use crate::{
     words::{
         acr::AcrName,
         did_you_mean::did_you_mean,
-        endpoint::{Endpoint, Scheme},
+        endpoint::Endpoint,
         reason::{Reason, Stage},
     },
 };
 
 pub(super) const MEND_THE_MIRROR: &str =
-    "Mend the mirror or take it out of the node's certs.d; pulls go on without it.";
+    "Fix the mirror, or remove it from the node's certs.d; pulls continue without it.";
 
 pub(super) const CORRECT_CERTS_D: &str = "Correct the file in the node's certs.d.";
 
-/// The fact about a name, as one nameserver tells it.
+/// The fact about a name, according to one nameserver.
 pub(super) fn of_name(code: Code, seen: &EndpointOutcome, lookup: &Lookup) -> String {
     let (host, nameserver) = (&seen.endpoint.host, &lookup.nameserver);
-    let first = lookup
-        .addresses()
-        .next()
-        .map(|address| address.to_string())
-        .unwrap_or_default();
+    let first = lookup.addresses().next();
+    let first = first.map(|address| address.to_string()).unwrap_or_default();
     match code {
         Code::PrivateLinkZoneNotLinked => format!(
             "{host} resolves to the public address {first}: nameserver {nameserver} does not see \
@@ -39,7 +36,9 @@ pub(super) fn of_name(code: Code, seen: &EndpointOutcome, lookup: &Lookup) -> St
             format!("the record of {host} is hidden by a zone below the private zone")
         }
         Code::PublicAddress => {
-            format!("{host} resolves to the public address {first} and passes no private link")
+            format!(
+                "{host} resolves to the public address {first} without going through private link"
+            )
         }
         Code::UnexpectedAddress => {
             format!("{host} resolves to {first}, which is outside the expected ranges")
@@ -61,8 +60,8 @@ pub(super) fn of_name(code: Code, seen: &EndpointOutcome, lookup: &Lookup) -> St
 /// The fact about a stage that failed.
 pub(super) fn of_fault(code: Code, seen: &EndpointOutcome, stage: Stage, fault: &Fault) -> String {
     let endpoint = &seen.endpoint;
-    let at = seen
-        .failed_address()
+    let at = seen.failed_address();
+    let at = at
         .map(|address| format!(" at {address}"))
         .unwrap_or_default();
     match code {
@@ -79,11 +78,13 @@ pub(super) fn of_fault(code: Code, seen: &EndpointOutcome, stage: Stage, fault: 
         Code::TlsIntercepted => {
             format!("the certificate of {endpoint} is not from an authority that this node trusts")
         }
-        Code::TlsStalled => format!("{endpoint} takes connections{at} and never answers in TLS"),
+        Code::TlsStalled => {
+            format!("{endpoint} accepts connections{at} and never answers the TLS handshake")
+        }
         Code::TlsDropped => format!("the connection to {endpoint} is cut during the TLS handshake"),
         Code::NoResponse => format!("{endpoint} does not answer a request{at}"),
-        Code::ConnectionDropped => format!("{endpoint} cuts the connection instead of answering"),
-        Code::NotARegistry => format!("what answers at {endpoint} is no registry: {fault}"),
+        Code::ConnectionDropped => format!("{endpoint} drops the connection instead of answering"),
+        Code::NotARegistry => format!("what answers at {endpoint} is not a registry: {fault}"),
         Code::RegistryFirewall => match refused_client(fault) {
             Some(ip) => format!("{endpoint} turns away this node, which it sees as {ip}"),
             None => format!("{endpoint} turns away this node"),
@@ -103,7 +104,7 @@ pub(super) fn of_fault(code: Code, seen: &EndpointOutcome, stage: Stage, fault: 
     }
 }
 
-/// What containerd prints where TLS or a request fails.
+/// What containerd prints if TLS or a request fails.
 pub(super) fn client_error(stage: Stage, fault: &Fault, seen: &EndpointOutcome) -> Option<String> {
     let host = &seen.endpoint.host;
     Some(match (stage, fault.reason()) {
@@ -115,10 +116,8 @@ pub(super) fn client_error(stage: Stage, fault: &Fault, seen: &EndpointOutcome) 
             "x509: certificate has expired or is not yet valid".to_owned()
         }
         (Stage::Tls, Reason::NameMismatch) => {
-            let names = fault
-                .chain()
-                .and_then(|chain| chain.leaf())
-                .map(|leaf| leaf.names.join(", "));
+            let leaf = fault.chain().and_then(|chain| chain.leaf());
+            let names = leaf.map(|leaf| leaf.names.join(", "));
             match names.filter(|names| !names.is_empty()) {
                 Some(names) => format!("x509: certificate is valid for {names}, not {host}"),
                 None => "x509: certificate relies on legacy Common Name field, use SANs instead"
@@ -153,36 +152,28 @@ pub(super) fn client_error(stage: Stage, fault: &Fault, seen: &EndpointOutcome) 
         (_, Reason::Reset) => "read: connection reset by peer".to_owned(),
         (Stage::Token, _) => match fault {
             Fault::Http(HttpFault::Refused(refusal)) => {
-                format!(
-                    "failed to fetch anonymous token: unexpected status: {}",
-                    short(refusal.status)
-                )
+                let status = short(refusal.status);
+                format!("failed to fetch anonymous token: unexpected status: {status}")
             }
             _ => return None,
         },
         (_, Reason::Timeout) => "net/http: timeout awaiting response headers".to_owned(),
         _ => match fault {
             Fault::Http(HttpFault::Refused(refusal)) => {
-                format!(
-                    "unexpected status code {}/v2/: {}",
-                    origin(&seen.endpoint),
-                    short(refusal.status)
-                )
+                let (origin, status) = (origin(&seen.endpoint), short(refusal.status));
+                format!("unexpected status code {origin}/v2/: {status}")
             }
             _ => return None,
         },
     })
 }
 
-/// The beginning of the endpoint's URLs; the port of the scheme itself is not said.
+/// The beginning of the endpoint's URLs, without the scheme's default port.
 fn origin(endpoint: &Endpoint) -> String {
-    let (scheme, usual) = match endpoint.scheme {
-        Scheme::Https => ("https", 443),
-        Scheme::Http => ("http", 80),
-    };
-    match endpoint.port == usual {
-        true => format!("{scheme}://{}", endpoint.host),
-        false => format!("{scheme}://{}:{}", endpoint.host, endpoint.port),
+    let (scheme, host) = (endpoint.scheme.as_str(), &endpoint.host);
+    match endpoint.port == endpoint.scheme.default_port() {
+        true => format!("{scheme}://{host}"),
+        false => format!("{scheme}://{host}:{}", endpoint.port),
     }
 }
 
@@ -211,7 +202,7 @@ pub(super) fn remedy(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>
              add the record to {zone}."
         ),
         Code::PrivateLinkShadowZone => format!(
-            "Unlink or delete the extra private zone; the record belongs into {zone} as {record}."
+            "Unlink or delete the extra private zone; the record belongs in {zone} as {record}."
         ),
         Code::PublicAddress => format!(
             "Make nameserver {nameserver} forward {host} to 168.63.129.16, and check that the \
@@ -263,12 +254,12 @@ pub(super) fn remedy(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>
         ),
         Code::NoRoute => "Check the node's routes and the route table of its subnet.".to_owned(),
         Code::AddressDown => {
-            "Take the dead address out of DNS or mend it; each pull that tries it first waits \
+            "Remove the dead address from DNS or fix it; each pull that tries it first waits \
              half of 30 s."
                 .to_owned()
         }
         Code::ProxyUnreachable | Code::ProxyBroken => {
-            format!("Mend the proxy, or add {host} to noProxy of the node's proxy settings.")
+            format!("Fix the proxy, or add {host} to noProxy of the node's proxy settings.")
         }
         Code::ProxyDenied => {
             format!("Allow CONNECT to {endpoint} at the proxy, or add {host} to noProxy.")
@@ -284,7 +275,9 @@ pub(super) fn remedy(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>
             format!("Renew the certificate of {host}; first check this node's clock.")
         }
         Code::CertificateNotYetValid => "Set this node's clock: check NTP.".to_owned(),
-        Code::CertificateExpiringSoon => format!("Renew the certificate of {host} before it ends."),
+        Code::CertificateExpiringSoon => {
+            format!("Renew the certificate of {host} before it expires.")
+        }
         Code::CertificateNameMismatch => match did_you_mean(host) {
             Some(meant) => format!("Use the login server's own name, {meant}."),
             None => format!("Use the name that the certificate is for, or renew it for {host}."),
@@ -299,7 +292,7 @@ pub(super) fn remedy(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>
                 .to_owned()
         }
         Code::NotTls => format!(
-            "{endpoint} speaks no TLS: check port and proxy, or configure it as http://{host}."
+            "{endpoint} does not speak TLS: check port and proxy, or configure it as http://{host}."
         ),
         Code::TlsVersion => "Enable TLS 1.2 or 1.3 with common parameters at the peer.".to_owned(),
         Code::RegistryFirewall => {
@@ -352,8 +345,7 @@ fn refused_client(fault: &Fault) -> Option<std::net::IpAddr> {
 }
 
 fn short(status: u16) -> String {
-    let known = hyper::StatusCode::from_u16(status)
-        .ok()
-        .and_then(|status| status.canonical_reason());
-    format!("{status} {}", known.unwrap_or_default())
+    let known = hyper::StatusCode::from_u16(status).ok();
+    let reason = known.and_then(|status| status.canonical_reason());
+    format!("{status} {}", reason.unwrap_or_default())
 }

@@ -1,6 +1,6 @@
-//! What a pull would wait for nameservers and addresses that give no answer. containerd leaves
-//! bodies unread and so opens a connection anew for most requests, each with the same waits; the
-//! fault lab holds these counts against real pulls.
+//! How long a pull would wait for nameservers and addresses that give no answer. containerd leaves
+//! bodies unread, so it opens a new connection for most requests, each with the same waits. The fault
+//! lab checks these counts against real pulls.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::{
     },
 };
 
-/// A pull of one layer fetches by tag, by digest, its config and the layer, and begins each of them
-/// at the first host.
+/// A pull of one layer fetches by tag, by digest, its config and the layer, and starts each of them at
+/// the first host.
 const FETCHES: u32 = 4;
 
 /// The waits of a pull that the host of turn `serves` serves.
@@ -26,13 +26,13 @@ pub(super) fn predicted(outcome: &Outcome, serves: Turn) -> Duration {
         Role::Mirror | Role::Token => seen.path.waits(),
         Role::Data | Role::Storage => Duration::ZERO,
     };
-    // A pull is led to one of the data endpoints; which one, the registry decides.
+    // A pull is redirected to one of the data endpoints; the registry decides which.
     let data = asked().filter(|seen| matches!(seen.endpoint.role, Role::Data | Role::Storage));
     let data = data.map(|seen| seen.path.waits()).max().unwrap_or_default();
     asked().map(waits).sum::<Duration>() + data
 }
 
-/// With tokens: one that is answered 401, one for the token, one that goes on with it.
+/// With tokens: one connection that is answered 401, one for the token, one that continues with it.
 fn connections_to_login(seen: &EndpointOutcome, own_tokens: bool) -> u32 {
     match seen.evidence(Stage::Challenge) {
         Some(Evidence::Challenge(challenge)) if challenge.bearer().is_some() => {

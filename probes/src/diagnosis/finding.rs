@@ -1,6 +1,6 @@
-//! Findings: the closed set of conditions that have a name, and one condition as it was met. Codes
-//! are contract: dashboards, alerts and runbooks know them. To add one, add a line to the table at
-//! the foot, a rule in a file beside this one, a story in `tests` and a runbook.
+//! Findings: the closed set of conditions that have a name, and one condition as it was found. Codes
+//! are contract, because dashboards, alerts and runbooks use them. To add one, add a line to the table
+//! at the end of this file, a rule in a file beside it, a story in `tests` and a runbook.
 
 use std::{fmt, net::IpAddr};
 
@@ -9,14 +9,14 @@ use crate::words::{
     reason::{Reason, Stage},
 };
 
-/// A named condition as it was met.
+/// A named condition as it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// Its name.
     pub code: Code,
-    /// What it means for a pull.
+    /// How bad it is for a pull.
     pub severity: Severity,
-    /// Where.
+    /// The endpoint that it is about.
     pub endpoint: Endpoint,
     /// The stage that showed it.
     pub stage: Stage,
@@ -37,7 +37,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// A finding at `endpoint`, shown by `stage`; all that is optional is absent.
+    /// A finding at `endpoint`, shown by `stage`; everything optional is absent.
     pub fn new(
         code: Code,
         severity: Severity,
@@ -61,8 +61,8 @@ impl Finding {
         }
     }
 
-    /// Whether `other`, of another round, is this one. Which address shows a finding makes no other
-    /// of it: an endpoint may have a new address in every answer.
+    /// Whether `other`, from another round, is the same finding. The address does not matter: an
+    /// endpoint may have a new address in every answer.
     pub fn is_same_as(&self, other: &Self) -> bool {
         self.code == other.code
             && self.severity == other.severity
@@ -86,14 +86,14 @@ impl Finding {
     }
 }
 
-/// What a finding means for a pull through its registry.
+/// How bad a finding is for a pull through its registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// Worth knowing.
+    /// Worth knowing; pulls are not affected.
     Info,
-    /// It would work, but something is wrong or slow.
+    /// Pulls would work, but something is wrong or slow.
     Warning,
-    /// By itself it makes a pull fail.
+    /// It makes pulls fail by itself.
     Critical,
 }
 
@@ -125,7 +125,7 @@ macro_rules! codes {
                 match self { $(Self::$code => stringify!($code),)+ }
             }
 
-            /// What it says, in a few words.
+            /// Its meaning in a few words.
             pub fn meaning(self) -> &'static str {
                 match self { $(Self::$code => concat!($($doc),+).trim_ascii(),)+ }
             }
@@ -134,7 +134,7 @@ macro_rules! codes {
 }
 
 impl Code {
-    /// It is about a nameserver, whatever name it was asked.
+    /// Whether it is about a nameserver, whatever name it was asked for.
     pub(super) fn is_of_nameserver(self) -> bool {
         matches!(
             self,
@@ -142,7 +142,7 @@ impl Code {
         )
     }
 
-    /// Its cause lies outside any one endpoint.
+    /// Whether its cause lies outside any one endpoint.
     pub(super) fn is_shared_by_endpoints(self) -> bool {
         self.is_of_nameserver()
             || matches!(
@@ -187,7 +187,7 @@ codes! {
     NameNotFound;
     /// The name has no address.
     NoAddress;
-    /// The hosts file pins the name to what DNS does not say.
+    /// The hosts file pins the name to an address that DNS does not give.
     HostsFileOverride;
     /// Nothing answers at a private address.
     PrivateEndpointTimeout;
@@ -231,7 +231,7 @@ codes! {
     RegistryFirewall;
     /// The registry forbids access.
     Forbidden;
-    /// Something answers that is no registry.
+    /// Something answers that is not a registry.
     NotARegistry;
     /// The registry limits the request rate.
     Throttled;

@@ -1,5 +1,5 @@
-//! What a finding weighs where the node's client has several hosts to ask in turn: the first that
-//! works serves the pull, so the others' faults are blemishes at most.
+//! How bad a finding is if the node's client has several hosts to ask in turn: the first one that works
+//! serves the pull, so faults of the others are blemishes at most.
 
 use super::{
     advice,
@@ -13,46 +13,36 @@ use crate::{
     },
 };
 
-/// Findings by the endpoint that they were met at.
-type Judged<'a> = (&'a EndpointOutcome, Vec<Finding>);
+/// The findings of one endpoint.
+type EndpointFindings<'a> = (&'a EndpointOutcome, Vec<Finding>);
 
-/// Weighs the findings of all hosts against each other; returns the turn of the first host that
-/// works.
-pub(super) fn settle(judged: &mut [Judged<'_>]) -> Option<Turn> {
-    let turns = judged
-        .iter()
-        .map(|(seen, _)| seen.turn)
-        .filter(|turn| *turn != Turn::Never);
+/// Weighs the findings of all hosts against each other; returns the turn of the first host that works.
+pub(super) fn settle(judged: &mut [EndpointFindings<'_>]) -> Option<Turn> {
+    let turns = judged.iter().map(|(seen, _)| seen.turn);
+    let turns = turns.filter(|turn| *turn != Turn::Never);
     let works = |turn: &Turn| {
         let of_turn = judged.iter().filter(|(seen, _)| seen.turn == *turn);
-        of_turn
-            .flat_map(|(_, findings)| findings)
-            .all(|f| f.severity < Severity::Critical)
+        let mut findings = of_turn.flat_map(|(_, findings)| findings);
+        findings.all(|finding| finding.severity < Severity::Critical)
     };
     let serves = turns.filter(works).min()?;
     for (seen, findings) in judged {
         if seen.turn > serves {
-            findings
-                .iter_mut()
-                .for_each(|finding| finding.severity = Severity::Info);
+            let all = findings.iter_mut();
+            all.for_each(|finding| finding.severity = Severity::Info);
         } else if seen.turn < serves && seen.endpoint.role == Role::Mirror {
-            let failed = findings
-                .iter()
-                .position(|f| f.severity == Severity::Critical);
-            *findings = failed
-                .map(|at| failing(findings.swap_remove(at)))
-                .into_iter()
-                .collect();
+            let mut drained = std::mem::take(findings).into_iter();
+            let failed = drained.find(|finding| finding.severity == Severity::Critical);
+            findings.extend(failed.map(failing));
         } else if seen.turn < serves {
-            findings
-                .iter_mut()
-                .for_each(|f| f.severity = f.severity.min(Severity::Warning));
+            let all = findings.iter_mut();
+            all.for_each(|finding| finding.severity = finding.severity.min(Severity::Warning));
         }
     }
     Some(serves)
 }
 
-/// The node's own configuration of the registry is not what its writer meant.
+/// The finding about a configuration of the registry that containerd cannot use.
 pub(super) fn misconfigured(outcome: &Outcome) -> Option<Finding> {
     let wrong = outcome.misconfigured.as_ref()?;
     let order = |seen: &&EndpointOutcome| (seen.endpoint.role, seen.endpoint.to_string());
@@ -64,7 +54,7 @@ pub(super) fn misconfigured(outcome: &Outcome) -> Option<Finding> {
         ),
         false => (
             Severity::Warning,
-            "containerd ignores the registry's hosts.toml, mirrors and all",
+            "containerd ignores the registry's hosts.toml, including its mirrors",
         ),
     };
     Some(Finding {
@@ -82,13 +72,9 @@ pub(super) fn misconfigured(outcome: &Outcome) -> Option<Finding> {
 }
 
 fn failing(cause: Finding) -> Finding {
-    let message = format!(
-        "the mirror {} fails; pulls go on to a later host",
-        cause.endpoint
-    );
-    let evidence = std::iter::once(cause.message)
-        .chain(cause.evidence)
-        .collect();
+    let mirror = &cause.endpoint;
+    let message = format!("the mirror {mirror} fails; pulls continue with a later host");
+    let evidence = [cause.message].into_iter().chain(cause.evidence).collect();
     Finding {
         code: Code::MirrorFailing,
         severity: Severity::Warning,

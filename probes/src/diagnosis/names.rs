@@ -1,6 +1,6 @@
-//! Findings about names: nameservers that fail, answers that drift from what is expected, records
-//! that are missing, pins. Every nameserver's answer is judged by itself; which of them a pull
-//! depends on decides how bad it is.
+//! Findings about names: failing nameservers, answers that drift from what is expected, missing
+//! records, pins. Each nameserver's answer is judged on its own; how bad it is depends on whether a
+//! pull uses it.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// All that is wrong with the name of one endpoint.
+/// Everything that is wrong with the name of one endpoint.
 pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> Vec<Finding> {
     let is_blocked = matches!(seen.path, PullPath::Blocked { .. });
     if is_blocked || seen.dialled.parse::<IpAddr>().is_ok() {
@@ -31,11 +31,11 @@ pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> V
         .answers()
         .map(|lookup| Judged::new(lookup, seen, expected))
         .collect();
-    // The order of the node's own matters, that of the others does not.
+    // The order of the node's own nameservers matters, that of the others does not.
     judged.sort_by_key(|judged| (!judged.is_nodes_own()).then(|| judged.lookup.nameserver.address));
     let deciding = deciding(seen, &judged);
     if !seen.pinned.is_empty() {
-        // A pin that works may hide that DNS does not; a name that DNS never knew hides nothing.
+        // A pin that works may hide that DNS does not. A name that DNS never had hides nothing.
         let hidden = deciding.filter(|_| seen.path.address().is_some());
         let hidden = hidden.and_then(|judged| Some((judged, judged.code?)));
         let never_known = [Code::NameNotFound, Code::NoAddress];
@@ -44,21 +44,15 @@ pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> V
             None => pinned(seen, &seen.pinned, "the hosts file", &judged),
         };
     }
-    let beyond_cache: Vec<_> = judged
-        .iter()
-        .filter(|judged| !judged.is_nodes_own())
-        .collect();
+    let others = judged.iter().filter(|judged| !judged.is_nodes_own());
+    let beyond_cache: Vec<_> = others.collect();
     let from_cache = deciding.is_some_and(|deciding| {
         let mut addresses = deciding.lookup.addresses();
         addresses.any(|address| seen.pinned_in_cache.contains(&address))
     });
     if from_cache && !beyond_cache.is_empty() {
-        let pins = pinned(
-            seen,
-            &seen.pinned_in_cache,
-            "LocalDNS's hosts file",
-            &beyond_cache,
-        );
+        let (pins, file) = (&seen.pinned_in_cache, "LocalDNS's hosts file");
+        let pins = pinned(seen, pins, file, &beyond_cache);
         if !pins.is_empty() {
             return pins;
         }
@@ -82,14 +76,14 @@ pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> V
         let Some(code) = other.code else {
             continue;
         };
-        // Servers that say the same wrong thing share its cause, and with nobody else to ask the
-        // first that fails in some way stands for all that fail so.
-        let told = findings.iter().any(|finding| finding.code == code);
+        // Servers that give the same wrong answer share its cause. If every server fails, the first
+        // failure of a kind stands for all of that kind.
+        let reported = findings.iter().any(|finding| finding.code == code);
         let hopeless = findings
             .first()
             .is_some_and(|first| first.severity == Severity::Critical);
         let own_cause = code.is_of_nameserver() && !(hopeless && other.is_nodes_own());
-        if !told || own_cause {
+        if !reported || own_cause {
             findings.push(about(seen, other, code, Severity::Warning, &judged));
         }
     }
@@ -99,16 +93,13 @@ pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> V
     findings
 }
 
-/// Whether a finding about the name explains the failure of the path beyond it: it led to a wrong
-/// place, and there nobody answers, or somebody who turns us away.
+/// Whether a finding about the name explains the failure of the path after it: the name led to a wrong
+/// place, where nothing answers or the node is refused.
 pub(super) fn explains(finding: &Finding, failure: &Finding, seen: &EndpointOutcome) -> bool {
     let decides = seen.path.nameserver().is_none_or(|used| {
-        let of_finding =
-            |lookup: &&Lookup| Some(lookup.nameserver.to_string()) == finding.nameserver;
-        seen.lookups
-            .iter()
-            .find(of_finding)
-            .is_none_or(|lookup| lookup.nameserver.address == used)
+        let mut asked = seen.lookups.iter().map(|lookup| &lookup.nameserver);
+        let of_finding = asked.find(|asked| Some(asked.to_string()) == finding.nameserver);
+        of_finding.is_none_or(|nameserver| nameserver.address == used)
     });
     let wrong_place = matches!(failure.stage, Stage::Connect | Stage::Tls)
         || matches!(failure.reason, Some(Reason::Forbidden | Reason::Firewall));
@@ -122,12 +113,12 @@ pub(super) fn explains(finding: &Finding, failure: &Finding, seen: &EndpointOutc
     led_there && wrong_place && decides
 }
 
-/// Whether all that is wrong is that nameservers disagree.
+/// Whether the only finding is that nameservers disagree.
 pub(super) fn disagree(findings: &[Finding]) -> bool {
     matches!(findings, [only] if only.code == Code::NameserversDisagree)
 }
 
-/// One nameserver's answer and what is wrong with it.
+/// One nameserver's answer, and what is wrong with it.
 struct Judged<'a> {
     lookup: &'a Lookup,
     code: Option<Code>,
@@ -136,7 +127,8 @@ struct Judged<'a> {
 impl<'a> Judged<'a> {
     fn new(lookup: &'a Lookup, seen: &EndpointOutcome, expected: &Expectation) -> Self {
         let code = match lookup.fault() {
-            // Addresses of one family and silence for the other: the addresses are judged as well.
+            // With addresses of one family and no answer for the other, the addresses are judged as
+            // well.
             Some(fault) => fault_code(lookup, fault, &seen.endpoint.host)
                 .filter(|_| lookup.addresses().next().is_none())
                 .or_else(|| drift(lookup, expected))
@@ -150,7 +142,7 @@ impl<'a> Judged<'a> {
         self.lookup.nameserver.origin == Origin::Node
     }
 
-    /// A missing record ends a pull by itself; a drifted answer only if nothing works there.
+    /// A missing record makes a pull fail by itself; a drifted answer only if the pull fails there.
     fn weight(&self) -> Severity {
         match self.lookup.addresses().next() {
             None => Severity::Critical,
@@ -159,30 +151,21 @@ impl<'a> Judged<'a> {
     }
 
     fn says(&self) -> String {
-        let addresses: Vec<_> = self
-            .lookup
-            .addresses()
-            .map(|address| address.to_string())
-            .collect();
+        let nameserver = &self.lookup.nameserver;
+        let addresses = self.lookup.addresses().map(|address| address.to_string());
+        let addresses = addresses.collect::<Vec<_>>().join(", ");
         let said = match self.lookup.fault() {
             Some(fault) if addresses.is_empty() => fault.to_string(),
-            Some(fault) => format!(
-                "{}, and for one address family: {fault}",
-                addresses.join(", ")
-            ),
-            None => addresses.join(", "),
+            Some(fault) => format!("{addresses}, and for one address family: {fault}"),
+            None => addresses,
         };
-        let chain: Vec<_> = self
-            .lookup
-            .chain()
-            .iter()
-            .map(|alias| alias.name.as_str())
-            .collect();
-        let through = match chain.is_empty() {
-            true => String::new(),
-            false => format!(" by way of {}", chain.join(" -> ")),
-        };
-        format!("nameserver {} says {said}{through}", self.lookup.nameserver)
+        match &*chain(self.lookup) {
+            [] => format!("nameserver {nameserver} says {said}"),
+            chain => {
+                let chain = chain.join(" -> ");
+                format!("nameserver {nameserver} says {said} by way of {chain}")
+            }
+        }
     }
 }
 
@@ -210,7 +193,7 @@ fn fault_code(lookup: &Lookup, fault: &ResolveFault, host: &str) -> Option<Code>
     }
 }
 
-/// What is wrong with addresses that are not all where they are expected.
+/// What is wrong if not all addresses are where they are expected.
 fn drift(lookup: &Lookup, expected: &Expectation) -> Option<Code> {
     let mut astray = lookup
         .addresses()
@@ -228,27 +211,22 @@ fn drift(lookup: &Lookup, expected: &Expectation) -> Option<Code> {
 }
 
 fn chain(lookup: &Lookup) -> Vec<&str> {
-    lookup
-        .chain()
-        .iter()
-        .map(|alias| alias.name.as_str())
-        .collect()
+    let chain = lookup.chain().iter();
+    chain.map(|alias| alias.name.as_str()).collect()
 }
 
-/// The answer that a pull depends on: that of the first of the node's nameservers that gives one,
-/// or, where none does, the first failure.
+/// The answer that a pull depends on: that of the first of the node's nameservers that gives one, or,
+/// if none does, the first failure.
 fn deciding<'a, 'b>(seen: &EndpointOutcome, judged: &'b [Judged<'a>]) -> Option<&'b Judged<'a>> {
     let own = || judged.iter().filter(|judged| judged.is_nodes_own());
     let used =
         own().find(|judged| Some(judged.lookup.nameserver.address) == seen.path.nameserver());
-    // Go takes each family by itself: that of one is final whatever becomes of the other.
+    // Go treats each family separately: the answer for one is final, whatever becomes of the other.
     let is_final =
         |fault: &ResolveFault| fault.negative().is_some() || *fault == ResolveFault::AliasLoop;
     let answers = |judged: &&Judged<'_>| {
-        let families = [&judged.lookup.a, &judged.lookup.aaaa];
-        families
-            .into_iter()
-            .any(|family| family.as_ref().err().is_none_or(is_final))
+        let mut families = [&judged.lookup.a, &judged.lookup.aaaa].into_iter();
+        families.any(|family| family.as_ref().err().is_none_or(is_final))
     };
     used.or_else(|| own().find(answers))
         .or_else(|| own().next())
@@ -304,7 +282,7 @@ fn no_nameserver(seen: &EndpointOutcome) -> Finding {
     }
 }
 
-/// A hosts file decides where it knows the name; what DNS says matters only for comparison.
+/// The hosts file wins if it lists the name; what DNS says matters only for comparison.
 fn pinned<'a>(
     seen: &EndpointOutcome,
     pins: &[IpAddr],
@@ -323,7 +301,8 @@ fn pinned<'a>(
     let host = &seen.endpoint.host;
     vec![Finding {
         address: pins.first().copied(),
-        evidence: std::iter::once(says)
+        evidence: [says]
+            .into_iter()
             .chain(judged().map(Judged::says))
             .collect(),
         ..Finding::new(
@@ -331,31 +310,26 @@ fn pinned<'a>(
             Severity::Warning,
             &seen.endpoint,
             Stage::Resolve,
-            format!("{file} pins {host} to what DNS does not say"),
+            format!("{file} pins {host} to an address that DNS does not give"),
             advice::remedy(Code::HostsFileOverride, seen, None),
         )
     }]
 }
 
-/// Different answers without a better name. Traffic-managed public names differ by design: such
-/// answers agree as long as they are all public and behind an alias, or share an address.
+/// Different answers that no other finding explains. Traffic-managed public names differ by design:
+/// such answers count as the same if they are all public and behind an alias, or share an address.
 fn disagreement(seen: &EndpointOutcome, judged: &[Judged<'_>]) -> Option<Finding> {
-    let answers: Vec<_> = judged
-        .iter()
-        .map(|judged| {
-            (
-                judged,
-                judged.lookup.addresses().collect::<BTreeSet<IpAddr>>(),
-            )
-        })
+    let answers = judged.iter().map(|judged| {
+        let addresses: BTreeSet<IpAddr> = judged.lookup.addresses().collect();
+        (judged, addresses)
+    });
+    let answers: Vec<_> = answers
         .filter(|(_, addresses)| !addresses.is_empty())
         .collect();
     let (first, expected) = answers.first()?;
     let differs = |(judged, addresses): &&(&Judged<'_>, BTreeSet<IpAddr>)| {
-        let all_public = addresses
-            .iter()
-            .chain(expected)
-            .all(|a| Scope::of(*a).is_public());
+        let mut both = addresses.iter().chain(expected);
+        let all_public = both.all(|address| Scope::of(*address).is_public());
         let managed = !judged.lookup.chain().is_empty() || !first.lookup.chain().is_empty();
         let tolerable = all_public && (managed || !addresses.is_disjoint(expected));
         addresses != expected && !tolerable

@@ -1,5 +1,5 @@
-//! Findings about what comes after the name: connect, proxy, TLS and the requests. A failure on
-//! the pull path gives one finding; a path that works may still have blemishes.
+//! Findings about what comes after the name: connect, proxy, TLS and requests. A failure on the pull
+//! path gives one finding; a working path may still have blemishes.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -20,10 +20,10 @@ use crate::{
     },
 };
 
-/// Beyond this a clock is wrong; tokens and certificates begin to fail some minutes on.
+/// A clock that is off by more is wrong; a few minutes later tokens and certificates begin to fail.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
-/// The failure that a pull would meet here after the name.
+/// The failure that a pull would meet after the name.
 pub(super) fn failure(seen: &EndpointOutcome, expectations: &Expectations) -> Option<Finding> {
     if let PullPath::Blocked { stage, fault } = &seen.path {
         return Some(blocked(seen, *stage, fault));
@@ -35,7 +35,7 @@ pub(super) fn failure(seen: &EndpointOutcome, expectations: &Expectations) -> Op
     let address = seen.failed_address();
     let code = match (stage, &seen.proxy) {
         (Stage::Connect, Some(_)) => Code::ProxyUnreachable,
-        // Taken and cut at once: the kernel may tell before the dial is over.
+        // Accepted and reset at once: the kernel may report it before the dial is over.
         (Stage::Connect, None) if fault.reason() == Reason::Reset => match seen.endpoint.scheme {
             Scheme::Https => Code::TlsDropped,
             Scheme::Http => Code::ConnectionDropped,
@@ -71,13 +71,11 @@ pub(super) fn failure(seen: &EndpointOutcome, expectations: &Expectations) -> Op
     })
 }
 
-/// What is wrong beside a path that works.
+/// What is wrong although the path works.
 pub(super) fn blemishes(seen: &EndpointOutcome, expectations: &Expectations) -> Vec<Finding> {
-    let dead = seen
-        .addresses
-        .iter()
-        .filter(|address| Some(address.address) != seen.path.address());
-    let dead = dead.filter_map(|address| {
+    let others = seen.addresses.iter();
+    let others = others.filter(|other| Some(other.address) != seen.path.address());
+    let dead = others.filter_map(|address| {
         let failed = address.stages.iter().find(|stage| stage.result.is_err())?;
         address_down(seen, address.address, failed)
     });
@@ -143,7 +141,7 @@ fn code(stage: Stage, fault: &Fault, to: Option<IpAddr>, expected: &Expectation)
     })
 }
 
-/// A setting of the node that its client cannot use.
+/// The finding about a setting of the node that its client cannot use.
 fn blocked(seen: &EndpointOutcome, stage: Stage, fault: &Fault) -> Finding {
     let endpoint = &seen.endpoint;
     let (code, message, remedy) = match stage {
@@ -168,9 +166,9 @@ fn blocked(seen: &EndpointOutcome, stage: Stage, fault: &Fault) -> Finding {
     }
 }
 
-/// The name of the node's proxy leads nowhere.
+/// The finding about a proxy whose name does not resolve.
 fn proxy_unresolved(seen: &EndpointOutcome, fault: &ResolveFault) -> Option<Finding> {
-    // Without a nameserver no name leads anywhere: told by itself.
+    // Without a nameserver no name resolves: a separate finding reports that.
     let proxy = seen.proxy.as_ref().filter(|_| seen.no_lookup().is_none())?;
     Some(Finding {
         reason: Some(fault.reason()),
@@ -187,7 +185,7 @@ fn proxy_unresolved(seen: &EndpointOutcome, fault: &ResolveFault) -> Option<Find
     })
 }
 
-/// Private by its scope, or because the configuration says so.
+/// Whether the address is private by its scope or by the configuration.
 fn is_private(address: Option<IpAddr>, expected: &Expectation) -> bool {
     address.is_some_and(|address| {
         let configured = matches!(expected, Expectation::Ranges(_)) && expected.allows(address);
@@ -213,29 +211,19 @@ fn evidence(seen: &EndpointOutcome, stage: Stage, fault: &Fault) -> Vec<String> 
         }));
     }
     if let Fault::Http(HttpFault::Refused(refusal)) = fault {
-        evidence.extend(
-            refusal
-                .client_ip
-                .map(|ip| format!("the registry saw this node as {ip}")),
-        );
-        evidence.extend(
-            refusal
-                .retry_after
-                .as_ref()
-                .map(|after| format!("Retry-After: {after}")),
-        );
-        evidence.extend(
-            refusal
-                .server
-                .as_ref()
-                .map(|server| format!("Server: {server}")),
-        );
-        let id = refusal.correlation_id.as_ref();
-        evidence.extend(id.map(|id| format!("X-Ms-Correlation-Request-Id: {id}")));
+        let seen_as = refusal.client_ip;
+        evidence.extend(seen_as.map(|ip| format!("the registry saw this node as {ip}")));
+        for (header, value) in [
+            ("Retry-After", &refusal.retry_after),
+            ("Server", &refusal.server),
+            ("X-Ms-Correlation-Request-Id", &refusal.correlation_id),
+        ] {
+            evidence.extend(value.as_ref().map(|value| format!("{header}: {value}")));
+        }
     }
     let passed = seen.passed_stages();
     if !passed.is_empty() {
-        evidence.push(format!("before it: {passed}"));
+        evidence.push(format!("before that: {passed}"));
     }
     evidence
 }
@@ -243,16 +231,17 @@ fn evidence(seen: &EndpointOutcome, stage: Stage, fault: &Fault) -> Vec<String> 
 fn address_down(seen: &EndpointOutcome, address: IpAddr, failed: &StageOutcome) -> Option<Finding> {
     let fault = failed.result.as_ref().err()?;
     let used = seen.path.address()?;
-    // Without a route for its family the client never tries it for long.
+    // Without a route for this family, the client never waits for it.
     let no_family = address.is_ipv6() != used.is_ipv6() && fault.reason() == Reason::Unreachable;
-    // An address that only a server beside the path names is that server's story.
     let host = &seen.endpoint.host;
+    // An address that only a nameserver off the path gives belongs to the finding about that
+    // nameserver.
     (seen.offers(address) && !no_family && fault.reason() != Reason::Local).then(|| Finding {
         reason: Some(fault.reason()),
         address: Some(address),
         evidence: vec![
             format!("{} at {address}: {fault}", failed.stage),
-            format!("{used} takes connections"),
+            format!("{used} accepts connections"),
         ],
         ..Finding::new(
             Code::AddressDown,
@@ -267,9 +256,7 @@ fn address_down(seen: &EndpointOutcome, address: IpAddr, failed: &StageOutcome) 
 
 fn expiring(seen: &EndpointOutcome, expectations: &Expectations) -> Option<Finding> {
     let certificates = &seen.handshake()?.chain.certificates;
-    let first = certificates
-        .iter()
-        .min_by_key(|certificate| certificate.not_after)?;
+    let first = certificates.iter().min_by_key(|one| one.not_after)?;
     let left = Duration::try_from(first.not_after.duration_since(expectations.now)).ok()?;
     (left < expectations.expiry_warning).then(|| {
         let days = left.as_secs() / (24 * 60 * 60);
@@ -297,13 +284,11 @@ fn clock_skew(seen: &EndpointOutcome) -> Option<Finding> {
     };
     let skew = challenge.clock_skew?;
     (skew.abs() > CLOCK_TOLERANCE.as_secs_f64()).then(|| {
-        let (seconds, way) = (
-            skew.abs().round(),
-            if skew > 0.0 { "ahead of" } else { "behind" },
-        );
+        let seconds = skew.abs().round();
+        let way = if skew > 0.0 { "ahead of" } else { "behind" };
         Finding {
             address: seen.path.address(),
-            evidence: vec!["by the header Date of the registry's answer".to_owned()],
+            evidence: vec!["from the header Date of the registry's answer".to_owned()],
             ..Finding::new(
                 Code::ClockSkew,
                 Severity::Warning,
@@ -327,7 +312,7 @@ fn credentials(seen: &EndpointOutcome, expectations: &Expectations) -> Option<Fi
     {
         (
             Stage::Challenge,
-            "the registry asks for user name and password, and knows no tokens",
+            "the registry asks for a user name and password, and issues no tokens",
         )
     } else {
         return None;
@@ -351,7 +336,7 @@ fn credentials(seen: &EndpointOutcome, expectations: &Expectations) -> Option<Fi
     })
 }
 
-/// RFC 9110 allows more than containerd reads.
+/// The finding about a challenge that RFC 9110 allows and containerd cannot read.
 fn unreadable_challenge(seen: &EndpointOutcome) -> Option<Finding> {
     let Some(Evidence::Challenge(challenge)) = seen.evidence(Stage::Challenge) else {
         return None;

@@ -1,4 +1,4 @@
-//! Every rule of the diagnosis, told in hand-made outcomes and held against all that it says of
+//! Tests every rule of the diagnosis with hand-made outcomes, against everything that it says about
 //! them.
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
@@ -11,6 +11,7 @@ use crate::{
 
 use self::build::{Met, expecting_private, outcome};
 
+mod any;
 mod build;
 mod names;
 mod properties;
@@ -20,8 +21,8 @@ mod words;
 
 #[test]
 fn stories() {
-    let told = stories_told();
-    let wrong: Vec<_> = told
+    let stories = all_stories();
+    let wrong: Vec<_> = stories
         .iter()
         .filter_map(|story| story.check().err())
         .collect();
@@ -30,22 +31,22 @@ fn stories() {
 
 #[test]
 fn every_code_has_a_story() {
-    let told: BTreeSet<_> = stories_told()
+    let found: BTreeSet<_> = all_stories()
         .iter()
         .flat_map(|story| story.finds.iter().map(|expected| expected.code))
         .collect();
     let missing: Vec<_> = Code::ALL
         .iter()
-        .filter(|code| !told.contains(code))
+        .filter(|code| !found.contains(code))
         .collect();
     assert!(missing.is_empty(), "no story finds {missing:?}");
 }
 
-fn stories_told() -> Vec<Story> {
+fn all_stories() -> Vec<Story> {
     [names::stories(), way::stories(), requests::stories()].concat()
 }
 
-/// What a round met, and all that must be said of it.
+/// What a round saw, and everything that the diagnosis must say about it.
 #[derive(Clone)]
 struct Story {
     title: &'static str,
@@ -56,7 +57,7 @@ struct Story {
     finds: Vec<Expected>,
 }
 
-/// A story with a good end, where private endpoints are expected.
+/// A story that ends well, with private endpoints expected.
 fn story(title: &'static str, met: impl IntoIterator<Item = Met>) -> Story {
     Story {
         title,
@@ -124,7 +125,7 @@ impl Story {
     }
 }
 
-/// All of a finding that matters.
+/// The parts of a finding that are checked.
 #[derive(Clone, Debug)]
 struct Expected {
     code: Code,
@@ -156,7 +157,7 @@ fn info(code: Code) -> Expected {
 }
 
 impl Expected {
-    /// At the login server.
+    /// A finding at the login server.
     fn new(code: Code, severity: Severity) -> Self {
         Self {
             code,
@@ -193,7 +194,7 @@ impl Expected {
         Self { client, ..self }
     }
 
-    /// This is among its evidence or in its message.
+    /// Its message or evidence contains this text.
     fn showing(mut self, text: &'static str) -> Self {
         self.shows.push(text);
         self
@@ -206,7 +207,7 @@ impl Expected {
             && (&nameserver, self.address) == (&finding.nameserver, finding.address)
     }
 
-    /// What of its words is not as expected.
+    /// What in its texts is not as expected.
     fn compare(&self, finding: &Finding) -> Vec<String> {
         let code = self.code;
         let mut wrong = Vec::new();

@@ -1,6 +1,6 @@
-//! How much a peer may still send: every byte of a connection counts, those of TLS among them, which
-//! nothing above it ever sees. It is small, and grows by what is asked for; a peer that floods ends
-//! its connection.
+//! How much a peer may still send. Every byte of a connection counts, including those of TLS, which
+//! nothing above it sees. The allowance is small and grows with what is asked for; a peer that sends
+//! more loses its connection.
 
 use std::{
     io,
@@ -10,32 +10,32 @@ use std::{
     },
 };
 
-/// For a handshake, or all that comes up to the end of the head of an answer.
-const LITTLE: usize = 256 * 1024;
+/// Enough for a handshake, or for everything up to the end of an answer's head. In bytes.
+const BASE: usize = 256 * 1024;
 
-/// What is left of it. Clones share it.
+/// What a connection's peer may still send. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Allowance(Arc<AtomicUsize>);
 
-/// More came than there was leave for.
+/// The peer sent more than its allowance.
 #[derive(Debug, thiserror::Error)]
-#[error("more was sent than anybody needs")]
+#[error("the peer sent more than any answer needs")]
 pub(crate) struct Exhausted;
 
 impl Default for Allowance {
     fn default() -> Self {
-        Self(Arc::new(LITTLE.into()))
+        Self(Arc::new(BASE.into()))
     }
 }
 
 impl Allowance {
-    /// The peer is asked for something, with a body of up to so many bytes: as much again may go into
-    /// how it is wrapped.
+    /// Starts over for a request whose answer has a body of up to `body` bytes: twice that, because TLS
+    /// and chunks add to it.
     pub(crate) fn renew(&self, body: usize) {
-        self.0.store(LITTLE + 2 * body, Ordering::Relaxed);
+        self.0.store(BASE + 2 * body, Ordering::Relaxed);
     }
 
-    /// So many bytes came.
+    /// Counts `bytes` that arrived.
     pub(crate) fn spend(&self, bytes: usize) -> io::Result<()> {
         match self.0.load(Ordering::Relaxed).checked_sub(bytes) {
             Some(left) => {
@@ -48,7 +48,7 @@ impl Allowance {
 }
 
 impl Exhausted {
-    /// Whether it is this that ended a connection.
+    /// Whether this error ended a connection.
     pub(crate) fn is_in(error: &io::Error) -> bool {
         error.get_ref().is_some_and(|inner| inner.is::<Self>())
     }
@@ -59,14 +59,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_asked_for_may_come_and_no_more() {
+    fn a_peer_may_send_what_was_asked_for_and_no_more() {
         let (ours, theirs) = (Allowance::default(), Allowance::default());
-        assert!(ours.clone().spend(LITTLE).is_ok());
-        assert!(theirs.spend(LITTLE + 1).is_err());
+        assert!(ours.clone().spend(BASE).is_ok());
+        assert!(theirs.spend(BASE + 1).is_err());
         let error = ours.spend(1).unwrap_err();
         assert!(Exhausted::is_in(&error));
         assert!(!Exhausted::is_in(&io::Error::other("else")));
         ours.renew(1000);
-        assert!(ours.spend(LITTLE + 2000).is_ok() && ours.spend(1).is_err());
+        assert!(ours.spend(BASE + 2000).is_ok() && ours.spend(1).is_err());
     }
 }

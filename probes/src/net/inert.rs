@@ -1,5 +1,5 @@
-//! Text of a peer made safe to carry in a message, however hostile it is. Every stage quotes peers
-//! through it.
+//! Makes a peer's text safe to show in a message, however hostile it is. Every stage that quotes a peer
+//! uses it.
 
 use crate::net::redact::without_secrets;
 

@@ -1,11 +1,11 @@
-//! What the kernel says went wrong on a socket, sorted by errno into the reasons that any stage
-//! can have. Every stage that touches a socket carries this type inside its own fault.
+//! What went wrong on a socket according to the kernel, sorted by errno into the reasons that any stage
+//! can have. Every stage that uses a socket carries this type in its own fault.
 
 use std::{fmt, io};
 
 use crate::words::reason::Reason;
 
-/// A failure of the socket itself, before any protocol above it had a say.
+/// A failure of the socket itself, before any protocol above it was involved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IoFault {
     /// The stage's deadline passed, or the kernel gave up waiting.
@@ -17,16 +17,16 @@ pub enum IoFault {
     /// `ECONNRESET`, or a write to a connection already reset.
     #[error("connection reset by peer")]
     Reset,
-    /// The peer closed in an orderly way, too early.
+    /// The peer closed the connection in an orderly way, but too early.
     #[error("connection closed by peer")]
     Closed,
-    /// `ENETUNREACH`, `EHOSTUNREACH` and their kin.
+    /// `ENETUNREACH`, `EHOSTUNREACH` and similar.
     #[error("{0}")]
     Unreachable(Errno),
-    /// Any other errno: the fault is this node's own.
+    /// Any other errno: a fault of this node.
     #[error("{0}")]
     Local(Errno),
-    /// This node's own, without an errno: no random numbers, no clock, no more threads.
+    /// A fault of this node without an errno, such as no random numbers.
     #[error("unknown local fault")]
     Unknown,
 }
@@ -69,7 +69,7 @@ impl From<io::Error> for IoFault {
     }
 }
 
-/// An error number of the kernel; it prints as the C library's text for it.
+/// A kernel error number; it displays as the C library's text for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Errno(pub i32);
 

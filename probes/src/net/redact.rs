@@ -1,5 +1,5 @@
-//! Takes secrets out of what others say before anything prints it: signed queries and user information
-//! of URLs, and whatever looks like credentials or a token in a sentence.
+//! Removes secrets from what others say before anything prints it: signed queries and user information
+//! in URLs, and whatever looks like credentials or a token in a sentence.
 
 /// Schemes of `Authorization`: what follows them is a credential.
 const SCHEMES: [&str; 2] = ["bearer", "basic"];
@@ -13,7 +13,7 @@ const NAMES: [&str; 7] = [
     "sig",
     "token",
 ];
-/// A word of random characters may be a token from this length on.
+/// A random-looking word of at least this many characters may be a token.
 const RANDOM: usize = 32;
 
 /// `url` with its query, fragment and user information replaced.
@@ -35,11 +35,11 @@ pub fn redacted(url: &str) -> String {
     head + hidden
 }
 
-/// A stranger's sentence without URLs' secrets, credentials and tokens. What it cannot know to be one,
-/// as a password that stands alone, it leaves.
+/// A peer's sentence without the secrets of URLs, credentials and tokens. It cannot recognise
+/// everything: a password that stands alone stays.
 pub(crate) fn without_secrets(text: &str) -> String {
     let mut after_scheme = false;
-    let mut told = String::with_capacity(text.len());
+    let mut clean = String::with_capacity(text.len());
     for (place, word) in text.split(' ').enumerate() {
         let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
         let is_scheme = SCHEMES
@@ -47,24 +47,24 @@ pub(crate) fn without_secrets(text: &str) -> String {
             .any(|scheme| bare.eq_ignore_ascii_case(scheme));
         let hidden = std::mem::replace(&mut after_scheme, is_scheme) && !is_scheme;
         if place > 0 {
-            told.push(' ');
+            clean.push(' ');
         }
         match word {
-            _ if hidden || looks_random(bare) => told.push('…'),
+            _ if hidden || looks_random(bare) => clean.push('…'),
             url if url.contains("://") || url.contains('?') && url.contains('=') => {
-                told.push_str(&redacted(url));
+                clean.push_str(&redacted(url));
             }
-            pairs => tell_without_values(pairs, &mut told),
+            pairs => push_without_values(pairs, &mut clean),
         }
     }
-    told
+    clean
 }
 
-/// `sig=…` of `sig=abc`, also where it is one of several.
-fn tell_without_values(word: &str, told: &mut String) {
+/// `sig=…` for `sig=abc`, also if it is one of several pairs.
+fn push_without_values(word: &str, clean: &mut String) {
     for (place, part) in word.split('&').enumerate() {
         if place > 0 {
-            told.push('&');
+            clean.push('&');
         }
         let secret = part.split_once(['=', ':']).filter(|(name, value)| {
             let bare = name.trim_matches(|c: char| !c.is_ascii_alphanumeric());
@@ -73,15 +73,15 @@ fn tell_without_values(word: &str, told: &mut String) {
         });
         match secret {
             Some((name, _)) => {
-                told.push_str(&part[..=name.len()]);
-                told.push('…');
+                clean.push_str(&part[..=name.len()]);
+                clean.push('…');
             }
-            None => told.push_str(part),
+            None => clean.push_str(part),
         }
     }
 }
 
-/// As base64 does; names of hosts, ids and digests do not mix their letters so.
+/// Mixes letters and digits as base64 does; host names, ids and digests do not.
 fn looks_random(word: &str) -> bool {
     let of_base64 = |c: char| c.is_ascii_alphanumeric() || "+/-_.~=".contains(c);
     let has = |kind: fn(&char) -> bool| word.chars().any(|c| kind(&c));
@@ -97,8 +97,8 @@ mod tests {
     use super::{redacted, without_secrets};
 
     #[test]
-    fn sentences_of_strangers_tell_no_secrets() {
-        for (said, told) in [
+    fn a_peers_text_keeps_no_secrets() {
+        for (said, clean) in [
             (
                 "see https://a.example/b?sig=x or http://u:p@h.example/ Bearer abc.def now",
                 "see https://a.example/b?… or http://…@h.example/ Bearer … now",
@@ -124,12 +124,12 @@ mod tests {
                 "challenge: Bearer …",
             ),
         ] {
-            assert_eq!(without_secrets(said), told);
+            assert_eq!(without_secrets(said), clean);
         }
     }
 
     #[test]
-    fn only_what_is_no_secret_is_left() {
+    fn a_url_keeps_no_secrets() {
         for (url, shown) in [
             (
                 "https://contoso.azurecr.io/v2/",

@@ -1,6 +1,6 @@
-//! When packets left and came. A stage under load ends when its task gets its turn, which may be tens
-//! of milliseconds after the packet that ended it; the kernel has stamped that packet, and stages are
-//! timed by its stamps.
+//! When packets left and arrived. On a busy node a task may get its turn tens of milliseconds after the
+//! packet that ended its stage. The kernel has stamped that packet, and stages are timed by these
+//! stamps.
 
 use std::{
     io::{self, IoSliceMut},
@@ -27,21 +27,21 @@ use tokio::{
 
 use crate::net::allowance::Allowance;
 
-/// Has the kernel stamp what `socket` receives.
+/// Makes the kernel stamp what `socket` receives.
 pub(crate) fn want_stamps(socket: &impl AsFd) {
-    // The kernel stamps packets only while a socket wants it, and patches its own code when the first
-    // one does: one that stays keeps it from doing so for every probe.
-    static STAYS: OnceLock<Option<UdpSocket>> = OnceLock::new();
-    STAYS.get_or_init(|| {
+    // The kernel stamps packets only while some socket wants it, and patches its own code when the
+    // first one does. A socket that stays open saves that work for every probe.
+    static KEPT_OPEN: OnceLock<Option<UdpSocket>> = OnceLock::new();
+    KEPT_OPEN.get_or_init(|| {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
         setsockopt(&socket, ReceiveTimestampns, &true).ok()?;
         Some(socket)
     });
-    // Without stamps the time of reading counts.
+    // Without stamps, the time of reading counts.
     let _ = setsockopt(socket, ReceiveTimestampns, &true);
 }
 
-/// Reads what `socket` has, and says when it came.
+/// Reads what `socket` has received, and when it arrived.
 pub(crate) fn receive(
     socket: &impl AsRawFd,
     buffer: &mut [u8],
@@ -58,7 +58,7 @@ pub(crate) fn receive(
     Ok((message.bytes, stamp.map_or_else(Instant::now, instant_of)))
 }
 
-/// Room for what comes beside the bytes.
+/// Room for the control messages beside the bytes.
 #[derive(Debug)]
 pub(crate) struct Control(Vec<u8>);
 
@@ -68,8 +68,8 @@ impl Control {
     }
 }
 
-/// A stamp of the clock on the wall as one of ours. It is never in the future, nor older than any
-/// stage: the clock may have been set since.
+/// Converts a wall-clock stamp to an [`Instant`]. It is never in the future and never older than any
+/// stage could be, because the clock may have been set in between.
 fn instant_of(stamp: TimeSpec) -> Instant {
     const OLDEST: Duration = Duration::from_secs(60);
     let stamp = SystemTime::UNIX_EPOCH + Duration::from(stamp);
@@ -80,20 +80,20 @@ fn instant_of(stamp: TimeSpec) -> Instant {
     }
 }
 
-/// What passes over one connection, from when on a stage begins.
+/// Times what passes over one connection since a stage began.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stopwatch(Arc<Mutex<Lap>>);
 
 #[derive(Debug, Default)]
 struct Lap {
-    /// The first byte.
+    /// When the first byte was sent.
     sent: Option<Instant>,
-    /// The last byte.
+    /// When the last byte arrived.
     received: Option<Instant>,
 }
 
 impl Stopwatch {
-    /// Another stage begins.
+    /// Starts timing another stage.
     pub(crate) fn restart(&self) {
         *self.lap() = Lap::default();
     }
@@ -109,7 +109,7 @@ impl Stopwatch {
     }
 }
 
-/// A TCP connection under a stopwatch.
+/// A TCP connection with its stopwatch and allowance.
 #[derive(Debug)]
 pub(crate) struct Wire {
     stream: TcpStream,
@@ -141,7 +141,7 @@ impl Wire {
         &self.watch
     }
 
-    /// The first byte leaves when it is given to the kernel.
+    /// The first byte counts as sent when it is given to the kernel.
     fn send(
         &mut self,
         write: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<usize>>,
@@ -172,8 +172,8 @@ impl AsyncRead for Wire {
                 let room = buffer.initialize_unfilled();
                 let (length, at) = receive(&wire.stream, room, &mut wire.control)?;
                 received = Some((length, at));
-                // A read that leaves room has taken all there is: the next one has to wait, and need
-                // not ask the kernel to learn it. An end does not go away.
+                // A read that leaves room has taken everything: the next one has to wait, and need not
+                // ask the kernel to find out. The end of the stream does not go away.
                 match (1..room.len()).contains(&length) {
                     true => Err(io::ErrorKind::WouldBlock.into()),
                     false => Ok(()),
@@ -243,13 +243,13 @@ mod tests {
         let near = TcpSocket::new_v4().unwrap().connect(address);
         let (near, far) = tokio::join!(near, listener.accept());
         let (near, far) = (Wire::new(near.unwrap()), far.unwrap().0);
-        // The kernel takes a moment to begin.
+        // The kernel takes a moment to start stamping.
         sleep(Duration::from_millis(100)).await;
         (near, far)
     }
 
     #[tokio::test]
-    async fn who_reads_late_still_knows_when_it_came() {
+    async fn a_late_read_still_reports_when_the_packet_arrived() {
         let (mut near, mut far) = connection().await;
         let watch = near.stopwatch().clone();
         near.write_all(b"request").await.unwrap();
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_missed_however_it_comes() {
+    async fn no_byte_is_lost_however_it_arrives() {
         let (mut near, mut far) = connection().await;
         let sent: Vec<u8> = (0..100_000).map(|n: u32| n as u8).collect();
         let to_send = sent.clone();

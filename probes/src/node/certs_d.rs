@@ -1,6 +1,5 @@
-//! containerd's registry configuration directory, `/etc/containerd/certs.d`: which directory counts
-//! for a registry and what containerd makes of the files in it. The plan makes a registry's
-//! endpoints from it; it reads files but dials nobody.
+//! containerd's registry configuration directory, `/etc/containerd/certs.d`: which directory applies to
+//! a registry, and what containerd makes of its files. It reads files and never dials.
 //!
 //! Sources: containerd `core/remotes/docker/config/hosts.go` and `config_unix.go`.
 
@@ -17,7 +16,7 @@ use super::{
     root::Root,
 };
 
-/// Larger files are refused. containerd has no limit; a hosts.toml is a few hundred bytes.
+/// Larger files are refused, in bytes. containerd has no limit; a hosts.toml has a few hundred bytes.
 const MAX_FILE: u64 = 1024 * 1024;
 
 /// The hosts that containerd tries for one registry.
@@ -25,19 +24,19 @@ const MAX_FILE: u64 = 1024 * 1024;
 pub(crate) struct HostsConfig {
     /// The directory it was read from.
     pub dir: PathBuf,
-    /// In the order they are tried; the last one is the `server`.
+    /// In the order in which containerd tries them; the last one is the `server`.
     pub hosts: Vec<RegistryHost>,
-    /// Why the hosts.toml counts for nothing. containerd logs this, forgets the mirrors and goes on
-    /// with the certificates it finds in the directory.
+    /// Why containerd ignores the hosts.toml. It then logs this, forgets the mirrors and uses the
+    /// certificates in the directory.
     pub ignored: Option<HostsTomlError>,
 }
 
-/// A `certs.d` that does not say what its writer meant.
+/// Something in `certs.d` that containerd cannot use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misconfigured {
     /// Which file, and what is wrong with it.
     pub problem: String,
-    /// Whether containerd fails the pull over it; else it goes on as if the file were not there.
+    /// Whether containerd fails the pull because of it; otherwise it ignores the file.
     pub fatal: bool,
 }
 
@@ -45,15 +44,15 @@ pub struct Misconfigured {
 /// [`Self::Read`].
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CertsDError {
-    /// A file or directory is there but not readable.
+    /// A file or directory exists and cannot be read.
     #[error("read {}: {source}", path.display())]
     Read {
         /// The file or directory.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// Our limit, not containerd's.
+    /// This is our limit, not containerd's.
     #[error("read {}: larger than {MAX_FILE} bytes", path.display())]
     TooLarge {
         /// The file.
@@ -61,10 +60,10 @@ pub(crate) enum CertsDError {
     },
 }
 
-/// Reads what is configured for a registry under `certs_d`. `None` if nothing is: containerd then goes
-/// to [`RegistryHost::upstream`] alone.
+/// Reads what is configured for a registry under `certs_d`. `None` if nothing is: containerd then uses
+/// [`RegistryHost::upstream`] alone.
 ///
-/// The first directory that exists decides: `host_port_`, `host:port` (or `host`, without a port),
+/// The first directory that exists is used: `host_port_`, `host:port` (or `host`, without a port),
 /// `_default`.
 pub(crate) fn load(
     root: &Root,
@@ -139,7 +138,7 @@ fn read_capped(root: &Root, path: &Path) -> Result<Option<Vec<u8>>, CertsDError>
     }
 }
 
-/// Docker's layout, where there is no hosts.toml: `*.crt` are roots, `*.cert` and `*.key` client
+/// Docker's layout, used if there is no hosts.toml: `*.crt` are roots, `*.cert` and `*.key` are client
 /// certificates.
 fn docker_certificates(root: &Root, dir: &Path, tls: &mut TlsSettings) -> io::Result<()> {
     let mut files: Vec<_> = fs::read_dir(root.locate(dir))?
@@ -208,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_file_counts_for_nothing_but_the_certificates_beside_it_do() {
+    fn a_broken_hosts_toml_is_ignored_and_the_certificates_beside_it_are_used() {
         let root = certs_d(&[
             (
                 "contoso.azurecr.io/hosts.toml",
@@ -248,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_too_large_or_no_file() {
+    fn a_file_that_is_too_large_or_not_a_file() {
         let root = certs_d(&[
             (
                 "contoso.azurecr.io/hosts.toml",

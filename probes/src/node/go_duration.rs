@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// A duration as Go's `time.ParseDuration` reads it: numbers with units, one after the other. None
-/// below zero.
+/// Parses a duration as Go's `time.ParseDuration` does: numbers with units, one after another. `None`
+/// if it is malformed or negative.
 pub(super) fn parse(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);

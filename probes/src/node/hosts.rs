@@ -1,6 +1,5 @@
-//! `/etc/hosts` as Go's resolver reads it (`net/hosts.go`). What stands here wins over every
-//! nameserver, so `go_resolver` asks it first and a diagnosis compares it with what the nameservers
-//! say.
+//! `/etc/hosts` as Go's resolver reads it (`net/hosts.go`). Its entries win over every nameserver, so
+//! `go_resolver` uses it first and the diagnosis compares it with what the nameservers answer.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -12,11 +11,11 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    /// Reads a hosts file. It never fails, as Go does not: a line that does not start with an
+    /// Parses a hosts file. It never fails, and neither does Go: a line that does not start with an
     /// address is skipped.
     ///
-    /// The zone of a link-local address (`fe80::1%eth0`) is dropped: no registry lives there, and
-    /// an override is told by its address.
+    /// The zone of a link-local address (`fe80::1%eth0`) is dropped, because no registry has such an
+    /// address.
     pub fn parse(text: &str) -> Self {
         let mut hosts = Self::default();
         for line in text.lines() {
@@ -34,8 +33,8 @@ impl Hosts {
         hosts
     }
 
-    /// The addresses of `name`, in the order of the file; none if the file does not know it. Case
-    /// does not matter.
+    /// The addresses of `name`, in the order of the file; empty if the file does not list it. Case does
+    /// not matter.
     pub fn lookup(&self, name: &str) -> &[IpAddr] {
         self.by_name.get(&key(name)).map_or(&[], Vec::as_slice)
     }
@@ -50,8 +49,7 @@ fn address(field: &str) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
-/// Names with a dot are the same with and without a dot at the end; `localhost` and `localhost.`
-/// are not.
+/// Names with a dot are the same with and without a trailing dot; `localhost` and `localhost.` are not.
 fn key(name: &str) -> String {
     let mut key = name.to_ascii_lowercase();
     if key.contains('.') && !key.ends_with('.') {

@@ -1,6 +1,6 @@
-//! The format of containerd's hosts.toml: which hosts a pull from one registry tries, in which
-//! order and with what trust. [`super::certs_d`] finds the files; here is text in, hosts out, and
-//! header values and private keys stay where they are.
+//! Parses containerd's hosts.toml: which hosts a pull from one registry tries, in which order, and with
+//! which TLS settings. [`super::certs_d`] finds the files. This module turns text into hosts; it keeps
+//! no header values and reads no keys.
 //!
 //! Sources: containerd `core/remotes/docker/config/hosts.go` and `docs/hosts.md`.
 
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::net::inert::excerpt;
 
-/// Reads the text of a hosts.toml in `dir`, which its relative paths start from.
+/// Parses the text of a hosts.toml in `dir`, which its relative paths start from.
 pub(crate) fn parse(
     text: &str,
     dir: &Path,
@@ -52,22 +52,22 @@ pub(crate) fn parse(
     Ok(hosts)
 }
 
-/// Why containerd does not take a hosts.toml.
+/// Why containerd ignores a hosts.toml.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HostsTomlError {
-    /// No TOML, or a value of the wrong type. The line itself is not shown: it may be a header with
-    /// a secret.
+    /// Not TOML, or a value of the wrong type. The line itself is not shown, because it may be a header
+    /// with a secret.
     #[error("decode hosts.toml: line {line}: {message}")]
     Toml {
         /// Counted from 1.
         line: usize,
-        /// What the parser says.
+        /// The parser's message.
         message: String,
     },
-    /// TOML is UTF-8.
+    /// TOML must be UTF-8.
     #[error("decode hosts.toml: not UTF-8")]
     NotUtf8,
-    /// `server`, or the name of a host table.
+    /// `server`, or the name of a host table, is not a URL.
     #[error("parse server {0:?}")]
     Server(String),
     /// Not one of pull, resolve, push, referrers.
@@ -91,9 +91,9 @@ impl HostsTomlError {
     }
 }
 
-/// The host tables in the order of the file. As in containerd only tables with a header of their
-/// own count (`[host."https://…"]` or one below it); hosts in inline tables or dotted keys are
-/// never tried.
+/// The host tables in the order of the file. Like containerd, it counts only tables with their own
+/// header (`[host."https://…"]` or a table below it); hosts in inline tables or dotted keys are never
+/// tried.
 fn host_tables(text: &str) -> Result<Vec<String>, toml::de::Error> {
     let document = DeTable::parse(text)?;
     let Some(hosts) = document
@@ -115,8 +115,8 @@ fn host_tables(text: &str) -> Result<Vec<String>, toml::de::Error> {
     Ok(tables.into_iter().map(|(_, name)| name).collect())
 }
 
-/// The top of a hosts.toml; beside these keys it has those of [`HostToml`] for the `server`.
-/// Unknown keys are skipped, as containerd does.
+/// The top level of a hosts.toml; it also has the keys of [`HostToml`] for the `server`. Unknown keys
+/// are skipped, as in containerd.
 #[derive(Deserialize)]
 struct HostsToml {
     server: Option<String>,
@@ -131,7 +131,7 @@ struct HostToml {
     ca: Option<OneOrMore<String>>,
     client: Option<OneOrMore<ClientToml>>,
     skip_verify: Option<bool>,
-    /// Not used yet; but containerd refuses a file in which it is no table of texts.
+    /// Not used yet, but containerd refuses a file in which it is not a table of strings.
     #[serde(rename = "header")]
     _header: BTreeMap<String, OneOrMore<String>>,
     override_path: bool,
@@ -153,7 +153,7 @@ enum ClientToml {
 }
 
 impl HostToml {
-    /// What `server`, a URL or a host that means https, says of the host.
+    /// The host that `server` names: a URL, or a host name that means https.
     fn address(&self, server: &str, registry: &str) -> Result<RegistryHost, HostsTomlError> {
         let bad = || HostsTomlError::Server(excerpt(server.as_bytes()));
         let https = format!("https://{server}");
@@ -188,7 +188,7 @@ impl HostToml {
         })
     }
 
-    /// Adds everything but the address.
+    /// Adds everything except the address.
     fn into_host(self, address: RegistryHost, dir: &Path) -> Result<RegistryHost, HostsTomlError> {
         let files = |files: Vec<String>| files.into_iter().map(|file| dir.join(file)).collect();
         let client = |client| match client {
@@ -226,7 +226,7 @@ impl HostToml {
     }
 }
 
-/// No names mean all of them. `referrers` is understood and not kept: no pull needs it.
+/// No names mean all capabilities. `referrers` is known and not kept: no pull needs it.
 fn capabilities(names: &[String]) -> Result<Capabilities, HostsTomlError> {
     if names.is_empty() {
         return Ok(Capabilities::ALL);
@@ -257,7 +257,7 @@ impl<T> OneOrMore<T> {
     }
 }
 
-/// As in an image reference.
+/// As written in an image reference.
 fn authority(host: &str, port: Option<u16>) -> String {
     let host = if host.contains(':') {
         format!("[{host}]")
@@ -267,7 +267,7 @@ fn authority(host: &str, port: Option<u16>) -> String {
     port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"))
 }
 
-/// `host[:port]` of a URL, as it is written there.
+/// `host[:port]` of a URL, as written there.
 fn authority_of(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
@@ -285,7 +285,7 @@ fn port_of(authority: &str) -> Option<u16> {
     }
 }
 
-/// The path of a URL with `/v2` at its end, unless the path is to be left alone.
+/// The path of a URL with `/v2` at its end, unless `override_path` keeps it as it is.
 fn api_root(path: &str, override_path: bool) -> String {
     let mut root: String = path
         .split('/')

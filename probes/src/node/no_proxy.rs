@@ -17,7 +17,7 @@ enum Exception {
     Network(IpNet),
     /// `10.0.0.1`, `[::1]:443`
     Address { address: IpAddr, port: Option<u16> },
-    /// `.foo.com`, and for `foo.com` also the name itself.
+    /// `.foo.com`; for `foo.com` also the name itself.
     Domain {
         dotted: String,
         and_itself: bool,
@@ -26,12 +26,12 @@ enum Exception {
 }
 
 impl NoProxy {
-    /// The entries that make sense, without credentials.
+    /// The valid entries, without credentials.
     pub(super) fn entries(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(ToString::to_string)
     }
 
-    /// Entries that make no sense are skipped.
+    /// Invalid entries are skipped.
     pub(super) fn parse(text: &str) -> Self {
         Self(
             text.split(',')

@@ -1,6 +1,6 @@
 //! Which proxy the node's client uses for a host, by the rules of Go's
-//! `golang.org/x/net/http/httpproxy`, which containerd follows through `ProxyFromEnvironment`.
-//! Pure: the environment comes in as a function, and nobody is dialled.
+//! `golang.org/x/net/http/httpproxy`, which containerd follows through `ProxyFromEnvironment`. Pure:
+//! the environment comes in as a function, and nothing is dialled.
 
 use std::fmt;
 
@@ -17,12 +17,12 @@ pub struct ProxyRules {
     no_proxy: NoProxy,
 }
 
-/// A proxy of a scheme that nobody can use is an error only when its turn comes.
+/// A proxy with an unsupported scheme is an error only when it is needed.
 type ProxySetting = Result<ProxyUrl, ProxyError>;
 
 impl ProxyRules {
-    /// Reads the variables through `env`, upper case before lower case; an empty variable is as
-    /// good as none. A URL that cannot be parsed means no proxy, as for Go.
+    /// Reads the variables through `env`, upper case before lower case; an empty variable counts as
+    /// unset. A URL that cannot be parsed means no proxy, as in Go.
     pub fn from_env(env: impl Fn(&str) -> Option<String>) -> Self {
         let any = |names: [&'static str; 2]| {
             names.into_iter().find_map(|name| {
@@ -40,8 +40,11 @@ impl ProxyRules {
         }
     }
 
-    /// The proxy for a URL of this `scheme` (`http`, `https`), `host` (without brackets) and
-    /// `port`; `None` if it is reached directly. `localhost` and loopback addresses always are.
+    /// The proxy for a URL of this `scheme` (`http`, `https`), `host` (without brackets) and `port`;
+    /// `None` if the host is reached directly, as `localhost` and loopback addresses always are.
+    ///
+    /// # Errors
+    /// If the variable names a proxy that no client can use.
     pub fn proxy_for(
         &self,
         scheme: &str,
@@ -62,7 +65,7 @@ impl ProxyRules {
     }
 }
 
-/// For people; without credentials.
+/// For display, without credentials.
 impl ProxyRules {
     /// The proxy of URLs of this `scheme`, or why it cannot be used.
     pub fn shown(&self, scheme: &str) -> Option<String> {
@@ -77,7 +80,7 @@ impl ProxyRules {
         })
     }
 
-    /// The hosts that are reached without one, as far as the entries of `NO_PROXY` make sense.
+    /// The valid entries of `NO_PROXY`: the hosts that are reached directly.
     pub fn exceptions(&self) -> impl Iterator<Item = String> {
         self.no_proxy.entries()
     }
@@ -86,7 +89,7 @@ impl ProxyRules {
 /// Why a configured proxy cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyError {
-    /// Go knows http, https and socks5.
+    /// Go supports http, https and socks5.
     #[error("{variable} cannot be used: no client knows the scheme {scheme:?} of {address}")]
     UnsupportedScheme {
         /// The environment variable that names the proxy.
@@ -98,10 +101,10 @@ pub enum ProxyError {
     },
 }
 
-/// How a proxy is spoken to.
+/// How to talk to a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProxyScheme {
-    /// CONNECT in the clear.
+    /// CONNECT over plain TCP.
     Http,
     /// CONNECT over TLS.
     Https,
@@ -110,7 +113,7 @@ pub enum ProxyScheme {
 }
 
 impl ProxyScheme {
-    /// As it stands in a URL.
+    /// As written in a URL.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -128,21 +131,21 @@ impl ProxyScheme {
     }
 }
 
-/// A proxy. It shows (`Debug`, `Display`) that it has credentials but never which.
+/// A proxy. `Debug` and `Display` show that it has credentials, but never which.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxyUrl {
-    /// How it is spoken to.
+    /// How to talk to it.
     pub scheme: ProxyScheme,
     /// A name or an address, without brackets.
     pub host: String,
-    /// The port; that of the scheme if the URL names none.
+    /// The port; the scheme's default if the URL names none.
     pub port: u16,
     /// From the user part of the URL.
     pub credentials: Option<ProxyCredentials>,
 }
 
 impl ProxyUrl {
-    /// `host[:port]` without a scheme is an http proxy. `None` if it makes no URL even so.
+    /// `host[:port]` without a scheme is an http proxy. `None` if it is not a URL even then.
     fn parse(variable: &'static str, text: &str) -> Option<ProxySetting> {
         let url = Url::parse(text)
             .ok()
@@ -200,7 +203,7 @@ impl fmt::Display for ProxyUrl {
     }
 }
 
-/// User name and password for a proxy, percent-decoded. For the proxy alone; never printed.
+/// User name and password for a proxy, percent-decoded. Sent only to the proxy; never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProxyCredentials {
     /// The user name.

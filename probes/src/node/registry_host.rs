@@ -1,49 +1,47 @@
-//! One host that images can be pulled from, with what containerd knows of it: a host of a
-//! `hosts.toml`, or the registry itself where nothing is configured.
+//! One host that images can be pulled from, with its settings: a host of a `hosts.toml`, or the
+//! registry itself if nothing is configured.
 //!
 //! Sources: containerd `core/remotes/docker/config/hosts.go` and `docs/hosts.md`.
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-/// Where the registry called `docker.io` really is.
+/// The host of the registry called `docker.io`.
 pub(super) const DOCKER_HUB: &str = "registry-1.docker.io";
 
 /// One host that images can be pulled from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RegistryHost {
-    /// How it is spoken to.
+    /// How to talk to it.
     pub scheme: HostScheme,
     /// A name or an address, without brackets.
     pub host: String,
-    /// The port that is tried first.
+    /// The TCP port that is tried first.
     pub port: u16,
-    /// The API root without a slash at its end: `/v2`, or with `override_path` whatever the URL
-    /// says.
+    /// The API root without a trailing slash: `/v2`, or with `override_path` the URL's own path.
     pub path: String,
-    /// What it is asked for.
+    /// What containerd asks it for.
     pub capabilities: Capabilities,
-    /// Certificates to trust and to show.
+    /// Which certificates to trust and which to present.
     pub tls: TlsSettings,
-    /// Time for name lookup and dial together; zero is no limit, and without it containerd's 30 s
-    /// hold.
+    /// The time for lookup and dial together; zero means no limit. Without it, containerd's 30 s apply.
     pub dial_timeout: Option<Duration>,
-    /// It is a mirror: requests say by `?ns=<registry>` which registry they mean.
+    /// It is not the registry itself: requests say by `?ns=<registry>` which registry they mean.
     pub needs_ns: bool,
 }
 
-/// How a host is spoken to.
+/// How to talk to a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum HostScheme {
     /// TLS.
     Https,
-    /// In the clear.
+    /// Plain HTTP.
     Http,
-    /// An http host with TLS settings and a port other than 80: TLS, and in the clear if that is no
-    /// TLS server.
+    /// An http host with TLS settings and a port other than 80: TLS, or plain HTTP if the server does
+    /// not speak TLS.
     HttpsThenHttp,
 }
 
-/// What a host is trusted to do.
+/// What containerd may ask a host for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Capabilities {
     /// Manifests and blobs by digest.
@@ -55,7 +53,7 @@ pub(crate) struct Capabilities {
 }
 
 impl Capabilities {
-    /// All of them.
+    /// Every capability.
     pub(crate) const ALL: Self = Self {
         pull: true,
         resolve: true,
@@ -66,11 +64,11 @@ impl Capabilities {
 /// The TLS settings of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct TlsSettings {
-    /// PEM files with roots, beside those of the node.
+    /// PEM files with roots to trust in addition to the node's.
     pub ca: Vec<PathBuf>,
-    /// No certificate is checked.
+    /// Certificates are not verified.
     pub skip_verify: bool,
-    /// Certificates to show.
+    /// Client certificates to present.
     pub client: Vec<ClientCertificate>,
 }
 
@@ -84,9 +82,8 @@ pub(crate) struct ClientCertificate {
 }
 
 impl RegistryHost {
-    /// The registry itself, as containerd reaches it when nothing is configured: https, Docker Hub
-    /// at its real name, and a local registry with a port of its own over whatever it speaks,
-    /// unchecked.
+    /// The registry itself, as containerd reaches it if nothing is configured: https, Docker Hub at its
+    /// real name, and a local registry on its own port over whatever it speaks, unverified.
     pub(crate) fn upstream(registry_host: &str, port: Option<u16>) -> Self {
         let is_local = registry_host == "localhost"
             || registry_host

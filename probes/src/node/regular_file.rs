@@ -1,5 +1,5 @@
-//! Files that somebody else names: read only where they are regular ones, for a pipe might never begin
-//! to say anything, and a device never end.
+//! Reads files that others name, and only regular ones: a pipe might never deliver anything, and a
+//! device might never end.
 
 use std::{
     fs::{self, File},
@@ -7,10 +7,10 @@ use std::{
     path::Path,
 };
 
-/// The first `limit` bytes of a file.
+/// Reads the first `limit` bytes of a file.
 ///
 /// # Errors
-/// Those of the file system, and one where it is no regular file.
+/// If the file cannot be read, or is not a regular file.
 pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("not a regular file"));

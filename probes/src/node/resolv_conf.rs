@@ -1,6 +1,6 @@
-//! `/etc/resolv.conf` as Go's resolver reads it, because containerd asks by Go's rules and not by
-//! glibc's. The survey takes its nameservers from here and `go_resolver` its order, waits and
-//! names. Pure text in, values out: it opens no file and asks no nameserver.
+//! `/etc/resolv.conf` as Go's resolver reads it, because containerd looks up names by Go's rules and
+//! not by glibc's. The survey takes its nameservers from here, and `go_resolver` its order, waits and
+//! names. Pure: it opens no file and asks no nameserver.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
@@ -9,38 +9,38 @@ use std::time::Duration;
 const DNS_PORT: u16 = 53;
 /// Further `nameserver` lines are ignored.
 const MAX_NAMESERVERS: usize = 3;
-/// Larger `ndots` values are lowered to this.
+/// Larger values of `ndots` are lowered to this.
 const MAX_NDOTS: u32 = 15;
-/// The longest fully qualified name asked for, its trailing dot counted.
+/// The longest fully qualified name that is asked for, including its trailing dot.
 const MAX_NAME: usize = 254;
 
 /// What a resolv.conf configures. Source of every rule: Go's `net/dnsconfig_unix.go`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolvConf {
-    /// As configured and in order, three at most. Empty if the file names none:
-    /// what Go does then is [`Self::with_go_defaults`].
+    /// As configured and in order, at most three. Empty if the file names none:
+    /// [`Self::with_go_defaults`] says what Go does then.
     pub nameservers: Vec<SocketAddr>,
     /// Search suffixes, each with its trailing dot. The last `search` or `domain` line wins.
     pub search: Vec<String>,
-    /// A name with at least this many dots is tried as it is before the search list.
+    /// A name with at least this many dots is tried as it is before the search list is.
     pub ndots: u32,
     /// How long one question to one nameserver may take.
     pub timeout: Duration,
-    /// How often the whole list of nameservers is gone through.
+    /// How many times the list of nameservers is gone through.
     pub attempts: u32,
-    /// Each question starts one nameserver further on.
+    /// Each question starts one nameserver later in the list.
     pub rotate: bool,
     /// Questions go over TCP only.
     pub use_vc: bool,
-    /// A and AAAA are asked one after the other, not at once.
+    /// A and AAAA are asked one after the other instead of at the same time.
     pub single_request: bool,
 }
 
 impl ResolvConf {
-    /// Reads a resolv.conf. It never fails, as Go does not: what is not understood is skipped.
+    /// Parses a resolv.conf. It never fails, and neither does Go: what is not understood is skipped.
     ///
-    /// `zone_index` gives the index of the interface that an IPv6 zone names (`fe80::1%eth0`); a
-    /// zone it does not know is taken as a number, else as 0.
+    /// `zone_index` returns the index of the interface that an IPv6 zone names (`fe80::1%eth0`); a zone
+    /// that it does not know is read as a number, or as 0.
     ///
     /// One extension: OpenBSD's `nameserver [127.0.0.1]:5353`. Go skips that line.
     pub fn parse(text: &str, zone_index: impl Fn(&str) -> Option<u32>) -> Self {
@@ -72,8 +72,8 @@ impl ResolvConf {
         conf
     }
 
-    /// Fills in what Go uses where the file is silent: nameservers 127.0.0.1 and ::1, and as search
-    /// list the domain of the node's `hostname`.
+    /// Adds what Go uses if the file does not say: the nameservers 127.0.0.1 and ::1, and the domain of
+    /// the node's `hostname` as search list.
     #[must_use]
     pub fn with_go_defaults(mut self, hostname: &str) -> Self {
         if self.nameservers.is_empty() {
@@ -95,9 +95,9 @@ impl ResolvConf {
         self
     }
 
-    /// The fully qualified names Go asks for, in order, when `host` is looked up (`nameList` in
-    /// `net/dnsclient_unix.go`). Empty if the name is too long or must not go to the DNS (`.onion`,
-    /// RFC 7686).
+    /// The fully qualified names that Go asks for, in order, to look up `host` (`nameList` in
+    /// `net/dnsclient_unix.go`). Empty if the name is too long or must not be sent to the DNS
+    /// (`.onion`, RFC 7686).
     pub fn names(&self, host: &str) -> Vec<String> {
         let is_rooted = host.ends_with('.');
         if host.len() > MAX_NAME || (host.len() == MAX_NAME && !is_rooted) {
@@ -140,7 +140,7 @@ impl ResolvConf {
     }
 }
 
-/// An empty file.
+/// The settings of an empty file.
 impl Default for ResolvConf {
     fn default() -> Self {
         Self {
@@ -182,8 +182,8 @@ fn rooted(name: &str) -> String {
     }
 }
 
-/// Whether a question can be made of the name. Go keeps `.onion` from the DNS, and goes on where a
-/// search suffix makes no name.
+/// Whether the name can be asked for. Go keeps `.onion` out of the DNS, and goes on if a search suffix
+/// does not make a valid name.
 fn is_for_dns(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name).as_bytes();
     let onion = name.len().checked_sub(".onion".len()).map(|at| &name[at..]);
@@ -193,7 +193,7 @@ fn is_for_dns(name: &str) -> bool {
         && !onion.is_some_and(|tail| tail.eq_ignore_ascii_case(b".onion"))
 }
 
-/// The digits that `text` starts with; 0 if there are none, and never more than Go's ceiling.
+/// The number that `text` starts with; 0 if there is none, and never more than Go's ceiling.
 fn leading_number(text: &str) -> u32 {
     const CEILING: u32 = 0xff_ffff;
     text.bytes()

@@ -1,6 +1,6 @@
 //! The node's file system as this process sees it: at `/` on the node itself, elsewhere in a pod that
-//! mounts parts of it. Everything that reads a file of the node finds it by [`Root::locate`]; names
-//! of files in messages stay those that the node knows.
+//! mounts parts of it. Everything that reads a file of the node finds it through [`Root::locate`];
+//! messages name files as the node does.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// As many links as Linux follows before it calls them a loop.
+/// As many symbolic links as Linux follows before it reports a loop.
 const MAX_LINKS: usize = 40;
 
 /// The directory that is the node's `/`.
@@ -21,14 +21,14 @@ impl Root {
         Self(path)
     }
 
-    /// It is not this process's own `/`.
+    /// Whether it is not this process's own `/`.
     pub fn is_elsewhere(&self) -> bool {
         self.0 != Path::new("/")
     }
 
-    /// Where the node's file `path` is for this process. A symbolic link on the way leads where it
-    /// leads on the node, not here: `/etc/resolv.conf` is often one, and absolute. What is not there
-    /// is located as well.
+    /// Where this process finds the node's file `path`. A symbolic link on the way leads where it leads
+    /// on the node, not where it would lead here: `/etc/resolv.conf` is often one, and absolute. Also
+    /// locates files that do not exist.
     pub fn locate(&self, path: &Path) -> PathBuf {
         if !self.is_elsewhere() {
             return path.to_owned();
@@ -63,7 +63,7 @@ impl Default for Root {
     }
 }
 
-/// The components of a path, last first.
+/// The components of a path, last one first.
 fn steps(path: &Path) -> Vec<OsString> {
     let components = path.components().rev();
     components

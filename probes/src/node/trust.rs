@@ -1,5 +1,5 @@
-//! The roots that a node trusts: its own bundle and a configured file. Loaded at start and at
-//! reload, never during a probe.
+//! The roots that a node trusts: its own bundle and configured files. Loaded at start and at reload,
+//! never during a probe.
 
 use std::{
     collections::HashSet,
@@ -16,10 +16,10 @@ use rustls::{
 
 use crate::node::{regular_file::read_regular, root::Root};
 
-/// What stands behind this in a file of certificates is not read; bundles of systems have a tenth of it.
+/// Bytes of a CA file that are read; system bundles have a tenth of it.
 const MAX_FILE: u64 = 8 * 1024 * 1024;
 
-/// Where a node may keep its bundle; the first that is there counts. Source: Go's
+/// Where a node may keep its bundle; the first file that exists is used. Source: Go's
 /// `crypto/x509/root_linux.go`.
 const BUNDLES: [&str; 6] = [
     "/etc/ssl/certs/ca-certificates.crt",
@@ -38,11 +38,12 @@ pub struct TrustStore {
 }
 
 impl TrustStore {
-    /// The node's bundle (`SSL_CERT_FILE` and `SSL_CERT_DIR` win), and the certificates of `own_file`,
-    /// a file of this process, and of `node_files`, files as the node at `root` names them.
+    /// Loads the node's bundle (unless `SSL_CERT_FILE` or `SSL_CERT_DIR` names another), the
+    /// certificates of `own_file`, a file of this process, and those of `node_files`, files as the node
+    /// at `root` names them.
     ///
     /// # Errors
-    /// Where one of the files cannot be used, or no root is found at all.
+    /// If one of the files cannot be used, or no root is found at all.
     pub fn load(
         root: &Root,
         own_file: Option<&Path>,
@@ -60,7 +61,7 @@ impl TrustStore {
         }
         let fingerprints = certificates.iter().map(fingerprint).collect();
         let mut roots = RootCertStore::empty();
-        // What webpki cannot use as an anchor may still be a trusted leaf.
+        // A certificate that webpki cannot use as an anchor may still be a trusted leaf.
         roots.add_parsable_certificates(certificates);
         Ok(Self {
             roots: Arc::new(roots),
@@ -91,22 +92,22 @@ pub enum TrustError {
         /// The file.
         path: PathBuf,
     },
-    /// Neither bundle nor file gave a root.
+    /// Neither the bundle nor a file has a root.
     #[error(
         "no trusted root: this node has no CA bundle; mount one, set SSL_CERT_FILE or tls.ca_file"
     )]
     NoRoots,
-    /// The TLS library refuses the set-up.
+    /// The TLS library refuses the configuration.
     #[error("cannot set up TLS: {0}")]
     Setup(String),
 }
 
-/// Where the node at `root` has none that can be read, this process's own.
+/// The bundle of the node at `root`, or this process's own if the node has none that can be read.
 fn bundle(root: &Root) -> Vec<CertificateDer<'static>> {
-    let told = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
     let nodes = BUNDLES.iter().map(|path| root.locate(path.as_ref()));
-    let nodes =
-        nodes.filter(|_| root.is_elsewhere() && !told("SSL_CERT_FILE") && !told("SSL_CERT_DIR"));
+    let nodes = nodes
+        .filter(|_| root.is_elsewhere() && !is_set("SSL_CERT_FILE") && !is_set("SSL_CERT_DIR"));
     // A bundle with a broken entry is still a bundle: Go skips such entries as well.
     match nodes.into_iter().find(|path| path.is_file()) {
         Some(path) => rustls_native_certs::load_certs_from_paths(Some(&path), None).certs,
@@ -114,7 +115,7 @@ fn bundle(root: &Root) -> Vec<CertificateDer<'static>> {
     }
 }
 
-/// The certificates in the file at `path`; errors call it `name`.
+/// The certificates in the file at `path`; errors call the file `name`.
 fn read(path: &Path, name: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
     let unreadable = |error| TrustError::Unreadable {
         path: name.to_owned(),

@@ -1,4 +1,5 @@
-//! What one round saw of one endpoint: lookups, addresses, and the path that the node's client would take.
+//! What one round saw of one endpoint: lookups, addresses, and the path that the node's client would
+//! take.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -19,14 +20,14 @@ use crate::{
     },
 };
 
-/// One round over one endpoint.
+/// What one round saw of one endpoint.
 #[derive(Clone, Debug)]
 pub struct EndpointOutcome {
-    /// Which.
+    /// The endpoint.
     pub endpoint: Endpoint,
     /// When the node's client asks the host that led here.
     pub turn: Turn,
-    /// The proxy in between, as the node names it; never its credentials.
+    /// The proxy on the way, as the node names it; never its credentials.
     pub proxy: Option<String>,
     /// The host whose name was looked up: the endpoint's, or its proxy's.
     pub dialled: Arc<str>,
@@ -34,7 +35,7 @@ pub struct EndpointOutcome {
     pub pinned: Vec<IpAddr>,
     /// Addresses that the node's own DNS cache pins the name to.
     pub pinned_in_cache: Vec<IpAddr>,
-    /// What every nameserver said, in the order in which the node would ask them.
+    /// What every nameserver answered, in the order in which the node would ask them.
     pub lookups: Vec<Lookup>,
     /// Every distinct address, in the order in which it was found.
     pub addresses: Vec<AddressOutcome>,
@@ -43,7 +44,7 @@ pub struct EndpointOutcome {
 }
 
 impl EndpointOutcome {
-    /// What was seen of `endpoint`, asked first, where that is no more than `path`.
+    /// An outcome for `endpoint` with nothing but its `path`, in the first turn.
     pub fn new(endpoint: Endpoint, path: PullPath) -> Self {
         Self {
             turn: Turn::FIRST,
@@ -100,8 +101,8 @@ impl EndpointOutcome {
         }
     }
 
-    /// What a pull needs to get a connection here: the lookup that it goes by, the dial, the proxy and
-    /// the handshake. `None` where it gets none.
+    /// The time that a pull needs to get a connection here: the lookup that it relies on, the dial, the
+    /// proxy and the handshake. `None` if it gets none.
     pub fn time_to_connection(&self) -> Option<Duration> {
         let stages = self.on_path()?.stages.iter();
         let network = stages.filter(|outcome| !outcome.stage.is_http());
@@ -115,8 +116,8 @@ impl EndpointOutcome {
         Some(took + lookup.map_or(Duration::ZERO, |lookup| lookup.took))
     }
 
-    /// Where the addresses should be, given what is expected of the registry's: of a mirror's or a
-    /// token service's, or of a proxy's, nothing is.
+    /// Where the addresses should be, given the expectation for the registry. Nothing is expected of a
+    /// mirror, a token service or a proxy.
     pub fn expectation<'a>(&self, of_registry: &'a Expectation) -> &'a Expectation {
         match self.endpoint.role {
             Role::Login | Role::Data if self.proxy.is_none() => of_registry,
@@ -124,28 +125,23 @@ impl EndpointOutcome {
         }
     }
 
-    /// The lookups of the host's own name, without those by the search list.
+    /// The lookups of the host's own name, without those of the search list.
     pub fn lookups_of_host(&self) -> impl Iterator<Item = &Lookup> {
-        self.lookups
-            .iter()
-            .filter(|lookup| *lookup.name == *self.endpoint.host)
+        let lookups = self.lookups.iter();
+        lookups.filter(|lookup| *lookup.name == *self.endpoint.host)
     }
 
-    /// What each nameserver says in the end: the addresses that it has for any of the names tried,
-    /// else what it says of the name itself.
+    /// The answer of each nameserver that counts: the addresses that it has for any of the names tried,
+    /// or else what it says of the name itself.
     pub fn answers(&self) -> impl Iterator<Item = &Lookup> {
         let first_of_server = |(at, lookup): &(usize, &Lookup)| {
-            self.lookups[..*at]
-                .iter()
-                .all(|before| before.nameserver != lookup.nameserver)
+            let mut before = self.lookups[..*at].iter();
+            before.all(|before| before.nameserver != lookup.nameserver)
         };
         let servers = self.lookups.iter().enumerate().filter(first_of_server);
         servers.map(|(_, first)| {
-            let of_server = || {
-                self.lookups
-                    .iter()
-                    .filter(|lookup| lookup.nameserver == first.nameserver)
-            };
+            let is_of_server = |lookup: &&Lookup| lookup.nameserver == first.nameserver;
+            let of_server = || self.lookups.iter().filter(is_of_server);
             let found = of_server().find(|lookup| lookup.addresses().next().is_some());
             let own = || of_server().find(|lookup| lookup.name == self.dialled);
             found.or_else(own).unwrap_or(first)
@@ -155,12 +151,11 @@ impl EndpointOutcome {
     /// The address at which a pull would fail.
     pub fn failed_address(&self) -> Option<IpAddr> {
         let failed = || self.offered().find(|seen| seen.failure().is_some());
-        self.path
-            .address()
-            .or_else(|| failed().map(|seen| seen.address))
+        let path = self.path.address();
+        path.or_else(|| failed().map(|seen| seen.address))
     }
 
-    /// Whether the node's client would be given this address, and not only somebody else.
+    /// Whether the node's client would get this address, and not only others that were asked.
     pub(crate) fn offers(&self, address: IpAddr) -> bool {
         let by_lookup = |lookup: &Lookup| {
             Some(lookup.nameserver.address) == self.path.nameserver()
@@ -172,41 +167,34 @@ impl EndpointOutcome {
     }
 
     fn offered(&self) -> impl Iterator<Item = &AddressOutcome> {
-        self.addresses
-            .iter()
-            .filter(|seen| self.offers(seen.address))
+        let seen = self.addresses.iter();
+        seen.filter(|seen| self.offers(seen.address))
     }
 
     /// The image or blob at which a pull would fail.
     pub fn failed_subject(&self) -> Option<&str> {
-        let failed = |stage: &&StageOutcome| stage.result.is_err();
-        self.on_path()?
-            .stages
-            .iter()
-            .find(failed)?
-            .subject
-            .as_deref()
+        let mut stages = self.on_path()?.stages.iter();
+        let failed = stages.find(|stage| stage.result.is_err())?;
+        failed.subject.as_deref()
     }
 
-    /// The stages that a pull would get through before it fails, with their times.
+    /// The stages that a pull would pass before it fails, with their times.
     pub fn passed_stages(&self) -> String {
-        let address = self
+        let address = self.failed_address();
+        let seen = self
             .addresses
             .iter()
-            .find(|seen| Some(seen.address) == self.failed_address());
-        let stages = address.map_or(&[][..], |seen| &seen.stages);
+            .find(|seen| Some(seen.address) == address);
+        let stages = seen.map_or(&[][..], |seen| &seen.stages);
         let passed = stages.iter().take_while(|stage| stage.result.is_ok());
-        let texts = passed.map(|stage| {
-            format!(
-                "{} {:.1} ms",
-                stage.stage,
-                stage.took.as_secs_f64() * 1000.0
-            )
+        let texts = passed.map(|passed| {
+            let milliseconds = passed.took.as_secs_f64() * 1000.0;
+            format!("{} {milliseconds:.1} ms", passed.stage)
         });
         texts.collect::<Vec<_>>().join(", ")
     }
 
-    /// Why no nameserver of the node's own was asked, where one should have been.
+    /// Why none of the node's own nameservers was asked, if one should have been.
     pub fn no_lookup(&self) -> Option<&'static ResolveFault> {
         let needs_one = !matches!(self.path, PullPath::Blocked { .. })
             && self.dialled.parse::<IpAddr>().is_err()
@@ -215,22 +203,21 @@ impl EndpointOutcome {
         (needs_one && self.lookups.iter().all(of_config)).then_some(&ResolveFault::NoNameserver)
     }
 
-    /// Requests that were not due this time still hold, as long as the path to them does and the
-    /// name still leads to where they went.
+    /// Copies the requests that were not due this time. They still hold as long as the path to them
+    /// works and the name still leads to where they went.
     pub(super) fn take_over_requests(&mut self, before: &Self) {
-        let still_there = |earlier: &&AddressOutcome| {
-            self.addresses
-                .iter()
-                .any(|seen| seen.address == earlier.address)
-        };
-        let Some(earlier) = before.on_path().filter(still_there) else {
+        let (Some(earlier), path) = (before.on_path(), self.path.address()) else {
             return;
         };
-        let path = self.path.address();
-        let on_path = self
+        if self
             .addresses
-            .iter_mut()
-            .find(|seen| Some(seen.address) == path);
+            .iter()
+            .all(|seen| seen.address != earlier.address)
+        {
+            return;
+        }
+        let mut addresses = self.addresses.iter_mut();
+        let on_path = addresses.find(|seen| Some(seen.address) == path);
         let Some(seen) = on_path.filter(|seen| seen.failure().is_none()) else {
             return;
         };
@@ -241,19 +228,17 @@ impl EndpointOutcome {
         }
     }
 
-    /// Why there is no address to use: none was found, or none could be dialled.
+    /// Why there is no address to use: none was found, or none accepted a connection.
     fn unreached(&self) -> (Stage, FaultRef<'_>) {
         let from_node = |lookup: &&Lookup| lookup.nameserver.origin == Origin::Node;
         let dialled = self.offered().find_map(AddressOutcome::failure);
         let unresolved = || {
-            let lookups = || {
-                self.lookups
-                    .iter()
-                    .filter(from_node)
-                    .filter_map(Lookup::fault)
-            };
-            let told = lookups().find(|fault| fault.negative().is_some());
-            told.or_else(|| lookups().next())
+            let own = || self.lookups.iter().filter(from_node);
+            let mut negative = own().filter_map(Lookup::fault);
+            let negative = negative.find(|fault| fault.negative().is_some());
+            let first = || own().find_map(Lookup::fault);
+            negative
+                .or_else(first)
                 .unwrap_or(&ResolveFault::NoNameserver)
         };
         dialled.unwrap_or_else(|| (Stage::Resolve, FaultRef::Resolve(unresolved())))
@@ -263,29 +248,21 @@ impl EndpointOutcome {
 /// What the node's own client would meet on its way to one endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PullPath {
-    /// A connection.
-    Connected {
-        /// The address that the client would talk to.
-        address: IpAddr,
-        /// The nameserver whose answer it would use; `None` for an IP address or a pinned name.
+    /// It would look up the name and dial.
+    Walked {
+        /// The address that it would talk to, or what it would print if it gets no connection.
+        result: Result<IpAddr, String>,
+        /// The nameserver whose answer it would use. `None` without one, with an IP address or with a
+        /// pinned name.
         nameserver: Option<SocketAddr>,
-        /// What it would lose on nameservers and addresses that give no answer.
+        /// The time that it would lose on nameservers and addresses that do not answer.
         waits: Duration,
     },
-    /// No address, or none that takes a connection.
-    Failed {
-        /// What the client would print.
-        error: String,
-        /// The nameserver whose answer it would use, where it gets one.
-        nameserver: Option<SocketAddr>,
-        /// What it would lose on nameservers and addresses that give no answer.
-        waits: Duration,
-    },
-    /// The node's own settings leave no way there, so nothing was looked up or dialled.
+    /// A setting of the node leaves no way there, so nothing was looked up or dialled.
     Blocked {
-        /// The stage that they are for.
+        /// The stage that the setting is for.
         stage: Stage,
-        /// What is wrong with them.
+        /// What is wrong with it.
         fault: Fault,
     },
 }
@@ -294,45 +271,45 @@ impl PullPath {
     /// The address that the client would talk to.
     pub fn address(&self) -> Option<IpAddr> {
         match self {
-            Self::Connected { address, .. } => Some(*address),
-            Self::Failed { .. } | Self::Blocked { .. } => None,
-        }
-    }
-
-    /// The nameserver whose answer the client would use; `None` for an IP address or a pinned name.
-    pub fn nameserver(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Connected { nameserver, .. } | Self::Failed { nameserver, .. } => *nameserver,
+            Self::Walked { result, .. } => result.as_ref().ok().copied(),
             Self::Blocked { .. } => None,
         }
     }
 
-    /// What the client would print, where it gets no connection and that is known.
-    pub fn error(&self) -> Option<&str> {
+    /// The nameserver whose answer the client would use.
+    pub fn nameserver(&self) -> Option<SocketAddr> {
         match self {
-            Self::Failed { error, .. } => Some(error),
-            Self::Connected { .. } | Self::Blocked { .. } => None,
+            Self::Walked { nameserver, .. } => *nameserver,
+            Self::Blocked { .. } => None,
         }
     }
 
-    /// What the client would lose on nameservers and addresses that give no answer.
+    /// What the client would print if it gets no connection; `None` if that is not known.
+    pub fn error(&self) -> Option<&str> {
+        match self {
+            Self::Walked { result, .. } => result.as_ref().err().map(String::as_str),
+            Self::Blocked { .. } => None,
+        }
+    }
+
+    /// The time that the client would lose on nameservers and addresses that do not answer.
     pub fn waits(&self) -> Duration {
         match self {
-            Self::Connected { waits, .. } | Self::Failed { waits, .. } => *waits,
+            Self::Walked { waits, .. } => *waits,
             Self::Blocked { .. } => Duration::ZERO,
         }
     }
 }
 
-/// One round over one address of an endpoint.
+/// What one round saw of one address of an endpoint.
 #[derive(Clone, Debug)]
 pub struct AddressOutcome {
-    /// Which.
+    /// The address.
     pub address: IpAddr,
-    /// The node's own address towards it, by which a client with a choice of addresses chooses; `None`
-    /// without a route or a choice, and where no probe may go.
+    /// The node's own address towards it, by which a client chooses between addresses; `None` without a
+    /// route or a choice, and for addresses that no probe may dial.
     pub source: Option<IpAddr>,
-    /// In the order in which they ran; nothing comes after a failure.
+    /// In the order in which they ran; a failure is the last.
     pub stages: Vec<StageOutcome>,
 }
 

@@ -7,7 +7,7 @@ use crate::{
     stages::{
         challenge::Challenge,
         connect::Connected,
-        http::{Answered, fault::HttpFault},
+        http::{HttpAnswer, fault::HttpFault},
         manifest::Manifest,
         proxy::{ProxyFault, Tunnel},
         resolve::ResolveFault,
@@ -20,18 +20,18 @@ use crate::{
 /// One attempt at one stage.
 #[derive(Clone, Debug)]
 pub struct StageOutcome {
-    /// Which.
+    /// The stage.
     pub stage: Stage,
-    /// The image or blob that it is about, where it is about one.
+    /// The image or blob that it is about, if any.
     pub subject: Option<Arc<str>>,
-    /// From the end of the stage before.
+    /// The time since the end of the stage before; zero if it was refused before anything was sent.
     pub took: Duration,
-    /// What it gave.
+    /// Its evidence or its fault.
     pub result: Result<Evidence, Fault>,
 }
 
 impl StageOutcome {
-    /// An attempt that is about no image in particular.
+    /// An attempt that is not about a certain image.
     pub fn new(stage: Stage, took: Duration, result: Result<Evidence, Fault>) -> Self {
         Self {
             stage,
@@ -42,7 +42,7 @@ impl StageOutcome {
     }
 }
 
-/// What a stage that succeeded has to show.
+/// The evidence of a stage that succeeded.
 #[derive(Clone, Debug)]
 pub enum Evidence {
     /// Of `connect`.
@@ -58,9 +58,9 @@ pub enum Evidence {
     /// Of `manifest`.
     Manifest(Manifest),
     /// Of `blob`: served, or redirected to the next host.
-    Blob(Answered),
+    Blob(HttpAnswer),
     /// Of `http`.
-    Http(Answered),
+    Http(HttpAnswer),
 }
 
 /// Why a stage on an address failed.
@@ -75,7 +75,7 @@ pub enum Fault {
     /// Of `tls`.
     #[error(transparent)]
     Tls(Box<TlsFault>),
-    /// Of `challenge`, `token` and `http`.
+    /// Of the stages over HTTP.
     #[error(transparent)]
     Http(HttpFault),
 }
@@ -93,7 +93,7 @@ impl Fault {
 }
 
 impl Fault {
-    /// The chain that was refused, where one was presented.
+    /// The chain that was refused, if one was presented.
     pub fn chain(&self) -> Option<&Chain> {
         match self {
             Self::Tls(fault) => match &**fault {
@@ -108,9 +108,9 @@ impl Fault {
 /// A fault of any stage, `resolve` included, by reference.
 #[derive(Clone, Copy, Debug)]
 pub enum FaultRef<'a> {
-    /// Of `resolve`.
+    /// A fault of `resolve`.
     Resolve(&'a ResolveFault),
-    /// Of a stage on an address.
+    /// A fault of a stage on an address.
     Stage(&'a Fault),
 }
 

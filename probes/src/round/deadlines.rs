@@ -1,13 +1,13 @@
-//! How long each part of a round may take. Surveys, visits and requests share one clock.
+//! How long each part of a round may take. Surveys, visits and requests share these deadlines.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What a round may take beyond the limit of one stage.
+/// How much longer than one stage a round may take.
 const GRACE: Duration = Duration::from_millis(1500);
 
-/// When each stage has to end: after the limit of a stage, and no later than the round.
+/// When each stage has to end: after its limit, and no later than the round.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadlines {
     stage: Duration,
@@ -22,12 +22,12 @@ impl Deadlines {
         }
     }
 
-    /// What is left for a question of this limit that is asked now.
+    /// The time left for a question with this limit that is asked now.
     pub(crate) fn left(&self, limit: Duration) -> Duration {
         limit.min(self.round.saturating_duration_since(Instant::now()))
     }
 
-    /// For a stage that begins now.
+    /// The deadline of a stage that begins now.
     pub(crate) fn next(&self) -> Instant {
         self.round.min(Instant::now() + self.stage)
     }

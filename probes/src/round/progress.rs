@@ -1,5 +1,5 @@
-//! What a round tells while it goes on: each lookup and each stage as it ends, for whoever shows a
-//! round to somebody who waits for it. The outcome has all of it again, and more.
+//! Reports each lookup and each stage of a round as it ends, for someone who waits for it. The outcome
+//! has all of it again, and more.
 
 use std::time::Duration;
 
@@ -12,23 +12,23 @@ use crate::{
     },
 };
 
-/// A stage that ended just now.
+/// A stage that has just ended.
 #[derive(Clone, Copy, Debug)]
-pub struct Ended<'a> {
-    /// At which endpoint.
+pub struct StageEnd<'a> {
+    /// The endpoint.
     pub endpoint: &'a Endpoint,
-    /// Which.
+    /// The stage.
     pub stage: Stage,
-    /// What it took.
+    /// How long it took.
     pub took: Duration,
     /// Why it failed, if it did.
     pub failed: Option<Reason>,
 }
 
-/// Is told of every stage that ends. The round waits for it meanwhile.
-pub type Listener<'a> = &'a (dyn Fn(Ended<'_>) + Sync);
+/// Called for every stage that ends. The round waits for it.
+pub type OnStageEnd<'a> = &'a (dyn Fn(StageEnd<'_>) + Sync);
 
-impl<'a> Ended<'a> {
+impl<'a> StageEnd<'a> {
     pub(crate) fn lookup(endpoint: &'a Endpoint, lookup: &Lookup) -> Self {
         Self {
             endpoint,

@@ -1,7 +1,7 @@
-//! The HTTP stages of one endpoint, one after another over one connection, which is made anew where
-//! the server closes it.
+//! The HTTP stages of one endpoint, one after another over one connection, which is replaced if the
+//! server closes it.
 
-use std::{net::IpAddr, sync::Arc};
+use std::net::IpAddr;
 
 use tokio::time::Instant;
 
@@ -22,11 +22,11 @@ use crate::{
     },
 };
 
-/// By whose leave an anonymous pull goes on after the challenge.
-pub(crate) enum Leave {
-    /// Nobody's: the registry is open.
+/// What an anonymous pull needs after the challenge.
+pub(crate) enum AfterChallenge {
+    /// Nothing: the registry is open.
     Open,
-    /// By that of a token from this realm.
+    /// A token from this realm.
     Token(Realm),
 }
 
@@ -36,15 +36,15 @@ pub(crate) struct Requests<'a> {
     address: IpAddr,
     stream: Option<Stream>,
     http: Option<HttpConnection>,
-    /// Of the last connection.
+    /// The last connection's.
     watch: Stopwatch,
-    /// Whether the stage went over more than one.
+    /// Whether the stage used more than one connection.
     redialled: bool,
     stages: Vec<StageOutcome>,
 }
 
 impl<'a> Requests<'a> {
-    /// Requests to come over `stream`, which leads to `address`.
+    /// Requests to send over `stream`, which leads to `address`.
     pub(crate) fn over(stream: Stream, address: IpAddr, visit: Visit<'a>) -> Self {
         Self {
             visit,
@@ -65,23 +65,20 @@ impl<'a> Requests<'a> {
         (self.address, self.stages)
     }
 
-    /// Asks for the challenge at `target`; returns what a pull has to ask for next, if that
-    /// is `wanted`.
-    pub(crate) async fn challenge(&mut self, target: &str, wanted: bool) -> Option<Leave> {
+    /// Requests the challenge at `target`; returns what a pull needs next, if that is `wanted`.
+    pub(crate) async fn challenge(&mut self, target: &str, wanted: bool) -> Option<AfterChallenge> {
         let start = self.begin();
         let result = self.answer_to(target).await?;
-        let access = result
-            .as_ref()
-            .ok()
-            .map(|challenge| challenge.access.clone());
+        let answered = result.as_ref().ok();
+        let access = answered.map(|challenge| challenge.access.clone());
         self.record(Stage::Challenge, start, result.map(Evidence::Challenge));
         let bearer = match access.filter(|_| wanted)? {
-            Access::Open => return Some(Leave::Open),
+            Access::Open => return Some(AfterChallenge::Open),
             Access::Basic => return None,
             Access::Bearer(bearer) => bearer,
         };
         match Realm::parse(&bearer, self.visit.endpoint) {
-            Ok(realm) => Some(Leave::Token(realm)),
+            Ok(realm) => Some(AfterChallenge::Token(realm)),
             Err(fault) => {
                 self.record(Stage::Token, Instant::now(), Err(fault));
                 None
@@ -89,7 +86,7 @@ impl<'a> Requests<'a> {
         }
     }
 
-    /// Follows redirects to the challenge; `None` where a new connection could not be had.
+    /// Follows redirects to the challenge; `None` if a new connection was needed and failed.
     async fn answer_to(&mut self, target: &str) -> Option<Result<Challenge, HttpFault>> {
         let deadline = self.visit.deadlines.next();
         let Ok(mut url) = self.visit.endpoint.url(target) else {
@@ -110,7 +107,7 @@ impl<'a> Requests<'a> {
         Some(Err(HttpFault::TooManyRedirects(challenge::MAX_REDIRECTS)))
     }
 
-    /// Asks `realm` for an anonymous token; returns it where it is granted.
+    /// Requests an anonymous token from `realm`; returns it if it is granted.
     pub(crate) async fn token(&mut self, realm: &Realm, target: &Target) -> Option<Secret> {
         let repositories = target.repositories();
         let deadline = self.visit.deadlines.next();
@@ -133,7 +130,7 @@ impl<'a> Requests<'a> {
         granted
     }
 
-    /// Walks to the manifest of an image, then asks for its blobs; returns where those redirect to.
+    /// Walks to the manifest of an image, then requests its blobs; returns where they redirect to.
     pub(crate) async fn image(&mut self, pull: &Pull<'_>, image: &Image) -> Vec<(Descriptor, Hop)> {
         let mut walk = ManifestWalk::start(pull, &image.reference);
         let deadline = self.visit.deadlines.next();
@@ -151,29 +148,20 @@ impl<'a> Requests<'a> {
                 Err(fault) => break Err(fault),
             }
         };
-        let blobs = result
-            .as_ref()
-            .map_or_else(|_| Vec::new(), |found| found.blobs.clone());
-        let subject: Arc<str> = image.to_string().into();
-        self.record_of(
-            &subject,
-            Stage::Manifest,
-            start,
-            result.map(Evidence::Manifest),
-        );
+        let found = result.as_ref().ok();
+        let blobs = found.map(|found| found.blobs.clone()).unwrap_or_default();
+        let result = result.map(Evidence::Manifest);
+        self.record_of(image.to_string(), Stage::Manifest, start, result);
         let mut hops = Vec::new();
         for descriptor in blobs {
             let first = Hop::first(pull, &descriptor);
-            hops.extend(
-                self.blob(pull, &descriptor, &first)
-                    .await
-                    .map(|hop| (descriptor, hop)),
-            );
+            let next = self.blob(pull, &descriptor, &first).await;
+            hops.extend(next.map(|hop| (descriptor, hop)));
         }
         hops
     }
 
-    /// Asks for the first byte of a blob at `hop`; returns the next hop, if it is not served here.
+    /// Requests the first byte of a blob at `hop`; returns the next hop if it is not served here.
     pub(crate) async fn blob(
         &mut self,
         pull: &Pull<'_>,
@@ -196,12 +184,12 @@ impl<'a> Requests<'a> {
             Ok(BlobStep::Redirect(answered, next)) => (Ok(answered), Some(next)),
             Err(fault) => (Err(fault), None),
         };
-        let subject: Arc<str> = descriptor.digest.to_string().into();
-        self.record_of(&subject, Stage::Blob, start, result.map(Evidence::Blob));
+        let subject = descriptor.digest.to_string();
+        self.record_of(subject, Stage::Blob, start, result.map(Evidence::Blob));
         next
     }
 
-    /// Asks for `target`, where any status is an answer.
+    /// Requests `target`; any status is an answer.
     pub(crate) async fn http(&mut self, target: &str) {
         let deadline = self.visit.deadlines.next();
         let start = self.begin();
@@ -213,8 +201,8 @@ impl<'a> Requests<'a> {
         self.record(Stage::Http, start, result.map(Evidence::Http));
     }
 
-    /// The connection for the next request: the one at hand, or a new one to the same address where
-    /// the server closed it. `None` where a new one could not be had, which is then on record.
+    /// The connection for the next request: the current one, or a new one to the same address if the
+    /// server closed it. `None` if that failed, which is then recorded.
     async fn connection(&mut self) -> Option<Result<&mut HttpConnection, HttpFault>> {
         let deadline = self.visit.deadlines.next();
         let reusable = match &mut self.http {
@@ -235,8 +223,8 @@ impl<'a> Requests<'a> {
         self.http.as_mut().map(Ok)
     }
 
-    /// Whether the last request has to be sent once more, over a new connection: the one it was sent over
-    /// was stale.
+    /// Whether the last request must be sent again over a new connection, because its connection was
+    /// stale.
     fn asks_again(&self) -> bool {
         self.http.as_ref().is_some_and(HttpConnection::is_stale)
     }
@@ -252,7 +240,7 @@ impl<'a> Requests<'a> {
         stream
     }
 
-    /// A stage begins.
+    /// Starts a stage.
     fn begin(&mut self) -> Instant {
         self.watch.restart();
         self.redialled = false;
@@ -267,20 +255,20 @@ impl<'a> Requests<'a> {
             .filter(|_| result.is_ok() && !self.redialled);
         let took = on_the_wire.unwrap_or_else(|| start.elapsed());
         let outcome = StageOutcome::new(stage, took, result);
-        self.visit.tell(&outcome);
+        self.visit.report(&outcome);
         self.stages.push(outcome);
     }
 
     fn record_of(
         &mut self,
-        subject: &Arc<str>,
+        subject: String,
         stage: Stage,
         start: Instant,
         result: Result<Evidence, HttpFault>,
     ) {
         self.record(stage, start, result);
         if let Some(recorded) = self.stages.last_mut() {
-            recorded.subject = Some(subject.clone());
+            recorded.subject = Some(subject.into());
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The survey of one endpoint: every nameserver asked, every distinct address dialled and its TLS
-//! checked, all at once. An address is dialled as soon as one nameserver names it, so that a dead
-//! nameserver delays nobody.
+//! checked, all at the same time. An address is dialled as soon as one nameserver names it, so a dead
+//! nameserver delays nothing.
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::{
     outcome::{AddressOutcome, EndpointOutcome, Fault, PullPath, StageOutcome},
     round::{
         deadlines::Deadlines,
-        progress::Ended,
+        progress::StageEnd,
         visit::{Stream, Visit},
     },
     stages::{
@@ -26,10 +26,11 @@ use crate::{
 /// More distinct addresses than this are not dialled.
 const MAX_ADDRESSES: usize = 32;
 
-/// Some 500 addresses; all that 64 KiB can hold would keep the thread of all probes.
+/// Bytes of an answer over TCP: some 500 addresses. Reading 64 KiB of them would block the thread of
+/// all probes.
 const MAX_ANSWER: u16 = 8 * 1024;
 
-/// A survey under way. What is seen so far is always whole.
+/// A survey in progress. What it has seen so far is always consistent.
 pub(crate) struct Survey<'a> {
     visit: Visit<'a>,
     pinned: Vec<IpAddr>,
@@ -38,11 +39,11 @@ pub(crate) struct Survey<'a> {
     dialled: FuturesUnordered<BoxFuture<'a, Dialled>>,
     addresses: Vec<AddressOutcome>,
     open: HashMap<IpAddr, Stream>,
-    /// Where the pull goes by what is seen so far, once somebody asked.
+    /// The pull path according to what is seen so far, once it was needed.
     path: Option<PullPath>,
 }
 
-/// What came of an address.
+/// What dialling an address led to.
 struct Dialled {
     address: IpAddr,
     stages: Vec<StageOutcome>,
@@ -50,7 +51,7 @@ struct Dialled {
 }
 
 impl<'a> Survey<'a> {
-    /// Asks and dials all that can be asked and dialled now.
+    /// Asks every nameserver and dials every address that is known already.
     pub(crate) fn start(visit: Visit<'a>) -> Self {
         let mut survey = Self {
             pinned: visit.node.hosts.lookup(visit.dial_host()).to_vec(),
@@ -72,8 +73,8 @@ impl<'a> Survey<'a> {
         survey
     }
 
-    /// Goes on until the pull path is known: all is seen, or `patience` is over and some address
-    /// is usable. Returns the connection on that path.
+    /// Continues until the pull path is known: everything is seen, or `patience` is over and some
+    /// address is usable. Returns the connection on that path.
     pub(crate) async fn usable(&mut self, patience: Instant) -> Option<(IpAddr, Stream)> {
         let mut patient = true;
         while self.is_pending() && (patient || self.path().address().is_none()) {
@@ -86,14 +87,14 @@ impl<'a> Survey<'a> {
         Some((address, self.open.remove(&address)?))
     }
 
-    /// Goes on until all is seen.
+    /// Continues until everything is seen.
     pub(crate) async fn finish(&mut self) {
         while self.is_pending() {
             self.step().await;
         }
     }
 
-    /// What was seen; `over` is the address that the requests went over, with their stages.
+    /// What was seen; `over` is the address that the requests used, with their stages.
     pub(crate) fn outcome(mut self, over: Option<(IpAddr, Vec<StageOutcome>)>) -> EndpointOutcome {
         let path = self.path().clone();
         if let Some((used, stages)) = over
@@ -101,25 +102,19 @@ impl<'a> Survey<'a> {
         {
             address.stages.extend(stages);
         }
-        let place = |lookup: &Lookup| {
-            let nameservers = &self.visit.node.nameservers;
-            nameservers
-                .iter()
-                .position(|asked| *asked == lookup.nameserver)
-        };
-        self.lookups.sort_by_key(place);
+        let Visit { node, .. } = self.visit;
+        self.lookups.sort_by_key(|lookup| {
+            let mut nameservers = node.nameservers.iter();
+            nameservers.position(|asked| *asked == lookup.nameserver)
+        });
+        let dialled = self.visit.dial_host();
         EndpointOutcome {
             endpoint: self.visit.endpoint.clone(),
             turn: self.visit.turn,
             proxy: self.visit.proxy.map(ToString::to_string),
-            dialled: self.visit.dial_host().into(),
+            dialled: dialled.into(),
             pinned: self.pinned,
-            pinned_in_cache: self
-                .visit
-                .node
-                .localdns_hosts
-                .lookup(self.visit.dial_host())
-                .to_vec(),
+            pinned_in_cache: node.localdns_hosts.lookup(dialled).to_vec(),
             lookups: self.lookups,
             addresses: self.addresses,
             path,
@@ -143,18 +138,18 @@ impl<'a> Survey<'a> {
             return;
         }
         let denied = self.denied(address).map(|to| {
-            let why = "a probe is not led to this node, its link or a metadata service";
+            let why = "a probe does not go to this node, its link or a metadata service";
             let fault = Fault::Http(HttpFault::redirect_denied(&to.to_string(), why));
             StageOutcome::new(self.visit.last_stage(), Duration::ZERO, Err(fault))
         });
         let is_denied = denied.is_some();
-        denied.iter().for_each(|denied| self.visit.tell(denied));
+        denied.iter().for_each(|denied| self.visit.report(denied));
         self.addresses.push(AddressOutcome {
             address,
             source: None,
             stages: denied.into_iter().collect(),
         });
-        // With the second address there is a choice, and the first needs a source, too.
+        // The second address makes a choice, and then the first one needs a source too.
         match self.addresses.len() {
             0 | 1 => {}
             2 => (0..2).for_each(|place| self.find_source(place)),
@@ -197,9 +192,9 @@ impl<'a> Survey<'a> {
         self.path = None;
         tokio::select! {
             Some(lookups) = self.asked.next(), if !self.asked.is_empty() => {
-                // Names of the search list are tried before.
+                // Names of the search list come before it.
                 if let Some(last) = lookups.last() {
-                    (self.visit.listener)(Ended::lookup(self.visit.endpoint, last));
+                    (self.visit.on_stage_end)(StageEnd::lookup(self.visit.endpoint, last));
                 }
                 let found: Vec<_> = lookups.iter().flat_map(Lookup::addresses).collect();
                 self.lookups.extend(lookups);
@@ -221,13 +216,16 @@ impl<'a> Survey<'a> {
     }
 
     fn path(&mut self) -> &PullPath {
-        self.path
-            .get_or_insert_with(|| self.visit.way().walk(&self.lookups, &self.addresses))
+        self.path.get_or_insert_with(|| {
+            self.visit
+                .node_client()
+                .pull_path(&self.lookups, &self.addresses)
+        })
     }
 }
 
-/// The node's own nameservers are asked the names that its client would try, until one exists;
-/// the others only the name itself.
+/// Asks a nameserver. The node's own are asked for the names that its client would try, until one
+/// exists; the others only for the name itself.
 async fn ask(
     node: &Node,
     deadlines: Deadlines,
@@ -243,9 +241,8 @@ async fn ask(
         let name = name.trim_end_matches('.');
         let limit = deadlines.left(node.question_limit);
         let lookup = resolve::lookup(nameserver, name, limit, MAX_ANSWER).await;
-        let goes_on = lookup
-            .fault()
-            .is_some_and(|fault| fault.negative().is_some());
+        let fault = lookup.fault();
+        let goes_on = fault.is_some_and(|fault| fault.negative().is_some());
         lookups.push(lookup);
         if !goes_on {
             break;

@@ -1,6 +1,6 @@
-//! How one endpoint is reached: directly or through the node's proxy, with which trust, until when.
-//! Dialling an address goes through the stages `connect`, `proxy` and `tls`, each recorded with its
-//! own time: that on the wire where it ends well, and else how long it was waited for.
+//! How one endpoint is reached: directly or through the node's proxy, with which trust, and until when.
+//! Dialling an address goes through the stages `connect`, `proxy` and `tls`. Each is recorded with its
+//! own time: the time on the wire if it succeeds, else the time that it was waited for.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 
 use crate::{
-    client::pull_path::Way,
+    client::pull_path::NodeClient,
     net::{
         io_fault::IoFault,
         wire::{Stopwatch, Wire},
@@ -23,7 +23,7 @@ use crate::{
     outcome::{Evidence, Fault, StageOutcome},
     round::{
         deadlines::Deadlines,
-        progress::{Ended, Listener},
+        progress::{OnStageEnd, StageEnd},
     },
     stages::{
         connect::{self, Connected},
@@ -37,7 +37,7 @@ use crate::{
     },
 };
 
-/// For a second, small ClientHello after a large one got no answer.
+/// How long a second, small ClientHello may take after a large one got no answer.
 const SECOND_HELLO: Duration = Duration::from_millis(600);
 
 /// One endpoint and the way to it.
@@ -48,26 +48,26 @@ pub(crate) struct Visit<'a> {
     pub(crate) deadlines: Deadlines,
     pub(crate) tls: TlsClient,
     pub(crate) proxy: Option<&'a ProxyUrl>,
-    /// Addresses that a stranger named are checked before they are dialled.
+    /// Whether an address that a registry led to may be dialled.
     pub(crate) may_dial: fn(IpAddr) -> bool,
     /// When the node's client asks the host that led here.
     pub(crate) turn: Turn,
-    /// Who is told of stages that end.
-    pub(crate) listener: Listener<'a>,
+    /// Called for each stage that ends.
+    pub(crate) on_stage_end: OnStageEnd<'a>,
 }
 
 impl Visit<'_> {
-    /// Tells of a stage that ended.
-    pub(crate) fn tell(&self, outcome: &StageOutcome) {
-        (self.listener)(Ended::stage(self.endpoint, outcome));
+    /// Reports a stage that ended.
+    pub(crate) fn report(&self, outcome: &StageOutcome) {
+        (self.on_stage_end)(StageEnd::stage(self.endpoint, outcome));
     }
 
-    /// The stage for which the endpoint is visited.
+    /// The stage that the endpoint is visited for.
     pub(crate) fn last_stage(&self) -> Stage {
         self.endpoint.stages().last().unwrap_or(Stage::Connect)
     }
 
-    /// The host to look up and dial: the proxy, where there is one.
+    /// The host to look up and dial: the proxy, if there is one.
     pub(crate) fn dial_host(&self) -> &str {
         self.proxy.map_or(&self.endpoint.host, |proxy| &proxy.host)
     }
@@ -80,9 +80,9 @@ impl Visit<'_> {
         )
     }
 
-    /// What the rules of the node's client need to know of the way here.
-    pub(crate) fn way(&self) -> Way<'_> {
-        Way {
+    /// What the rules of the node's client need to know to get here.
+    pub(crate) fn node_client(&self) -> NodeClient<'_> {
+        NodeClient {
             hosts: &self.node.hosts,
             resolv_conf: &self.node.resolv_conf,
             nameservers: &self.node.nameservers,
@@ -92,7 +92,7 @@ impl Visit<'_> {
         }
     }
 
-    /// Where a connection to `address` leads. What a name means to a proxy only the proxy knows.
+    /// Where a connection to `address` leads. Only the proxy knows what a name means to it.
     pub(crate) fn leads_to(&self, address: IpAddr) -> Option<IpAddr> {
         match self.proxy {
             None => Some(address),
@@ -100,7 +100,7 @@ impl Visit<'_> {
         }
     }
 
-    /// Goes through the stages up to where HTTP can begin.
+    /// Goes through the stages until HTTP can begin.
     pub(crate) async fn dial(
         &self,
         address: IpAddr,
@@ -108,7 +108,7 @@ impl Visit<'_> {
     ) -> Option<Stream> {
         let mut record = |stage, took, result| {
             let outcome = StageOutcome::new(stage, took, result);
-            self.tell(&outcome);
+            self.report(&outcome);
             stages.push(outcome);
         };
         let start = Instant::now();
@@ -145,22 +145,15 @@ impl Visit<'_> {
 
         watch.restart();
         let start = Instant::now();
+        let (host, deadline) = (&self.endpoint.host, self.deadlines.next());
         let shaken = match stream {
             Stream::Plain(stream) => {
-                let shaken = self
-                    .tls
-                    .handshake(stream, &self.endpoint.host, self.deadlines.next());
-                shaken
-                    .await
-                    .map(|(stream, shaken)| (Stream::Tls(Box::new(stream)), shaken))
+                let shaken = self.tls.handshake(stream, host, deadline).await;
+                shaken.map(|(stream, shaken)| (Stream::Tls(Box::new(stream)), shaken))
             }
             Stream::Tls(stream) => {
-                let shaken =
-                    self.tls
-                        .handshake(*stream, &self.endpoint.host, self.deadlines.next());
-                shaken
-                    .await
-                    .map(|(stream, shaken)| (Stream::TlsInTls(Box::new(stream)), shaken))
+                let shaken = self.tls.handshake(*stream, host, deadline).await;
+                shaken.map(|(stream, shaken)| (Stream::TlsInTls(Box::new(stream)), shaken))
             }
             Stream::TlsInTls(_) => return None,
         };
@@ -173,14 +166,14 @@ impl Visit<'_> {
             }
             Err(fault) => (Err(Fault::Tls(Box::new(fault))), None),
         };
-        // Segments lost during the handshake count as the connection's.
+        // Retransmits during the handshake count for the connection.
         if let (Some(Stream::Tls(stream)), Some(first)) = (&stream, stages.first_mut())
             && let Ok(Evidence::Connect(connected)) = &mut first.result
         {
             connected.retransmits = Connected::of(stream.get_ref().0.stream()).retransmits;
         }
         let outcome = StageOutcome::new(Stage::Tls, took, result);
-        self.tell(&outcome);
+        self.report(&outcome);
         stages.push(outcome);
         stream
     }
@@ -204,8 +197,8 @@ impl Visit<'_> {
         }
     }
 
-    /// Whether a hello that fits one packet is answered where a large one was not: then a device
-    /// on the path drops large ones.
+    /// Whether a hello that fits into one packet is answered when a large one is not: then a device on
+    /// the path drops large ones.
     async fn small_hello_passes(&self, to: SocketAddr) -> bool {
         if self.proxy.is_some() {
             return false;

@@ -1,6 +1,6 @@
-//! The stage `blob`: whether the first byte of a blob can be had. The registry serves it or
-//! redirects; each redirect becomes a [`Hop`], an endpoint of its own that the caller takes through
-//! its own stages. Signed URLs are never printed, and the bearer never leaves the registry.
+//! The stage `blob`: whether the first byte of a blob can be fetched. The registry serves it or
+//! redirects; each redirect becomes a [`Hop`], an endpoint that the caller takes through its own
+//! stages. Signed URLs are never printed, and the bearer token never leaves the registry.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use crate::{
     net::redact::redacted,
     stages::{
         http::{
-            Answered,
+            HttpAnswer,
             connection::{HttpConnection, Request},
             fault::HttpFault,
             pull::Pull,
@@ -26,26 +26,26 @@ use crate::{
 /// As many as Go's client follows.
 const MAX_HOPS: usize = 10;
 
-/// How far one host brought a pull.
+/// How far one host got the pull.
 #[derive(Debug)]
 pub(crate) enum BlobStep {
-    /// To the blob.
-    Served(Answered),
-    /// To another URL.
-    Redirect(Answered, Hop),
+    /// It serves the blob.
+    Served(HttpAnswer),
+    /// It redirects to another URL.
+    Redirect(HttpAnswer, Hop),
 }
 
-/// A URL on the way to a blob, checked to be one that a probe may ask.
+/// A URL on the way to a blob, checked to be one that a probe may request.
 #[derive(Clone)]
 pub(crate) struct Hop {
-    /// Whom to ask. Its role is [`Role::Storage`], unless it is the registry again.
+    /// The endpoint to ask. Its role is [`Role::Storage`], unless it is the registry again.
     pub endpoint: Endpoint,
     url: Url,
     followed: usize,
 }
 
 impl Hop {
-    /// The registry itself, where every blob is asked for first.
+    /// The registry itself, which every blob is requested from first.
     pub(crate) fn first(pull: &Pull<'_>, blob: &Descriptor) -> Self {
         Self {
             endpoint: pull.registry.clone(),
@@ -54,7 +54,7 @@ impl Hop {
         }
     }
 
-    /// Asks over a connection to this hop's endpoint.
+    /// Requests the blob over a connection to this hop's endpoint.
     pub(crate) async fn fetch(
         &self,
         connection: &mut HttpConnection,
@@ -68,7 +68,7 @@ impl Hop {
             ..Request::of(&self.url[Position::BeforePath..Position::AfterQuery])
         };
         let mut response = connection.send(request, deadline).await?;
-        let answered = Answered {
+        let answered = HttpAnswer {
             status: response.status.as_u16(),
             server: response.header(SERVER),
             correlation_id: response.correlation_id(),
@@ -87,7 +87,8 @@ impl Hop {
         if self.followed == MAX_HOPS {
             return Err(HttpFault::TooManyRedirects(MAX_HOPS));
         }
-        let malformed = |_| HttpFault::Malformed("a redirect to what is no URL".to_owned());
+        let malformed =
+            |_| HttpFault::Malformed("a redirect to something that is not a URL".to_owned());
         let url = self.url.join(location).map_err(malformed)?;
         let denied = |why| Err(HttpFault::redirect_denied(url.as_str(), why));
         let Some(endpoint) = Endpoint::of(&url, Role::Storage) else {
@@ -123,7 +124,7 @@ impl fmt::Debug for Hop {
     }
 }
 
-/// `false` where the status means no. An empty blob has no first byte, and no range either.
+/// `false` if the status is a refusal. An empty blob has no first byte and no range.
 async fn is_served(
     response: &mut Response,
     blob: &Descriptor,
@@ -133,7 +134,7 @@ async fn is_served(
         StatusCode::OK | StatusCode::PARTIAL_CONTENT => {
             if blob.size > 0 && !response.has_first_byte(deadline).await? {
                 let Descriptor { size, .. } = blob;
-                let why = format!("nothing of a blob of {size} bytes");
+                let why = format!("no byte of a blob of {size} bytes");
                 return Err(HttpFault::Malformed(why));
             }
             Ok(true)
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_empty_blob_is_served_by_nothing() {
+    async fn an_empty_blob_needs_no_byte() {
         for status in ["200 OK", "416 Range Not Satisfiable"] {
             let fake = Fake::answering([answer(status, &[], "")]).await;
             assert!(
@@ -242,7 +243,7 @@ mod tests {
         let empty = fault_of(answer("200 OK", &[], ""), 9).await;
         assert_eq!(
             empty,
-            HttpFault::Malformed("nothing of a blob of 9 bytes".to_owned())
+            HttpFault::Malformed("no byte of a blob of 9 bytes".to_owned())
         );
         let range = fault_of(answer("416 Range Not Satisfiable", &[], ""), 9).await;
         assert_eq!(range.reason(), Reason::UnexpectedStatus);
@@ -293,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn where_no_redirect_may_lead() {
+    fn redirects_that_are_refused() {
         let https = hop("https://contoso.azurecr.io/v2/");
         for (location, shown) in [
             (
@@ -312,7 +313,10 @@ mod tests {
                 "file:///etc/passwd",
                 "sent to file:///etc/passwd: neither https nor http",
             ),
-            ("https://", "malformed answer: a redirect to what is no URL"),
+            (
+                "https://",
+                "malformed answer: a redirect to something that is not a URL",
+            ),
         ] {
             let fault = https.redirected(location, &https.endpoint).unwrap_err();
             assert_eq!(fault.to_string(), shown);
@@ -337,7 +341,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_no_is_a_no() {
+    async fn a_refusal_is_reported_by_its_status() {
         for (status, reason) in [
             ("403 Forbidden", Reason::Forbidden),
             ("404 Not Found", Reason::NotFound),

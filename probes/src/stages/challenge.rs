@@ -1,5 +1,5 @@
-//! The stage `challenge`: `GET /v2/` without credentials at a login server. A Bearer challenge is
-//! what a healthy private registry answers; 200 from a registry is healthy too.
+//! The stage `challenge`: `GET /v2/` without credentials at a login server. A healthy private registry
+//! answers with a Bearer challenge; 200 from a registry is healthy too.
 
 use std::{fmt, time::SystemTime};
 
@@ -20,11 +20,11 @@ use crate::{
 
 /// Redirects of `/v2/` that are followed on the same host; Go follows ten.
 pub(crate) const MAX_REDIRECTS: usize = 10;
-/// Every registry that follows the distribution specification sends it, some without need.
+/// Registries that follow the distribution specification send it, some even where they need not.
 const API_VERSION: &str = "docker-distribution-api-version";
 
-/// Asks the registry at `url` how it wants to be asked. One request a step, so that the caller can
-/// see to the connection where a redirect closed it.
+/// Asks the registry at `url` which credentials it wants. One request per step, so that the caller can
+/// replace a connection that a redirect closed.
 pub(crate) async fn ask(
     connection: &mut HttpConnection,
     url: &Url,
@@ -48,11 +48,11 @@ pub(crate) async fn ask(
     }))
 }
 
-/// How far one request brought the stage.
+/// What one request led to.
 pub(crate) enum ChallengeStep {
-    /// To its end.
+    /// The registry's answer.
     Answered(Challenge),
-    /// To another URL on the same host.
+    /// A redirect to another URL on the same host.
     Redirect(Url),
 }
 
@@ -63,13 +63,14 @@ pub struct Challenge {
     pub status: u16,
     /// What it asks for.
     pub access: Access,
-    /// Whether containerd, which reads less than RFC 9110 allows, understands that too.
+    /// Whether containerd, which reads less than RFC 9110 allows, understands the challenge.
     pub readable_by_client: bool,
     /// The header `Server`.
     pub server: Option<String>,
     /// The id that the registry's support asks for.
     pub correlation_id: Option<String>,
-    /// This node's clock minus the registry's, in seconds; `Date` counts whole seconds.
+    /// This node's clock minus the registry's, in seconds; negative if this node is behind. `Date` has
+    /// whole seconds.
     pub clock_skew: Option<f64>,
 }
 
@@ -88,18 +89,18 @@ impl Challenge {
 pub enum Access {
     /// Nothing.
     Open,
-    /// User name and password; there is no anonymous token to ask for.
+    /// User name and password; there is no anonymous token to request.
     Basic,
     /// A token.
     Bearer(Bearer),
 }
 
-/// A Bearer challenge of the distribution specification; it prints no secret of the realm's URL.
+/// A Bearer challenge of the distribution specification. `Debug` hides the secrets of the realm's URL.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Bearer {
-    /// Where tokens are handed out, as sent.
+    /// The URL that issues tokens, as sent.
     pub realm: String,
-    /// For whom; at a regional ACR endpoint it is the global name.
+    /// The name of the service that the token is for; at a regional ACR endpoint, the global name.
     pub service: Option<String>,
 }
 
@@ -109,7 +110,7 @@ impl fmt::Debug for Bearer {
     }
 }
 
-/// `None` where the status means no.
+/// `None` if the status is a refusal.
 async fn access(response: &mut Response, deadline: Instant) -> Result<Option<Access>, HttpFault> {
     let status = response.status;
     let not_a_registry = |why| {
@@ -133,42 +134,29 @@ async fn access(response: &mut Response, deadline: Instant) -> Result<Option<Acc
     }
 }
 
-/// containerd prefers a token to a password, wherever both are offered.
+/// containerd prefers a token to a password if both are offered.
 fn asked_for(headers: &HeaderMap) -> Option<Access> {
     let challenges: Vec<_> = lines(headers).flat_map(www_authenticate::parse).collect();
-    let bearer = challenges
-        .iter()
-        .filter(|challenge| challenge.scheme == "bearer");
-    let bearer = bearer.filter_map(|challenge| {
+    let with = |scheme| challenges.iter().filter(move |one| one.scheme == scheme);
+    let bearer = with("bearer").find_map(|challenge| {
         let service = challenge.parameter("service").map(str::to_owned);
         let realm = challenge.parameter("realm")?.to_owned();
         Some(Access::Bearer(Bearer { realm, service }))
     });
-    let basic = || {
-        challenges
-            .iter()
-            .any(|challenge| challenge.scheme == "basic")
-    };
-    bearer
-        .into_iter()
-        .next()
-        .or_else(|| basic().then_some(Access::Basic))
+    bearer.or_else(|| with("basic").next().map(|_| Access::Basic))
 }
 
-/// containerd takes the first challenge of each header line for all there is (`ParseAuthHeader` in
-/// its `core/remotes/docker/auth/parse.go`).
+/// containerd reads only the first challenge of each header line (`ParseAuthHeader` in its
+/// `core/remotes/docker/auth/parse.go`).
 fn is_readable_by_client(headers: &HeaderMap, access: &Access) -> bool {
     let wanted = match access {
         Access::Open => return true,
         Access::Basic => "basic",
         Access::Bearer(_) => "bearer",
     };
-    lines(headers).any(|line| {
-        let challenges = www_authenticate::parse(line);
-        challenges
-            .first()
-            .is_some_and(|challenge| challenge.scheme == wanted)
-    })
+    let mut first =
+        lines(headers).filter_map(|line| www_authenticate::parse(line).into_iter().next());
+    first.any(|challenge| challenge.scheme == wanted)
 }
 
 fn lines(headers: &HeaderMap) -> impl Iterator<Item = &str> {
@@ -183,9 +171,10 @@ fn is_empty_json(body: &[u8]) -> bool {
     }
 }
 
-/// Where `location`, in an answer to a request for `asked`, leads, if that is the same host.
+/// The URL that `location` leads to, in an answer to a request for `asked`.
 pub(crate) fn on_the_same_host(asked: &Url, location: &str) -> Result<Url, HttpFault> {
-    let malformed = |_| HttpFault::Malformed("a redirect to what is no URL".to_owned());
+    let malformed =
+        |_| HttpFault::Malformed("a redirect to something that is not a URL".to_owned());
     let to = asked.join(location).map_err(malformed)?;
     if to.origin() != asked.origin() {
         return Err(HttpFault::redirect_denied(
@@ -201,7 +190,7 @@ fn clock_skew(headers: &HeaderMap) -> Option<f64> {
         .parse_timestamp(headers.get(DATE)?.to_str().ok()?)
         .ok()?;
     let now = Timestamp::try_from(SystemTime::now()).ok()?;
-    Some((now - date).total(jiff::Unit::Second).unwrap_or(0.0))
+    (now - date).total(jiff::Unit::Second).ok()
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The stage `connect`: one TCP dial to one address, with a deadline, and what the kernel measured
-//! of it. It never resolves a name and never tries a second address.
+//! The stage `connect`: one TCP dial to one address, with a deadline, and what the kernel measured. It
+//! never resolves a name and never tries a second address.
 
 use std::{
     io,
@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::net::{io_fault::IoFault, wire::Wire};
 
-/// Dials `address` and returns the connection with what the kernel saw, or why there is none.
+/// Dials `address`; returns the connection and what the kernel measured.
 pub(crate) async fn dial(
     address: SocketAddr,
     deadline: Instant,
@@ -29,7 +29,7 @@ pub(crate) async fn dial(
     Ok((Wire::new(stream), connected))
 }
 
-/// The address that the kernel would send from, as a connected UDP socket tells without sending
+/// The address that the kernel would send from. A connected UDP socket shows it without sending
 /// anything; `None` without a route.
 pub(crate) fn source_towards(address: SocketAddr) -> Option<IpAddr> {
     let kind = Type::DGRAM.cloexec();
@@ -41,21 +41,21 @@ pub(crate) fn source_towards(address: SocketAddr) -> Option<IpAddr> {
 /// What the kernel measured of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connected {
-    /// Smoothed round-trip time; `None` where the kernel does not tell.
+    /// Smoothed round-trip time; `None` if the kernel does not report it.
     pub rtt: Option<Duration>,
-    /// Segments sent again so far, lost SYNs among them.
+    /// Retransmits so far, including lost SYNs.
     pub retransmits: u32,
 }
 
 impl Connected {
-    /// Of a new connection: from SYN to SYN/ACK. Where the SYN was sent again the kernel does not know
-    /// which one was answered.
+    /// The time from SYN to SYN/ACK of a new connection. `None` if the SYN was retransmitted, because
+    /// the kernel does not know which one was answered.
     pub(crate) fn took(&self) -> Option<Duration> {
         self.rtt
             .filter(|rtt| self.retransmits == 0 && !rtt.is_zero())
     }
 
-    /// Reads `TCP_INFO` as it is now.
+    /// Reads the kernel's `TCP_INFO` of this moment.
     pub fn of(stream: &TcpStream) -> Self {
         match tcp_info(stream) {
             Ok(info) => Self {
@@ -79,8 +79,8 @@ fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
 
 #[expect(unsafe_code, reason = "neither nix nor socket2 wraps TCP_INFO")]
 fn tcp_info(stream: &TcpStream) -> io::Result<libc::tcp_info> {
-    // SAFETY: `tcp_info` is plain integers, for which all zeroes is a value; the kernel writes at
-    // most `length` bytes of it and older kernels write fewer.
+    // SAFETY: `tcp_info` is plain integers, for which all zeroes is a value; the kernel writes at most
+    // `length` bytes of it and older kernels write fewer.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
     let mut length = size_of_val(&info) as libc::socklen_t;
     // SAFETY: the descriptor is open while `stream` is borrowed; both pointers outlive the call.

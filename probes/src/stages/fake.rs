@@ -1,5 +1,5 @@
-//! A server on the loopback for unit tests: it takes one connection, reads request heads and sends
-//! what it was told to, word for word.
+//! A loopback server for unit tests: it accepts one connection, reads request heads and sends fixed
+//! answers.
 
 use std::{
     net::SocketAddr,
@@ -19,7 +19,7 @@ use crate::{
     words::endpoint::{Endpoint, Role, Scheme},
 };
 
-/// A fake with its one connection.
+/// A fake server with its one connection.
 pub(crate) struct Fake {
     address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
@@ -39,12 +39,12 @@ impl Fake {
         Self::start(answers, Then::Close).await
     }
 
-    /// Reads requests and says nothing.
+    /// Reads requests and never answers.
     pub(crate) async fn silent() -> Self {
         Self::start(Vec::new(), Then::Wait).await
     }
 
-    /// Answers the first request with `start` and then `more`, for ever.
+    /// Answers the first request with `start` and then with `more`, forever.
     pub(crate) async fn endless(start: &str, more: &str) -> Self {
         Self::start(vec![start.into()], Then::Repeat(more.into())).await
     }
@@ -67,7 +67,7 @@ impl Fake {
             }
             match then {
                 Then::Close => {
-                    // A request that is left unread would turn the close into a reset.
+                    // An unread request would turn the close into a reset.
                     let _ = stream.shutdown().await;
                     while let Ok(1..) = stream.read(&mut [0; 1024]).await {}
                 }
@@ -78,12 +78,12 @@ impl Fake {
         Self { address, heads }
     }
 
-    /// The request heads so far.
+    /// The request heads received so far.
     pub(crate) fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap().clone()
     }
 
-    /// As the login server of a registry.
+    /// The fake as a registry's login server.
     pub(crate) fn endpoint(&self) -> Endpoint {
         Endpoint {
             host: self.address.ip().to_string().into(),

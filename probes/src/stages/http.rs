@@ -1,4 +1,4 @@
-//! The stage `http`: `GET /` at a data or storage endpoint. Without a signed URL such an endpoint
+//! The stage `http`: `GET /` at a data or storage endpoint. Without a signed URL, such an endpoint
 //! refuses, and the refusal proves the path: any status is an answer.
 
 use hyper::header::SERVER;
@@ -12,23 +12,23 @@ pub(crate) mod pull;
 pub(crate) mod response;
 pub(crate) mod www_authenticate;
 
-/// Asks for `target`, `/` at a data endpoint, and waits for the head of whatever comes back.
+/// Requests `target` (`/` at a data endpoint) and waits for the head of any answer.
 pub(crate) async fn http(
     connection: &mut HttpConnection,
     target: &str,
     deadline: Instant,
-) -> Result<Answered, HttpFault> {
+) -> Result<HttpAnswer, HttpFault> {
     let response = connection.get(target, deadline).await?;
-    Ok(Answered {
+    Ok(HttpAnswer {
         status: response.status.as_u16(),
         server: response.header(SERVER),
         correlation_id: response.correlation_id(),
     })
 }
 
-/// What an endpoint answered.
+/// The head of an answer, in short.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answered {
+pub struct HttpAnswer {
     /// Any status.
     pub status: u16,
     /// The header `Server`.

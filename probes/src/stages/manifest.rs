@@ -1,7 +1,7 @@
-//! The stage `manifest`: from an image's reference to the manifest for this node's platform, by the
-//! requests and the rules of containerd, and the blobs that a pull would fetch next. It takes one
-//! step a request, so that the caller can see to the connection in between; a redirect is followed
-//! on the registry's own host alone.
+//! The stage `manifest`: from an image's reference to the manifest for this node's platform, with
+//! containerd's requests and rules, and the blobs that a pull would fetch next. It makes one request
+//! per step, so that the caller can replace the connection in between. Redirects are followed only on
+//! the registry's own host.
 
 use hyper::StatusCode;
 use tokio::time::Instant;
@@ -23,26 +23,26 @@ mod digest;
 mod document;
 mod platform;
 
-/// The least that registries should take, by the distribution specification, "Pushing Manifests",
-/// and about the most that containerd does.
+/// In bytes: what the distribution specification ("Pushing Manifests") asks registries to accept at
+/// least, and about the most that containerd reads.
 const MAX_MANIFEST: usize = 4 * 1024 * 1024;
 /// Over all documents of an image.
 const MAX_REDIRECTS: usize = 10;
-/// Indexes above the manifest; images have one.
+/// Nested indexes above the manifest; images have one.
 const MAX_INDEXES: usize = 3;
-/// What containerd asks for by name.
+/// The media types that containerd asks for by name.
 const ANY_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json, \
      application/vnd.docker.distribution.manifest.list.v2+json, \
      application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, */*";
 
-/// The way from a reference to a manifest.
+/// The walk from a reference to a manifest.
 pub(crate) struct ManifestWalk<'a> {
     pull: &'a Pull<'a>,
     node: Platform,
     url: Url,
-    /// What the document to come is named; a tag promises nothing.
+    /// The digest that the next document must have; a tag promises none.
     digest: Option<Digest>,
-    /// What an index says that the document to come is.
+    /// The media type that an index gives for the next document.
     kind: Option<Kind>,
     platform: Option<Platform>,
     redirects: usize,
@@ -64,7 +64,7 @@ impl<'a> ManifestWalk<'a> {
         }
     }
 
-    /// Asks once over a connection to the registry; `None` means once more.
+    /// Makes one request over a connection to the registry; `None` means that another one is needed.
     pub(crate) async fn step(
         &mut self,
         connection: &mut HttpConnection,
@@ -82,7 +82,7 @@ impl<'a> ManifestWalk<'a> {
         let mut response = connection.send(request, deadline).await?;
         if let Some(location) = response.redirect() {
             self.url = self.redirected(location)?;
-            // Read for the sake of the connection; without, the caller makes another.
+            // Read so that the connection can be used again; otherwise the caller makes another.
             let _ = response.body(deadline).await;
             return Ok(None);
         }
@@ -101,7 +101,7 @@ impl<'a> ManifestWalk<'a> {
             .or(promised)
             .unwrap_or_else(|| Digest::of(&body));
         if !digest.names(&body) {
-            return malformed(format!("the content is not that of {digest}"));
+            return malformed(format!("the content does not match {digest}"));
         }
         match Document::read(&body, kind)? {
             Document::Index(entries) => self.descend(&entries).map(|()| None),
@@ -124,11 +124,11 @@ impl<'a> ManifestWalk<'a> {
         challenge::on_the_same_host(&self.url, location)
     }
 
-    /// Goes on with what containerd would take from an index: the best platform, else the first
-    /// document that names none.
+    /// Goes on with the entry that containerd would take from an index: the best platform, or else the
+    /// first document that names none.
     fn descend(&mut self, entries: &[Entry<'_>]) -> Result<(), HttpFault> {
         if self.indexes == MAX_INDEXES {
-            return malformed(format!("more than {MAX_INDEXES} indexes in one another"));
+            return malformed(format!("more than {MAX_INDEXES} nested indexes"));
         }
         self.indexes += 1;
         let ranked = entries.iter().filter_map(|entry| {
@@ -158,22 +158,22 @@ impl<'a> ManifestWalk<'a> {
 /// An image as this node would pull it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
-    /// The manifest's.
+    /// The manifest's digest.
     pub digest: Digest,
-    /// As the index says; `None` where the reference is the manifest's own.
+    /// As the index says; `None` if the reference is the manifest's own.
     pub platform: Option<Platform>,
     /// The configuration and the first layer.
     pub blobs: Vec<Descriptor>,
 }
 
-/// What the registry says that the content is named.
+/// The digest that the registry gives for the content.
 fn promised_digest(response: &Response) -> Result<Option<Digest>, HttpFault> {
     let Some(text) = response.header("docker-content-digest") else {
         return Ok(None);
     };
     match Digest::parse(&text) {
         Some(digest) => Ok(Some(digest)),
-        None => malformed(format!("{text:?} is no digest")),
+        None => malformed(format!("{text:?} is not a digest")),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The stage `proxy`: `CONNECT` at the proxy that the node's environment names for a host, as Go's
-//! net/http asks for it. It dials nobody and speaks no TLS: it takes an open stream to the proxy and
-//! hands back the same stream, with every byte after the proxy's head still to be read.
+//! net/http sends it. It never dials and speaks no TLS: it takes an open stream to the proxy and
+//! returns the same stream, with every byte after the proxy's head still unread.
 
 use std::io;
 
@@ -17,11 +17,11 @@ use crate::{
     words::{endpoint::Endpoint, reason::Reason},
 };
 
-/// More than the head of any proxy's answer; it is read byte by byte.
+/// In bytes, more than any proxy's head; it is read byte by byte.
 const MAX_HEAD: usize = 16 * 1024;
 
-/// Has `proxy`, at the other end of `stream`, connect to `endpoint`. The stream that comes back
-/// leads to the endpoint. Not for a SOCKS proxy.
+/// Asks `proxy`, at the other end of `stream`, to connect to `endpoint`. The returned stream leads to
+/// the endpoint. Not for SOCKS proxies.
 pub(crate) async fn tunnel<S>(
     mut stream: S,
     proxy: &ProxyUrl,
@@ -76,25 +76,25 @@ pub enum ProxyFault {
     /// The socket's fault.
     #[error(transparent)]
     Io(#[from] IoFault),
-    /// 403, or another status that puts the blame on the request.
+    /// 403, or another status that blames the request.
     #[error("the proxy does not allow this host: {0}")]
     Denied(String),
     /// 407.
     #[error("the proxy {}", if *sent { "rejects the user name and password" } else { "wants a user name and password" })]
     AuthRequired {
-        /// Whether the proxy's URL has some, which were sent.
+        /// Whether the proxy's URL has any, which were sent.
         sent: bool,
     },
     /// Not HTTP.
     #[error("the proxy's answer is not HTTP: {0}")]
     Malformed(String),
-    /// 5xx, or a status that no `CONNECT` should get.
+    /// 5xx, or a status that is no answer to `CONNECT`.
     #[error("the proxy did not connect: {0}")]
     Failed(String),
     /// The node's settings name a proxy that no client can use.
     #[error("{0}")]
     Unusable(String),
-    /// The node's client could use it, this agent cannot.
+    /// The node's client could use it, but this agent cannot.
     #[error("regprobe does not speak SOCKS")]
     Socks,
 }
@@ -115,7 +115,7 @@ impl ProxyFault {
 impl From<io::Error> for ProxyFault {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            // TLS to the proxy that breaks after its handshake.
+            // TLS to the proxy that breaks after the handshake.
             io::ErrorKind::InvalidData => Self::Malformed(excerpt(error.to_string().as_bytes())),
             _ => Self::Io(IoFault::from(error)),
         }
@@ -135,8 +135,8 @@ fn basic(credentials: &ProxyCredentials) -> String {
     format!("Proxy-Authorization: Basic {encoded}\r\n")
 }
 
-/// Reads up to the empty line, one byte at a time: what comes after it is the endpoint's. What does
-/// not begin as HTTP is given up at once, because it may never come to an empty line.
+/// Reads up to the empty line, byte by byte, because what follows belongs to the endpoint. Gives up at
+/// once on what does not begin like HTTP, because it may never send an empty line.
 async fn read_head<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Vec<u8>, ProxyFault> {
     let mut head = Vec::with_capacity(256);
     while head.len() < MAX_HEAD {
@@ -152,7 +152,7 @@ async fn read_head<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Vec<u8>, Prox
     Err(ProxyFault::Malformed("the head does not end".to_owned()))
 }
 
-/// The status, as a number and in full.
+/// The status, as a number and as text.
 fn parse(head: &[u8]) -> Result<(u16, String), ProxyFault> {
     let malformed =
         |why: &str, line: &[u8]| Err(ProxyFault::Malformed(format!("{why} {:?}", excerpt(line))));
@@ -174,7 +174,7 @@ fn parse(head: &[u8]) -> Result<(u16, String), ProxyFault> {
     {
         return malformed("the status line is", first);
     }
-    // An indented line belongs to the header before it.
+    // An indented line continues the header before it.
     if let Some(line) = lines.find(|line| {
         let indented = line.first().is_some_and(u8::is_ascii_whitespace);
         !line.is_empty() && !indented && !line.contains(&b':')
@@ -301,14 +301,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_proxy() {
+    async fn servers_that_are_not_a_proxy() {
         let silent = fault_of(Fake::silent().await, None, Duration::from_millis(100)).await;
         assert_eq!(silent, ProxyFault::Io(IoFault::Timeout));
         let closed = fault_of(Fake::answering([""; 0]).await, None, LIMIT).await;
         assert_eq!(closed, ProxyFault::Io(IoFault::Closed));
         let cut = fault_of(Fake::answering(["HTTP/1.1 200 OK\r\n"]).await, None, LIMIT).await;
         assert_eq!(cut, ProxyFault::Io(IoFault::Closed));
-        // It would go on for ever, and still is told at once from its first byte.
+        // It would never end, and still its first byte gives it away.
         let ssh = fault_of(Fake::endless("", "SSH-2.0-x").await, None, LIMIT).await;
         assert_eq!(
             ssh.to_string(),

@@ -1,6 +1,6 @@
-//! The stage `resolve`: one name asked at one nameserver, A and AAAA side by side. Every question
-//! is one packet from a socket of its own, never repeated, so a lost packet is a time-out and a
-//! closed port is refused. No cache, no search list, no other nameserver: those are the caller's.
+//! The stage `resolve`: one name asked at one nameserver, A and AAAA at the same time. Every question
+//! is one packet from its own socket and is never repeated, so a lost packet is a timeout and a closed
+//! port is refused. No cache, no search list, no other nameserver: those are up to the caller.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -18,17 +18,17 @@ use crate::{net::io_fault::IoFault, words::endpoint::Nameserver};
 mod answer;
 mod query;
 
-/// Asks `nameserver` for the IPv4 and IPv6 addresses of `name`, each within `limit`, and over TCP for no
-/// more than `most` bytes.
+/// Asks `nameserver` for the IPv4 and IPv6 addresses of `name`. Each question may take `limit`, and an
+/// answer over TCP may have `max_bytes`.
 pub async fn lookup(
     nameserver: &Arc<Nameserver>,
     name: &str,
     limit: Duration,
-    most: u16,
+    max_bytes: u16,
 ) -> Lookup {
     let (a, aaaa) = tokio::join!(
-        timed_ask(nameserver.address, name, RecordType::A, limit, most),
-        timed_ask(nameserver.address, name, RecordType::AAAA, limit, most),
+        timed_ask(nameserver.address, name, RecordType::A, limit, max_bytes),
+        timed_ask(nameserver.address, name, RecordType::AAAA, limit, max_bytes),
     );
     Lookup {
         nameserver: nameserver.clone(),
@@ -39,14 +39,14 @@ pub async fn lookup(
     }
 }
 
-/// What one nameserver said of one name.
+/// What one nameserver answered for one name.
 #[derive(Clone, Debug)]
 pub struct Lookup {
-    /// Who was asked.
+    /// The nameserver that was asked.
     pub nameserver: Arc<Nameserver>,
     /// The name as asked.
     pub name: Arc<str>,
-    /// The slower of the two questions.
+    /// How long the slower of the two questions took.
     pub took: Duration,
     /// The IPv4 question.
     pub a: Result<Answer, ResolveFault>,
@@ -61,7 +61,7 @@ impl Lookup {
             .flat_map(|answer| answer.addresses.iter().copied())
     }
 
-    /// The same, each once and in order.
+    /// The addresses of both families, sorted and without duplicates.
     pub fn address_set(&self) -> Vec<IpAddr> {
         let mut addresses: Vec<_> = self.addresses().collect();
         addresses.sort_unstable();
@@ -86,23 +86,17 @@ impl Lookup {
         self.answers().map(|answer| answer.ttl).min()
     }
 
-    /// Why the lookup failed. A family without addresses is no failure while the other has some;
-    /// a question that got no proper answer always is, because a client waits for both.
+    /// Why the lookup failed. A family without addresses is not a failure while the other one has some.
+    /// A question without a proper answer always is, because a client waits for both.
     pub fn fault(&self) -> Option<&ResolveFault> {
-        let faults = || {
-            [&self.a, &self.aaaa]
-                .into_iter()
-                .filter_map(|r| r.as_ref().err())
-        };
-        faults()
-            .find(|fault| fault.negative().is_none())
-            .or_else(|| {
-                let found = self.addresses().next().is_some();
-                let nxdomain = || faults().find(|f| matches!(f, ResolveFault::NxDomain(_)));
-                (!found)
-                    .then(|| nxdomain().or_else(|| faults().next()))
-                    .flatten()
-            })
+        let families = || [&self.a, &self.aaaa].into_iter();
+        let faults = || families().filter_map(|family| family.as_ref().err());
+        let unanswered = faults().find(|fault| fault.negative().is_none());
+        if unanswered.is_some() || self.addresses().next().is_some() {
+            return unanswered;
+        }
+        let nxdomain = faults().find(|fault| matches!(fault, ResolveFault::NxDomain(_)));
+        nxdomain.or_else(|| faults().next())
     }
 
     fn answers(&self) -> impl Iterator<Item = &Answer> {
@@ -115,29 +109,30 @@ async fn timed_ask(
     name: &str,
     record_type: RecordType,
     limit: Duration,
-    most: u16,
+    max_bytes: u16,
 ) -> (Duration, Result<Answer, ResolveFault>) {
     let start = Instant::now();
-    let (answer, on_the_wire) = match ask(server, name, record_type, start + limit, most).await {
+    let (answer, on_the_wire) = match ask(server, name, record_type, start + limit, max_bytes).await
+    {
         Ok(asked) => asked,
         Err(fault) => (Err(fault), None),
     };
     (on_the_wire.unwrap_or_else(|| start.elapsed()), answer)
 }
 
-/// What the answer says, and how long it was on its way if it is one datagram.
+/// What the answer says, and how long it took if it is one datagram.
 async fn ask(
     server: SocketAddr,
     name: &str,
     record_type: RecordType,
     deadline: Instant,
-    most: u16,
+    max_bytes: u16,
 ) -> Result<(Result<Answer, ResolveFault>, Option<Duration>), ResolveFault> {
     let query = DnsQuery::new(name, record_type)?;
     if let Some((message, took)) = query.ask_over_udp(server, deadline).await? {
         return Ok((query.read(&message), Some(took)));
     }
-    let message = timeout_at(deadline, query.ask_over_tcp(server, deadline, most))
+    let message = timeout_at(deadline, query.ask_over_tcp(server, deadline, max_bytes))
         .await
         .map_err(|_| IoFault::Timeout)??;
     Ok((query.read(&message), None))

@@ -1,5 +1,5 @@
-//! The stage `tls`: one handshake as the node's own client does it, hybrid key share first, ALPN,
-//! no resumption, strict verification. A chain that is refused is still described.
+//! The stage `tls`: one handshake as the node's own client does it: hybrid key share first, ALPN, no
+//! resumption, strict verification. A refused chain is still described.
 
 pub(crate) use self::client::TlsClient;
 pub use self::{

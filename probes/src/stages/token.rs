@@ -1,6 +1,5 @@
-//! The stage `token`: the anonymous token request to the realm that a challenge names. A grant and
-//! a denial are both answers of a healthy token service; the caller says whether it counts on a
-//! grant. No credential is ever sent.
+//! The stage `token`: the anonymous token request to the realm that a challenge names. A healthy token
+//! service may grant or deny; the caller says whether it expects a grant. No credential is ever sent.
 
 use std::net::IpAddr;
 
@@ -18,15 +17,14 @@ use crate::{
     words::endpoint::{Endpoint, Role, Scheme},
 };
 
-/// The addresses at which clouds hand out credentials to whoever asks from a node.
+/// The addresses of cloud metadata services, which give credentials to anyone on the node who asks.
 const METADATA: [IpAddr; 3] = [
     IpAddr::V4(std::net::Ipv4Addr::new(168, 63, 129, 16)),
     IpAddr::V4(std::net::Ipv4Addr::new(100, 100, 100, 200)),
     IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
 ];
 
-/// Asks `realm` for an anonymous token that may pull `repositories`. A denial is a fault only where
-/// a grant is `expected`.
+/// Asks `realm` for an anonymous token that may pull `repositories`.
 pub(crate) async fn token(
     connection: &mut HttpConnection,
     realm: &Realm,
@@ -44,7 +42,7 @@ pub(crate) async fn token(
             let location = response.header(hyper::header::LOCATION).unwrap_or_default();
             Err(HttpFault::redirect_denied(
                 &location,
-                "token services are not followed elsewhere",
+                "redirects of token services are not followed",
             ))
         }
         _ => Err(response.refusal(deadline).await),
@@ -56,16 +54,16 @@ pub(crate) async fn token(
 pub enum Token {
     /// Anonymous pulls are allowed.
     Granted(Secret),
-    /// Credentials are wanted: what most private registries answer.
+    /// Credentials are required, as in most private registries.
     Denied,
 }
 
-/// A token; it never prints itself.
+/// A token; `Debug` never shows it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The value of the header `Authorization`; it prints itself no more than the token does.
+    /// The value of the header `Authorization`, which `Debug` never shows either.
     pub(crate) fn authorization(&self) -> Result<HeaderValue, HttpFault> {
         let mut value = HeaderValue::try_from(format!("Bearer {}", self.0))
             .map_err(|_| HttpFault::Malformed("a token that no header can carry".to_owned()))?;
@@ -87,17 +85,17 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// Where tokens are handed out, checked to be a place that a probe may ask.
+/// The URL that issues tokens, checked to be one that a probe may request.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Realm {
     url: Url,
 }
 
 impl Realm {
-    /// Takes the realm of `bearer`, sent by `login`.
+    /// Parses the realm of `bearer`, which `login` sent.
     pub(crate) fn parse(bearer: &Bearer, login: &Endpoint) -> Result<Self, HttpFault> {
         let mut url = Url::parse(&bearer.realm)
-            .map_err(|error| HttpFault::Malformed(format!("the realm is no URL ({error})")))?;
+            .map_err(|error| HttpFault::Malformed(format!("the realm is not a URL ({error})")))?;
         let denied = |why| Err(HttpFault::redirect_denied(&bearer.realm, why));
         match (url.scheme(), login.scheme) {
             ("https", _) | ("http", Scheme::Http) => {}
@@ -112,12 +110,12 @@ impl Realm {
         Ok(Self { url })
     }
 
-    /// The endpoint to dial: `None` where the login server itself hands out tokens.
+    /// The endpoint to dial; `None` if the login server itself issues tokens.
     pub(crate) fn endpoint(&self, login: &Endpoint) -> Option<Endpoint> {
         Endpoint::of(&self.url, Role::Token).filter(|endpoint| !endpoint.is_same_server(login))
     }
 
-    /// ACR's token service answers per scope, so the scope of each pull is asked for.
+    /// ACR's token service answers per scope, so each pull's scope is requested.
     fn target(&self, repositories: &[&str]) -> String {
         let mut url = self.url.clone();
         for repository in repositories {
@@ -134,8 +132,8 @@ impl std::fmt::Debug for Realm {
     }
 }
 
-/// Whether a stranger's realm must not lead a probe to this address: the node itself, its link, or
-/// a metadata service.
+/// Whether a realm or redirect must not lead a probe to this address: the node itself, its link, or a
+/// metadata service.
 pub(crate) fn is_off_limits(address: IpAddr) -> bool {
     let local = match address.to_canonical() {
         IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local() || v4.is_unspecified(),
@@ -158,13 +156,13 @@ pub(crate) fn granted(body: &[u8]) -> Result<Secret, HttpFault> {
 struct Grant {
     token: Option<String>,
     access_token: Option<String>,
-    /// Of no use here; but containerd refuses an answer in which it is no number.
+    /// Not used, but containerd refuses an answer in which it is not a number.
     #[serde(rename = "expires_in")]
     _expires_in: Option<i64>,
 }
 
 impl Grant {
-    /// The first that is there and fits a header line.
+    /// The first one that is present, if a header line can carry it.
     fn usable_token(self) -> Option<String> {
         let mut tokens = [self.token, self.access_token].into_iter().flatten();
         let first = tokens.find(|token| !token.is_empty());
@@ -193,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_request_is_the_one_of_the_specification() {
+    fn the_request_follows_the_specification() {
         let realm = Realm::parse(
             &bearer("https://contoso.azurecr.io/oauth2/token?x=1"),
             &login(Scheme::Https, 443),
@@ -219,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn realms_that_no_probe_asks() {
+    fn realms_that_are_refused() {
         let https = login(Scheme::Https, 443);
         let http = login(Scheme::Http, 5000);
         assert!(Realm::parse(&bearer("http://contoso.azurecr.io/t"), &https).is_err());
@@ -238,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_travels_without_being_shown() {
+    fn a_token_is_sent_and_never_shown() {
         let value = Secret::from("abc.def").authorization().unwrap();
         assert_eq!(value, "Bearer abc.def");
         assert!(!format!("{value:?}").contains("abc"));

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::privatelink::{PRIVATELINK, normalized};
 
-/// The cloud that a registry lives in; each has a suffix of its own.
+/// The cloud that a registry lives in; each has its own suffix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AcrCloud {
     /// `azurecr.io`
@@ -50,7 +50,7 @@ pub enum AcrEndpoint {
 /// <https://learn.microsoft.com/azure/container-registry/container-registry-endpoint-reference>
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AcrName {
-    /// The registry: 5–50 letters and digits, with `-` and a hash behind it if it was made with a
+    /// The registry: 5–50 letters and digits, followed by `-` and a hash if it was created with a
     /// domain name label (DNL).
     pub registry: String,
     /// The endpoint.
@@ -60,8 +60,8 @@ pub struct AcrName {
 }
 
 impl AcrName {
-    /// Reads a host name, in any case and with or without a dot at its end. `None` if it is no ACR
-    /// endpoint; a private link name is none either.
+    /// Parses a host name, in any case, with or without a trailing dot. `None` if it is not an ACR
+    /// endpoint; a private link name is not one either.
     pub fn parse(host: &str) -> Option<Self> {
         let host = normalized(host);
         let (cloud, labels) = AcrCloud::ALL.into_iter().find_map(|cloud| {
@@ -114,7 +114,7 @@ impl AcrName {
         format!("{}.{}", self.labels(), self.privatelink_zone())
     }
 
-    /// What stands before the suffix.
+    /// The part before the suffix.
     fn labels(&self) -> String {
         match &self.endpoint {
             AcrEndpoint::Login => self.registry.clone(),
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_no_acr_endpoint() {
+    fn names_that_are_not_acr_endpoints() {
         for host in [
             "azurecr.io",
             ".azurecr.io",

@@ -1,12 +1,12 @@
-//! The name that was probably meant by one that does not exist.
+//! Suggests the name that was probably meant when a name does not exist.
 
 use super::{
     acr::{AcrCloud, AcrName},
     privatelink::{PRIVATELINK, has_privatelink, normalized},
 };
 
-/// The name probably meant by one that does not work: a private link name instead of the public
-/// one, a mistyped ACR domain, a missing dot. `None` if nothing better comes to mind.
+/// The name that was probably meant by one that does not work: a private link name instead of the
+/// public one, a mistyped ACR domain, a missing dot. `None` if there is no better guess.
 pub(crate) fn did_you_mean(host: &str) -> Option<String> {
     let host = normalized(host);
     if has_privatelink(&host) {
@@ -42,12 +42,12 @@ fn with_missing_dot(host: &str) -> Option<String> {
         })
 }
 
-/// `contoso.azureacr.io`, `contoso.azurecr.com`: one slip in `azurecr`, or a top-level domain that
-/// ACR has not.
+/// `contoso.azureacr.io`, `contoso.azurecr.com`: one typo in `azurecr`, or a top-level domain that ACR
+/// does not use.
 fn with_acr_domain(host: &str) -> Option<String> {
     let (rest, top) = host.rsplit_once('.')?;
     let (labels, domain) = rest.rsplit_once('.')?;
-    if !is_one_slip_or_less(domain, "azurecr") {
+    if !is_one_typo_or_less(domain, "azurecr") {
         return None;
     }
     let has_acr = AcrCloud::ALL
@@ -59,8 +59,8 @@ fn with_acr_domain(host: &str) -> Option<String> {
     ))
 }
 
-/// The texts are equal, or one letter is missing, too many, wrong, or changed places with the next.
-fn is_one_slip_or_less(a: &str, b: &str) -> bool {
+/// The texts are equal, or differ by one letter that is missing, extra, wrong or swapped with the next.
+fn is_one_typo_or_less(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let same = a.iter().zip(b).take_while(|(a, b)| a == b).count();
     match (&a[same..], &b[same..]) {
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn slips() {
+    fn typos() {
         for (a, expected) in [
             ("abcd", true),
             ("abc", true),
@@ -119,8 +119,8 @@ mod tests {
             ("ab", false),
             ("badc", false),
         ] {
-            assert_eq!(is_one_slip_or_less(a, "abcd"), expected, "{a}");
-            assert_eq!(is_one_slip_or_less("abcd", a), expected, "{a}");
+            assert_eq!(is_one_typo_or_less(a, "abcd"), expected, "{a}");
+            assert_eq!(is_one_typo_or_less("abcd", a), expected, "{a}");
         }
     }
 }

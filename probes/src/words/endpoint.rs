@@ -1,5 +1,5 @@
-//! The things that a round asks: endpoints of a registry, and nameservers. The agent's plan makes
-//! them; probes only read them.
+//! What a round asks: the endpoints of a registry, and nameservers. The agent's plan makes them; probes
+//! only read them.
 
 use std::{
     fmt,
@@ -18,14 +18,14 @@ pub struct Endpoint {
     pub host: Arc<str>,
     /// TCP port.
     pub port: u16,
-    /// What a pull wants here.
+    /// What a pull needs it for.
     pub role: Role,
-    /// Whether TLS is spoken.
+    /// Whether it speaks TLS.
     pub scheme: Scheme,
 }
 
 impl Endpoint {
-    /// The endpoint that a URL leads to; `None` where the URL is neither https nor http.
+    /// The endpoint that a URL names; `None` if the URL is neither https nor http.
     pub(crate) fn of(url: &Url, role: Role) -> Option<Self> {
         let scheme = match url.scheme() {
             "https" => Scheme::Https,
@@ -45,17 +45,17 @@ impl Endpoint {
         })
     }
 
-    /// Whether both are one server, whatever part it plays.
+    /// Whether both are the same server, whatever their roles.
     pub(crate) fn is_same_server(&self, other: &Self) -> bool {
         (&self.host, self.port, self.scheme) == (&other.host, other.port, other.scheme)
     }
 
-    /// The address, where the host is one and no lookup is needed.
+    /// The host as an IP address, if it is one and needs no lookup.
     pub fn literal(&self) -> Option<IpAddr> {
         self.host.parse().ok()
     }
 
-    /// The stages that a round may take it through.
+    /// The stages that a round may run on it.
     pub fn stages(&self) -> impl Iterator<Item = Stage> {
         let name = self.literal().is_none().then_some(Stage::Resolve);
         let tls = (self.scheme == Scheme::Https).then_some(Stage::Tls);
@@ -72,7 +72,7 @@ impl Endpoint {
             .chain(requests.iter().copied())
     }
 
-    /// Host, and the port where it is not the scheme's own: the HTTP `Host` header.
+    /// The host, and the port unless it is the scheme's default: the HTTP header `Host`.
     pub fn authority(&self) -> String {
         match (self.scheme, self.port) {
             (Scheme::Https, 443) | (Scheme::Http, 80) => self.bracketed_host(),
@@ -118,7 +118,7 @@ pub enum Role {
     Data,
     /// Serves blobs under a name that a redirect led to.
     Storage,
-    /// Hands out tokens, on a host that is not the login server.
+    /// Issues tokens, on a host other than the login server.
     Token,
     /// Stands in for the login server where the node's hosts.toml says so.
     Mirror,
@@ -137,7 +137,8 @@ impl Role {
     }
 }
 
-/// When the node's client asks a host, where it has several for one registry. Earlier ones are less.
+/// When the node's client asks a host, if it has several for one registry. Earlier turns compare as
+/// less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Turn {
     /// After this many other hosts have failed.
@@ -147,7 +148,7 @@ pub enum Turn {
 }
 
 impl Turn {
-    /// Before all others.
+    /// Before all other hosts.
     pub const FIRST: Self = Self::After(0);
 }
 
@@ -169,7 +170,7 @@ impl Scheme {
         }
     }
 
-    /// The port that a URL of this scheme leaves out.
+    /// The port that a URL of this scheme may omit.
     pub fn default_port(self) -> u16 {
         match self {
             Self::Https => 443,

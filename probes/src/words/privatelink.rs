@@ -1,4 +1,5 @@
-//! What a CNAME chain or the owner of an SOA record says of private link, whatever the service behind it.
+//! What a CNAME chain or the owner of an SOA record says about private link, for ACR and any other
+//! service.
 
 /// The label that every private link zone starts with.
 /// <https://learn.microsoft.com/azure/private-link/private-endpoint-dns>
@@ -11,8 +12,8 @@ pub(crate) fn passes_privatelink(chain: &[impl AsRef<str>]) -> bool {
     chain.iter().any(|name| has_privatelink(name.as_ref()))
 }
 
-/// The chain goes through private link and out again: no private zone answered this nameserver, so
-/// the public DNS did.
+/// The chain goes through private link and out again: the nameserver sees no private zone, so the
+/// public DNS answered.
 pub(crate) fn leaves_privatelink(chain: &[impl AsRef<str>]) -> bool {
     passes_privatelink(chain)
         && chain
@@ -20,17 +21,17 @@ pub(crate) fn leaves_privatelink(chain: &[impl AsRef<str>]) -> bool {
             .is_some_and(|last| !has_privatelink(last.as_ref()))
 }
 
-/// Whose "no" a negative answer is, told by the owner of its SOA record.
+/// Where a negative answer comes from, according to the owner of its SOA record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum SoaZone {
-    /// `privatelink.azurecr.io`: the zone is linked, and the record is missing in it.
+    /// `privatelink.azurecr.io`: the zone is linked and lacks the record.
     PrivatelinkZone,
     /// A zone below it, as `westeurope.data.privatelink.azurecr.io`: it hides the record.
     ShadowZone,
     /// A public zone above the host: the name does not exist, or the nameserver does not know the
     /// private zone.
     PublicZone,
-    /// A zone with no relation to the host, as at the end of a CNAME chain.
+    /// A zone that is unrelated to the host, such as one at the end of a CNAME chain.
     Other,
 }
 

@@ -1,5 +1,5 @@
-//! Stages and the closed set of reasons why each can fail. Metrics take their label values and
-//! their label sets from here alone; to add a reason, add one line to the table at the foot.
+//! Stages, and the closed set of reasons why each can fail. Metrics take their label values and label
+//! sets only from here. To add a reason, add one line to the table at the end of this file.
 
 use std::fmt;
 
@@ -55,7 +55,7 @@ impl Stage {
         }
     }
 
-    /// Every reason for which this stage can fail.
+    /// Every reason why this stage can fail.
     pub fn reasons(self) -> impl Iterator<Item = Reason> {
         Reason::ALL
             .iter()
@@ -63,7 +63,7 @@ impl Stage {
             .filter(move |reason| reason.occurs_at(self))
     }
 
-    /// Whether the stage asks a registry, or where it leads, over HTTP.
+    /// Whether the stage sends HTTP requests to a registry or to where it leads.
     pub fn is_http(self) -> bool {
         matches!(
             self,
@@ -134,19 +134,19 @@ reasons! {
     Timeout = "timeout" at any;
     /// A closed port: RST to a SYN, or ICMP port unreachable.
     Refused = "refused" at any;
-    /// The peer cut the connection with RST.
+    /// The peer reset the connection (RST).
     Reset = "reset" at any;
     /// The peer closed the connection before it answered.
     Closed = "closed" at any;
     /// No route, or ICMP says so.
     Unreachable = "unreachable" at any;
-    /// This node's own fault: no descriptor, no port, not permitted.
+    /// This node's own fault: out of descriptors or ports, or not permitted.
     Local = "local" at any;
     /// The name does not exist.
     NxDomain = "nxdomain" at resolve;
     /// The name exists and has no address.
     NoData = "nodata" at resolve;
-    /// The nameserver failed to find out.
+    /// The nameserver failed to find an answer.
     ServFail = "servfail" at resolve;
     /// The nameserver refuses to answer this question.
     Rejected = "rejected" at resolve;
@@ -156,7 +156,7 @@ reasons! {
     Malformed = "malformed" at resolve_proxy_or_http;
     /// The proxy will not connect to this host.
     Denied = "denied" at proxy;
-    /// The proxy wants a user name and a password, or others.
+    /// The proxy wants a user name and password, or different ones.
     AuthRequired = "auth_required" at proxy;
     /// The certificate is no longer valid.
     Expired = "expired" at tls;
@@ -186,15 +186,15 @@ reasons! {
     Throttled = "throttled" at Stage::is_http;
     /// 5xx.
     ServerError = "server_error" at Stage::is_http;
-    /// A status that this stage has no use for.
+    /// A status that is no use to this stage.
     UnexpectedStatus = "unexpected_status" at Stage::is_http;
-    /// An answer, but not that of a registry.
+    /// An answer, but not a registry's.
     NoChallenge = "no_challenge" at Stage::is_http;
     /// More headers or body than any registry needs.
     TooLarge = "too_large" at Stage::is_http;
     /// A chain of redirects that does not end.
     TooManyRedirects = "too_many_redirects" at Stage::is_http;
-    /// A redirect, or a token realm, to where no probe may go.
+    /// A redirect, or a token realm, that a probe must not follow.
     RedirectDenied = "redirect_denied" at Stage::is_http;
     /// An image without a manifest for this node's platform.
     PlatformMismatch = "platform_mismatch" at Stage::is_http;

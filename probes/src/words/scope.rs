@@ -1,6 +1,6 @@
-//! Where an address can be reached from, by the IANA special-purpose address registries, and
-//! whether that is where an endpoint is expected. Pure: the resolve stage labels answers with it,
-//! diagnosis judges by it.
+//! Where an address can be reached from, according to the IANA special-purpose address registries, and
+//! whether that is where an endpoint is expected. Pure: the resolve stage labels answers with it, and
+//! the diagnosis judges by it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -12,9 +12,8 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 /// multicast, RFC 5771 and RFC 4291.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
-    /// Globally reachable. So is 168.63.129.16 here: it is Azure's own address with a meaning only
-    /// inside virtual networks, but a nameserver and never an endpoint, and IANA does not single it
-    /// out.
+    /// Globally reachable. 168.63.129.16 counts as such: Azure gives it a meaning only inside virtual
+    /// networks, but it is a nameserver and never an endpoint, and IANA does not list it.
     Public,
     /// RFC 1918.
     Private,
@@ -34,7 +33,7 @@ pub enum Scope {
     Multicast,
     /// 0.0.0.0/8 and `::`: no destination, and what a filtering nameserver answers.
     Unspecified,
-    /// Set aside for protocols or the future.
+    /// Reserved for protocols or future use.
     Reserved,
 }
 
@@ -53,23 +52,22 @@ impl Scope {
         }
     }
 
-    /// Counts as public: the address is globally reachable, or for documentation. Documentation
-    /// addresses are in nobody's network, so they are no private endpoint; they stand for public
-    /// ones in examples and tests.
+    /// Counts as public: globally reachable, or for documentation. Documentation addresses belong to no
+    /// network, so no private endpoint has one; in examples and tests they stand for public addresses.
     pub fn is_public(self) -> bool {
         matches!(self, Self::Public | Self::Documentation)
     }
 
-    /// The opposite of [`Self::is_public`], and the value of the metric `dns_answer_private`:
-    /// whatever the registries do not call globally reachable. It says "not out to the internet",
-    /// not "a private endpoint".
+    /// The opposite of [`Self::is_public`], and the value of the metric `dns_answer_private`: anything
+    /// that the registries do not call globally reachable. It means "not on the internet", not "a
+    /// private endpoint".
     pub fn is_private(self) -> bool {
         !self.is_public()
     }
 
-    /// A private endpoint can have such an address: what a virtual network may be made of.
-    /// Loopback, link-local and `0.0.0.0` are private too, but an answer with them is a sinkhole or
-    /// a mistake.
+    /// A private endpoint can have such an address, because a virtual network can use the range.
+    /// Loopback, link-local and `0.0.0.0` are private too, but an answer with them is a sinkhole or a
+    /// mistake.
     pub fn is_endpoint(self) -> bool {
         matches!(
             self,
@@ -84,9 +82,10 @@ pub enum Expectation {
     /// Anywhere.
     #[default]
     Any,
-    /// In a range that private endpoints come from, see [`Scope::is_endpoint`].
+    /// In a range that private endpoints use, see [`Scope::is_endpoint`].
     PrivateScope,
-    /// In one of these ranges, private by IANA or not: virtual networks may use public ranges.
+    /// In one of these ranges, whether IANA calls them private or not: virtual networks may use public
+    /// ranges.
     Ranges(Vec<IpNet>),
 }
 
@@ -103,8 +102,7 @@ impl Expectation {
     }
 }
 
-/// From (matches, prefix length, scope): the most specific entry decides, and no entry means
-/// public.
+/// From (matches, prefix length, scope): the most specific entry wins, and no entry means public.
 fn longest_match(entries: impl Iterator<Item = (bool, u8, Scope)>) -> Scope {
     let matching = entries.filter(|(matches, ..)| *matches);
     matching
@@ -121,7 +119,7 @@ const fn v6(head: [u16; 4], tail: u16, length: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, 0, 0, 0, tail), length)
 }
 
-/// In the order of the registry; globally reachable blocks only where they cut into another one.
+/// In the registry's order; globally reachable blocks appear only where they are part of another one.
 const IPV4: &[(Ipv4Net, Scope)] = &[
     (v4(0, 0, 0, 0, 8), Scope::Unspecified),
     (v4(10, 0, 0, 0, 8), Scope::Private),
@@ -141,7 +139,7 @@ const IPV4: &[(Ipv4Net, Scope)] = &[
     (v4(240, 0, 0, 0, 4), Scope::Reserved),
 ];
 
-/// As [`IPV4`]. Teredo and 6to4, where the registry leaves reachability open, count as public.
+/// Like [`IPV4`]. Teredo and 6to4, whose reachability the registry leaves open, count as public.
 const IPV6: &[(Ipv6Net, Scope)] = &[
     (v6([0, 0, 0, 0], 0, 128), Scope::Unspecified),
     (v6([0, 0, 0, 0], 1, 128), Scope::Loopback),

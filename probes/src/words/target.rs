@@ -1,11 +1,11 @@
-//! What a round is asked to walk: a registry with its endpoints and images, and how far. The agent's plan
-//! makes targets; rounds read them.
+//! What a round is asked to walk: a registry with its endpoints and images, and how far to go. The
+//! agent's plan makes targets; rounds read them.
 
 use std::fmt;
 
 use crate::words::{endpoint::Endpoint, reason::Stage};
 
-/// The repository that a token is asked for where no image is configured.
+/// The repository to request a token for if no image is configured.
 const ANY_REPOSITORY: &str = "regprobe/probe";
 
 /// One registry, as a round needs to know it.
@@ -15,8 +15,7 @@ pub struct Target {
     pub login: Endpoint,
     /// The data endpoints.
     pub data: Vec<Endpoint>,
-    /// The token endpoint that an earlier round met, to be surveyed in rounds that are not told of
-    /// any.
+    /// The token endpoint that an earlier round met; a round that does not meet one itself surveys it.
     pub token: Option<Endpoint>,
     /// The images to walk to.
     pub images: Vec<Image>,
@@ -25,7 +24,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// The repositories that a token is asked for.
+    /// The repositories to request a token for.
     pub(crate) fn repositories(&self) -> Vec<&str> {
         let mut repositories: Vec<_> = self
             .images
@@ -60,7 +59,7 @@ impl fmt::Display for Image {
     }
 }
 
-/// How far up a round goes; each depth includes those before it.
+/// How far a round goes; each depth includes the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Depth {
     /// `resolve`, `connect`, `proxy` and `tls`.
@@ -74,7 +73,7 @@ pub enum Depth {
 }
 
 impl Depth {
-    /// Every depth, the least first.
+    /// Every depth, shallowest first.
     pub const ALL: [Self; 4] = [Self::Network, Self::Request, Self::Token, Self::Image];
 
     /// In one word.
@@ -87,7 +86,7 @@ impl Depth {
         }
     }
 
-    /// The least that has this stage.
+    /// The shallowest depth that includes this stage.
     pub fn of(stage: Stage) -> Self {
         match stage {
             Stage::Resolve | Stage::Connect | Stage::Proxy | Stage::Tls => Self::Network,

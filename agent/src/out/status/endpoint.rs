@@ -5,9 +5,9 @@ use std::{borrow::Cow, net::IpAddr};
 
 use jiff::Timestamp;
 use regprobe_probes::{
-    AddressOutcome, Answered, Certificate, Challenge, Depth, EndpointOutcome, Evidence,
-    Expectation, Fault, Handshake, HttpFault, Lookup, Origin, PullPath, Refusal, ResolveFault,
-    Role, Scope, StageOutcome,
+    AddressOutcome, Certificate, Challenge, Depth, EndpointOutcome, Evidence, Expectation, Fault,
+    Handshake, HttpAnswer, HttpFault, Lookup, Origin, PullPath, Refusal, ResolveFault, Role, Scope,
+    StageOutcome,
 };
 use serde::{Deserialize, Serialize};
 
@@ -336,7 +336,7 @@ impl<'a> ResponseStatus<'a> {
         }
     }
 
-    fn of_answer(answered: &'a Answered) -> Self {
+    fn of_answer(answered: &'a HttpAnswer) -> Self {
         Self {
             status: answered.status,
             server: answered.server.as_deref().map(Cow::from),

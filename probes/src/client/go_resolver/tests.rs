@@ -17,7 +17,7 @@ fn millis(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// Nameservers 10.0.0.1, 10.0.0.2, … each answering `HOST` with (A, AAAA) within [`RTT`].
+/// Nameservers 10.0.0.1, 10.0.0.2, … that answer `HOST` with (A, AAAA) within [`RTT`].
 fn survey(replies: &[(ReplyKind, ReplyKind)]) -> DnsSurvey {
     survey_of(HOST, replies)
 }
@@ -64,7 +64,7 @@ fn lookup(conf: &ResolvConf, survey: &DnsSurvey) -> GoLookup {
 }
 
 /// The addresses or the error, with `…` for "lookup" and the name, and the wait in milliseconds.
-fn told(lookup: &GoLookup) -> (String, u128) {
+fn summary(lookup: &GoLookup) -> (String, u128) {
     let text = match &lookup.result {
         Ok(addresses) => addresses
             .iter()
@@ -83,7 +83,7 @@ fn stories() {
     let both = |answer: ReplyKind| (answer.clone(), answer);
     #[rustfmt::skip]
     let table = [
-        ("all is well", vec![good()], "10.240.1.4", 0),
+        ("everything works", vec![good()], "10.240.1.4", 0),
         (
             "the first nameserver is dead: one time-out for A and AAAA together",
             vec![dead(), good()],
@@ -136,7 +136,7 @@ fn stories() {
     for (story, replies, expected, waited) in table {
         let survey = survey(&replies);
         assert_eq!(
-            told(&lookup(&conf(&survey, ""), &survey)),
+            summary(&lookup(&conf(&survey, ""), &survey)),
             (expected.to_owned(), waited),
             "{story}"
         );
@@ -157,7 +157,7 @@ fn resolv_conf_options() {
     ];
     for (options, survey, expected, waited) in table {
         assert_eq!(
-            told(&lookup(&conf(survey, options), survey)),
+            summary(&lookup(&conf(survey, options), survey)),
             (expected.to_owned(), waited),
             "{options}"
         );
@@ -165,7 +165,7 @@ fn resolv_conf_options() {
 }
 
 #[test]
-fn an_answer_later_than_the_time_out_is_none() {
+fn an_answer_after_the_timeout_does_not_count() {
     let mut survey = survey(&[(at("10.240.1.4"), NoData), (at("10.240.1.5"), NoData)]);
     for (question, reply) in &mut survey {
         reply.took = if question.nameserver.ip() == IpAddr::from([10, 0, 0, 1]) {
@@ -175,11 +175,11 @@ fn an_answer_later_than_the_time_out_is_none() {
         };
     }
     assert_eq!(
-        told(&lookup(&conf(&survey, ""), &survey)),
+        summary(&lookup(&conf(&survey, ""), &survey)),
         ("10.240.1.4".to_owned(), 0)
     );
     assert_eq!(
-        told(&lookup(&conf(&survey, "options timeout:1"), &survey)),
+        summary(&lookup(&conf(&survey, "options timeout:1"), &survey)),
         ("10.240.1.5".to_owned(), 1_000)
     );
 }
@@ -227,7 +227,7 @@ fn the_hosts_file_wins_and_an_address_needs_no_lookup() {
         ("-x.example", "lookup -x.example: no such host"),
     ] {
         assert_eq!(
-            told(&resolver.lookup(host, &DnsSurvey::new(), BUDGET)),
+            summary(&resolver.lookup(host, &DnsSurvey::new(), BUDGET)),
             (expected.to_owned(), 0)
         );
     }
@@ -238,7 +238,7 @@ fn the_search_list_is_tried_after_the_name() {
     let mut survey = survey(&[(NxDomain, NxDomain)]);
     let conf = conf(&survey, "search a.example b.example");
     let assumed = lookup(&conf, &survey);
-    assert_eq!(told(&assumed).0, "… on 10.0.0.1:53: no such host");
+    assert_eq!(summary(&assumed).0, "… on 10.0.0.1:53: no such host");
     let names: Vec<_> = assumed
         .assumed
         .iter()
@@ -251,11 +251,14 @@ fn the_search_list_is_tried_after_the_name() {
         "contoso.azurecr.io.a.example",
         &[(at("192.0.2.9"), NoData)],
     ));
-    assert_eq!(told(&lookup(&conf, &survey)), ("192.0.2.9".to_owned(), 0));
+    assert_eq!(
+        summary(&lookup(&conf, &survey)),
+        ("192.0.2.9".to_owned(), 0)
+    );
 }
 
 #[test]
-fn without_ipv6_nobody_asks_for_it() {
+fn without_ipv6_go_does_not_ask_for_it() {
     let survey = survey(&[(at("10.240.1.4"), Timeout)]);
     let conf = conf(&survey, "");
     let resolver = GoResolver {
@@ -267,7 +270,7 @@ fn without_ipv6_nobody_asks_for_it() {
     };
     let lookup = resolver.lookup(HOST, &survey, BUDGET);
     assert_eq!(
-        (told(&lookup), lookup.took),
+        (summary(&lookup), lookup.took),
         (("10.240.1.4".to_owned(), 0), RTT)
     );
     assert_eq!(lookup.answered_by, Some("10.0.0.1:53".parse().unwrap()));

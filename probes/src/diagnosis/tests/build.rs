@@ -1,5 +1,5 @@
-//! Hand-made outcomes that read like sentences. An endpoint that nothing is said of is healthy; its
-//! pull path is walked by the real rules over what it is told to have met.
+//! Builds outcomes that read like sentences. An endpoint is healthy unless something else is said; the
+//! real rules find its pull path through what it met.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -9,7 +9,7 @@ use std::{
 
 pub(super) use super::words::*;
 use crate::{
-    client::pull_path::Way,
+    client::pull_path::NodeClient,
     diagnosis::Expectations,
     net::io_fault::IoFault,
     node::{Hosts, ResolvConf},
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// The node's nameservers in their order, and one that only the configuration names.
+/// The node's nameservers in order, and two that only the configuration names.
 pub(super) static FIRST: LazyLock<Arc<Nameserver>> = LazyLock::new(|| own([198, 18, 0, 53]));
 pub(super) static SECOND: LazyLock<Arc<Nameserver>> = LazyLock::new(|| own([198, 18, 0, 54]));
 pub(super) static AZURE: LazyLock<Arc<Nameserver>> =
@@ -33,31 +33,34 @@ pub(super) static OTHER: LazyLock<Arc<Nameserver>> =
 pub(super) const PRIVATE_LOGIN: &str = "10.240.1.4";
 pub(super) const PRIVATE_DATA: &str = "10.240.1.5";
 pub(super) const PUBLIC: &str = "203.0.113.10";
+/// Made once: an endpoint may have dozens of addresses, and property tests have thousands of endpoints.
+static HANDSHAKE: LazyLock<Evidence> = LazyLock::new(|| certificate_for(100 * DAY));
 const PROXY: (&str, u16) = ("proxy.contoso.example", 3128);
 
 pub(super) fn login() -> Met {
-    Met::of("contoso.azurecr.io", Role::Login).told(&FIRST, private(PRIVATE_LOGIN))
+    Met::of("contoso.azurecr.io", Role::Login).answered(&FIRST, private(PRIVATE_LOGIN))
 }
 
 pub(super) fn data() -> Met {
-    Met::of("contoso.westeurope.data.azurecr.io", Role::Data).told(&FIRST, private(PRIVATE_DATA))
+    Met::of("contoso.westeurope.data.azurecr.io", Role::Data)
+        .answered(&FIRST, private(PRIVATE_DATA))
 }
 
 pub(super) fn storage() -> Met {
     Met::of("account.blob.core.windows.net", Role::Storage)
-        .told(&FIRST, found([], ["203.0.113.30"]))
+        .answered(&FIRST, found([], ["203.0.113.30"]))
 }
 
 pub(super) fn token_service() -> Met {
-    Met::of("auth.contoso.example", Role::Token).told(&FIRST, found([], ["203.0.113.20"]))
+    Met::of("auth.contoso.example", Role::Token).answered(&FIRST, found([], ["203.0.113.20"]))
 }
 
-/// A mirror is asked before the registry.
+/// A mirror, which is asked before the registry.
 pub(super) fn mirror() -> Met {
-    Met::of("mirror.contoso.example", Role::Mirror).told(&FIRST, found([], ["198.18.2.10"]))
+    Met::of("mirror.contoso.example", Role::Mirror).answered(&FIRST, found([], ["198.18.2.10"]))
 }
 
-/// What a configuration says that expects private endpoints in 10.240.0.0/16.
+/// The expectations of a configuration with private endpoints in 10.240.0.0/16.
 pub(super) fn expecting_private() -> Expectations {
     Expectations {
         private: Expectation::Ranges(vec!["10.240.0.0/16".parse().unwrap()]),
@@ -96,7 +99,7 @@ pub(super) struct Met {
     proxied: bool,
     pinned: Vec<IpAddr>,
     pinned_in_cache: Vec<IpAddr>,
-    told: Vec<(Arc<Nameserver>, Said)>,
+    answers: Vec<(Arc<Nameserver>, NameserverSays)>,
     failures: Vec<(Option<IpAddr>, StageOutcome)>,
     shown: Vec<Evidence>,
     blocked: Option<(Stage, Fault)>,
@@ -115,7 +118,7 @@ impl Met {
             proxied: false,
             pinned: Vec::new(),
             pinned_in_cache: Vec::new(),
-            told: Vec::new(),
+            answers: Vec::new(),
             failures: Vec::new(),
             shown: Vec::new(),
             blocked: None,
@@ -132,22 +135,26 @@ impl Met {
         self
     }
 
-    /// The first nameserver answers so.
+    /// The first nameserver's answer.
     pub(super) fn resolves_by<const N: usize>(self, chain: [&str; N], address: &str) -> Self {
-        self.told(&FIRST, found(chain, [address]))
+        self.answered(&FIRST, found(chain, [address]))
     }
 
-    /// What a nameserver says; a second time it takes that back.
-    pub(super) fn told(mut self, nameserver: &Arc<Nameserver>, said: Said) -> Self {
-        match self.told.iter_mut().find(|(told, _)| told == nameserver) {
+    /// A nameserver's answer; a second one replaces the first.
+    pub(super) fn answered(mut self, nameserver: &Arc<Nameserver>, said: NameserverSays) -> Self {
+        match self
+            .answers
+            .iter_mut()
+            .find(|(known, _)| known == nameserver)
+        {
             Some((_, earlier)) => *earlier = said,
-            None => self.told.push((nameserver.clone(), said)),
+            None => self.answers.push((nameserver.clone(), said)),
         }
         self
     }
 
-    pub(super) fn told_by_nobody(mut self) -> Self {
-        self.told.clear();
+    pub(super) fn unanswered(mut self) -> Self {
+        self.answers.clear();
         self
     }
 
@@ -161,14 +168,14 @@ impl Met {
         self
     }
 
-    /// All that follows is by way of the node's proxy, whose own name the nameservers are asked.
+    /// From here on everything goes through the node's proxy, whose own name is looked up.
     pub(super) fn behind_the_proxy(mut self) -> Self {
         self.proxied = true;
-        self.told_by_nobody()
-            .told(&FIRST, found([], ["198.18.2.30"]))
+        self.unanswered()
+            .answered(&FIRST, found([], ["198.18.2.30"]))
     }
 
-    /// At whatever address.
+    /// At every address.
     pub(super) fn fails(mut self, stage: Stage, fault: Fault) -> Self {
         let failure = StageOutcome::new(stage, Duration::ZERO, Err(fault));
         self.failures.push((None, failure));
@@ -181,13 +188,13 @@ impl Met {
         self
     }
 
-    /// The node's own settings leave no way there.
+    /// A setting of the node leaves no way there.
     pub(super) fn blocked(mut self, stage: Stage, fault: Fault) -> Self {
         self.blocked = Some((stage, fault));
         self
     }
 
-    /// About this image or blob.
+    /// Fails on this image or blob.
     pub(super) fn fails_on(mut self, subject: &str, stage: Stage, fault: Fault) -> Self {
         let subject = Some(subject.into());
         let failure = StageOutcome::new(stage, Duration::ZERO, Err(fault));
@@ -196,7 +203,7 @@ impl Met {
         self
     }
 
-    /// Where it succeeds, with this to show for it.
+    /// The evidence of a stage that succeeds.
     pub(super) fn shows(mut self, evidence: Evidence) -> Self {
         self.shown.push(evidence);
         self
@@ -214,14 +221,14 @@ impl Met {
             true => (Arc::from(PROXY.0), PROXY.1),
             false => (self.endpoint.host.clone(), self.endpoint.port),
         };
-        let lookup = |(nameserver, said): &(Arc<Nameserver>, Said)| Lookup {
+        let lookup = |(nameserver, said): &(Arc<Nameserver>, NameserverSays)| Lookup {
             nameserver: nameserver.clone(),
             name: dialled.clone(),
             took: Duration::from_millis(1),
             a: said.a.clone(),
             aaaa: said.aaaa.clone(),
         };
-        let lookups: Vec<_> = self.told.iter().map(lookup).collect();
+        let lookups: Vec<_> = self.answers.iter().map(lookup).collect();
         let mut found: Vec<IpAddr> = Vec::new();
         let named = lookups.iter().flat_map(Lookup::addresses);
         for address in self
@@ -237,11 +244,15 @@ impl Met {
         }
         let mut addresses: Vec<_> = found.into_iter().map(|a| self.dialled(a)).collect();
         let pins = self.pinned.iter().map(|pin| format!("{pin} {dialled}\n"));
-        let nameservers: Vec<_> = self.told.iter().map(|(told, _)| told.clone()).collect();
+        let nameservers: Vec<_> = self
+            .answers
+            .iter()
+            .map(|(nameserver, _)| nameserver.clone())
+            .collect();
         let own = nameservers
             .iter()
-            .filter(|told| told.origin == Origin::Node);
-        let path = Way {
+            .filter(|nameserver| nameserver.origin == Origin::Node);
+        let path = NodeClient {
             hosts: &Hosts::parse(&pins.collect::<String>()),
             resolv_conf: &ResolvConf {
                 nameservers: own.map(|own| own.address).collect(),
@@ -252,7 +263,7 @@ impl Met {
             port,
             proxied: self.proxied,
         }
-        .walk(&lookups, &addresses);
+        .pull_path(&lookups, &addresses);
         if let Some(used) = addresses
             .iter_mut()
             .find(|seen| Some(seen.address) == path.address())
@@ -298,8 +309,9 @@ impl Met {
             rtt: None,
             retransmits: 0,
         });
-        let handshake = certificate_for(100 * DAY);
-        let way = std::iter::once(connected).chain(tunnel).chain([handshake]);
+        let way = std::iter::once(connected)
+            .chain(tunnel)
+            .chain([HANDSHAKE.clone()]);
         self.go_on(&mut seen, way.collect());
         seen
     }
@@ -314,7 +326,7 @@ impl Met {
         }
     }
 
-    /// Through these stages, and those that are told to fail, up to the first that does.
+    /// Adds these stages and those that fail, up to the first failure.
     fn go_on(&self, seen: &mut AddressOutcome, healthy: Vec<Evidence>) {
         let requests = healthy.iter().any(|evidence| stage_of(evidence).is_http());
         let here = |(at, failure): &&(Option<IpAddr>, StageOutcome)| {

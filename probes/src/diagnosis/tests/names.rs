@@ -1,4 +1,4 @@
-//! Stories of names: drift, missing records, nameservers, pins.
+//! Stories about names: drift, missing records, nameservers, pins.
 
 use super::{
     Story,
@@ -28,15 +28,15 @@ pub(super) fn stories() -> Vec<Story> {
 }
 
 fn drift() -> Vec<Story> {
-    let not_linked_at_login = || login().told(&FIRST, not_linked());
+    let not_linked_at_login = || login().answered(&FIRST, not_linked());
     vec![
         story(
-            "the zone is not linked, and the public address serves",
+            "the zone is not linked, and the public address works",
             [not_linked_at_login()],
         )
         .degraded_by([warning(PrivateLinkZoneNotLinked).by(&FIRST).on(PUBLIC)]),
         story(
-            "drift and the 403 that comes of it are one finding with both facts",
+            "drift and the 403 that follows from it are one finding with both facts",
             [not_linked_at_login().fails(Stage::Challenge, turned_away())],
         )
         .fails_by([critical(PrivateLinkZoneNotLinked)
@@ -46,7 +46,7 @@ fn drift() -> Vec<Story> {
             .showing("says 203.0.113.10 by way of contoso.privatelink.azurecr.io")
             .showing("turns away this node, which it sees as 198.51.100.7")]),
         story(
-            "drift to where nobody answers is one finding",
+            "drift to an address that does not answer is one finding",
             [not_linked_at_login().fails(Stage::Connect, dial(IoFault::Timeout))],
         )
         .fails_by([critical(PrivateLinkZoneNotLinked)
@@ -65,29 +65,29 @@ fn drift() -> Vec<Story> {
                 .saying("503"),
         ]),
         story(
-            "an unlinked zone shows at every endpoint and is told once",
-            [not_linked_at_login(), data().told(&FIRST, not_linked())],
+            "an unlinked zone shows at every endpoint and is reported once",
+            [not_linked_at_login(), data().answered(&FIRST, not_linked())],
         )
         .degraded_by([warning(PrivateLinkZoneNotLinked)
             .by(&FIRST)
             .on(PUBLIC)
             .showing("also contoso.westeurope.data.azurecr.io:443")]),
         story(
-            "two unlinked nameservers that say the same share the cause",
-            [not_linked_at_login().told(&SECOND, not_linked())],
+            "two unlinked nameservers with the same answer share the cause",
+            [not_linked_at_login().answered(&SECOND, not_linked())],
         )
         .degraded_by([warning(PrivateLinkZoneNotLinked)
             .by(&FIRST)
             .on(PUBLIC)
             .showing("nameserver 198.18.0.54:53 says 203.0.113.10")]),
         story(
-            "the address is public and no private link is in sight",
+            "the address is public, without private link in the chain",
             [login().resolves_by(["eus1.fe.azcr.io"], PUBLIC)],
         )
         .degraded_by([warning(PublicAddress).by(&FIRST).on(PUBLIC)]),
         story(
             "IPv6 is public beside a private IPv4 address",
-            [login().told(
+            [login().answered(
                 &FIRST,
                 found(
                     ["contoso.privatelink.azurecr.io"],
@@ -99,18 +99,18 @@ fn drift() -> Vec<Story> {
             .by(&FIRST)
             .on(PRIVATE_LOGIN)]),
         story(
-            "the address is private and of another network",
-            [login().told(&FIRST, private("10.99.1.4"))],
+            "the address is private, but in another network",
+            [login().answered(&FIRST, private("10.99.1.4"))],
         )
         .degraded_by([warning(UnexpectedAddress).by(&FIRST).on("10.99.1.4")]),
         story(
             "a nameserver that only the configuration names has drifted",
-            [login().told(&AZURE, not_linked())],
+            [login().answered(&AZURE, not_linked())],
         )
         .degraded_by([warning(PrivateLinkZoneNotLinked).by(&AZURE).on(PUBLIC)]),
         story(
-            "the second nameserver has drifted; the fault at the right place is another's",
-            [login().told(&SECOND, not_linked()).fails_at(
+            "the second nameserver has drifted, and the right address has a fault of another kind",
+            [login().answered(&SECOND, not_linked()).fails_at(
                 PRIVATE_LOGIN,
                 Stage::Challenge,
                 turned_away(),
@@ -123,7 +123,7 @@ fn drift() -> Vec<Story> {
                 .saying("403"),
         ]),
         story(
-            "drift at a data endpoint is told of that endpoint",
+            "drift at a data endpoint is reported for that endpoint",
             [login(), data().resolves_by(["eus1.fe.azcr.io"], PUBLIC)],
         )
         .degraded_by([warning(PublicAddress).at(Role::Data).by(&FIRST).on(PUBLIC)]),
@@ -138,14 +138,14 @@ fn missing() -> Vec<Story> {
     vec![
         story(
             "the record is gone from the private zone",
-            [login().told(&FIRST, record_missing())],
+            [login().answered(&FIRST, record_missing())],
         )
         .fails_by([critical(PrivateLinkRecordMissing)
             .by(&FIRST)
             .saying("no such host")]),
         story(
             "so is the data endpoint's",
-            [login(), data().told(&FIRST, record_missing())],
+            [login(), data().answered(&FIRST, record_missing())],
         )
         .fails_by([critical(PrivateLinkRecordMissing)
             .at(Role::Data)
@@ -153,7 +153,7 @@ fn missing() -> Vec<Story> {
             .saying("no such host")]),
         story(
             "the record is there without an address",
-            [login().told(&FIRST, no_address([privatelink], zone))],
+            [login().answered(&FIRST, no_address([privatelink], zone))],
         )
         .fails_by([critical(PrivateLinkRecordMissing)
             .by(&FIRST)
@@ -162,7 +162,7 @@ fn missing() -> Vec<Story> {
             "a zone below the private zone hides the record",
             [
                 login(),
-                data().told(&FIRST, no_such_name([privatelink], below)),
+                data().answered(&FIRST, no_such_name([privatelink], below)),
             ],
         )
         .fails_by([critical(PrivateLinkShadowZone)
@@ -171,23 +171,23 @@ fn missing() -> Vec<Story> {
             .saying("no such host")]),
         story(
             "the second nameserver alone has no record",
-            [login().told(&SECOND, record_missing())],
+            [login().answered(&SECOND, record_missing())],
         )
         .degraded_by([warning(PrivateLinkRecordMissing).by(&SECOND)]),
         story(
             "a dead name does not also report its TCP",
             [login()
-                .told(&FIRST, record_missing())
+                .answered(&FIRST, record_missing())
                 .fails(Stage::Connect, dial(IoFault::Timeout))],
         )
         .fails_by([critical(PrivateLinkRecordMissing)
             .by(&FIRST)
             .saying("no such host")]),
         story(
-            "nor that of an address that only another nameserver knows",
+            "nor that of an address that only another nameserver gives",
             [login()
-                .told(&FIRST, record_missing())
-                .told(&AZURE, private("10.240.1.99"))
+                .answered(&FIRST, record_missing())
+                .answered(&AZURE, private("10.240.1.99"))
                 .fails(Stage::Connect, dial(IoFault::Timeout))],
         )
         .fails_by([critical(PrivateLinkRecordMissing)
@@ -196,7 +196,7 @@ fn missing() -> Vec<Story> {
             .showing("nameserver azure says 10.240.1.99")]),
         story(
             "the name is misspelt",
-            [login().named(typo).told(&FIRST, no_such_name([], "io"))],
+            [login().named(typo).answered(&FIRST, no_such_name([], "io"))],
         )
         .fails_by([critical(NameNotFound)
             .by(&FIRST)
@@ -204,12 +204,12 @@ fn missing() -> Vec<Story> {
             .showing("did you mean contoso.azurecr.io?")]),
         story(
             "the name has no address",
-            [login().told(&FIRST, no_address([], "azurecr.io"))],
+            [login().answered(&FIRST, no_address([], "azurecr.io"))],
         )
         .fails_by([critical(NoAddress).by(&FIRST).saying("no such host")]),
         story(
-            "its aliases go round",
-            [login().told(&FIRST, nothing(ResolveFault::AliasLoop))],
+            "its aliases form a loop",
+            [login().answered(&FIRST, nothing(ResolveFault::AliasLoop))],
         )
         .fails_by([critical(NoAddress).by(&FIRST).saying("no such host")]),
     ]
@@ -220,8 +220,8 @@ fn nameservers() -> Vec<Story> {
         story(
             "the only nameserver is silent",
             [
-                login().told(&FIRST, silence()),
-                data().told(&FIRST, silence()),
+                login().answered(&FIRST, silence()),
+                data().answered(&FIRST, silence()),
             ],
         )
         .fails_by([critical(NameserverDown)
@@ -231,18 +231,18 @@ fn nameservers() -> Vec<Story> {
         story(
             "the first of two is silent",
             [login()
-                .told(&FIRST, silence())
-                .told(&SECOND, private(PRIVATE_LOGIN))],
+                .answered(&FIRST, silence())
+                .answered(&SECOND, private(PRIVATE_LOGIN))],
         )
         .degraded_by([warning(NameserverDown).by(&FIRST)]),
         story(
             "the second of two is silent",
-            [login().told(&SECOND, silence())],
+            [login().answered(&SECOND, silence())],
         )
         .degraded_by([warning(NameserverDown).by(&SECOND)]),
         story(
-            "it answers for IPv4 and is silent about IPv6",
-            [login().told(&FIRST, private(PRIVATE_LOGIN).but_silent_about_ipv6())],
+            "it answers for IPv4 and not for IPv6",
+            [login().answered(&FIRST, private(PRIVATE_LOGIN).without_ipv6_answer())],
         )
         .degraded_by([warning(NameserverDown)
             .by(&FIRST)
@@ -250,51 +250,50 @@ fn nameservers() -> Vec<Story> {
             .showing("one of the two questions")]),
         story(
             "its port is closed",
-            [login().told(&FIRST, nothing(ResolveFault::Io(IoFault::Refused)))],
+            [login().answered(&FIRST, nothing(ResolveFault::Io(IoFault::Refused)))],
         )
         .fails_by([critical(NameserverDown)
             .by(&FIRST)
             .saying("connection refused")]),
         story(
             "the only nameserver fails",
-            [login().told(&FIRST, servfail())],
+            [login().answered(&FIRST, servfail())],
         )
         .fails_by([critical(NameserverFailing)
             .by(&FIRST)
             .saying("server misbehaving")]),
         story(
             "a nameserver that only the configuration names is silent",
-            [login().told(&AZURE, silence())],
+            [login().answered(&AZURE, silence())],
         )
         .degraded_by([warning(NameserverDown).by(&AZURE)]),
         story(
             "one fails and one is silent",
-            [login().told(&FIRST, servfail()).told(&SECOND, silence())],
+            [login()
+                .answered(&FIRST, servfail())
+                .answered(&SECOND, silence())],
         )
         .fails_by([
             critical(NameserverFailing).by(&FIRST).saying("i/o timeout"),
             warning(NameserverDown).by(&SECOND),
         ]),
-        story(
-            "there is none",
-            [login().told_by_nobody(), data().told_by_nobody()],
-        )
-        .fails_by([critical(NoNameserver).saying("connection refused")]),
+        story("there is none", [login().unanswered(), data().unanswered()])
+            .fails_by([critical(NoNameserver).saying("connection refused")]),
         story(
             "there is none but one that only the configuration names",
             [login()
-                .told_by_nobody()
-                .told(&AZURE, private(PRIVATE_LOGIN))],
+                .unanswered()
+                .answered(&AZURE, private(PRIVATE_LOGIN))],
         )
         .fails_by([critical(NoNameserver).saying("connection refused")]),
         story(
             "two give different private addresses",
-            [login().told(&SECOND, private("10.240.1.14"))],
+            [login().answered(&SECOND, private("10.240.1.14"))],
         )
         .degraded_by([warning(NameserversDisagree).by(&SECOND).on("10.240.1.14")]),
         story(
             "one of which is dead",
-            [login().told(&SECOND, private("10.240.1.14")).fails_at(
+            [login().answered(&SECOND, private("10.240.1.14")).fails_at(
                 PRIVATE_LOGIN,
                 Stage::Connect,
                 dial(IoFault::Timeout),
@@ -307,8 +306,8 @@ fn nameservers() -> Vec<Story> {
         story(
             "two give different public addresses without an alias",
             [login()
-                .told(&FIRST, found([], [PUBLIC]))
-                .told(&SECOND, found([], ["203.0.113.12"]))],
+                .answered(&FIRST, found([], [PUBLIC]))
+                .answered(&SECOND, found([], ["203.0.113.12"]))],
         )
         .under(expecting_any())
         .degraded_by([warning(NameserversDisagree).by(&SECOND).on("203.0.113.12")]),
@@ -327,7 +326,7 @@ fn pins() -> Vec<Story> {
         )
         .degraded_by([warning(HostsFileOverride).on("10.240.1.14")]),
         story(
-            "and pins to where nobody is",
+            "the hosts file pins a dead address",
             [login().pinned_to("10.240.1.99").fails_at(
                 "10.240.1.99",
                 Stage::Connect,
@@ -343,25 +342,25 @@ fn pins() -> Vec<Story> {
             "the hosts file hides that the record is missing",
             [login()
                 .pinned_to(PRIVATE_LOGIN)
-                .told(&FIRST, record_missing())],
+                .answered(&FIRST, record_missing())],
         )
         .degraded_by([warning(PrivateLinkRecordMissing).by(&FIRST)]),
         story(
-            "the node's cache has a pin of its own",
+            "the node's cache pins another address",
             [login()
-                .told(&FIRST, private("10.240.1.14"))
-                .told(&AZURE, private(PRIVATE_LOGIN))
+                .answered(&FIRST, private("10.240.1.14"))
+                .answered(&AZURE, private(PRIVATE_LOGIN))
                 .pinned_in_cache_to("10.240.1.14")],
         )
         .degraded_by([warning(HostsFileOverride)
             .on("10.240.1.14")
             .showing("LocalDNS's hosts file says 10.240.1.14")]),
         story(
-            "a pin of the node's cache explains nothing while another nameserver decides",
+            "a pin in the node's cache explains nothing if another nameserver is used",
             [login()
-                .told(&FIRST, no_such_name([], "azurecr.io"))
-                .told(&SECOND, private("10.240.1.14"))
-                .told(&AZURE, private(PRIVATE_LOGIN))
+                .answered(&FIRST, no_such_name([], "azurecr.io"))
+                .answered(&SECOND, private("10.240.1.14"))
+                .answered(&AZURE, private(PRIVATE_LOGIN))
                 .pinned_in_cache_to("10.240.1.14")],
         )
         .fails_by([critical(NameNotFound).by(&FIRST).saying("no such host")]),
@@ -375,41 +374,41 @@ fn fine() -> Vec<Story> {
     };
     let managed = |address| found(["contoso.trafficmanager.example"], [address]);
     vec![
-        story("all is well", [login(), data()]),
-        story("nothing is known of the registry", []),
+        story("everything works", [login(), data()]),
+        story("nothing is known about the registry", []),
         story(
-            "a set in another order is the same set",
+            "a set of addresses in another order is the same set",
             [login()
-                .told(&FIRST, both(PRIVATE_LOGIN, "10.240.1.14"))
-                .told(&SECOND, both("10.240.1.14", PRIVATE_LOGIN))],
+                .answered(&FIRST, both(PRIVATE_LOGIN, "10.240.1.14"))
+                .answered(&SECOND, both("10.240.1.14", PRIVATE_LOGIN))],
         ),
         story(
-            "a traffic manager answers each nameserver in its own way",
+            "a traffic manager answers each nameserver differently",
             [login()
-                .told(&FIRST, managed(PUBLIC))
-                .told(&SECOND, managed("203.0.113.12"))],
+                .answered(&FIRST, managed(PUBLIC))
+                .answered(&SECOND, managed("203.0.113.12"))],
         )
         .under(expecting_any()),
         story(
             "public addresses that overlap",
             [login()
-                .told(&FIRST, found([], [PUBLIC, "203.0.113.11"]))
-                .told(&SECOND, found([], [PUBLIC, "203.0.113.12"]))],
+                .answered(&FIRST, found([], [PUBLIC, "203.0.113.11"]))
+                .answered(&SECOND, found([], [PUBLIC, "203.0.113.12"]))],
         )
         .under(expecting_any()),
         story(
             "nothing is expected, so nothing drifts",
             [
-                login().told(&FIRST, not_linked()),
+                login().answered(&FIRST, not_linked()),
                 data().resolves_by([], PUBLIC),
             ],
         )
         .under(expecting_any()),
         story(
-            "an added nameserver says the same",
+            "an added nameserver gives the same answer",
             [
-                login().told(&OTHER, private(PRIVATE_LOGIN)),
-                data().told(&OTHER, private(PRIVATE_DATA)),
+                login().answered(&OTHER, private(PRIVATE_LOGIN)),
+                data().answered(&OTHER, private(PRIVATE_DATA)),
             ],
         ),
         story(
@@ -422,7 +421,7 @@ fn fine() -> Vec<Story> {
         .ok_with([]),
         story(
             "a literal address needs no nameserver",
-            [login().named(PRIVATE_LOGIN).told_by_nobody()],
+            [login().named(PRIVATE_LOGIN).unanswered()],
         ),
     ]
 }

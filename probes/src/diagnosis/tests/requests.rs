@@ -1,4 +1,4 @@
-//! Stories of requests: the registry's answers, tokens, images; and of hosts asked in turn.
+//! Stories about requests: the registry's answers, tokens, images; and about hosts asked in turn.
 
 use super::{
     Story,
@@ -36,7 +36,7 @@ fn answers() -> Vec<Story> {
     let answers = |fault| login().fails(Stage::Challenge, fault);
     vec![
         story(
-            "the registry's firewall turns the node away",
+            "the registry's firewall refuses the node",
             [answers(turned_away())],
         )
         .fails_by([critical(RegistryFirewall)
@@ -69,7 +69,7 @@ fn answers() -> Vec<Story> {
         story("no answer", [answers(http(IoFault::Timeout))]).fails_by([critical(NoResponse)
             .on(PRIVATE_LOGIN)
             .saying("timeout awaiting response headers")
-            .showing("before it: connect 2.0 ms, tls 2.0 ms")]),
+            .showing("before that: connect 2.0 ms, tls 2.0 ms")]),
         story("cut off", [answers(http(IoFault::Closed))])
             .fails_by([critical(ConnectionDropped).on(PRIVATE_LOGIN).saying("EOF")]),
         story("reset", [answers(http(IoFault::Reset))]).fails_by([critical(ConnectionDropped)
@@ -98,7 +98,7 @@ fn tokens() -> Vec<Story> {
         )
         .ok_with([info(CredentialsRequired).on(PRIVATE_LOGIN)]),
         story(
-            "no anonymous token where one is expected",
+            "no anonymous token although one is expected",
             [token(refused(401))],
         )
         .under(expecting_anonymous_pull())
@@ -108,7 +108,7 @@ fn tokens() -> Vec<Story> {
         story("user name and password", [login().shows(basic_challenge())])
             .ok_with([info(CredentialsRequired).on(PRIVATE_LOGIN)]),
         story(
-            "user name and password where anybody may pull",
+            "user name and password although anyone may pull",
             [login().shows(basic_challenge())],
         )
         .under(expecting_anonymous_pull())
@@ -116,7 +116,7 @@ fn tokens() -> Vec<Story> {
             .on(PRIVATE_LOGIN)
             .saying("401 Unauthorized")]),
         story(
-            "anonymous tokens are throttled, and nobody pulls with them",
+            "anonymous tokens are throttled, and pulls do not use them",
             [token(refused(429))],
         )
         .degraded_by([warning(Throttled).on(PRIVATE_LOGIN)]),
@@ -148,11 +148,13 @@ fn images() -> Vec<Story> {
         )
         .on(PRIVATE_LOGIN)
         .saying("contoso.azurecr.io/probe/hello:v1: not found")]),
-        story("it is not for this node", [manifest(other_platform())]).fails_by([critical(
-            PlatformMismatch,
+        story(
+            "the image is not for this node",
+            [manifest(other_platform())],
         )
-        .on(PRIVATE_LOGIN)
-        .saying("no match for platform in manifest probe/hello:v1")]),
+        .fails_by([critical(PlatformMismatch)
+            .on(PRIVATE_LOGIN)
+            .saying("no match for platform in manifest probe/hello:v1")]),
         story("its manifest cannot be served", [manifest(refused(500))]).fails_by([critical(
             RegistryError,
         )
@@ -228,7 +230,7 @@ fn mirrors() -> Vec<Story> {
             .showing("hosts.toml names for mirror.contoso.example:443 cannot be used")
             .showing("cannot read CA file /etc/mirror.pem")]),
         story(
-            "the authority that it names for the registry itself cannot",
+            "the authority that hosts.toml names for the registry itself cannot be read",
             [login().blocked(Stage::Tls, tls(TlsFault::Trust(no_file())))],
         )
         .fails_by([critical(MirrorFailing)
@@ -283,16 +285,18 @@ fn mirrors() -> Vec<Story> {
             .on(PRIVATE_LOGIN)
             .saying("connection refused")]),
         story(
-            "what drifts behind a mirror that works is worth knowing, no more",
+            "drift behind a working mirror is only worth knowing",
             [
                 mirror(),
-                login().in_turn(Turn::After(1)).told(&FIRST, not_linked()),
+                login()
+                    .in_turn(Turn::After(1))
+                    .answered(&FIRST, not_linked()),
             ],
         )
         .ok_with([info(super::Code::PrivateLinkZoneNotLinked)
             .by(&FIRST)
             .on(super::build::PUBLIC)]),
-        story("hosts.toml cannot be read, and is left out", [login()])
+        story("hosts.toml cannot be read and is ignored", [login()])
             .with_hosts_toml(false)
             .degraded_by([warning(MirrorFailing).showing("line 3: not TOML")]),
         story("certs.d cannot be read", [login()])

@@ -1,4 +1,4 @@
-//! Stories of the way to a host: addresses, the proxy, TLS.
+//! Stories about the way to a host: addresses, the proxy, TLS.
 
 use super::{
     Story,
@@ -30,8 +30,8 @@ pub(super) fn stories() -> Vec<Story> {
 fn addresses() -> Vec<Story> {
     let timeout = || dial(IoFault::Timeout);
     let second = "10.240.1.14";
-    let both = || login().told(&FIRST, found([], [PRIVATE_LOGIN, second]));
-    let dual = || login().told(&FIRST, found([], [PUBLIC, "2001:db8::10"]));
+    let both = || login().answered(&FIRST, found([], [PRIVATE_LOGIN, second]));
+    let dual = || login().answered(&FIRST, found([], [PUBLIC, "2001:db8::10"]));
     vec![
         story(
             "the private endpoint is silent",
@@ -79,7 +79,7 @@ fn addresses() -> Vec<Story> {
         )
         .degraded_by([warning(AddressDown)
             .on(PRIVATE_LOGIN)
-            .showing("10.240.1.14 takes connections")]),
+            .showing("10.240.1.14 accepts connections")]),
         story(
             "so is the second",
             [both().fails_at(second, Stage::Connect, timeout())],
@@ -93,12 +93,12 @@ fn addresses() -> Vec<Story> {
             .on(PRIVATE_LOGIN)
             .saying("i/o timeout")]),
         story(
-            "a node without IPv6 never tries it for long",
+            "a node without IPv6 does not wait for it",
             [dual().fails_at("2001:db8::10", Stage::Connect, no_route())],
         )
         .under(expecting_any()),
         story(
-            "a node with broken IPv6 does",
+            "a node with broken IPv6 waits for it",
             [dual().fails_at("2001:db8::10", Stage::Connect, timeout())],
         )
         .under(expecting_any())
@@ -133,12 +133,12 @@ fn proxies() -> Vec<Story> {
             .showing("also contoso.westeurope.data.azurecr.io:443")]),
         story(
             "the proxy has no name",
-            [behind().told(&FIRST, no_such_name([], "contoso.example"))],
+            [behind().answered(&FIRST, no_such_name([], "contoso.example"))],
         )
         .fails_by([critical(ProxyUnreachable).saying("no such host")]),
         story(
             "no name at all can be resolved, the proxy's among them",
-            [behind().told_by_nobody()],
+            [behind().unanswered()],
         )
         .fails_by([critical(NoNameserver).saying("connection refused")]),
         story(
@@ -175,7 +175,7 @@ fn proxies() -> Vec<Story> {
         )
         .fails_by([critical(ProxyBroken).on(at_proxy).saying("EOF")]),
         story(
-            "the URL of the proxy cannot be used, and that is no matter of names",
+            "the URL of the proxy cannot be used, which has nothing to do with names",
             [
                 login().blocked(Stage::Proxy, unusable()),
                 data().blocked(Stage::Proxy, unusable()),
@@ -186,7 +186,7 @@ fn proxies() -> Vec<Story> {
             .showing("the node's HTTPS_PROXY cannot be used: no client knows the scheme \"ftp\"")
             .showing("also contoso.westeurope.data.azurecr.io:443")]),
         story(
-            "a proxy that this agent cannot speak to says nothing of the registry",
+            "a proxy that this agent cannot use says nothing about the registry",
             [behind().fails(Stage::Proxy, proxy(ProxyFault::Socks))],
         ),
     ]
@@ -276,7 +276,7 @@ fn handshakes() -> Vec<Story> {
             .on(PRIVATE_LOGIN)
             .saying("server gave HTTP response")]),
         story(
-            "the versions have nothing in common",
+            "there is no common TLS version",
             [fails(TlsFault::Version("TLS 1.0".to_owned()))],
         )
         .fails_by([critical(TlsVersion)

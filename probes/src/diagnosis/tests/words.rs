@@ -1,4 +1,4 @@
-//! What builders are told: answers of nameservers, faults, and what healthy stages have to show.
+//! What the builders are given: nameservers' answers, faults, and the evidence of healthy stages.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{
     stages::{
         challenge::{Access, Bearer, Challenge},
         http::{
-            Answered,
+            HttpAnswer,
             fault::{HttpFault, Refusal},
         },
         proxy::ProxyFault,
@@ -25,16 +25,16 @@ use crate::{
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// What a nameserver says of a name.
+/// A nameserver's answers for a name.
 #[derive(Clone, Debug)]
-pub(super) struct Said {
+pub(super) struct NameserverSays {
     pub(super) a: Result<Answer, ResolveFault>,
     pub(super) aaaa: Result<Answer, ResolveFault>,
 }
 
-impl Said {
-    /// One of the two questions gets no answer.
-    pub(super) fn but_silent_about_ipv6(self) -> Self {
+impl NameserverSays {
+    /// The question for IPv6 addresses gets no answer.
+    pub(super) fn without_ipv6_answer(self) -> Self {
         Self {
             aaaa: Err(ResolveFault::Io(IoFault::Timeout)),
             ..self
@@ -46,7 +46,7 @@ impl Said {
 pub(super) fn found<'a>(
     chain: impl IntoIterator<Item = &'a str>,
     addresses: impl IntoIterator<Item = &'a str>,
-) -> Said {
+) -> NameserverSays {
     let chain = aliases(chain);
     let (v4, v6) = addresses.into_iter().map(ip).partition(IpAddr::is_ipv4);
     let answer = |addresses: Vec<IpAddr>| match addresses.is_empty() {
@@ -61,48 +61,48 @@ pub(super) fn found<'a>(
             is_cut: false,
         }),
     };
-    Said {
+    NameserverSays {
         a: answer(v4),
         aaaa: answer(v6),
     }
 }
 
-/// By way of private link.
-pub(super) fn private(address: &str) -> Said {
+/// Through private link.
+pub(super) fn private(address: &str) -> NameserverSays {
     found(["contoso.privatelink.azurecr.io"], [address])
 }
 
-/// By way of private link and out again.
-pub(super) fn not_linked() -> Said {
+/// Through private link and out again.
+pub(super) fn not_linked() -> NameserverSays {
     found(
         ["contoso.privatelink.azurecr.io", "eus1.fe.azcr.io"],
         [PUBLIC],
     )
 }
 
-pub(super) fn no_such_name<const N: usize>(chain: [&str; N], zone: &str) -> Said {
+pub(super) fn no_such_name<const N: usize>(chain: [&str; N], zone: &str) -> NameserverSays {
     nothing(ResolveFault::NxDomain(negative(chain, zone)))
 }
 
-pub(super) fn no_address<const N: usize>(chain: [&str; N], zone: &str) -> Said {
+pub(super) fn no_address<const N: usize>(chain: [&str; N], zone: &str) -> NameserverSays {
     nothing(ResolveFault::NoData(negative(chain, zone)))
 }
 
-pub(super) fn record_missing() -> Said {
+pub(super) fn record_missing() -> NameserverSays {
     no_such_name(["contoso.privatelink.azurecr.io"], "privatelink.azurecr.io")
 }
 
-pub(super) fn silence() -> Said {
+pub(super) fn silence() -> NameserverSays {
     nothing(ResolveFault::Io(IoFault::Timeout))
 }
 
-pub(super) fn servfail() -> Said {
+pub(super) fn servfail() -> NameserverSays {
     nothing(ResolveFault::ServFail)
 }
 
-/// To both questions.
-pub(super) fn nothing(fault: ResolveFault) -> Said {
-    Said {
+/// The answer to both questions.
+pub(super) fn nothing(fault: ResolveFault) -> NameserverSays {
+    NameserverSays {
         a: Err(fault.clone()),
         aaaa: Err(fault),
     }
@@ -172,7 +172,7 @@ pub(super) fn refused(status: u16) -> Fault {
     Fault::Http(HttpFault::Refused(Box::new(refusal(status))))
 }
 
-/// By the registry's network rules.
+/// Refused by the registry's network rules.
 pub(super) fn turned_away() -> Fault {
     let client_ip = Some(ip("198.51.100.7"));
     Fault::Http(HttpFault::Refused(Box::new(Refusal {
@@ -240,15 +240,15 @@ pub(super) fn denied() -> Evidence {
     Evidence::Token(Token::Denied)
 }
 
-pub(super) fn answered(status: u16) -> Answered {
-    Answered {
+pub(super) fn answered(status: u16) -> HttpAnswer {
+    HttpAnswer {
         status,
         server: None,
         correlation_id: None,
     }
 }
 
-/// A handshake with a certificate that is valid for so many days from now, and an hour.
+/// A handshake with a certificate that expires in this many days and an hour.
 pub(super) fn certificate_ending_in_days(days: u32) -> Evidence {
     certificate_for(DAY * days + HOUR)
 }
@@ -275,8 +275,9 @@ fn certificate(left: Duration) -> Certificate {
     }
 }
 
+/// 2026-01-15, noon.
 pub(super) fn now() -> Timestamp {
-    "2026-01-15T12:00:00Z".parse().unwrap()
+    Timestamp::constant(1_768_478_400, 0)
 }
 
 pub(super) fn stage_of(evidence: &Evidence) -> Stage {

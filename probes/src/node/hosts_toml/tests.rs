@@ -168,7 +168,7 @@ fn the_default_server_keeps_the_trust_of_the_file_but_can_do_everything() {
 }
 
 #[test]
-fn what_containerd_does_not_take() {
+fn files_that_containerd_ignores() {
     #[rustfmt::skip]
     let table = [
         ("server = ", "decode hosts.toml: line 1: string values must be quoted, expected literal string"),

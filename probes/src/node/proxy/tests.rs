@@ -56,7 +56,7 @@ fn proxy_urls() {
         ("10.0.0.9:3128", Some("http://10.0.0.9:3128")),
         ("http://[fd00::9]:3128", Some("http://[fd00::9]:3128")),
         ("http://user:secret@proxy.corp:3128", Some("http://***@proxy.corp:3128")),
-        // Go puts http:// before what is no URL, and takes what comes out.
+        // Go puts http:// before what is not a URL, and uses the result.
         ("http://proxy corp", Some("http://http:80")),
         ("proxy corp", None),
         ("", None),
@@ -67,7 +67,7 @@ fn proxy_urls() {
 }
 
 #[test]
-fn a_scheme_nobody_speaks() {
+fn an_unsupported_scheme() {
     let error = https_proxy("ftp://user:secret@proxy.corp:2121").unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -144,7 +144,7 @@ fn no_proxy() {
     }
 }
 
-/// Whatever it stands for; here that is a mark from right to left.
+/// The name is not decoded; here it stands for a right-to-left mark.
 #[test]
 fn punycode_is_taken_as_it_is() {
     let rules = rules(&[("HTTPS_PROXY", "http://XN--A-YGN:3128")]);

@@ -1,5 +1,5 @@
-//! One HTTP/1.1 request over an open connection, with caps on all that comes back. The stages
-//! `challenge`, `token`, `manifest`, `blob` and `http` stand on it; what an answer means is theirs to say.
+//! HTTP/1.1 requests over an open connection, with limits on everything that comes back. The stages
+//! `challenge`, `token`, `manifest`, `blob` and `http` use it and decide what an answer means.
 
 use std::future::Future;
 
@@ -19,11 +19,11 @@ use tokio::{
 use super::{fault::HttpFault, response::Response};
 use crate::net::{allowance::Allowance, io_fault::IoFault};
 
-/// Headers in all; registries answer with less than one.
+/// Bytes of headers; registries send less than one KiB.
 const MAX_HEAD: usize = 64 * 1024;
-/// Lines of headers.
+/// Number of headers.
 const MAX_HEADERS: usize = 500;
-/// Who asks; no client is imitated.
+/// The `User-Agent`; no client is imitated.
 pub(crate) const AGENT: &str = concat!(
     "regprobe/",
     env!("CARGO_PKG_VERSION"),
@@ -31,29 +31,29 @@ pub(crate) const AGENT: &str = concat!(
     env!("CARGO_PKG_REPOSITORY"),
     ")"
 );
-/// A connection that speaks HTTP/1.1; its task ends when this is dropped.
+/// An HTTP/1.1 connection; its task ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct HttpConnection {
     sender: SendRequest<Empty<Bytes>>,
     authority: String,
     allowance: Allowance,
-    worth: Worth,
+    state: ConnectionState,
     task: AbortHandle,
 }
 
-/// What a connection is good for.
+/// Whether a connection has answered, and still can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Worth {
-    /// It has answered nothing yet.
+enum ConnectionState {
+    /// It has not answered yet.
     New,
     /// It has answered.
     Proven,
-    /// It was closed after an answer, in place of the next.
+    /// The server closed it after an answer, in place of the next.
     Stale,
 }
 
 impl HttpConnection {
-    /// Starts HTTP/1.1 over `stream`, for the `Host` that `authority` names.
+    /// Starts HTTP/1.1 over `stream`, with `authority` as `Host`.
     pub(crate) async fn open<S>(
         stream: S,
         authority: String,
@@ -67,27 +67,26 @@ impl HttpConnection {
             .max_headers(MAX_HEADERS)
             .handshake(TokioIo::new(stream))
             .await?;
-        // An error of the connection also reaches the request that it belongs to.
+        // The request also gets the error of its connection.
         let task = tokio::spawn(async move { drop(connection.await) }).abort_handle();
         Ok(Self {
             sender,
             authority,
             allowance,
-            worth: Worth::New,
+            state: ConnectionState::New,
             task,
         })
     }
 
-    /// Whether another request can go over this connection; a body that nobody reads to its end
-    /// makes it useless.
+    /// Whether another request can use this connection; it cannot if a body was not read to its end.
     pub(crate) async fn is_reusable(&mut self, deadline: Instant) -> bool {
         !self.is_stale() && matches!(timeout_at(deadline, self.sender.ready()).await, Ok(Ok(())))
     }
 
-    /// Whether the server closed it in place of the last answer. It may have done so before it knew of the
-    /// request, so Go's client sends that once more, over another connection.
+    /// Whether the server closed it in place of the last answer. The server may have done so before it
+    /// got the request, so Go's client sends the request again, over another connection.
     pub(crate) fn is_stale(&self) -> bool {
-        self.worth == Worth::Stale
+        self.state == ConnectionState::Stale
     }
 
     /// Sends `GET target` and waits for the head of the answer.
@@ -121,9 +120,11 @@ impl HttpConnection {
             .map_err(|error| HttpFault::Malformed(format!("the request target: {error}")))?;
         self.allowance.renew(0);
         let answer = within(deadline, self.sender.send_request(request)).await;
-        self.worth = match (&answer, self.worth) {
-            (Ok(_), _) => Worth::Proven,
-            (Err(HttpFault::Io(IoFault::Closed | IoFault::Reset)), Worth::Proven) => Worth::Stale,
+        self.state = match (&answer, self.state) {
+            (Ok(_), _) => ConnectionState::Proven,
+            (Err(HttpFault::Io(IoFault::Closed | IoFault::Reset)), ConnectionState::Proven) => {
+                ConnectionState::Stale
+            }
             (Err(_), before) => before,
         };
         let (head, body) = answer?.into_parts();
@@ -137,7 +138,7 @@ impl Drop for HttpConnection {
     }
 }
 
-/// A `GET`. It has no `Debug`: the target may be signed.
+/// A `GET` request. It has no `Debug`, because the target may be signed.
 pub(crate) struct Request<'a> {
     /// Path and query.
     pub target: &'a str,
@@ -150,7 +151,7 @@ pub(crate) struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// A request for `target`, whatever its type.
+    /// A request for `target` of any type.
     pub(crate) fn of(target: &'a str) -> Self {
         Self {
             target,

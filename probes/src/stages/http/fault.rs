@@ -1,4 +1,4 @@
-//! Why an HTTP stage fails: the socket, the protocol, or a server that says no.
+//! Why an HTTP stage fails: the socket, the protocol, or a refusal.
 
 use std::{
     io::{self, ErrorKind},
@@ -12,16 +12,16 @@ use crate::{
     words::reason::Reason,
 };
 
-/// A status that means no, with all that tells why.
+/// A refusal, and all that explains it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refusal {
     /// The status.
     pub status: u16,
-    /// The registry's error code, as `DENIED`.
+    /// The registry's error code, such as `DENIED`.
     pub code: Option<String>,
     /// The registry's error message.
     pub message: Option<String>,
-    /// The client address that the registry's network rules turned away.
+    /// The client address that the registry's network rules refused.
     pub client_ip: Option<IpAddr>,
     /// The header `Server`.
     pub server: Option<String>,
@@ -65,27 +65,27 @@ pub enum HttpFault {
     /// The socket's fault.
     #[error(transparent)]
     Io(#[from] IoFault),
-    /// The server says no.
+    /// The server refuses.
     #[error("{0}")]
     Refused(Box<Refusal>),
-    /// An answer, but not that of a registry.
-    #[error("answers {status}, but not as a registry: {why}")]
+    /// An answer, but not a registry's.
+    #[error("answered {status}, but not as a registry does: {why}")]
     NotARegistry {
         /// The status.
         status: u16,
         /// What is missing.
         why: &'static str,
     },
-    /// Not HTTP, or not what the stage's format demands.
+    /// Not HTTP, or not the format that the stage needs.
     #[error("malformed answer: {0}")]
     Malformed(String),
-    /// Over the cap.
-    #[error("the answer's {0} is larger than any registry's")]
+    /// Larger than the limit.
+    #[error("the answer's {0} is larger than a registry would send")]
     TooLarge(&'static str),
-    /// A redirect after redirects.
+    /// One redirect too many.
     #[error("redirected more than {0} times")]
     TooManyRedirects(usize),
-    /// A redirect, or a token realm, to where no probe may go.
+    /// A redirect, or a token realm, that a probe must not follow.
     #[error("sent to {to}: {why}")]
     RedirectDenied {
         /// Where to; the query is redacted.
@@ -93,12 +93,12 @@ pub enum HttpFault {
         /// Why not.
         why: &'static str,
     },
-    /// An image, but none that this node can run.
+    /// The image exists, but not for this node.
     #[error("the image is not built for {platform}, only for {offered}")]
     PlatformMismatch {
-        /// This node's.
+        /// This node's platform.
         platform: String,
-        /// Those of the image, joined.
+        /// The image's platforms, joined.
         offered: String,
     },
 }
@@ -122,7 +122,7 @@ impl HttpFault {
         Self::Malformed(format!("TLS broke off ({error})"))
     }
 
-    /// A redirect that is not followed.
+    /// A redirect that is not followed; the secrets of `to` are removed.
     pub fn redirect_denied(to: &str, why: &'static str) -> Self {
         Self::RedirectDenied {
             to: excerpt(redacted(to).as_bytes()),
@@ -146,15 +146,15 @@ impl From<hyper::Error> for HttpFault {
         match cause.downcast_ref::<io::Error>() {
             Some(io) if Exhausted::is_in(io) => Self::TooLarge("head"),
             Some(io) => match io.get_ref().and_then(|inner| inner.downcast_ref()) {
-                // A server of TLS 1.3 refuses a client's certificate after the handshake.
+                // A TLS 1.3 server refuses a client certificate after the handshake.
                 Some(tls) => Self::broken_tls(tls),
-                // Chunks that are none: the kernel gave no errno.
+                // Invalid chunks: the kernel gave no errno.
                 None if io.raw_os_error().is_none() && is_of_framing(io.kind()) => {
                     Self::Malformed(format!("not HTTP ({io})"))
                 }
                 None => Self::Io(IoFault::from(io)),
             },
-            // Incomplete message, or a connection that closed before the request was sent.
+            // An incomplete message, or a connection that closed before the request was sent.
             None => Self::Io(IoFault::Closed),
         }
     }

@@ -1,5 +1,5 @@
-//! One pull: what the stages `manifest` and `blob` share. The bearer is added here and nowhere
-//! else, and only to requests that go to the registry itself.
+//! What the stages `manifest` and `blob` of one pull share. The bearer token is added only here, and
+//! only to requests to the registry itself.
 
 use hyper::header::HeaderValue;
 use url::Url;
@@ -9,25 +9,25 @@ use crate::{
     words::endpoint::Endpoint,
 };
 
-/// What is fetched, from where, and by whose leave.
+/// What is pulled, from where, and with which token.
 pub(crate) struct Pull<'a> {
-    /// The login endpoint, or the mirror that stands in for it.
+    /// The login endpoint, or the mirror in its place.
     pub registry: &'a Endpoint,
-    /// The repository, as `probe/hello`.
+    /// The repository, such as `probe/hello`.
     pub repository: &'a str,
-    /// The token that the registry's token service granted; `None` where it asks for none.
+    /// The token that the registry's token service granted; `None` if it needs none.
     pub token: Option<&'a Secret>,
 }
 
 impl Pull<'_> {
-    /// The URL of a part of the repository, as `manifests/v1`.
+    /// The URL of a part of the repository, such as `manifests/v1`.
     pub(crate) fn url(&self, part: &str) -> Url {
         let mut url = self.registry.origin();
         url.set_path(&format!("/v2/{}/{part}", self.repository));
         url
     }
 
-    /// The header `Authorization` of a request to `endpoint`: none for anyone but the registry.
+    /// The header `Authorization` of a request to `endpoint`: only the registry gets one.
     pub(crate) fn authorization(
         &self,
         endpoint: &Endpoint,

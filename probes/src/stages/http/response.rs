@@ -1,4 +1,4 @@
-//! An answer over HTTP: its head, its body up to a cap, and what it says where it means no.
+//! An HTTP answer: its head, its body up to a limit, and why it refuses.
 
 use std::net::IpAddr;
 
@@ -16,12 +16,13 @@ use tokio::time::{Instant, timeout_at};
 use super::fault::{HttpFault, Refusal};
 use crate::net::{allowance::Allowance, inert::excerpt, io_fault::IoFault};
 
-/// Body, where one is read at all.
+/// Bytes of body that are read.
 const MAX_BODY: usize = 64 * 1024;
-/// ACR's name for the id that its support asks for.
+/// ACR's header for the id that its support asks for.
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-ms-correlation-request-id");
 
-/// The head of an answer, and the body for whoever wants it. It has no `Debug`: headers may be signed.
+/// The head of an answer, and its body until it is read. It has no `Debug`, because headers may be
+/// signed.
 pub(crate) struct Response {
     /// The status.
     pub status: StatusCode,
@@ -41,7 +42,7 @@ impl Response {
         }
     }
 
-    /// A header as text, cut to what a message can bear.
+    /// A header as text, shortened to fit a message.
     pub(crate) fn header(&self, name: impl hyper::header::AsHeaderName) -> Option<String> {
         self.headers
             .get(name)
@@ -53,16 +54,15 @@ impl Response {
         self.header(CORRELATION_ID)
     }
 
-    /// Where the answer sends the client, uncut: for following, never for printing. The statuses
-    /// are those that Go's client follows.
+    /// Where the answer redirects to, in full: to follow, never to print. The statuses are those that
+    /// Go's client follows.
     pub(crate) fn redirect(&self) -> Option<&str> {
         let follows = matches!(self.status.as_u16(), 301 | 302 | 303 | 307 | 308);
         let location = self.headers.get(LOCATION).filter(|_| follows)?;
         std::str::from_utf8(location.as_bytes()).ok()
     }
 
-    /// Whether the body has a first byte; the rest is not read, so the connection is of no more
-    /// use.
+    /// Whether the body has a first byte. The rest is not read, so the connection cannot be used again.
     pub(crate) async fn has_first_byte(&mut self, deadline: Instant) -> Result<bool, HttpFault> {
         let Some(mut body) = self.body.take() else {
             return Ok(false);
@@ -78,12 +78,12 @@ impl Response {
         Ok(false)
     }
 
-    /// Reads the body once, up to what answers about a registry need.
+    /// Reads the body, up to what an answer about a registry needs; empty the second time.
     pub(crate) async fn body(&mut self, deadline: Instant) -> Result<Bytes, HttpFault> {
         self.body_up_to(MAX_BODY, deadline).await
     }
 
-    /// Reads the body once, up to `cap` bytes.
+    /// Reads the body, up to `cap` bytes; empty the second time.
     pub(crate) async fn body_up_to(
         &mut self,
         cap: usize,
@@ -109,9 +109,9 @@ impl Response {
         }
     }
 
-    /// What the server says, in a status that means no.
+    /// What the server says, if the status is a refusal.
     pub(crate) async fn refusal(mut self, deadline: Instant) -> HttpFault {
-        // A body that is late, endless or cut short does not change what the status says.
+        // A body that is late, endless or cut short does not change the status.
         let body = self.body(deadline).await.unwrap_or_default();
         let error = RegistryError::first_in(&body);
         let client_ip = match self.status {
@@ -152,7 +152,7 @@ impl RegistryError {
         errors.errors.into_iter().next()
     }
 
-    /// ACR's network rules answer `DENIED` and quote the address that they turned away.
+    /// ACR's network rules answer `DENIED` and quote the refused address.
     fn denied_client(&self) -> Option<IpAddr> {
         let (_, rest) = self.message.split_once("client with IP '")?;
         let (address, _) = rest.split_once('\'')?;
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn network_rules_are_told_from_other_denials() {
+    fn network_rules_differ_from_other_denials() {
         let body =
             |message: &str| format!(r#"{{"errors":[{{"code":"DENIED","message":"{message}"}}]}}"#);
         let denied = body(

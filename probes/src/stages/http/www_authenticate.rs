@@ -1,13 +1,12 @@
-//! Parser of `WWW-Authenticate` (RFC 9110, section 11.6.1): any number of challenges in any number
-//! of header lines, tokens and quoted strings, names in any case. What a scheme means is not its
-//! business.
+//! Parses `WWW-Authenticate` (RFC 9110, section 11.6.1): any number of challenges in any number of
+//! header lines, tokens and quoted strings, names in any case. It does not know what a scheme means.
 
 /// One challenge: a scheme and its parameters, names in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AuthChallenge {
-    /// As `bearer`.
+    /// The scheme, such as `bearer`.
     pub scheme: String,
-    /// In the order in which they stand; a `token68` is left out.
+    /// In the order in which they are written; a `token68` is left out.
     pub parameters: Vec<(String, String)>,
 }
 
@@ -21,8 +20,7 @@ impl AuthChallenge {
     }
 }
 
-/// All challenges of one header line. What cannot be read ends the reading; what stood before it
-/// counts.
+/// All challenges of one header line. Parsing stops at what cannot be read; what came before it counts.
 pub(crate) fn parse(header: &str) -> Vec<AuthChallenge> {
     let mut reader = Reader { rest: header };
     let mut challenges: Vec<AuthChallenge> = Vec::new();
@@ -89,7 +87,7 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// `Negotiate dG9rZW4=`: one opaque value instead of parameters.
+    /// `Negotiate dG9rZW4=`: one opaque value in place of parameters.
     fn skip_token68(&mut self) {
         let is_token68 = |c: char| c.is_ascii_alphanumeric() || "-._~+/=".contains(c);
         let end = self
@@ -181,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_ends_the_reading() {
+    fn parsing_stops_at_what_cannot_be_read() {
         for (header, expected) in [
             (r#"Bearer realm="never closed"#, &["bearer[]"][..]),
             (r#"Bearer realm="r\"#, &["bearer[]"]),

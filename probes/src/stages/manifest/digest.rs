@@ -1,21 +1,22 @@
-//! The name that content goes by in a registry: a hash of itself (OCI image specification,
-//! "Digests"). Whoever has one can put it into a path: nothing else passes the parser.
+//! The name of content in a registry: a hash of itself (OCI image specification, "Digests"). A digest
+//! is safe in a path, because nothing else passes the parser.
 
 use std::fmt;
 
 use aws_lc_rs::digest::{self, Algorithm, SHA256, SHA384, SHA512};
 
-/// A checked digest, as `sha256:…`.
+/// A checked digest, such as `sha256:…`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Digest(String);
 
 impl Digest {
-    /// What `content` is named.
+    /// The digest of `content`.
     pub(crate) fn of(content: &[u8]) -> Self {
         Self(format!("sha256:{}", hash(&SHA256, content)))
     }
 
-    /// Takes `text` if it is an algorithm that containerd knows and a hash of its length.
+    /// Parses `text`; `None` unless it is an algorithm that containerd supports and a hash of its
+    /// length.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (algorithm, hash) = text.split_once(':')?;
         let length = algorithm_of(algorithm)?.output_len() * 2;
@@ -24,7 +25,7 @@ impl Digest {
         fits.then(|| Self(text.to_owned()))
     }
 
-    /// Whether it is the name of `content`.
+    /// Whether it is the digest of `content`.
     pub(crate) fn names(&self, content: &[u8]) -> bool {
         let parts = self.0.split_once(':');
         parts.is_some_and(|(algorithm, expected)| {
@@ -63,7 +64,7 @@ mod tests {
     const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
     #[test]
-    fn content_has_one_name() {
+    fn a_digest_names_its_content() {
         assert_eq!(Digest::of(b"").to_string(), EMPTY);
         let digest = Digest::parse(EMPTY).unwrap();
         assert!(digest.names(b"") && !digest.names(b"x"));
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_gets_into_a_path() {
+    fn only_a_digest_gets_into_a_path() {
         let hex = &EMPTY[7..];
         for text in [
             "",

@@ -1,5 +1,5 @@
 //! The documents between an image's reference and its blobs: indexes and manifests, as OCI and Docker
-//! write them. What containerd would refuse is refused here.
+//! define them. What containerd would refuse is refused here.
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
@@ -15,19 +15,19 @@ use crate::{
     stages::http::{fault::HttpFault, response::Response},
 };
 
-/// Entries of an index that are looked at; images have dozens.
+/// Entries of an index that are read; images have dozens.
 const MAX_ENTRIES: usize = 1000;
 
 /// One blob of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Descriptor {
-    /// Its name.
+    /// The digest that names it.
     pub digest: Digest,
     /// In bytes.
     pub size: u64,
 }
 
-/// What a document is.
+/// What kind of document it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     OciIndex,
@@ -50,8 +50,8 @@ impl Kind {
         Self::named(media_type.trim())
     }
 
-    /// The types of schema 1, and what some registries send it as, get a text of their own:
-    /// containerd does not pull it any more.
+    /// The types of schema 1, and the type that some registries send it as, get their own message:
+    /// containerd no longer pulls it.
     pub(super) fn named(media_type: &str) -> Result<Self, HttpFault> {
         if let Some(kind) = Self::ALL
             .iter()
@@ -66,7 +66,7 @@ impl Kind {
             | "application/vnd.docker.distribution.manifest.v1+prettyjws" => schema_1(),
             other => {
                 let other = excerpt(other.as_bytes());
-                malformed(format!("the media type {other} is no image's"))
+                malformed(format!("{other} is not the media type of an image"))
             }
         }
     }
@@ -85,7 +85,7 @@ impl Kind {
     }
 }
 
-/// What a document says.
+/// The content of a document.
 pub(super) enum Document<'a> {
     Index(Vec<Entry<'a>>),
     /// The configuration and the first layer.
@@ -93,11 +93,11 @@ pub(super) enum Document<'a> {
 }
 
 impl<'a> Document<'a> {
-    /// A document that is not what it is said to be is refused, as by containerd.
+    /// A document that is not of its stated kind is refused, as containerd does.
     pub(super) fn read(body: &'a [u8], kind: Kind) -> Result<Self, HttpFault> {
         let raw: RawDocument<'_> = serde_json::from_slice(body).or_else(|error| {
             let error = excerpt(error.to_string().as_bytes());
-            malformed(format!("no manifest ({error})"))
+            malformed(format!("not a manifest ({error})"))
         })?;
         match raw {
             RawDocument {
@@ -124,7 +124,7 @@ impl<'a> Document<'a> {
                 } else {
                     "a manifest"
                 };
-                malformed(format!("said to be {said}, but has not the parts of one"))
+                malformed(format!("declared as {said}, but without the parts of one"))
             }
         }
     }
@@ -140,7 +140,7 @@ struct RawDocument<'a> {
     fs_layers: Option<IgnoredAny>,
 }
 
-/// The first of a list, up to so many; the others are not kept.
+/// The first `MOST` items of a list; the others are dropped.
 struct First<T, const MOST: usize>(Vec<T>);
 
 impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for First<T, MOST> {
@@ -188,7 +188,7 @@ impl Entry<'_> {
     pub(super) fn digest(&self) -> Result<Digest, HttpFault> {
         let unusable = || {
             let digest = excerpt(self.digest.as_bytes());
-            HttpFault::Malformed(format!("{digest:?} is no digest"))
+            HttpFault::Malformed(format!("{digest:?} is not a digest"))
         };
         Digest::parse(&self.digest).ok_or_else(unusable)
     }
@@ -217,7 +217,7 @@ impl RawPlatform<'_> {
     }
 }
 
-/// The platforms of an index as text; attestations stand in an index as of an unknown platform.
+/// The platforms of an index as text. Attestations are listed there as an unknown platform.
 pub(super) fn offered(entries: &[Entry<'_>]) -> String {
     let mut names: Vec<String> = Vec::new();
     let platforms = entries.iter().filter_map(|entry| entry.platform.as_ref());

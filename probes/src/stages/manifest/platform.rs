@@ -1,21 +1,21 @@
-//! Which of an index's platforms this node runs, as containerd's `platforms.Default()` ranks them
+//! Which of an index's platforms this node can run, in the order of containerd's `platforms.Default()`
 //! (github.com/containerd/platforms, compare.go and database.go).
 
 use std::fmt;
 
-/// An operating system on a processor, in the normal form.
+/// An operating system on a processor architecture, normalised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Platform {
-    /// As Go names it: `linux`.
+    /// Go's name, such as `linux`.
     pub os: String,
-    /// As Go names it: `amd64`.
+    /// Go's name, such as `amd64`.
     pub architecture: String,
-    /// As `v7`; empty where the architecture alone says it.
+    /// Such as `v7`; empty if the architecture has none.
     pub variant: String,
 }
 
 impl Platform {
-    /// This node's. A 32-bit ARM is taken for the v7 that Kubernetes needs.
+    /// This node's. 32-bit ARM is taken as v7, which Kubernetes needs.
     pub(crate) fn of_this_node() -> Self {
         let architecture = match std::env::consts::ARCH {
             "x86" => "386",
@@ -26,7 +26,7 @@ impl Platform {
         Self::normal("linux", architecture, "")
     }
 
-    /// Other names of the same thing become one; an absent system is this node's.
+    /// Maps different names of the same thing to one; a missing system is this node's.
     pub(crate) fn normal(os: &str, architecture: &str, variant: &str) -> Self {
         let os = match os {
             "" => "linux".to_owned(),
@@ -52,8 +52,8 @@ impl Platform {
         }
     }
 
-    /// How well a node of this platform is served by an image of `other`: the lower, the better;
-    /// `None` if it cannot run it.
+    /// How well an image for `other` suits a node of this platform: lower is better; `None` if the node
+    /// cannot run it.
     pub(crate) fn rank(&self, other: &Self) -> Option<usize> {
         if self.os != other.os {
             return None;
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn one_thing_has_one_name() {
+    fn platforms_are_normalised() {
         for (text, normal) in [
             ("Linux/x86_64", "linux/amd64"),
             ("linux/amd64/v1", "linux/amd64"),

@@ -124,7 +124,7 @@ async fn an_image_may_be_one_manifest_and_have_no_layer() {
 }
 
 #[tokio::test]
-async fn a_node_that_no_manifest_is_for() {
+async fn no_manifest_is_for_this_node() {
     let index = index(&[
         oci(&digest("a"), "windows/amd64"),
         oci(&digest("b"), "plan9/arm/v7"),
@@ -169,7 +169,7 @@ async fn redirects_stay_with_the_registry() {
 }
 
 #[tokio::test]
-async fn a_no_is_a_no() {
+async fn a_refusal_is_reported_by_its_status() {
     for (status, reason) in [
         ("401 Unauthorized", Reason::Unauthorized),
         ("403 Forbidden", Reason::Forbidden),
@@ -183,7 +183,7 @@ async fn a_no_is_a_no() {
 }
 
 #[tokio::test]
-async fn documents_that_are_none() {
+async fn documents_that_are_refused() {
     let nested = "[".repeat(100_000);
     let deep = format!(r#"{{"x":{nested}"#);
     let long = format!(r#"{{"manifests":"{}"}}"#, "x".repeat(1_000_000));
@@ -193,22 +193,22 @@ async fn documents_that_are_none() {
     let other_name = format!("Docker-Content-Digest: {}", digest("other"));
     #[rustfmt::skip]
     let table: &[(&[&str], &str, &str)] = &[
-        (&[MANIFEST], "", "no manifest (EOF"),
-        (&[MANIFEST], "<html>", "no manifest (expected value"),
-        (&[MANIFEST], "{}", "said to be a manifest"),
-        (&[MANIFEST], &nested, "no manifest ("),
-        (&[MANIFEST], &deep, "no manifest ("),
-        (&[INDEX], &long, "no manifest (invalid type: string"),
-        (&[INDEX], &manifest(), "said to be an index"),
-        (&[MANIFEST], r#"{"manifests":[]}"#, "said to be a manifest"),
+        (&[MANIFEST], "", "not a manifest (EOF"),
+        (&[MANIFEST], "<html>", "not a manifest (expected value"),
+        (&[MANIFEST], "{}", "declared as a manifest"),
+        (&[MANIFEST], &nested, "not a manifest ("),
+        (&[MANIFEST], &deep, "not a manifest ("),
+        (&[INDEX], &long, "not a manifest (invalid type: string"),
+        (&[INDEX], &manifest(), "declared as an index"),
+        (&[MANIFEST], r#"{"manifests":[]}"#, "declared as a manifest"),
         (&[MANIFEST], r#"{"fsLayers":[]}"#, "a schema 1 manifest"),
         (&[v1], "{}", "a schema 1 manifest"),
-        (&["Content-Type: text/html"], "<html>", "the media type text/html is no image's"),
+        (&["Content-Type: text/html"], "<html>", "text/html is not the media type of an image"),
         (&[], "{}", "a manifest without a media type"),
-        (&[MANIFEST], traversal, "\"sha256:../../x\" is no digest"),
-        (&[MANIFEST], &negative, "no manifest (invalid value"),
-        (&[MANIFEST, &other_name], &manifest(), "the content is not that of sha256:"),
-        (&[MANIFEST, "Docker-Content-Digest: x"], &manifest(), "\"x\" is no digest"),
+        (&[MANIFEST], traversal, "\"sha256:../../x\" is not a digest"),
+        (&[MANIFEST], &negative, "not a manifest (invalid value"),
+        (&[MANIFEST, &other_name], &manifest(), "the content does not match sha256:"),
+        (&[MANIFEST, "Docker-Content-Digest: x"], &manifest(), "\"x\" is not a digest"),
     ];
     for (headers, body, why) in table {
         let fault = fault_of([answer("200 OK", headers, body)]).await;
@@ -223,7 +223,7 @@ async fn documents_that_are_none() {
 }
 
 #[tokio::test]
-async fn indexes_do_not_nest_for_ever() {
+async fn nested_indexes_are_limited() {
     let mut documents = vec![manifest()];
     for _ in 0..5 {
         let inner = digest(&documents[0]);
@@ -237,7 +237,7 @@ async fn indexes_do_not_nest_for_ever() {
     let fault = fault_of(answers).await;
     assert_eq!(
         fault.to_string(),
-        "malformed answer: more than 3 indexes in one another"
+        "malformed answer: more than 3 nested indexes"
     );
 }
 

@@ -1,4 +1,4 @@
-//! What a nameserver's answer says, and why one question gets no address.
+//! What a nameserver's answer says, or why a question got no addresses.
 
 use std::net::IpAddr;
 
@@ -21,7 +21,7 @@ pub struct Answer {
     pub addresses: Vec<IpAddr>,
     /// The lowest TTL in the answer, in seconds.
     pub ttl: u32,
-    /// Whether there is more than even an answer over TCP can hold.
+    /// Whether more was cut off than even an answer over TCP can hold.
     pub is_cut: bool,
 }
 
@@ -34,16 +34,16 @@ pub struct Alias {
     pub ttl: u32,
 }
 
-/// An answer that there is nothing (RFC 2308).
+/// A negative answer (RFC 2308).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Negative {
-    /// The aliases that led to where there is nothing.
+    /// The aliases that led to the name without an answer.
     pub chain: Vec<Alias>,
-    /// The zone that says so: owner of the SOA record in the authority section.
+    /// The zone that says so: the owner of the SOA record in the authority section.
     pub soa: Option<String>,
 }
 
-/// Why one question got no address.
+/// Why a question got no address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveFault {
     /// The socket's fault.
@@ -58,19 +58,19 @@ pub enum ResolveFault {
     /// SERVFAIL.
     #[error("the nameserver failed (SERVFAIL)")]
     ServFail,
-    /// A server that does not recurse and knows nothing of the name.
+    /// The server does not recurse and knows nothing about the name.
     #[error("the nameserver only refers elsewhere")]
     LameReferral,
     /// REFUSED, NOTIMP or NOTAUTH.
     #[error("the nameserver will not answer ({0})")]
     Rejected(&'static str),
-    /// Aliases of each other, and no address: to Go's resolver there is no such host.
+    /// Aliases that lead to each other, and no address: for Go's resolver there is no such host.
     #[error("malformed answer: the alias chain does not end")]
     AliasLoop,
-    /// What came back is no answer to the question.
+    /// What came back does not answer the question.
     #[error("malformed answer: {0}")]
     Malformed(&'static str),
-    /// There is nobody to ask.
+    /// There is no nameserver to ask.
     #[error("no nameserver is configured")]
     NoNameserver,
 }
@@ -89,7 +89,7 @@ impl ResolveFault {
         }
     }
 
-    /// The proper answer that there is nothing, if it is one.
+    /// The negative answer, if it is a proper one.
     pub fn negative(&self) -> Option<&Negative> {
         match self {
             Self::NxDomain(negative) | Self::NoData(negative) => Some(negative),
@@ -106,12 +106,12 @@ fn says(negative: &Negative) -> String {
         .unwrap_or_default()
 }
 
-/// The message in a packet.
+/// Decodes the message in a packet.
 pub(super) fn decode(message: &[u8]) -> Result<Message, ResolveFault> {
     Message::from_vec(message).map_err(|_| ResolveFault::Malformed("the answer cannot be decoded"))
 }
 
-/// What `message` says of the addresses of `name`.
+/// What `message` says about the addresses of `name`.
 pub(super) fn read(message: &Message, name: &Name) -> Result<Answer, ResolveFault> {
     match message.metadata.response_code {
         ResponseCode::NoError | ResponseCode::NXDomain => {}
@@ -190,8 +190,8 @@ fn soa_owner(message: &Message) -> Option<String> {
     Some(plain(&soa.name))
 }
 
-/// An empty answer without authority from a server that offers no recursion: Go's resolver moves
-/// on to the next server (net/dnsclient_unix.go, `checkHeader`), so it is no answer.
+/// An empty answer without authority from a server that offers no recursion. Go's resolver moves on to
+/// the next server (net/dnsclient_unix.go, `checkHeader`), so it is not an answer.
 fn is_lame_referral(message: &Message) -> bool {
     !message.metadata.authoritative
         && !message.metadata.recursion_available

@@ -24,9 +24,9 @@ use crate::{
     stages::connect,
 };
 
-/// What EDNS says we take over UDP: safe on any path (DNS flag day 2020).
+/// The UDP payload in bytes that EDNS announces: safe on any path (DNS flag day 2020).
 const UDP_PAYLOAD: u16 = 1232;
-/// More datagrams than this that do not answer the question are a flood.
+/// More datagrams than this without an answer are a flood.
 const MAX_STRAYS: u32 = 64;
 
 /// One question and the packet that carries it.
@@ -49,7 +49,7 @@ impl DnsQuery {
         record_type: RecordType,
     ) -> Result<Self, ResolveFault> {
         let mut name = Name::from_ascii(name)
-            .map_err(|_| ResolveFault::Malformed("the name cannot be asked"))?;
+            .map_err(|_| ResolveFault::Malformed("the name cannot be looked up"))?;
         name.set_fqdn(true);
         let query = Query::query(name, record_type);
 
@@ -61,11 +61,11 @@ impl DnsQuery {
         message.set_edns(edns);
         let packet = message
             .to_vec()
-            .map_err(|_| ResolveFault::Malformed("the name cannot be asked"))?;
+            .map_err(|_| ResolveFault::Malformed("the name cannot be looked up"))?;
         Ok(Self { id, query, packet })
     }
 
-    /// The answer and how long it took, or `None` where it says that it is truncated.
+    /// The answer and how long it took, or `None` if it is truncated.
     pub(super) async fn ask_over_udp(
         &self,
         server: SocketAddr,
@@ -74,14 +74,15 @@ impl DnsQuery {
         let (socket, sent) = self.send_over_udp(server).map_err(IoFault::from)?;
         let (mut buffer, mut control) = ([0; 4096], Control::new());
         for strays in 0..=MAX_STRAYS {
-            // A refusal may be there before anybody listens, and is no more than an error then.
+            // The socket may report a refused connection before anyone listens; it is then only an
+            // error.
             let receive = socket.async_io(Interest::READABLE | Interest::ERROR, || {
                 wire::receive(&socket, &mut buffer, &mut control)
             });
             let Ok(received) = timeout_at(deadline, receive).await else {
                 return Err(match strays {
                     0 => IoFault::Timeout.into(),
-                    _ => ResolveFault::Malformed("only datagrams that do not fit the question"),
+                    _ => ResolveFault::Malformed("only datagrams that do not answer the question"),
                 });
             };
             let (length, at) = received.map_err(IoFault::from)?;
@@ -97,11 +98,11 @@ impl DnsQuery {
             }
         }
         Err(ResolveFault::Malformed(
-            "a flood of datagrams that do not fit the question",
+            "a flood of datagrams that do not answer the question",
         ))
     }
 
-    /// A socket of its own has room for the question at once.
+    /// A new socket always has room for the question.
     fn send_over_udp(&self, server: SocketAddr) -> io::Result<(UdpSocket, Instant)> {
         let kind = Type::DGRAM.nonblocking().cloexec();
         let socket = Socket::new(Domain::for_address(server), kind, Some(Protocol::UDP))?;
@@ -117,15 +118,15 @@ impl DnsQuery {
         &self,
         server: SocketAddr,
         deadline: Instant,
-        most: u16,
+        max_bytes: u16,
     ) -> Result<Message, ResolveFault> {
         let mut stream = connect::dial(server, deadline).await?.0;
         let length = u16::try_from(self.packet.len()).unwrap_or(u16::MAX);
         let framed = [&length.to_be_bytes(), self.packet.as_slice()].concat();
         stream.write_all(&framed).await.map_err(IoFault::from)?;
         let length = stream.read_u16().await.map_err(IoFault::from)?;
-        if length > most {
-            return Err(ResolveFault::Malformed("an answer larger than anybody's"));
+        if length > max_bytes {
+            return Err(ResolveFault::Malformed("an answer that is too large"));
         }
         let mut message = vec![0; usize::from(length)];
         stream
@@ -140,7 +141,7 @@ impl DnsQuery {
         }
     }
 
-    /// What a packet answers.
+    /// What a packet answers to this question.
     pub(crate) fn read_packet(&self, packet: &[u8]) -> Result<Answer, ResolveFault> {
         match self.answered_by(packet) {
             Some(_) => self.read(&answer::decode(packet)?),
@@ -148,7 +149,7 @@ impl DnsQuery {
         }
     }
 
-    /// The header of a response with our id to our question, whatever else the message holds.
+    /// The header of a response with our id to our question, whatever else the message contains.
     fn answered_by(&self, message: &[u8]) -> Option<Metadata> {
         let mut decoder = BinDecoder::new(message);
         let header = Header::read(&mut decoder).ok()?;
@@ -159,7 +160,7 @@ impl DnsQuery {
         ours.then_some(header.metadata)
     }
 
-    /// What a message, already known to answer this query, says.
+    /// What a message says that is known to answer this question.
     pub(super) fn read(&self, message: &Message) -> Result<Answer, ResolveFault> {
         answer::read(message, self.query.name())
     }

@@ -1,5 +1,5 @@
-//! What a certificate chain says of itself, and what is wrong with it. Reads certificates for the
-//! reader's sake; whether to trust one is decided in `verifier`.
+//! Describes a certificate chain, and what is wrong with it. It reads certificates only to show them;
+//! `verifier` decides whether to trust them.
 
 use aws_lc_rs::digest;
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ const MAX_CERTIFICATES: usize = 10;
 /// More names than this are not listed.
 const MAX_NAMES: usize = 100;
 
-/// The certificates that a peer presented, its own first.
+/// The certificates that a peer presented, starting with its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chain {
     /// Those that could be read.
@@ -37,7 +37,7 @@ impl Chain {
     }
 }
 
-/// One certificate in short.
+/// A summary of one certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
     /// Distinguished name of the holder.
@@ -50,7 +50,7 @@ pub struct Certificate {
     pub not_before: Timestamp,
     /// Valid until.
     pub not_after: Timestamp,
-    /// Fingerprint of the DER form, lower-case hex.
+    /// SHA-256 fingerprint of the DER form, in lower-case hex.
     pub sha256: String,
 }
 
@@ -72,16 +72,16 @@ impl Certificate {
 /// What is wrong with a chain.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateProblem {
-    /// Past its end.
+    /// It has expired.
     #[error("certificate has expired")]
     Expired,
-    /// Before its start.
+    /// It is not valid yet.
     #[error("certificate is not valid yet")]
     NotYetValid,
-    /// Leads to no trusted root.
+    /// It does not lead to a trusted root.
     #[error("certificate signed by unknown authority")]
     UnknownIssuer,
-    /// For other names.
+    /// It is for other names.
     #[error("certificate is not valid for this name")]
     NameMismatch,
     /// Anything else.

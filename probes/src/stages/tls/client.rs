@@ -1,4 +1,4 @@
-//! A TLS client that says hello as Go's does, for one set of trusted roots.
+//! A TLS client for one set of trusted roots, whose ClientHello is like Go's.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ use crate::{
     node::trust::{TrustError, TrustStore},
 };
 
-/// In the order of Go's `crypto/tls` on a processor with AES.
+/// In the order of Go's `crypto/tls` on a processor with AES instructions.
 const GO_CIPHER_SUITES: &[SupportedCipherSuite] = &[
     TLS13_AES_128_GCM_SHA256,
     TLS13_AES_256_GCM_SHA384,
@@ -50,18 +50,18 @@ const GO_CIPHER_SUITES: &[SupportedCipherSuite] = &[
     TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 ];
 
-/// One TLS client set-up; shared by every probe that trusts the same roots.
+/// One TLS client configuration, shared by every probe that trusts the same roots.
 #[derive(Clone)]
 pub(crate) struct TlsClient {
-    /// As Go 1.24 and later: the hybrid key share makes a hello of more than one packet.
+    /// As in Go 1.24 and later: the hybrid key share makes the hello larger than one packet.
     connector: TlsConnector,
-    /// Classic key shares alone: a hello that fits one packet.
+    /// Classic key shares only: the hello fits into one packet.
     small: TlsConnector,
     known: Arc<KnownChains>,
 }
 
 impl TlsClient {
-    /// A client that trusts `roots` and nothing else.
+    /// A client that trusts only `roots`.
     pub(crate) fn new(roots: &TrustStore) -> Result<Self, TrustError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let known = Arc::<KnownChains>::default();
@@ -69,7 +69,7 @@ impl TlsClient {
         Self::with(Arc::new(verifier), known)
     }
 
-    /// A client that takes any certificate, as `skip_verify` in a hosts.toml asks for.
+    /// A client that accepts any certificate, as `skip_verify` in a hosts.toml asks for.
     pub(crate) fn trusting_anyone() -> Result<Self, TrustError> {
         let verifier = NoVerifier::new(&aws_lc_rs::default_provider());
         Self::with(Arc::new(verifier), Arc::default())
@@ -102,7 +102,7 @@ impl TlsClient {
         })
     }
 
-    /// Shakes hands over `stream` for `host`, a DNS name or an IP address.
+    /// Performs the handshake over `stream` for `host`, a DNS name or an IP address.
     pub(crate) async fn handshake<S>(
         &self,
         stream: S,
@@ -117,7 +117,7 @@ impl TlsClient {
         Ok((stream, handshake))
     }
 
-    /// Whether a hello that fits one packet gets any answer at all.
+    /// Whether a hello that fits into one packet gets any answer.
     pub(crate) async fn answers_small_hello<S>(
         &self,
         stream: S,
@@ -157,17 +157,17 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let name = ServerName::try_from(host.to_owned())
-        .map_err(|_| TlsFault::Broken(format!("{host} cannot be named in TLS")))?;
+        .map_err(|_| TlsFault::Broken(format!("{host} is not a valid TLS server name")))?;
     timeout_at(deadline, connector.connect(name, stream))
         .await
         .map_err(|_| TlsFault::Io(IoFault::Timeout))?
         .map_err(TlsFault::from)
 }
 
-/// The first draw of aws-lc's generator costs tens of milliseconds; it must not land in the time
-/// of the first handshake.
+/// The first random number from aws-lc costs tens of milliseconds, which must not count as part of the
+/// first handshake.
 fn warm_up(provider: &CryptoProvider) {
     let mut bytes = [0; 32];
-    // A generator that fails here fails in the handshake too, and is reported there.
+    // If the generator fails here, it fails in the handshake too and is reported there.
     let _ = provider.secure_random.fill(&mut bytes);
 }

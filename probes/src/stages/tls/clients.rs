@@ -1,5 +1,5 @@
-//! The TLS set-ups of one node: the one for its own trust, and one more for each other trust that
-//! its `hosts.toml` files ask for, made when first needed and kept.
+//! The TLS clients of one node: one with the node's own trust, and one for each other set of TLS
+//! settings in its `hosts.toml` files, made when first needed and kept.
 
 use std::{
     collections::HashMap,
@@ -14,10 +14,10 @@ use crate::node::{
     trust::{TrustError, TrustStore},
 };
 
-/// More than any node has hosts; past it the set-ups are made anew.
+/// More than any node has hosts; beyond that, the clients are made again.
 const MAX_KEPT: usize = 64;
 
-/// Every TLS set-up of one node.
+/// Every TLS client of one node.
 pub struct TlsClients {
     root: Root,
     ca_file: Option<PathBuf>,
@@ -26,7 +26,10 @@ pub struct TlsClients {
 }
 
 impl TlsClients {
-    /// Trusts the bundle of the node at `root`, and `ca_file`, which is this process's own.
+    /// A client that trusts the bundle of the node at `root` and `ca_file`, a file of this process.
+    ///
+    /// # Errors
+    /// If `ca_file` cannot be used, or there is no root at all.
     pub fn load(root: Root, ca_file: Option<&Path>) -> Result<Self, TrustError> {
         let ca_file = ca_file.map(Path::to_owned);
         let own = TlsClient::new(&TrustStore::load(&root, ca_file.as_deref(), &[])?)?;
@@ -38,12 +41,12 @@ impl TlsClients {
         })
     }
 
-    /// The set-up for an endpoint without settings of its own.
+    /// The client for an endpoint without its own settings.
     pub(crate) fn own(&self) -> TlsClient {
         self.own.clone()
     }
 
-    /// The set-up for a host of `hosts.toml`.
+    /// The client for a host of `hosts.toml`.
     pub(crate) fn of(&self, tls: &TlsSettings) -> Result<TlsClient, TrustError> {
         if tls.ca.is_empty() && !tls.skip_verify {
             return Ok(self.own());

@@ -1,4 +1,4 @@
-//! Why a handshake fails.
+//! Why a TLS handshake fails.
 
 use std::io;
 
@@ -19,7 +19,7 @@ pub enum TlsFault {
     /// The socket's fault.
     #[error(transparent)]
     Io(#[from] IoFault),
-    /// A hello of more than one packet gets no answer, a small one does.
+    /// A hello larger than one packet gets no answer, and a small one does.
     #[error("no answer to a hello larger than one packet; a small one is answered")]
     LargeHello,
     /// The chain was refused.
@@ -30,16 +30,16 @@ pub enum TlsFault {
         /// What the peer presented.
         chain: Chain,
     },
-    /// The node's own trust settings cannot be used.
+    /// The TLS settings of a host in hosts.toml cannot be used.
     #[error("{0}")]
     Trust(String),
     /// No version or parameter in common.
     #[error("no common TLS version or parameters ({0})")]
     Version(String),
-    /// The peer said no.
+    /// The peer refused.
     #[error("the peer ended the handshake with the alert {0}")]
     Alert(String),
-    /// What came back is not TLS, or breaks it.
+    /// What came back is not TLS, or violates it.
     #[error("the peer does not speak TLS here ({0})")]
     Broken(String),
 }
@@ -99,7 +99,7 @@ impl From<&rustls::Error> for TlsFault {
             ) => Self::Version("the peer offers neither TLS 1.2 nor 1.3".to_owned()),
             Error::PeerIncompatible(why) => Self::Version(format!("{why:?}")),
             Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-                Self::Broken("the first bytes are no TLS record".to_owned())
+                Self::Broken("the first bytes are not a TLS record".to_owned())
             }
             Error::InvalidMessage(
                 InvalidMessage::CertificatePayloadTooLarge

@@ -1,4 +1,4 @@
-//! What a handshake that succeeded settled.
+//! What a completed handshake agreed on.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use rustls::{ClientConnection, NamedGroup};
 
 use super::{chain::Chain, known_chains::KnownChains};
 
-/// What a completed handshake settled.
+/// What a completed handshake agreed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handshake {
-    /// As the field writes it: `TLS1.3`.
+    /// As usually written: `TLS1.3`.
     pub version: &'static str,
     /// The cipher suite's IANA name.
     pub cipher: &'static str,

@@ -1,6 +1,6 @@
-//! Chains that were accepted before. A registry presents the same one round after round, and whether a
-//! chain leads to a trusted root changes only with time, so its signatures are checked once. What is
-//! refused is not kept: nobody but an authority that the node trusts can fill this.
+//! Chains that were accepted before. A registry presents the same chain round after round, and whether
+//! it leads to a trusted root changes only with time, so its signatures are checked once. Refused
+//! chains are not kept, so only an authority that the node trusts can fill this.
 
 use std::{
     collections::HashMap,
@@ -13,14 +13,14 @@ use rustls::pki_types::CertificateDer;
 
 use super::chain::Chain;
 
-/// More than any node meets; past it they are worked out anew.
+/// More than any node meets; beyond that, chains are checked again.
 const MAX_KEPT: usize = 128;
 
-/// What is known of chains, each under the digest of all that was presented.
+/// Known chains by the digest of everything that was presented.
 #[derive(Debug, Default)]
 pub(super) struct KnownChains(Mutex<HashMap<Key, Arc<Chain>>>);
 
-/// Stands for a chain as presented.
+/// The digest of a chain as presented.
 pub(super) type Key = [u8; 32];
 
 impl KnownChains {
@@ -35,12 +35,12 @@ impl KnownChains {
         key
     }
 
-    /// The chain, if it was accepted.
+    /// The chain, if it was accepted before.
     pub(super) fn get(&self, key: &Key) -> Option<Arc<Chain>> {
         self.open().get(key).cloned()
     }
 
-    /// Whether it was accepted and is within the time of all its certificates.
+    /// Whether it was accepted before, and all its certificates are valid at `now`.
     pub(super) fn accepts(&self, key: &Key, now: Timestamp) -> bool {
         let within = |chain: &Arc<Chain>| {
             let mut certificates = chain.certificates.iter();
@@ -49,7 +49,7 @@ impl KnownChains {
         self.open().get(key).is_some_and(within)
     }
 
-    /// Keeps a chain that was accepted, unless some of it cannot be described.
+    /// Keeps an accepted chain, unless part of it cannot be described.
     pub(super) fn keep(&self, key: Key, presented: &[CertificateDer<'_>]) {
         let chain = Chain::describe(presented);
         if chain.certificates.len() < presented.len() {

@@ -1,6 +1,6 @@
-//! Certificate verification by the rules of the node's own client. webpki decides; where Go's
-//! verifier is known to accept more, this one does too; a refused chain travels in the error, so
-//! that it can be described.
+//! Verifies certificates by the rules of the node's own client. webpki decides; where Go's verifier is
+//! known to accept more, this one does too. A refused chain travels in the error, so that it can be
+//! described.
 
 use std::{error::Error, fmt, sync::Arc};
 
@@ -111,7 +111,7 @@ impl ServerCertVerifier for DescribingVerifier {
             .collect();
         match self.verify(&presented, server_name, ocsp_response, now) {
             Ok(()) => Ok(ServerCertVerified::assertion()),
-            // To Go a CA may be a leaf; what is wrong with one that signed itself is its authority.
+            // For Go, a CA may be a leaf; what is wrong with a self-signed one is its authority.
             Err(CertificateProblem::Bad(_)) if signed_itself(leaf) => {
                 let chain = Chain::describe(std::slice::from_ref(leaf));
                 let problem = CertificateProblem::UnknownIssuer;
@@ -149,7 +149,7 @@ impl ServerCertVerifier for DescribingVerifier {
     }
 }
 
-/// Takes any certificate: the node's own hosts.toml says so.
+/// Accepts any certificate, because the node's own hosts.toml says so.
 #[derive(Debug)]
 pub(super) struct NoVerifier {
     algorithms: WebPkiSupportedAlgorithms,
@@ -198,7 +198,7 @@ impl ServerCertVerifier for NoVerifier {
     }
 }
 
-/// A refused chain, as it travels through rustls to the stage's fault.
+/// A refused chain, on its way through rustls to the stage's fault.
 #[derive(Debug)]
 pub(super) struct RefusedChain {
     pub(super) problem: CertificateProblem,
@@ -243,7 +243,7 @@ fn problem(error: &rustls::Error) -> CertificateProblem {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             CertificateProblem::NameMismatch
         }
-        // What webpki alone has a word for, as CaUsedAsEndEntity.
+        // What only webpki has a name for, such as CaUsedAsEndEntity.
         CertificateError::Other(OtherError(inner)) => bad(&inner.to_string()),
         other => bad(&other.to_string()),
     }
@@ -283,7 +283,7 @@ mod tests {
 
     use super::*;
 
-    /// Of 2026.
+    /// 2026-01-01, in seconds since 1970.
     const NEW_YEAR: u64 = 1_767_225_600;
 
     fn day(of_year: u64) -> UnixTime {
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_that_was_accepted_is_not_accepted_for_ever_nor_for_any_name() {
+    fn an_accepted_chain_still_expires_and_still_needs_the_right_name() {
         let key = KeyPair::generate().unwrap();
         let mut root = CertificateParams::default();
         root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -109,7 +109,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
             r#"{"manifests":[]}"#.to_owned(),
         ),
         manifest(
-            "an index that is said to be a manifest",
+            "an index that is declared as a manifest",
             "malformed",
             MANIFEST_TYPE,
             r#"{"manifests":[]}"#.to_owned(),

@@ -188,7 +188,11 @@ fn redirects() -> Vec<Attack> {
             "redirect_denied",
             "file:///etc/shadow",
         ),
-        to("a redirect to what is no URL", "malformed", "https://[::1/"),
+        to(
+            "a redirect to something that is not a URL",
+            "malformed",
+            "https://[::1/",
+        ),
         to(
             "a redirect to a host of another name",
             "redirect_denied",

@@ -1,5 +1,5 @@
-//! The hosts that the node's own client asks for a registry, in their order: mirrors and `server` of
-//! its `hosts.toml`, or the registry alone. Read anew for each round, as containerd does for each
+//! The hosts that the node's own client asks for a registry, in order: the mirrors and the `server` of
+//! its `hosts.toml`, or the registry alone. Read again for each round, as containerd does for each
 //! pull.
 
 use crate::{
@@ -13,43 +13,44 @@ use crate::{
 
 /// The hosts of one registry.
 #[derive(Debug, Default)]
-pub(crate) struct HostsInTurn {
-    /// The registry itself is among them, possibly as [`Turn::Never`].
-    pub(crate) hosts: Vec<HostInTurn>,
-    /// What is wrong with the configuration: containerd fails the pull, or ignores a file.
+pub(crate) struct PullHosts {
+    /// In the order in which they are asked. The registry itself is always among them, possibly as
+    /// [`Turn::Never`].
+    pub(crate) hosts: Vec<PullHost>,
+    /// What is wrong with the configuration.
     pub(crate) misconfigured: Option<Misconfigured>,
 }
 
 /// A host to ask.
 #[derive(Debug)]
-pub(crate) struct HostInTurn {
+pub(crate) struct PullHost {
     pub(crate) endpoint: Endpoint,
     pub(crate) turn: Turn,
-    /// The root of its API, without a slash at its end.
+    /// The root of its API, without a trailing slash.
     pub(crate) path: String,
-    /// Requests name the registry, because it is not this host.
+    /// Whether requests name the registry in `?ns=`, because this host is another one.
     pub(crate) needs_ns: bool,
     pub(crate) tls: TlsSettings,
 }
 
-impl HostsInTurn {
-    /// Reads what the node has configured for the registry at `login`.
+impl PullHosts {
+    /// Reads what the node's files say about the registry at `login`.
     pub(crate) fn read(node: &Node, login: &Endpoint) -> Self {
         if login.scheme == Scheme::Http {
             return Self {
-                hosts: vec![HostInTurn::registry(login, Turn::FIRST)],
+                hosts: vec![PullHost::registry(login, Turn::FIRST)],
                 misconfigured: None,
             };
         }
         let port = Some(login.port).filter(|port| *port != login.scheme.default_port());
         match certs_d::load(&node.root, &node.certs_d, &login.host, port) {
             Ok(None) => Self {
-                hosts: vec![HostInTurn::registry(login, Turn::FIRST)],
+                hosts: vec![PullHost::registry(login, Turn::FIRST)],
                 misconfigured: None,
             },
             Ok(Some(config)) => Self::configured(config, login),
             Err(error) => Self {
-                hosts: vec![HostInTurn::registry(login, Turn::FIRST)],
+                hosts: vec![PullHost::registry(login, Turn::FIRST)],
                 misconfigured: Some(Misconfigured {
                     problem: error.to_string(),
                     fatal: true,
@@ -58,7 +59,7 @@ impl HostsInTurn {
         }
     }
 
-    /// When the client asks the registry itself, and so the hosts that it leads to.
+    /// When the client asks the registry itself, and so the endpoints that it leads to.
     pub(crate) fn registrys_turn(&self) -> Turn {
         let mut hosts = self.hosts.iter();
         let registry = hosts.find(|host| host.endpoint.role == Role::Login);
@@ -68,10 +69,10 @@ impl HostsInTurn {
     fn configured(config: HostsConfig, login: &Endpoint) -> Self {
         let turns = (0_u32..).map(Turn::After).zip(config.hosts);
         let mut hosts: Vec<_> = turns
-            .map(|(turn, host)| HostInTurn::new(host, turn, login))
+            .map(|(turn, host)| PullHost::new(host, turn, login))
             .collect();
         if hosts.iter().all(|host| host.endpoint.role != Role::Login) {
-            hosts.push(HostInTurn::registry(login, Turn::Never));
+            hosts.push(PullHost::registry(login, Turn::Never));
         }
         let file = config.dir.join("hosts.toml");
         let misconfigured = config.ignored.map(|error| Misconfigured {
@@ -85,7 +86,7 @@ impl HostsInTurn {
     }
 }
 
-impl HostInTurn {
+impl PullHost {
     fn registry(login: &Endpoint, turn: Turn) -> Self {
         Self {
             endpoint: login.clone(),
