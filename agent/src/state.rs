@@ -3,11 +3,13 @@
 
 pub(crate) use self::{
     registry::{LastAnswer, RegistryState, Round},
+    round_id::RoundId,
     snapshot::{ConfigState, Shown, Snapshot},
 };
 
 pub(crate) mod condition;
 mod registry;
+mod round_id;
 mod snapshot;
 #[cfg(test)]
 pub(crate) mod story;

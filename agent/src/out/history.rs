@@ -1,110 +1,77 @@
-//! What rounds saw, in memory, up to a cap of bytes. The board adds every round; the web server looks
-//! rounds up. Where there is no room, what is like the round before it goes first: what was well,
-//! then what went on failing, and last of all the rounds with which something changed.
+//! What rounds saw, in memory, up to a limit in bytes. The board adds every round, and the web server looks
+//! them up. When there is no more room, rounds that are like the one before go first: those in which all
+//! was well, then those in which something was still wrong, and last those that changed something.
 
 use std::{
-    collections::{HashMap, VecDeque},
-    fmt,
-    num::{NonZeroU32, ParseIntError},
-    str::FromStr,
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use jiff::Timestamp;
-use regprobe_probes::{Depth, Endpoint, EndpointOutcome, Reason, Role, Severity, Stage};
-use smallvec::SmallVec;
-
-use self::document::{Bases, Document, Edits};
+use self::shape::Shape;
 use crate::{
     changes::Change,
-    out::status::RegistryStatus,
-    printable::printable_json,
-    state::{RegistryState, Round, condition::Condition},
+    out::status::{EndpointStatus, RegistryStatus},
+    state::{
+        RegistryState, RoundId,
+        condition::{Condition, EndpointCondition},
+    },
 };
 
-mod document;
+mod shape;
+mod tape;
 #[cfg(test)]
 mod tests;
 
-/// Most documents are shorter.
-const DOCUMENT: usize = 8 * 1024;
+/// A new round looks for its shape in this many rounds of its registry, which may flap.
+const RECENT: usize = 20;
+/// In microseconds. No round takes this long, so one that began that much later is from the future.
+const AHEAD: u64 = 60_000_000;
 
-/// The history of one agent, for all who read and write it; nobody holds it for long.
+/// The history of one agent, shared by all who read and write it. Nobody holds the lock for long.
 #[derive(Clone)]
 pub(crate) struct SharedHistory(Arc<Mutex<History>>);
 
 impl SharedHistory {
-    /// An empty one that will take `limit` bytes at most.
+    /// An empty one that takes `limit` bytes at most.
     pub(crate) fn new(limit: usize) -> Self {
-        Self(Arc::new(Mutex::new(History::new(limit))))
+        let history = History {
+            limit,
+            ..History::default()
+        };
+        Self(Arc::new(Mutex::new(history)))
     }
 
-    /// The history, for a moment.
+    /// Locks the history.
     pub(crate) fn open(&self) -> MutexGuard<'_, History> {
-        // Whoever panicked with it left it whole: rounds are added and removed by single steps.
+        // A panic cannot leave it half changed: rounds are added and removed in single steps.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Rounds of all registries.
+#[derive(Default)]
 pub(crate) struct History {
-    limit: usize,
-    /// For each worth.
-    shelves: [Shelf; Worth::ALL.len()],
-    /// Bytes of the wholes that documents share.
-    shared_bytes: usize,
+    /// The bytes that it may take.
+    pub limit: usize,
+    rounds: BTreeMap<RoundId, Kept>,
+    /// What the rounds of each worth take, without the shapes that they share.
+    bytes: [usize; Worth::ALL.len()],
+    shape_bytes: usize,
     /// The round that was added last.
     latest: RoundId,
-    registries: HashMap<Arc<str>, Latest>,
 }
-
-/// Rounds of one worth.
-#[derive(Default)]
-struct Shelf {
-    /// The oldest first.
-    rounds: VecDeque<(RoundId, Kept)>,
-    edits: Edits,
-    /// Without the wholes that documents share.
-    bytes: usize,
-}
-
-/// When a round began, in microseconds since 1970; no two rounds have the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct RoundId(u64);
 
 /// A round as it is kept.
 pub(crate) struct Kept {
-    /// Whose round it was.
-    pub subject: Arc<Subject>,
-    /// How the registry fared.
+    /// When it began.
+    pub id: RoundId,
+    /// The condition of the registry after it.
     pub condition: Condition,
     worth: Worth,
-    /// How each of its endpoints fared.
-    pub cells: Cells,
-    document: Document,
-}
-
-/// What rounds saw; those in a row that saw the same share it.
-pub(crate) struct Subject {
-    /// The registry's name.
-    pub registry: Arc<str>,
-    /// In the order of the cells.
-    pub endpoints: Box<[Endpoint]>,
-}
-
-/// As many as most registries have endpoints lie in the row: a piece of memory of their own would outlast
-/// its neighbours, and leave holes.
-pub(crate) type Cells = SmallVec<[Cell; 3]>;
-
-/// How one endpoint fared in one round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Cell {
-    /// In one word.
-    pub condition: Condition,
-    /// What a pull would have failed at.
-    pub failure: Option<(Stage, Reason)>,
-    /// Microseconds of the lookup, the dial and the handshake on the pull path.
-    pub micros: Option<NonZeroU32>,
+    endpoints: Box<[EndpointCondition]>,
+    shape: Arc<Shape>,
+    /// The values that only this round has.
+    values: Box<[u8]>,
 }
 
 /// What makes a round worth its room, least first.
@@ -114,136 +81,79 @@ enum Worth {
     Well,
     /// Something was wrong, as before.
     Wrong,
-    /// Something had changed.
+    /// Something changed.
     Changed,
 }
 
 impl Worth {
     const ALL: [Self; 3] = [Self::Well, Self::Wrong, Self::Changed];
-
-    /// The part of the limit that stays with these rounds while there are others to remove.
-    fn share(self, limit: usize) -> usize {
-        match self {
-            Self::Well | Self::Wrong => limit / 4,
-            Self::Changed => 0,
-        }
-    }
-}
-
-/// What the next round of a registry is compared with.
-#[derive(Default)]
-struct Latest {
-    bases: Bases,
-    subject: Option<Arc<Subject>>,
 }
 
 impl History {
-    fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            shelves: Default::default(),
-            shared_bytes: 0,
-            latest: RoundId::FIRST,
-            registries: HashMap::new(),
-        }
-    }
-
-    /// Adds the last round of a registry, and removes what there is no more room for.
+    /// Adds the last round of a registry, which made these `changes`, and removes rounds until all fit.
     pub(crate) fn add(&mut self, state: &RegistryState, changes: &[Change<'_>]) {
-        let Some(round) = &state.round else {
+        let Some(round) = state.round.as_ref().filter(|_| self.limit > 0) else {
             return;
         };
-        if self.limit == 0 {
-            return;
-        }
-        let mut json = Vec::with_capacity(DOCUMENT);
-        if serde_json::to_writer(&mut json, &RegistryStatus::of(state)).is_err() {
-            return;
-        }
-        let json = String::from_utf8_lossy(&json);
-        let text = printable_json(&json);
-        let registry = &state.planned.name;
-        let seen = &round.outcome.endpoints;
-        let latest = self.registries.entry(registry.clone()).or_default();
-        let endpoints = seen.iter().map(|seen| &seen.endpoint);
-        let known = latest.subject.take();
-        let known = known.filter(|known| known.endpoints.iter().eq(endpoints.clone()));
-        let subject = known.unwrap_or_else(|| {
-            Arc::new(Subject {
-                registry: registry.clone(),
-                endpoints: endpoints.cloned().collect(),
-            })
-        });
-        latest.subject = Some(subject.clone());
-        let cells: Cells = seen.iter().map(|seen| Cell::of(seen, round)).collect();
+        let id = self.free_id(round.at.into());
+        let mut status = RegistryStatus::of(state);
+        let values = tape::take(&mut status);
+        let earlier = self.rounds.range(..id).rev().map(|(_, kept)| kept);
+        let earlier = earlier.filter(|kept| kept.registry() == status.name);
+        let mut shapes = earlier.take(RECENT).map(|kept| &kept.shape);
+        let shape = shapes.find(|shape| shape.status == status).cloned();
+        let shape = shape.unwrap_or_else(|| Arc::new(Shape::new(status, values.clone())));
+        let endpoints = round.outcome.endpoints.iter();
         let condition = Condition::after(round);
-        let worth = match condition {
-            _ if changes.iter().any(Change::is_of_health) => Worth::Changed,
-            Condition::Ok => Worth::Well,
-            _ => Worth::Wrong,
-        };
-        let shelf = &mut self.shelves[worth as usize];
         let kept = Kept {
-            subject,
+            id,
             condition,
-            worth,
-            cells,
-            document: latest.bases.document(text.as_bytes(), &mut shelf.edits),
+            worth: match condition {
+                _ if changes.iter().any(Change::is_of_health) => Worth::Changed,
+                Condition::Ok => Worth::Well,
+                _ => Worth::Wrong,
+            },
+            endpoints: endpoints
+                .map(|seen| EndpointCondition::after(round, seen))
+                .collect(),
+            values: shape.shorten(&values),
+            shape,
         };
-        self.shared_bytes += kept.document.last_bytes();
-        let id = self.free_id(round.at);
-        self.shelves[worth as usize].add(id, kept);
+        self.bytes[kept.worth as usize] += kept.own_bytes();
+        self.shape_bytes += kept.last_bytes();
         self.latest = id;
+        self.rounds.insert(id, kept);
         while self.bytes() > self.limit && self.remove_least_worth() {}
     }
 
     /// Removes all rounds of a registry.
     pub(crate) fn forget(&mut self, registry: &str) {
-        for shelf in &mut self.shelves {
-            for place in (0..shelf.rounds.len()).rev() {
-                if *shelf.rounds[place].1.subject.registry == *registry {
-                    self.shared_bytes -= shelf.remove(place);
-                }
-            }
-            shelf.settle();
+        let theirs = self
+            .rounds
+            .values()
+            .filter(|kept| kept.registry() == registry);
+        for id in theirs.map(|kept| kept.id).collect::<Vec<_>>() {
+            self.remove(id);
         }
-        self.registries.remove(registry);
     }
 
     /// The round of this id, if it is kept.
     pub(crate) fn get(&self, id: RoundId) -> Option<&Kept> {
-        self.shelves.iter().find_map(|shelf| {
-            let place = shelf.place(id).ok()?;
-            Some(&shelf.rounds[place].1)
-        })
+        self.rounds.get(&id)
     }
 
     /// Every round that began at `from` or later, the oldest first.
-    pub(crate) fn since(&self, from: RoundId) -> impl DoubleEndedIterator<Item = (RoundId, &Kept)> {
-        let later = self.shelves.iter().flat_map(|shelf| {
-            let first = shelf.place(from).unwrap_or_else(|place| place);
-            shelf.rounds.range(first..)
-        });
-        let mut rounds: Vec<_> = later.map(|(id, kept)| (*id, kept)).collect();
-        // Three runs in order: a merge.
-        rounds.sort_by_key(|(id, _)| *id);
-        rounds.into_iter()
+    pub(crate) fn since(&self, from: RoundId) -> impl DoubleEndedIterator<Item = &Kept> {
+        self.rounds.range(from..).map(|(_, kept)| kept)
     }
 
-    /// What it takes.
+    /// The bytes that it takes.
     pub(crate) fn bytes(&self) -> usize {
-        let own = self.shelves.iter().map(|shelf| shelf.bytes);
-        self.shared_bytes + own.sum::<usize>()
+        self.shape_bytes + self.bytes.iter().sum::<usize>()
     }
 
-    /// What it may take.
-    pub(crate) fn limit(&self) -> usize {
-        self.limit
-    }
-
-    /// Of rounds that began within the same microsecond, all but one are told a little later.
-    fn free_id(&self, at: Timestamp) -> RoundId {
-        let mut id = RoundId::from(at);
+    /// Of rounds that began within the same microsecond, all but one get a later id.
+    fn free_id(&self, mut id: RoundId) -> RoundId {
         while self.get(id).is_some() {
             id.0 += 1;
         }
@@ -251,144 +161,65 @@ impl History {
     }
 
     fn remove_least_worth(&mut self) -> bool {
-        let shelf = |worth: &Worth| &self.shelves[*worth as usize];
-        let all = || {
-            let worths = Worth::ALL.into_iter();
-            worths.filter(|worth| !shelf(worth).rounds.is_empty())
+        // Rounds that changed nothing keep two quarters of the limit while there are others to remove.
+        let bytes = |worth: &Worth| self.bytes[*worth as usize];
+        let kept = |worth: &Worth| match worth {
+            Worth::Well | Worth::Wrong => self.limit / 4,
+            Worth::Changed => 0,
         };
-        let too_many = |worth: &Worth| shelf(worth).bytes > worth.share(self.limit);
-        let Some(worth) = all().find(too_many).or_else(|| all().next()) else {
+        let mut worths = Worth::ALL.into_iter().filter(|worth| bytes(worth) > 0);
+        let too_many = |worth: &Worth| bytes(worth) > kept(worth);
+        let Some(worth) = worths.clone().find(too_many).or_else(|| worths.next()) else {
             return false;
         };
-        let shelf = &mut self.shelves[worth as usize];
-        let place = shelf.least(self.latest);
-        self.shared_bytes -= shelf.remove(place);
-        true
-    }
-}
-
-impl Shelf {
-    /// A shelf grows by so many rounds.
-    const MORE: usize = 128;
-    /// No round takes so many microseconds: one that began that much later is from the future.
-    const AHEAD: u64 = 60_000_000;
-
-    fn place(&self, id: RoundId) -> Result<usize, usize> {
-        self.rounds.binary_search_by_key(&id, |(id, _)| *id)
+        // The oldest goes first, unless the clock was set back and others are from the future.
+        let rounds = self.rounds.values().filter(|kept| kept.worth == worth);
+        let mut ids = rounds.map(|kept| kept.id);
+        let last = ids.clone().next_back();
+        let ahead = last.filter(|id| id.0 > self.latest.0 + AHEAD);
+        let id = ahead.or_else(|| ids.next());
+        id.map(|id| self.remove(id)).is_some()
     }
 
-    /// Nearly always as the last; but rounds may end in another order than they begin.
-    fn add(&mut self, id: RoundId, kept: Kept) {
-        if self.rounds.len() == self.rounds.capacity() {
-            self.rounds.reserve_exact(Self::MORE);
+    fn remove(&mut self, id: RoundId) {
+        if let Some(kept) = self.rounds.remove(&id) {
+            self.bytes[kept.worth as usize] -= kept.own_bytes();
+            self.shape_bytes -= kept.last_bytes();
         }
-        self.bytes += kept.own_bytes();
-        let place = self.place(id).unwrap_or_else(|place| place);
-        self.rounds.insert(place, (id, kept));
-    }
-
-    /// The first to go: the oldest, unless the clock was set back and others are from the future.
-    fn least(&self, latest: RoundId) -> usize {
-        match self.rounds.back() {
-            Some((id, _)) if id.0 > latest.0 + Self::AHEAD => self.rounds.len() - 1,
-            _ => 0,
-        }
-    }
-
-    /// Returns what it frees of what documents share.
-    fn remove(&mut self, place: usize) -> usize {
-        let Some((_, kept)) = self.rounds.remove(place) else {
-            return 0;
-        };
-        if self.rounds.capacity() > self.rounds.len() + 3 * Self::MORE {
-            self.rounds.shrink_to(self.rounds.len() + Self::MORE);
-        }
-        self.bytes -= kept.own_bytes();
-        kept.document.last_bytes()
-    }
-
-    /// Gives blocks back of which others had most.
-    fn settle(&mut self) {
-        let mut edits = Edits::default();
-        for (_, kept) in &mut self.rounds {
-            kept.document.keep_in(&mut edits);
-        }
-        self.edits = edits;
     }
 }
 
 impl Kept {
-    /// Whether something was other than in the round before.
+    /// The name of the registry.
+    pub(crate) fn registry(&self) -> &str {
+        &self.shape.status.name
+    }
+
+    /// Whether this round changed anything.
     pub(crate) fn changed(&self) -> bool {
         self.worth == Worth::Changed
     }
 
+    /// Every endpoint, of which only the name is of use, and its condition.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = (&EndpointStatus, &EndpointCondition)> {
+        self.shape.status.endpoints.iter().zip(&self.endpoints)
+    }
+
     /// The registry as `/api/v1/status` had it after this round.
-    pub(crate) fn document(&self) -> Vec<u8> {
-        self.document.text()
+    pub(crate) fn status(&self) -> RegistryStatus {
+        self.shape.with(&self.values)
     }
 
-    /// What it takes, without what it shares with others.
+    /// What it takes, without what it shares with others. The nodes of a map are about half full.
     fn own_bytes(&self) -> usize {
-        let cells = match self.cells.spilled() {
-            true => size_of_val(&*self.cells),
-            false => 0,
-        };
-        size_of::<(RoundId, Self)>() + cells + self.document.own_bytes()
+        2 * size_of::<(RoundId, Self)>() + size_of_val(&*self.endpoints) + self.values.len()
     }
-}
 
-impl Cell {
-    fn of(seen: &EndpointOutcome, round: &Round) -> Self {
-        let failure = seen.failure().map(|(stage, fault)| (stage, fault.reason()));
-        let asked = seen.endpoint.role != Role::Storage || round.depth == Depth::Image;
-        let findings = round.diagnosis.findings.iter();
-        let here = findings.filter(|finding| finding.endpoint == seen.endpoint);
-        Self {
-            condition: match (failure, here.map(|finding| finding.severity).max()) {
-                (Some((_, Reason::Local)), _) => Condition::Unknown,
-                (Some(_), _) | (None, Some(Severity::Critical)) => Condition::Failing,
-                (None, Some(Severity::Warning)) => Condition::Degraded,
-                (None, Some(Severity::Info) | None) => Condition::Ok,
-            },
-            failure,
-            micros: asked
-                .then(|| seen.time_to_connection())
-                .flatten()
-                .and_then(|took| NonZeroU32::new(took.as_micros().try_into().ok()?)),
+    /// What goes with it of the shape: nothing, while other rounds have the same.
+    fn last_bytes(&self) -> usize {
+        match Arc::strong_count(&self.shape) {
+            1 => self.shape.bytes,
+            _ => 0,
         }
-    }
-}
-
-impl RoundId {
-    /// No round is before it.
-    pub(crate) const FIRST: Self = Self(0);
-
-    /// When the round began.
-    pub(crate) fn at(self) -> Timestamp {
-        i64::try_from(self.0)
-            .ok()
-            .and_then(|micros| Timestamp::from_microsecond(micros).ok())
-            .unwrap_or(Timestamp::MAX)
-    }
-}
-
-impl From<Timestamp> for RoundId {
-    fn from(at: Timestamp) -> Self {
-        Self(u64::try_from(at.as_microsecond()).unwrap_or_default())
-    }
-}
-
-impl fmt::Display for RoundId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl FromStr for RoundId {
-    type Err = ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(Self)
     }
 }

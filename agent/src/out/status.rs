@@ -1,14 +1,14 @@
 //! The status document `regprobe/v1`: what `/api/v1/status` and `check --output=json` say, made from
 //! a snapshot. Field names are contract.
 
-use std::{borrow::Cow, net::IpAddr, time::Duration};
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 use regprobe_probes::{Expectation, Finding};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 pub(crate) use self::endpoint::{AddressStatus, EndpointStatus, LookupStatus, StageStatus};
-use self::node::NodeSettings;
+use self::{endpoint::seconds, node::NodeSettings};
 use crate::{
     out::runbooks,
     state::{ConfigState, RegistryState, Round, Snapshot, condition::Condition},
@@ -19,9 +19,6 @@ mod node;
 
 const SCHEMA: &str = "regprobe/v1";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// A word of a closed set.
-pub(crate) type Word = Cow<'static, str>;
 
 /// The whole document.
 #[derive(Debug, Serialize)]
@@ -36,12 +33,12 @@ pub(crate) struct Status<'a> {
     /// Absent where the document tells of earlier, or where they cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     node_settings: Option<NodeSettings>,
-    registries: Vec<RegistryStatus<'a>>,
+    registries: Vec<RegistryStatus>,
 }
 
 impl<'a> Status<'a> {
     /// Of a snapshot taken on the node of this name.
-    pub(crate) fn of(snapshot: &'a Snapshot, node: &'a str) -> Self {
+    pub(crate) fn of(snapshot: &Snapshot, node: &'a str) -> Self {
         Self {
             schema: SCHEMA,
             node,
@@ -57,23 +54,17 @@ impl<'a> Status<'a> {
         }
     }
 
-    /// As it was after the round that began `at`, for the one `registry` whose JSON is at hand.
-    pub(crate) fn after_round(node: &'a str, at: Timestamp, registry: &[u8]) -> Vec<u8> {
-        let document = Self {
+    /// One registry, as it was after the round that began `at`.
+    pub(crate) fn after_round(node: &'a str, at: Timestamp, registry: RegistryStatus) -> Self {
+        Self {
             schema: SCHEMA,
             node,
             version: VERSION,
             at,
             config: None,
             node_settings: None,
-            registries: Vec::new(),
-        };
-        let mut json = serde_json::to_vec(&document).unwrap_or_default();
-        // The list of registries comes last, and is empty.
-        json.truncate(json.len().saturating_sub(2));
-        json.extend_from_slice(registry);
-        json.extend_from_slice(b"]}");
-        json
+            registries: vec![registry],
+        }
     }
 }
 
@@ -97,58 +88,53 @@ impl ConfigStatus {
     }
 }
 
-/// In whole microseconds: no stage is timed more closely, and what is beyond only takes room.
-fn seconds(time: Duration) -> f64 {
-    time.as_micros() as f64 / 1e6
-}
-
 /// One registry after its last round.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct RegistryStatus<'a> {
-    pub name: Cow<'a, str>,
-    pub server: Cow<'a, str>,
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct RegistryStatus {
+    pub name: String,
+    pub server: String,
     /// Where addresses are expected, as configured: false, true or ranges.
     pub private: PrivateStatus,
     pub anonymous_pull: bool,
     pub images: Vec<String>,
     /// Absent until the first round is over, as is all else of it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub verdict: Option<Word>,
+    pub verdict: Option<&'static str>,
     /// The verdict, or `unknown`.
-    pub condition: Word,
+    pub condition: &'static str,
     /// Since when the condition is as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub depth: Option<Word>,
+    pub depth: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub predicted_pull_delay_seconds: Option<f64>,
-    pub findings: Vec<FindingStatus<'a>>,
-    pub endpoints: Vec<EndpointStatus<'a>>,
+    pub findings: Vec<FindingStatus>,
+    pub endpoints: Vec<EndpointStatus>,
 }
 
-impl<'a> RegistryStatus<'a> {
+impl RegistryStatus {
     /// Of a registry as the board has it.
-    pub(crate) fn of(state: &'a RegistryState) -> Self {
+    pub(crate) fn of(state: &RegistryState) -> Self {
         let round = state.round.as_deref();
         let delay = round.and_then(|round| round.diagnosis.predicted_pull_delay);
         let images = state.planned.target.images.iter();
-        let endpoint = |round: &Round, seen: &'a _| {
+        let endpoint = |round: &Round, seen: &_| {
             EndpointStatus::of(seen, &state.planned.expectation, round.depth)
         };
         Self {
-            name: (&*state.planned.name).into(),
-            server: (&*state.planned.server).into(),
+            name: state.planned.name.to_string(),
+            server: state.planned.server.clone(),
             private: PrivateStatus::of(&state.planned.expectation),
             anonymous_pull: state.planned.target.anonymous_pull,
             images: images.map(ToString::to_string).collect(),
-            verdict: round.map(|round| round.diagnosis.verdict().as_str().into()),
-            condition: Condition::of(state).as_str().into(),
+            verdict: round.map(|round| round.diagnosis.verdict().as_str()),
+            condition: Condition::of(state).as_str(),
             since: round.map(|round| round.since),
             at: round.map(|round| round.at),
-            depth: round.map(|round| round.depth.as_str().into()),
+            depth: round.map(|round| round.depth.as_str().to_owned()),
             predicted_pull_delay_seconds: delay.map(seconds),
             findings: round.map_or_else(Vec::new, FindingStatus::of_all),
             endpoints: round.map_or_else(Vec::new, |round| {
@@ -159,7 +145,7 @@ impl<'a> RegistryStatus<'a> {
     }
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub(crate) enum PrivateStatus {
     Anywhere(bool),
@@ -179,49 +165,49 @@ impl PrivateStatus {
 }
 
 /// What a finding has none of is null.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct FindingStatus<'a> {
-    pub code: Word,
-    pub severity: Word,
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct FindingStatus {
+    pub code: &'static str,
+    pub severity: &'static str,
     pub endpoint: String,
-    pub role: Word,
-    pub stage: Word,
-    pub reason: Option<Word>,
-    pub nameserver: Option<Cow<'a, str>>,
+    pub role: &'static str,
+    pub stage: &'static str,
+    pub reason: Option<&'static str>,
+    pub nameserver: Option<String>,
     pub address: Option<IpAddr>,
     pub since: Timestamp,
-    pub message: Cow<'a, str>,
-    pub evidence: Cow<'a, [String]>,
-    pub client_error: Option<Cow<'a, str>>,
-    pub health_check_code: Option<Word>,
-    pub remedy: Cow<'a, str>,
+    pub message: String,
+    pub evidence: Vec<String>,
+    pub client_error: Option<String>,
+    pub health_check_code: Option<&'static str>,
+    pub remedy: String,
     pub runbook: String,
 }
 
-impl<'a> FindingStatus<'a> {
-    fn of_all(round: &'a Round) -> Vec<Self> {
+impl FindingStatus {
+    fn of_all(round: &Round) -> Vec<Self> {
         let findings = round.diagnosis.findings.iter().zip(&round.found);
         findings
             .map(|(finding, since)| Self::of(finding, *since))
             .collect()
     }
 
-    fn of(finding: &'a Finding, since: Timestamp) -> Self {
+    fn of(finding: &Finding, since: Timestamp) -> Self {
         Self {
-            code: finding.code.as_str().into(),
-            severity: finding.severity.as_str().into(),
+            code: finding.code.as_str(),
+            severity: finding.severity.as_str(),
             endpoint: finding.endpoint.to_string(),
-            role: finding.endpoint.role.as_str().into(),
-            stage: finding.stage.as_str().into(),
-            reason: finding.reason.map(|reason| reason.as_str().into()),
-            nameserver: finding.nameserver.as_deref().map(Cow::from),
+            role: finding.endpoint.role.as_str(),
+            stage: finding.stage.as_str(),
+            reason: finding.reason.map(|reason| reason.as_str()),
+            nameserver: finding.nameserver.clone(),
             address: finding.address,
             since,
-            message: (&*finding.message).into(),
-            evidence: (&*finding.evidence).into(),
-            client_error: finding.client_error.as_deref().map(Cow::from),
-            health_check_code: finding.health_check_code().map(Into::into),
-            remedy: (&*finding.remedy).into(),
+            message: finding.message.clone(),
+            evidence: finding.evidence.clone(),
+            client_error: finding.client_error.clone(),
+            health_check_code: finding.health_check_code(),
+            remedy: finding.remedy.clone(),
             runbook: runbooks::link(finding.code),
         }
     }

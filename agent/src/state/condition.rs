@@ -1,30 +1,32 @@
-//! How a registry fares, for those who act on it: the verdict, or that this node could not tell.
-//! Exit statuses and the first line of `check` come from here.
+//! The condition of a registry and of its endpoints: the verdict, or that this node cannot tell. Exit statuses
+//! and the first line of `check` come from here.
 
-use regprobe_probes::{Finding, Reason, Severity, Verdict};
+use std::num::NonZeroU32;
+
+use regprobe_probes::{Depth, EndpointOutcome, Finding, Reason, Role, Severity, Stage, Verdict};
 
 use super::registry::{RegistryState, Round};
 
-/// Worst last; a certain failure outweighs what could not be told.
+/// The worst is last. A certain failure outweighs an unknown one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Condition {
     /// A pull would work.
     Ok,
     /// It would work, but something is wrong or slow.
     Degraded,
-    /// No round is over, or this node's own fault came before any answer.
+    /// No round has ended, or a fault of this node came before any answer.
     Unknown,
     /// A pull would fail.
     Failing,
 }
 
 impl Condition {
-    /// Of one registry after its last round.
+    /// The condition of a registry after its last round.
     pub(crate) fn of(state: &RegistryState) -> Self {
         state.round.as_deref().map_or(Self::Unknown, Self::after)
     }
 
-    /// After this round.
+    /// The condition after this round.
     pub(crate) fn after(round: &Round) -> Self {
         let certain = |finding: &Finding| {
             finding.severity == Severity::Critical && finding.reason != Some(Reason::Local)
@@ -40,7 +42,7 @@ impl Condition {
         }
     }
 
-    /// In one word.
+    /// The name of the condition.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -57,7 +59,7 @@ impl Condition {
             Self::Degraded => {
                 "a pull through it from this node would work, but something is wrong or slow"
             }
-            Self::Unknown => "this node could not tell whether a pull through it would work",
+            Self::Unknown => "this node cannot tell whether a pull through it would work",
             Self::Failing => "a pull through it from this node would fail now",
         }
     }
@@ -69,6 +71,39 @@ fn is_local(round: &Round) -> bool {
     failures.any(|(_, fault)| fault.reason() == Reason::Local)
 }
 
+/// The condition of one endpoint after one round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EndpointCondition {
+    pub condition: Condition,
+    /// The stage at which a pull would have failed, and why.
+    pub failure: Option<(Stage, Reason)>,
+    /// Microseconds that lookup, dial and handshake took on the pull path.
+    pub micros: Option<NonZeroU32>,
+}
+
+impl EndpointCondition {
+    /// The condition of the endpoint of `seen`, which is part of this round.
+    pub(crate) fn after(round: &Round, seen: &EndpointOutcome) -> Self {
+        let failure = seen.failure().map(|(stage, fault)| (stage, fault.reason()));
+        let asked = seen.endpoint.role != Role::Storage || round.depth == Depth::Image;
+        let findings = round.diagnosis.findings.iter();
+        let here = findings.filter(|finding| finding.endpoint == seen.endpoint);
+        Self {
+            condition: match (failure, here.map(|finding| finding.severity).max()) {
+                (Some((_, Reason::Local)), _) => Condition::Unknown,
+                (Some(_), _) | (None, Some(Severity::Critical)) => Condition::Failing,
+                (None, Some(Severity::Warning)) => Condition::Degraded,
+                (None, Some(Severity::Info) | None) => Condition::Ok,
+            },
+            failure,
+            micros: asked
+                .then(|| seen.time_to_connection())
+                .flatten()
+                .and_then(|took| NonZeroU32::new(took.as_micros().try_into().ok()?)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use regprobe_probes::{Errno, IoFault, ResolveFault};
@@ -77,7 +112,7 @@ mod tests {
     use crate::state::story;
 
     #[test]
-    fn a_fault_of_this_node_is_no_verdict_and_a_certain_failure_outweighs_it() {
+    fn a_fault_of_this_node_gives_no_verdict_and_a_certain_failure_outweighs_it() {
         let mut state = RegistryState::clone(&story::failing());
         assert_eq!(Condition::of(&state), Condition::Failing);
         let round = state.round_mut();

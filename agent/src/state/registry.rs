@@ -1,4 +1,4 @@
-//! What is known of one registry.
+//! What is known about one registry.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -7,7 +7,7 @@ use regprobe_probes::{Depth, Diagnosis, Endpoint, Nameserver, Outcome, diagnose}
 
 use crate::plan::PlannedRegistry;
 
-/// All that is known of one registry.
+/// Everything that is known about one registry.
 #[derive(Clone, Debug)]
 pub(crate) struct RegistryState {
     /// What is probed.
@@ -94,7 +94,7 @@ impl RegistryState {
         }
     }
 
-    /// The last round, for a test to alter.
+    /// The last round, so that a test can change it.
     #[cfg(test)]
     pub(crate) fn round_mut(&mut self) -> &mut Round {
         Arc::make_mut(self.round.as_mut().expect("a round"))

@@ -39,7 +39,7 @@ pub(crate) struct Snapshot {
     pub node: Option<Arc<NodeSource>>,
 }
 
-/// The configuration in force.
+/// The configuration in use.
 #[derive(Clone, Debug)]
 pub(crate) struct ConfigState {
     /// When it was loaded.

@@ -1,5 +1,5 @@
-//! Registries as a round might have left them, for tests of whatever shows them to somebody. Only
-//! this file spells an outcome out.
+//! Registries as a round might leave them, for tests of everything that shows them. Only this file spells
+//! out an outcome.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
     state::{RegistryState, Round},
 };
 
-/// Two endpoints in order.
+/// Two healthy endpoints.
 pub(crate) fn healthy() -> Arc<RegistryState> {
     let (login, data) = ("contoso.azurecr.io", "contoso.westeurope.data.azurecr.io");
     let login_chain = ["contoso.privatelink.azurecr.io"];
@@ -33,7 +33,7 @@ pub(crate) fn healthy() -> Arc<RegistryState> {
     )
 }
 
-/// The second nameserver leaves private link; a pull that asks it waits first.
+/// The second nameserver answers with a public address; a pull that asks it waits first.
 pub(crate) fn drift() -> Arc<RegistryState> {
     let host = "drift.azurecr.io";
     let mut login = up(
@@ -85,7 +85,7 @@ pub(crate) fn drift() -> Arc<RegistryState> {
     )
 }
 
-/// The data endpoint has no record in the private zone, and the certificate ends soon.
+/// The data endpoint has no record in the private zone, and the certificate expires soon.
 pub(crate) fn failing() -> Arc<RegistryState> {
     let host = "contoso.westeurope.data.azurecr.io";
     let private = "contoso.westeurope.data.privatelink.azurecr.io";
@@ -148,7 +148,7 @@ pub(crate) fn failing() -> Arc<RegistryState> {
     )
 }
 
-/// Names as long as they get, and a peer that tries to command the terminal.
+/// The longest possible names, and a peer that sends commands to the terminal.
 pub(crate) fn long_names() -> Arc<RegistryState> {
     let label = "a-label-of-sixty-three-characters-which-is-as-many-as-dns-allows";
     let host = format!("{}.registry.example", &label[..63]);

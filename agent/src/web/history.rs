@@ -1,5 +1,5 @@
-//! `/api/v1/history`: what is kept of past rounds, page by page, and one of them in full. What it
-//! takes and gives is told by `agent/openapi.yaml`.
+//! `/api/v1/history`: past rounds as a list, which may take several requests, and each round in full.
+//! `agent/openapi.yaml` documents parameters and responses.
 
 use hyper::StatusCode;
 use jiff::Timestamp;
@@ -7,20 +7,23 @@ use serde::Serialize;
 use url::form_urlencoded;
 
 use super::{
-    Site,
     reply::{self, Reply},
+    site::Site,
 };
-use crate::out::{
-    history::{Cell, History, Kept, RoundId},
-    status::Status,
+use crate::{
+    out::{
+        history::{History, Kept},
+        status::{EndpointStatus, Status},
+    },
+    state::{RoundId, condition::EndpointCondition},
 };
 
-/// Rounds on one page, unless the query says otherwise.
-const PAGE: usize = 100;
-/// Rounds on one page, whatever the query says.
-const LARGEST_PAGE: usize = 1000;
+/// Rounds in one response, unless the query asks for another number.
+const DEFAULT_LIMIT: usize = 100;
+/// Rounds in one response at most.
+const LARGEST_LIMIT: usize = 1000;
 
-/// Rounds in the order of time, from where the query says.
+/// Rounds in the order of time, from the time in the query on.
 pub(super) fn list(site: &Site, query: &str) -> Reply {
     let query = match Query::parse(query) {
         Ok(query) => query,
@@ -34,37 +37,36 @@ pub(super) fn list(site: &Site, query: &str) -> Reply {
             .iter()
             .any(|state| *state.planned.name == **name)
     {
-        let why = "registry: none has this name; /api/v1/status lists them";
+        let why = "registry: unknown; /api/v1/status lists all";
         return reply::error(StatusCode::NOT_FOUND, why);
     }
-    let mut rounds = history
-        .since(query.from)
-        .filter(|(_, kept)| query.wants(kept));
-    let page = rounds.by_ref().take(query.limit);
-    let page = page.map(|(id, kept)| Round::of(id, kept, query.endpoint.as_deref()));
-    let document = Page {
+    let mut rounds = history.since(query.from).filter(|kept| query.wants(kept));
+    let listed = rounds.by_ref().take(query.limit);
+    let listed = listed.map(|kept| ListedRound::of(kept, query.endpoint.as_deref()));
+    let document = Listing {
         schema: "regprobe/v1",
         node: &site.node,
-        kept: Room::of(&history),
-        rounds: page.collect(),
-        next: rounds.next().map(|(id, _)| id.at()),
+        kept: Usage::of(&history),
+        rounds: listed.collect(),
+        next: rounds.next().map(|kept| kept.id.at()),
     };
     reply::json(StatusCode::OK, &document)
 }
 
-/// The status document as it was after one round, of its registry alone.
+/// The status document about one registry after one round.
 pub(super) fn round(site: &Site, id: &str) -> Reply {
     let Ok(id) = id.parse::<RoundId>() else {
-        return reply::error(StatusCode::BAD_REQUEST, "the id of a round is a number");
+        return reply::error(StatusCode::BAD_REQUEST, "id: not a number");
     };
-    match site.history.open().get(id) {
-        Some(kept) => {
-            let document = Status::after_round(&site.node, id.at(), &kept.document());
-            reply::reply(StatusCode::OK, "application/json", document)
+    let status = site.history.open().get(id).map(Kept::status);
+    match status {
+        Some(status) => {
+            let document = Status::after_round(&site.node, id.at(), status);
+            reply::json(StatusCode::OK, &document)
         }
         None => reply::error(
             StatusCode::NOT_FOUND,
-            "no round with this id is kept; it may have given way to later ones",
+            "no round with this id is kept; later rounds may have replaced it",
         ),
     }
 }
@@ -84,12 +86,12 @@ impl Query {
             registry: None,
             endpoint: None,
             from: RoundId::FIRST,
-            limit: PAGE,
+            limit: DEFAULT_LIMIT,
         };
         let mut seen = Vec::new();
         for (key, value) in form_urlencoded::parse(text.as_bytes()) {
             if seen.contains(&key) {
-                return Err(format!("{key}: is there twice"));
+                return Err(format!("{key}: given twice"));
             }
             match &*key {
                 "registry" => query.registry = Some(value.into_owned()),
@@ -98,7 +100,7 @@ impl Query {
                 "limit" => query.limit = limit(&value)?,
                 _ => {
                     return Err(format!(
-                        "{key}: no such parameter; there are registry, endpoint, from and limit"
+                        "{key}: unknown parameter; known are registry, endpoint, from and limit"
                     ));
                 }
             }
@@ -110,85 +112,80 @@ impl Query {
     fn wants(&self, kept: &Kept) -> bool {
         let registry = self.registry.as_deref();
         let endpoint = self.endpoint.as_deref();
-        registry.is_none_or(|name| *kept.subject.registry == *name)
-            && endpoint.is_none_or(|label| {
-                kept.subject
-                    .endpoints
-                    .iter()
-                    .any(|e| e.to_string() == label)
-            })
+        registry.is_none_or(|name| kept.registry() == name)
+            && endpoint.is_none_or(|label| kept.endpoints().any(|(one, _)| one.endpoint == label))
     }
 }
 
-/// An unescaped `+` in a query is a space, and it stands in front of many a time zone.
+/// An unescaped `+` in a query is a space, and many clients forget to escape that of a time zone.
 fn time(text: &str) -> Result<Timestamp, String> {
     text.replace(' ', "+")
         .parse()
-        .map_err(|_| "from: not a time; write it as 2006-01-02T15:04:05Z".to_owned())
+        .map_err(|_| "from: not a time; write it like 2006-01-02T15:04:05Z".to_owned())
 }
 
 fn limit(text: &str) -> Result<usize, String> {
     let number = text
         .parse()
         .ok()
-        .filter(|limit| (1..=LARGEST_PAGE).contains(limit));
-    number.ok_or_else(|| format!("limit: not a number from 1 to {LARGEST_PAGE}"))
+        .filter(|limit| (1..=LARGEST_LIMIT).contains(limit));
+    number.ok_or_else(|| format!("limit: not a number from 1 to {LARGEST_LIMIT}"))
 }
 
 #[derive(Serialize)]
-struct Page<'a> {
+struct Listing<'a> {
     schema: &'static str,
     node: &'a str,
-    kept: Room,
-    rounds: Vec<Round<'a>>,
+    kept: Usage,
+    rounds: Vec<ListedRound<'a>>,
     next: Option<Timestamp>,
 }
 
 #[derive(Serialize)]
-struct Room {
+struct Usage {
     bytes: usize,
     limit_bytes: usize,
 }
 
-impl Room {
+impl Usage {
     fn of(history: &History) -> Self {
         Self {
             bytes: history.bytes(),
-            limit_bytes: history.limit(),
+            limit_bytes: history.limit,
         }
     }
 }
 
 #[derive(Serialize)]
-struct Round<'a> {
+struct ListedRound<'a> {
     id: String,
     at: Timestamp,
     registry: &'a str,
     condition: &'static str,
     changed: bool,
-    endpoints: Vec<Endpoint>,
+    endpoints: Vec<ListedEndpoint<'a>>,
 }
 
-impl<'a> Round<'a> {
-    fn of(id: RoundId, kept: &'a Kept, only: Option<&str>) -> Self {
-        let endpoints = kept.subject.endpoints.iter().zip(&kept.cells);
-        let endpoints = endpoints.map(|(endpoint, cell)| Endpoint::of(endpoint, cell));
+impl<'a> ListedRound<'a> {
+    fn of(kept: &'a Kept, only: Option<&str>) -> Self {
+        let endpoints = kept.endpoints();
+        let wanted = endpoints.filter(|(one, _)| only.is_none_or(|label| one.endpoint == label));
         Self {
-            id: id.to_string(),
-            at: id.at(),
-            registry: &kept.subject.registry,
+            id: kept.id.to_string(),
+            at: kept.id.at(),
+            registry: kept.registry(),
             condition: kept.condition.as_str(),
             changed: kept.changed(),
-            endpoints: endpoints
-                .filter(|endpoint| only.is_none_or(|label| endpoint.endpoint == label))
+            endpoints: wanted
+                .map(|(endpoint, fared)| ListedEndpoint::of(endpoint, fared))
                 .collect(),
         }
     }
 }
 
 #[derive(Serialize)]
-struct Endpoint {
-    endpoint: String,
+struct ListedEndpoint<'a> {
+    endpoint: &'a str,
     role: &'static str,
     condition: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -199,15 +196,15 @@ struct Endpoint {
     seconds: Option<f64>,
 }
 
-impl Endpoint {
-    fn of(endpoint: &regprobe_probes::Endpoint, cell: &Cell) -> Self {
+impl<'a> ListedEndpoint<'a> {
+    fn of(endpoint: &'a EndpointStatus, fared: &EndpointCondition) -> Self {
         Self {
-            endpoint: endpoint.to_string(),
-            role: endpoint.role.as_str(),
-            condition: cell.condition.as_str(),
-            stage: cell.failure.map(|(stage, _)| stage.as_str()),
-            reason: cell.failure.map(|(_, reason)| reason.as_str()),
-            seconds: cell.micros.map(|micros| f64::from(micros.get()) / 1e6),
+            endpoint: &endpoint.endpoint,
+            role: endpoint.role,
+            condition: fared.condition.as_str(),
+            stage: fared.failure.map(|(stage, _)| stage.as_str()),
+            reason: fared.failure.map(|(_, reason)| reason.as_str()),
+            seconds: fared.micros.map(|micros| f64::from(micros.get()) / 1e6),
         }
     }
 }
@@ -228,20 +225,20 @@ mod tests {
         assert_eq!(query.limit, 7);
         let unescaped = Query::parse("from=2026-02-20T13:00:00+01:00").unwrap();
         assert_eq!(unescaped.from, query.from);
-        assert_eq!(Query::parse("").unwrap().limit, PAGE);
+        assert_eq!(Query::parse("").unwrap().limit, DEFAULT_LIMIT);
     }
 
     #[test]
-    fn what_a_query_gets_wrong_is_said() {
+    fn a_bad_query_gets_an_error_that_names_the_parameter() {
         for (query, why) in [
-            ("form=1", "form: no such parameter"),
-            ("registry=a&registry=b", "registry: is there twice"),
+            ("form=1", "form: unknown parameter"),
+            ("registry=a&registry=b", "registry: given twice"),
             ("from=yesterday", "from: not a time"),
             ("from=", "from: not a time"),
             ("limit=0", "limit: not a number from 1 to 1000"),
             ("limit=1001", "limit: not a number"),
             ("limit=-1", "limit: not a number"),
-            ("=", ": no such parameter"),
+            ("=", ": unknown parameter"),
         ] {
             let error = Query::parse(query).unwrap_err();
             assert!(error.starts_with(why), "{query}: {error}");

@@ -11,10 +11,9 @@ use super::{
     page_cache::CachedPage,
     reply::{self, Reply},
 };
-use crate::out::{
-    history::RoundId,
-    page::{self, ASSETS},
-    status::RegistryStatus,
+use crate::{
+    out::page::{self, ASSETS},
+    state::RoundId,
 };
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -37,30 +36,24 @@ pub(super) fn overview(site: &Site, headers: &HeaderMap) -> Reply {
 pub(super) fn round(site: &Site, id: &str) -> Reply {
     let history = site.history.open();
     let id = id.parse::<RoundId>().ok();
-    let kept = id.and_then(|id| Some((id, history.get(id)?)));
-    let Some((id, kept)) = kept else {
+    let Some(kept) = id.and_then(|id| history.get(id)) else {
         let why = "No such round is kept; it may have given way to later ones.\n";
         return reply::text(StatusCode::NOT_FOUND, why);
     };
-    let seen: RegistryStatus = match serde_json::from_slice(&kept.document()) {
-        Ok(seen) => seen,
-        Err(error) => return reply::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-    };
-    let theirs = history
-        .since(RoundId::FIRST)
-        .filter(|(_, other)| other.subject.registry == kept.subject.registry);
+    let rounds = history.since(RoundId::FIRST);
+    let theirs = rounds.filter(|other| other.registry() == kept.registry());
     let (mut before, mut after) = (None, None);
-    for (other, _) in theirs {
-        match other.cmp(&id) {
-            Ordering::Less => before = Some(other),
+    for other in theirs {
+        match other.id.cmp(&kept.id) {
+            Ordering::Less => before = Some(other.id),
             Ordering::Equal => {}
             Ordering::Greater => {
-                after = Some(other);
+                after = Some(other.id);
                 break;
             }
         }
     }
-    html(page::round(id, &seen, before, after))
+    html(page::round(kept.id, &kept.status(), before, after))
 }
 
 /// `/rounds?registry=NAME`

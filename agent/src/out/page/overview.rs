@@ -14,10 +14,10 @@ use super::{
 };
 use crate::{
     out::{
-        history::{History, Kept, RoundId},
+        history::{History, Kept},
         status::RegistryStatus,
     },
-    state::Snapshot,
+    state::{RoundId, Snapshot},
 };
 
 /// Up to so many endpoints, every path is open from the start; beyond, those that are not fine.
@@ -146,13 +146,7 @@ fn findings(html: &mut Html, registries: &[RegistryStatus], now: Timestamp) {
     );
 }
 
-fn registry(
-    html: &mut Html,
-    seen: &RegistryStatus,
-    place: usize,
-    open: bool,
-    rounds: &[(RoundId, &Kept)],
-) {
+fn registry(html: &mut Html, seen: &RegistryStatus, place: usize, open: bool, rounds: &[&Kept]) {
     let heading = format!("r{place}");
     let attributes: [(&'static str, &dyn std::fmt::Display); 2] =
         [("class", &"registry"), ("aria-labelledby", &heading)];
@@ -184,11 +178,11 @@ fn registry(
     });
 }
 
-fn strips(html: &mut Html, seen: &RegistryStatus, rounds: &[(RoundId, &Kept)]) {
+fn strips(html: &mut Html, seen: &RegistryStatus, rounds: &[&Kept]) {
     let shown = &rounds[rounds.len().saturating_sub(ROUNDS)..];
     let name = in_query(&seen.name);
     let list = html.local(format_args!("rounds?registry={name}"));
-    let ids: Vec<_> = shown.iter().map(|(id, _)| id.to_string()).collect();
+    let ids: Vec<_> = shown.iter().map(|kept| kept.id.to_string()).collect();
     html.leaf("h3", &[], "Last rounds");
     html.tag(
         "div",
@@ -208,14 +202,10 @@ fn strips(html: &mut Html, seen: &RegistryStatus, rounds: &[(RoundId, &Kept)]) {
     );
     html.tag("p", &[("class", &"notable")], |html| {
         html.text("Changes: ");
-        for (id, kept) in rounds
-            .iter()
-            .rev()
-            .filter(|(_, kept)| kept.changed())
-            .take(6)
-        {
-            let href = html.local(format_args!("round/{id}"));
-            let at = id.at().strftime("%m-%d %H:%M:%S").to_string();
+        let changed = rounds.iter().rev().filter(|kept| kept.changed());
+        for kept in changed.take(6) {
+            let href = html.local(format_args!("round/{}", kept.id));
+            let at = kept.id.at().strftime("%m-%d %H:%M:%S").to_string();
             let label = format!("{at} {}", kept.condition.as_str());
             html.leaf("a", &[("href", &href)], label);
             html.text(" ");
@@ -229,13 +219,10 @@ fn strips(html: &mut Html, seen: &RegistryStatus, rounds: &[(RoundId, &Kept)]) {
 }
 
 /// The rounds of each registry, the oldest first.
-fn latest(history: &History) -> HashMap<&str, Vec<(RoundId, &Kept)>> {
+fn latest(history: &History) -> HashMap<&str, Vec<&Kept>> {
     let mut rounds: HashMap<_, Vec<_>> = HashMap::new();
-    for (id, kept) in history.since(RoundId::FIRST) {
-        rounds
-            .entry(&*kept.subject.registry)
-            .or_default()
-            .push((id, kept));
+    for kept in history.since(RoundId::FIRST) {
+        rounds.entry(kept.registry()).or_default().push(kept);
     }
     rounds
 }

@@ -9,9 +9,9 @@ use super::{
     in_query,
     words::{Took, badge, sign, time},
 };
-use crate::out::{
-    history::RoundId,
-    status::{AddressStatus, EndpointStatus, LookupStatus, RegistryStatus, StageStatus},
+use crate::{
+    out::status::{AddressStatus, EndpointStatus, LookupStatus, RegistryStatus, StageStatus},
+    state::RoundId,
 };
 
 /// The width of a waterfall.

@@ -5,7 +5,7 @@ use super::{
     HERE, frame,
     words::{badge, time},
 };
-use crate::out::history::{History, RoundId};
+use crate::{out::history::History, state::RoundId};
 
 /// Rounds on the list that were as the one before; those that changed something are all there.
 const ALIKE: usize = 200;
@@ -14,8 +14,8 @@ const ALIKE: usize = 200;
 pub(crate) fn rounds(registry: &str, history: &History) -> String {
     let mut room = ALIKE;
     let theirs = history.since(RoundId::FIRST).rev();
-    let theirs = theirs.filter(|(_, kept)| *kept.subject.registry == *registry);
-    let (shown, left_out): (Vec<_>, Vec<_>) = theirs.partition(|(_, kept)| {
+    let theirs = theirs.filter(|kept| kept.registry() == registry);
+    let (shown, left_out): (Vec<_>, Vec<_>) = theirs.partition(|kept| {
         let fits = room > 0;
         room = room.saturating_sub(1);
         fits || kept.changed()
@@ -38,17 +38,17 @@ pub(crate) fn rounds(registry: &str, history: &History) -> String {
                 html.leaf("p", &[("class", &"note")], text);
             }
             html.tag("ol", &[("class", &"rounds")], |html| {
-                for (id, kept) in shown {
+                for kept in shown {
                     html.tag("li", &[], |html| {
                         badge(html, kept.condition.as_str());
-                        let href = html.local(format_args!("round/{id}"));
-                        html.tag("a", &[("href", &href)], |html| time(html, id.at()));
+                        let href = html.local(format_args!("round/{}", kept.id));
+                        html.tag("a", &[("href", &href)], |html| time(html, kept.id.at()));
                         if kept.changed() {
                             html.leaf("strong", &[], " changed");
                         }
-                        let cells = kept.subject.endpoints.iter().zip(&kept.cells);
-                        for (endpoint, cell) in cells {
-                            if let Some((stage, reason)) = cell.failure {
+                        for (endpoint, fared) in kept.endpoints() {
+                            if let Some((stage, reason)) = fared.failure {
+                                let endpoint = &endpoint.endpoint;
                                 html.text(format_args!(" {endpoint}: {stage} {reason}"));
                             }
                         }

@@ -3,15 +3,10 @@
 
 use std::fmt::Write;
 
-use regprobe_probes::Endpoint;
-
 use super::{html::Html, words::Took};
 use crate::{
-    out::{
-        history::{Cell, Kept, RoundId},
-        status::EndpointStatus,
-    },
-    state::condition::Condition,
+    out::{history::Kept, status::EndpointStatus},
+    state::condition::{Condition, EndpointCondition},
 };
 
 /// Rounds that a strip shows.
@@ -22,13 +17,8 @@ const BARS: usize = 16;
 const HEIGHT: usize = 34;
 
 /// The strip of one endpoint over rounds of its registry, the oldest first.
-pub(super) fn strip(
-    html: &mut Html,
-    seen: &EndpointStatus,
-    place: usize,
-    rounds: &[(RoundId, &Kept)],
-) {
-    let cells = rounds.iter().map(|(_, kept)| cell_of(seen, place, kept));
+pub(super) fn strip(html: &mut Html, seen: &EndpointStatus, place: usize, rounds: &[&Kept]) {
+    let cells = rounds.iter().map(|kept| fared(seen, place, kept));
     let cells: Vec<_> = cells.collect();
     let width = ROUNDS * STEP;
     html.tag(
@@ -59,7 +49,7 @@ pub(super) fn strip(
 }
 
 /// What the strip says, for those who do not see it.
-fn summary(endpoint: &str, cells: &[Option<Cell>]) -> String {
+fn summary(endpoint: &str, cells: &[Option<EndpointCondition>]) -> String {
     let count = |wanted| {
         let cells = cells.iter().flatten();
         cells.filter(|cell| cell.condition == wanted).count()
@@ -84,28 +74,26 @@ fn summary(endpoint: &str, cells: &[Option<Cell>]) -> String {
     )
 }
 
-/// Endpoints keep their place from round to round, but where one is met on the way.
-fn cell_of(seen: &EndpointStatus, place: usize, kept: &Kept) -> Option<Cell> {
-    let is_it = |endpoint: &Endpoint| {
-        *endpoint.host == *seen.host
-            && endpoint.port == seen.port
-            && endpoint.role.as_str() == seen.role
+/// Endpoints keep their place from round to round, except where one is met on the way.
+fn fared(seen: &EndpointStatus, place: usize, kept: &Kept) -> Option<EndpointCondition> {
+    let is_it = |(endpoint, _): &(&EndpointStatus, &EndpointCondition)| {
+        endpoint.endpoint == seen.endpoint && endpoint.role == seen.role
     };
-    let place = match kept.subject.endpoints.get(place).is_some_and(is_it) {
-        true => place,
-        false => kept.subject.endpoints.iter().position(is_it)?,
-    };
-    kept.cells.get(place).copied()
+    let there = kept.endpoints().nth(place).filter(is_it);
+    let (_, fared) = there.or_else(|| kept.endpoints().find(is_it))?;
+    Some(*fared)
 }
 
 /// The last one stands at the right edge.
-fn places(cells: &[Option<Cell>]) -> impl Iterator<Item = (usize, &Cell)> {
+fn places(
+    cells: &[Option<EndpointCondition>],
+) -> impl Iterator<Item = (usize, &EndpointCondition)> {
     let first = ROUNDS.saturating_sub(cells.len());
     let cells = cells.iter().enumerate();
     cells.filter_map(move |(place, cell)| Some(((first + place) * STEP, cell.as_ref()?)))
 }
 
-fn bars(cells: &[Option<Cell>], condition: Condition) -> String {
+fn bars(cells: &[Option<EndpointCondition>], condition: Condition) -> String {
     let height = match condition {
         Condition::Ok => BARS / 3,
         Condition::Degraded | Condition::Unknown => BARS * 2 / 3,
@@ -119,8 +107,8 @@ fn bars(cells: &[Option<Cell>], condition: Condition) -> String {
 }
 
 /// Broken where nothing was measured.
-fn line(cells: &[Option<Cell>]) -> String {
-    let micros = |cell: &Cell| cell.micros.map(|micros| micros.get() as usize);
+fn line(cells: &[Option<EndpointCondition>]) -> String {
+    let micros = |cell: &EndpointCondition| cell.micros.map(|micros| micros.get() as usize);
     let most = places(cells).filter_map(|(_, cell)| micros(cell)).max();
     let most = most.unwrap_or(1);
     let mut path = String::new();

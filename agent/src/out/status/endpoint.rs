@@ -1,7 +1,7 @@
 //! Endpoints in the status document: what each nameserver said, and what each stage on each address
 //! gave.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::{net::IpAddr, time::Duration};
 
 use jiff::Timestamp;
 use regprobe_probes::{
@@ -9,33 +9,37 @@ use regprobe_probes::{
     Handshake, HttpAnswer, HttpFault, Lookup, Origin, PullPath, Refusal, ResolveFault, Role, Scope,
     StageOutcome,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::{Word, seconds};
 use crate::out::describe;
 
-/// One endpoint.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct EndpointStatus<'a> {
-    /// `host:port`, as labels and findings have it.
-    pub endpoint: String,
-    pub scheme: Word,
-    pub host: Cow<'a, str>,
-    pub port: u16,
-    pub role: Word,
-    pub up: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub proxy: Option<Cow<'a, str>>,
-    /// What the hosts file says.
-    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
-    pub pinned: Cow<'a, [IpAddr]>,
-    pub path: PathStatus<'a>,
-    pub lookups: Vec<LookupStatus<'a>>,
-    pub addresses: Vec<AddressStatus<'a>>,
+/// In whole microseconds: no stage is timed more closely, and what is beyond only takes room.
+pub(super) fn seconds(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1e6
 }
 
-impl<'a> EndpointStatus<'a> {
-    pub(super) fn of(seen: &'a EndpointOutcome, of_registry: &Expectation, depth: Depth) -> Self {
+/// One endpoint.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct EndpointStatus {
+    /// `host:port`, as labels and findings have it.
+    pub endpoint: String,
+    pub scheme: &'static str,
+    pub host: String,
+    pub port: u16,
+    pub role: &'static str,
+    pub up: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
+    /// What the hosts file says.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pinned: Vec<IpAddr>,
+    pub path: PathStatus,
+    pub lookups: Vec<LookupStatus>,
+    pub addresses: Vec<AddressStatus>,
+}
+
+impl EndpointStatus {
+    pub(super) fn of(seen: &EndpointOutcome, of_registry: &Expectation, depth: Depth) -> Self {
         let expectation = seen.expectation(of_registry);
         let host = &seen.endpoint.host;
         let missing = seen.no_lookup();
@@ -48,13 +52,13 @@ impl<'a> EndpointStatus<'a> {
         let addresses = seen.addresses.iter();
         Self {
             endpoint: seen.endpoint.to_string(),
-            scheme: seen.endpoint.scheme.as_str().into(),
-            host: (&**host).into(),
+            scheme: seen.endpoint.scheme.as_str(),
+            host: host.to_string(),
             port: seen.endpoint.port,
-            role: seen.endpoint.role.as_str().into(),
+            role: seen.endpoint.role.as_str(),
             up: seen.is_up(),
-            proxy: seen.proxy.as_deref().map(Cow::from),
-            pinned: (&*seen.pinned).into(),
+            proxy: seen.proxy.clone(),
+            pinned: seen.pinned.clone(),
             path: PathStatus::of(seen),
             lookups: missing
                 .map(|fault| LookupStatus::missing(host, fault))
@@ -69,30 +73,30 @@ impl<'a> EndpointStatus<'a> {
 }
 
 /// What the node's own client would meet; what it would not get to is absent.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct PathStatus<'a> {
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct PathStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nameserver: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
     pub waits_seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub client_error: Option<Cow<'a, str>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub blocked: Option<BlockedStatus>,
 }
 
 /// A setting of the node that leaves no way.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct BlockedStatus {
     /// The stage that it is for.
-    pub stage: Word,
-    pub reason: Word,
+    pub stage: &'static str,
+    pub reason: &'static str,
     pub detail: String,
 }
 
-impl<'a> PathStatus<'a> {
-    fn of(seen: &'a EndpointOutcome) -> Self {
+impl PathStatus {
+    fn of(seen: &EndpointOutcome) -> Self {
         let path = &seen.path;
         let asked = |lookup: &&Lookup| Some(lookup.nameserver.address) == path.nameserver();
         let lookup = seen.lookups.iter().find(asked);
@@ -100,11 +104,11 @@ impl<'a> PathStatus<'a> {
             nameserver: lookup.map(|lookup| lookup.nameserver.to_string()),
             address: path.address(),
             waits_seconds: seconds(path.waits()),
-            client_error: path.error().map(Cow::from),
+            client_error: path.error().map(str::to_owned),
             blocked: match path {
                 PullPath::Blocked { stage, fault } => Some(BlockedStatus {
-                    stage: stage.as_str().into(),
-                    reason: fault.reason().as_str().into(),
+                    stage: stage.as_str(),
+                    reason: fault.reason().as_str(),
                     detail: fault.to_string(),
                 }),
                 _ => None,
@@ -114,15 +118,15 @@ impl<'a> PathStatus<'a> {
 }
 
 /// What one nameserver said.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct LookupStatus<'a> {
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct LookupStatus {
     /// None where there was none to ask.
     pub nameserver: Option<String>,
     /// Whether the node itself would ask it, and not only this agent.
     pub of_node: bool,
-    pub name: Cow<'a, str>,
-    pub result: Word,
-    pub chain: Vec<AliasStatus<'a>>,
+    pub name: String,
+    pub result: &'static str,
+    pub chain: Vec<AliasStatus>,
     pub addresses: Vec<IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub private: Option<bool>,
@@ -134,14 +138,14 @@ pub(crate) struct LookupStatus<'a> {
     pub detail: Option<String>,
 }
 
-impl<'a> LookupStatus<'a> {
+impl LookupStatus {
     /// Of a lookup that could not be made.
-    fn missing(host: &'a str, fault: &ResolveFault) -> Self {
+    fn missing(host: &str, fault: &ResolveFault) -> Self {
         Self {
             nameserver: None,
             of_node: true,
-            name: host.into(),
-            result: fault.reason().as_str().into(),
+            name: host.to_owned(),
+            result: fault.reason().as_str(),
             chain: Vec::new(),
             addresses: Vec::new(),
             private: None,
@@ -151,7 +155,7 @@ impl<'a> LookupStatus<'a> {
         }
     }
 
-    fn of(lookup: &'a Lookup, expectation: &Expectation) -> Self {
+    fn of(lookup: &Lookup, expectation: &Expectation) -> Self {
         let found = lookup.addresses().next().is_some();
         let chain = lookup.chain().iter();
         let fault = lookup.fault();
@@ -159,11 +163,11 @@ impl<'a> LookupStatus<'a> {
         Self {
             nameserver: Some(lookup.nameserver.to_string()),
             of_node: lookup.nameserver.origin == Origin::Node,
-            name: (&*lookup.name).into(),
-            result: result.into(),
+            name: lookup.name.to_string(),
+            result,
             chain: chain
                 .map(|alias| AliasStatus {
-                    name: (&*alias.name).into(),
+                    name: alias.name.clone(),
                     ttl: alias.ttl,
                 })
                 .collect(),
@@ -177,22 +181,22 @@ impl<'a> LookupStatus<'a> {
 }
 
 /// One step of an alias chain.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct AliasStatus<'a> {
-    pub name: Cow<'a, str>,
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct AliasStatus {
+    pub name: String,
     pub ttl: u32,
 }
 
 /// One address.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct AddressStatus<'a> {
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct AddressStatus {
     pub address: IpAddr,
-    pub stages: Vec<StageStatus<'a>>,
+    pub stages: Vec<StageStatus>,
 }
 
-impl<'a> AddressStatus<'a> {
+impl AddressStatus {
     /// In a round of this depth, or in one before.
-    fn of(seen: &'a AddressOutcome, depth: Option<Depth>) -> Self {
+    fn of(seen: &AddressOutcome, depth: Option<Depth>) -> Self {
         let stages = seen.stages.iter();
         Self {
             address: seen.address,
@@ -202,28 +206,28 @@ impl<'a> AddressStatus<'a> {
 }
 
 /// One stage on one address.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct StageStatus<'a> {
-    pub stage: Word,
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct StageStatus {
+    pub stage: &'static str,
     pub ok: bool,
     /// Whether it is from a round before this one, which did not go so far.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub earlier: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<Word>,
+    pub reason: Option<&'static str>,
     pub seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub handshake: Option<HandshakeStatus>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub certificates: Vec<CertificateStatus<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<CertificateStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub response: Option<ResponseStatus<'a>>,
+    pub response: Option<ResponseStatus>,
 }
 
-impl<'a> StageStatus<'a> {
-    fn of(outcome: &'a StageOutcome, depth: Option<Depth>) -> Self {
+impl StageStatus {
+    fn of(outcome: &StageOutcome, depth: Option<Depth>) -> Self {
         let fault = outcome.result.as_ref().err();
         let asked = depth.is_some_and(|depth| Depth::of(outcome.stage) <= depth);
         let handshake = match &outcome.result {
@@ -233,10 +237,10 @@ impl<'a> StageStatus<'a> {
         let chain = handshake.map(|handshake| &*handshake.chain);
         let chain = chain.or_else(|| fault?.chain());
         Self {
-            stage: outcome.stage.as_str().into(),
+            stage: outcome.stage.as_str(),
             ok: fault.is_none(),
             earlier: !asked,
-            reason: fault.map(|fault| fault.reason().as_str().into()),
+            reason: fault.map(|fault| fault.reason().as_str()),
             seconds: seconds(outcome.took),
             detail: Some(describe::stage(outcome)).filter(|detail| !detail.is_empty()),
             handshake: handshake.map(HandshakeStatus::of),
@@ -250,36 +254,36 @@ impl<'a> StageStatus<'a> {
 }
 
 /// What a TLS handshake settled.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct HandshakeStatus {
-    pub version: Word,
-    pub cipher: Word,
-    pub group: Word,
+    pub version: &'static str,
+    pub cipher: &'static str,
+    pub group: &'static str,
 }
 
 impl HandshakeStatus {
     fn of(handshake: &Handshake) -> Self {
         Self {
-            version: handshake.version.into(),
-            cipher: handshake.cipher.into(),
-            group: handshake.group.into(),
+            version: handshake.version,
+            cipher: handshake.cipher,
+            group: handshake.group,
         }
     }
 }
 
 /// One certificate of a chain.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct CertificateStatus<'a> {
-    pub subject: Cow<'a, str>,
-    pub issuer: Cow<'a, str>,
-    pub names: Cow<'a, [String]>,
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct CertificateStatus {
+    pub subject: String,
+    pub issuer: String,
+    pub names: Vec<String>,
     pub not_before: Timestamp,
     pub not_after: Timestamp,
-    pub sha256: Cow<'a, str>,
+    pub sha256: String,
 }
 
-impl<'a> CertificateStatus<'a> {
-    fn of(certificate: &'a Certificate) -> Self {
+impl CertificateStatus {
+    fn of(certificate: &Certificate) -> Self {
         let Certificate {
             subject,
             issuer,
@@ -287,35 +291,35 @@ impl<'a> CertificateStatus<'a> {
             not_before,
             not_after,
             sha256,
-        } = certificate;
+        } = certificate.clone();
         Self {
-            subject: (&**subject).into(),
-            issuer: (&**issuer).into(),
-            names: (&**names).into(),
-            not_before: *not_before,
-            not_after: *not_after,
-            sha256: (&**sha256).into(),
+            subject,
+            issuer,
+            names,
+            not_before,
+            not_after,
+            sha256,
         }
     }
 }
 
 /// What is kept of an HTTP answer.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct ResponseStatus<'a> {
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct ResponseStatus {
     pub status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub server: Option<Cow<'a, str>>,
+    pub server: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub correlation_id: Option<Cow<'a, str>>,
+    pub correlation_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub retry_after: Option<Cow<'a, str>>,
+    pub retry_after: Option<String>,
     /// By how much the node's clock is ahead of the header `Date`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_skew_seconds: Option<f64>,
 }
 
-impl<'a> ResponseStatus<'a> {
-    fn of(outcome: &'a StageOutcome) -> Option<Self> {
+impl ResponseStatus {
+    fn of(outcome: &StageOutcome) -> Option<Self> {
         match &outcome.result {
             Ok(Evidence::Challenge(challenge)) => Some(Self::of_challenge(challenge)),
             Ok(Evidence::Blob(answered) | Evidence::Http(answered)) => {
@@ -326,31 +330,31 @@ impl<'a> ResponseStatus<'a> {
         }
     }
 
-    fn of_challenge(challenge: &'a Challenge) -> Self {
+    fn of_challenge(challenge: &Challenge) -> Self {
         Self {
             status: challenge.status,
-            server: challenge.server.as_deref().map(Cow::from),
-            correlation_id: challenge.correlation_id.as_deref().map(Cow::from),
+            server: challenge.server.clone(),
+            correlation_id: challenge.correlation_id.clone(),
             clock_skew_seconds: challenge.clock_skew,
             ..Self::default()
         }
     }
 
-    fn of_answer(answered: &'a HttpAnswer) -> Self {
+    fn of_answer(answered: &HttpAnswer) -> Self {
         Self {
             status: answered.status,
-            server: answered.server.as_deref().map(Cow::from),
-            correlation_id: answered.correlation_id.as_deref().map(Cow::from),
+            server: answered.server.clone(),
+            correlation_id: answered.correlation_id.clone(),
             ..Self::default()
         }
     }
 
-    fn of_refusal(refusal: &'a Refusal) -> Self {
+    fn of_refusal(refusal: &Refusal) -> Self {
         Self {
             status: refusal.status,
-            server: refusal.server.as_deref().map(Cow::from),
-            correlation_id: refusal.correlation_id.as_deref().map(Cow::from),
-            retry_after: refusal.retry_after.as_deref().map(Cow::from),
+            server: refusal.server.clone(),
+            correlation_id: refusal.correlation_id.clone(),
+            retry_after: refusal.retry_after.clone(),
             ..Self::default()
         }
     }
