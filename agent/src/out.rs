@@ -1,4 +1,5 @@
-//! Everything that leaves the agent, each from the same state: metrics, log lines, documents, pages, text.
+//! Everything that leaves the agent: metrics, log lines, documents, pages and text, all made from the same
+//! state.
 
 #[doc(hidden)]
 pub mod bench_support;
@@ -7,7 +8,7 @@ pub(crate) mod describe;
 pub(crate) mod explain;
 pub(crate) mod history;
 pub(crate) mod metrics;
-pub(crate) mod page;
+pub(crate) mod pages;
 pub(crate) mod runbooks;
 pub(crate) mod screen;
 pub(crate) mod status;

@@ -17,8 +17,8 @@ pub(crate) use self::{connections::MAX_CONNECTIONS, settings::CurrentSettings, s
 mod answer;
 mod connections;
 mod history;
-mod page;
 mod page_cache;
+mod pages;
 mod rate;
 mod reply;
 mod settings;

@@ -4,19 +4,20 @@ use hyper::{HeaderMap, Method, Request, StatusCode, body::Incoming, header};
 use tokio::sync::oneshot;
 
 use super::{
-    Site, history, page,
+    history, pages,
     reply::{self, Reply},
     settings::Settings,
+    site::Site,
 };
 use crate::out::{metrics::Exposition, status::Status};
 
 /// Every path that can be read, and its handler. A path may end with an id.
 const PATHS: [(&str, Handler); 12] = [
-    ("/", |site, asked| page::overview(site, asked.headers)),
-    ("/rounds", |site, asked| page::rounds(site, asked.query)),
-    ("/round/{id}", |site, asked| page::round(site, asked.id)),
-    ("/runbooks", |_, _| page::runbooks()),
-    ("/runbook/{id}", |_, asked| page::runbook(asked.id)),
+    ("/", |site, asked| pages::overview(site, asked.headers)),
+    ("/rounds", |site, asked| pages::rounds(site, asked.query)),
+    ("/round/{id}", |site, asked| pages::round(site, asked.id)),
+    ("/runbooks", |_, _| pages::runbooks()),
+    ("/runbook/{id}", |_, asked| pages::runbook(asked.id)),
     ("/metrics", |site, _| metrics(site)),
     ("/-/healthy", |_, _| {
         reply::text(StatusCode::OK, "regprobe is healthy.\n")
@@ -99,7 +100,7 @@ fn read(site: &Site, path: &str, request: &Request<Incoming>) -> Reply {
     });
     let Some((handler, id)) = known else {
         let not_found = || reply::text(StatusCode::NOT_FOUND, "not found\n");
-        return page::asset(path).unwrap_or_else(not_found);
+        return pages::asset(path).unwrap_or_else(not_found);
     };
     let asked = Asked {
         id,
@@ -171,7 +172,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::out::page::ASSETS;
+    use crate::out::pages::ASSETS;
 
     /// `tests/suites/agent/openapi.rs` checks that the documentation is correct.
     #[test]

@@ -29,7 +29,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Site, answer::answer, reply, settings::Settings};
+use super::{answer::answer, reply, settings::Settings, site::Site};
 
 /// The most connections at the same time; a node has one or two scrapers.
 pub(crate) const MAX_CONNECTIONS: usize = 32;

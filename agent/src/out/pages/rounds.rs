@@ -1,16 +1,16 @@
-//! The rounds that are kept of one registry, as a list: what the strips show, for keyboards and for
-//! browsers without JavaScript.
+//! The rounds of one registry as a list: the same as the strips, for keyboards and for browsers without
+//! JavaScript.
 
 use super::{
-    HERE, frame,
+    frame::{HERE, frame},
     words::{badge, time},
 };
 use crate::{out::history::History, state::RoundId};
 
-/// Rounds on the list that were as the one before; those that changed something are all there.
+/// Rounds on the list that changed nothing. Those that changed something are all on it.
 const ALIKE: usize = 200;
 
-/// The list of `registry`.
+/// The page of `registry`.
 pub(crate) fn rounds(registry: &str, history: &History) -> String {
     let mut room = ALIKE;
     let theirs = history.since(RoundId::FIRST).rev();
@@ -23,7 +23,7 @@ pub(crate) fn rounds(registry: &str, history: &History) -> String {
     frame(&format!("Rounds of {registry} – regprobe"), HERE, |html| {
         html.tag("header", &[], |html| {
             html.leaf("h1", &[], format_args!("Rounds of {registry}"));
-            html.tag("nav", &[("aria-label", &"Elsewhere")], |html| {
+            html.tag("nav", &[("aria-label", &"Links")], |html| {
                 let status_page = html.local("");
                 html.leaf("a", &[("href", &status_page)], "Status page");
             });
@@ -32,8 +32,8 @@ pub(crate) fn rounds(registry: &str, history: &History) -> String {
             if !left_out.is_empty() {
                 let count = left_out.len();
                 let text = format!(
-                    "The latest {ALIKE}, and before them those with which something changed; {count} \
-                     that were as the one before are at /api/v1/history alone."
+                    "The latest {ALIKE} rounds, and all earlier ones that changed something. {count} others are \
+                     only at /api/v1/history."
                 );
                 html.leaf("p", &[("class", &"note")], text);
             }

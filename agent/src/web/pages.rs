@@ -1,4 +1,4 @@
-//! The pages for people over HTTP.
+//! Serves the web pages.
 
 use std::cmp::Ordering;
 
@@ -7,12 +7,12 @@ use regprobe_probes::Code;
 use url::form_urlencoded;
 
 use super::{
-    Site,
     page_cache::CachedPage,
     reply::{self, Reply},
+    site::Site,
 };
 use crate::{
-    out::page::{self, ASSETS},
+    out::pages::{self, ASSETS},
     state::RoundId,
 };
 
@@ -21,7 +21,7 @@ const HTML: &str = "text/html; charset=utf-8";
 pub(super) fn overview(site: &Site, headers: &HeaderMap) -> Reply {
     let CachedPage { etag, html } = site.page.get(&site.shown.snapshot(), |snapshot, now| {
         let history = site.history.open();
-        page::overview(&site.node, site.started, snapshot, &history, now)
+        pages::overview(&site.node, site.started, snapshot, &history, now)
     });
     let known = headers.get(header::IF_NONE_MATCH) == Some(&etag);
     let mut response = match known {
@@ -37,7 +37,7 @@ pub(super) fn round(site: &Site, id: &str) -> Reply {
     let history = site.history.open();
     let id = id.parse::<RoundId>().ok();
     let Some(kept) = id.and_then(|id| history.get(id)) else {
-        let why = "No such round is kept; it may have given way to later ones.\n";
+        let why = "This round is not kept. Later rounds may have replaced it.\n";
         return reply::text(StatusCode::NOT_FOUND, why);
     };
     let rounds = history.since(RoundId::FIRST);
@@ -53,7 +53,7 @@ pub(super) fn round(site: &Site, id: &str) -> Reply {
             }
         }
     }
-    html(page::round(kept.id, &kept.status(), before, after))
+    html(pages::round(kept.id, &kept.status(), before, after))
 }
 
 /// `/rounds?registry=NAME`
@@ -63,25 +63,25 @@ pub(super) fn rounds(site: &Site, query: &str) -> Reply {
     let snapshot = site.shown.snapshot();
     let known = snapshot.registries.iter().map(|state| &*state.planned.name);
     match name.filter(|name| known.into_iter().any(|known| *known == **name)) {
-        Some(name) => html(page::rounds(&name, &site.history.open())),
+        Some(name) => html(pages::rounds(&name, &site.history.open())),
         None => reply::text(StatusCode::NOT_FOUND, "No registry has this name.\n"),
     }
 }
 
 /// `/runbooks`
 pub(super) fn runbooks() -> Reply {
-    html(page::runbooks())
+    html(pages::runbooks())
 }
 
 /// `/runbook/CODE`
 pub(super) fn runbook(code: &str) -> Reply {
     match Code::ALL.iter().find(|known| known.as_str() == code) {
-        Some(code) => html(page::runbook(*code)),
+        Some(code) => html(pages::runbook(*code)),
         None => reply::text(StatusCode::NOT_FOUND, "No finding has this code.\n"),
     }
 }
 
-/// A file that pages refer to, if there is one at this path.
+/// The file at this path that pages refer to, if there is one.
 pub(super) fn asset(path: &str) -> Option<Reply> {
     let asset = ASSETS.iter().find(|asset| asset.path == path)?;
     Some(reply::reply(
@@ -96,6 +96,10 @@ fn html(html: String) -> Reply {
 }
 
 fn with_policy(mut response: Reply) -> Reply {
-    reply::set(&mut response, header::CONTENT_SECURITY_POLICY, page::POLICY);
+    reply::set(
+        &mut response,
+        header::CONTENT_SECURITY_POLICY,
+        pages::POLICY,
+    );
     response
 }

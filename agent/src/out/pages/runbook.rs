@@ -1,11 +1,14 @@
-//! The runbooks as pages: they are wanted where the web may be out of reach.
+//! The runbooks as pages, because they are needed where the web may be unreachable.
 
 use regprobe_probes::Code;
 
-use super::{ABOVE, HERE, frame, html::Html};
+use super::{
+    frame::{ABOVE, HERE, frame},
+    html::Html,
+};
 use crate::out::runbooks;
 
-/// The list of all.
+/// The list of all runbooks.
 pub(crate) fn runbooks() -> String {
     frame("Runbooks – regprobe", HERE, |html| {
         header(html, "Runbooks");
@@ -23,7 +26,7 @@ pub(crate) fn runbooks() -> String {
     })
 }
 
-/// The one of `code`, as `regprobe explain` prints it.
+/// The runbook of `code`, as `regprobe explain` prints it.
 pub(crate) fn runbook(code: Code) -> String {
     frame(&format!("{code} – regprobe"), ABOVE, |html| {
         header(html, code.as_str());
@@ -43,7 +46,7 @@ pub(crate) fn runbook(code: Code) -> String {
 fn header(html: &mut Html, title: &str) {
     html.tag("header", &[], |html| {
         html.leaf("h1", &[], title);
-        html.tag("nav", &[("aria-label", &"Elsewhere")], |html| {
+        html.tag("nav", &[("aria-label", &"Links")], |html| {
             let [status_page, all] = ["", "runbooks"].map(|path| html.local(path));
             html.leaf("a", &[("href", &status_page)], "Status page");
             html.leaf("a", &[("href", &all)], "Runbooks");

@@ -1,14 +1,15 @@
-//! The status page, `/`: how every registry fares, what is wrong, the path to each endpoint, and how
-//! the last rounds went.
+//! The status page, `/`: the condition of every registry, the findings, the path to each endpoint, and the
+//! last rounds.
 
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 
 use super::{
-    HERE, findings, frame,
+    findings,
+    frame::{HERE, frame, in_query},
     html::Html,
-    in_query, lane,
+    lane,
     strip::{self, ROUNDS},
     words::{Span, badge, time},
 };
@@ -20,10 +21,11 @@ use crate::{
     state::{RoundId, Snapshot},
 };
 
-/// Up to so many endpoints, every path is open from the start; beyond, those that are not fine.
+/// Up to this many endpoints every path is open from the start, above it only those of registries that are not
+/// ok.
 const OPEN: usize = 12;
 
-/// The page of the agent on `node`, which began at `started`.
+/// The page of the agent on `node`, which has run since `started`.
 pub(crate) fn overview(
     node: &str,
     started: Timestamp,
@@ -80,17 +82,17 @@ fn header(html: &mut Html, node: &str, started: Timestamp, snapshot: &Snapshot, 
             ));
             match &snapshot.config {
                 Some(config) if config.reload_error.is_none() => {
-                    html.text("configuration in force since ");
+                    html.text("configuration loaded ");
                     time(html, config.loaded_at);
                 }
                 Some(config) => {
-                    html.leaf("strong", &[], "the configuration could not be reloaded: ");
+                    html.leaf("strong", &[], "failed to reload the configuration: ");
                     html.text(config.reload_error.as_deref().unwrap_or_default());
                 }
-                None => html.text("no configuration yet"),
+                None => html.text("no configuration loaded yet"),
             }
         });
-        html.tag("nav", &[("aria-label", &"Elsewhere")], |html| {
+        html.tag("nav", &[("aria-label", &"Links")], |html| {
             for (path, label) in [
                 ("metrics", "Metrics"),
                 ("api/v1/status", "JSON"),
@@ -111,7 +113,7 @@ fn verdicts(html: &mut Html, registries: &[RegistryStatus], now: Timestamp) {
         |html| {
             for (seen, place) in registries.iter().zip(0..) {
                 html.tag("li", &[], |html| {
-                    badge(html, &seen.condition);
+                    badge(html, seen.condition);
                     html.text(" ");
                     html.leaf("a", &[("href", &format_args!("#r{place}"))], &seen.name);
                     if let Some(since) = seen.since {
@@ -152,18 +154,18 @@ fn registry(html: &mut Html, seen: &RegistryStatus, place: usize, open: bool, ro
         [("class", &"registry"), ("aria-labelledby", &heading)];
     html.tag("section", &attributes, |html| {
         html.tag("h2", &[("id", &heading)], |html| {
-            badge(html, &seen.condition);
+            badge(html, seen.condition);
             html.text(format_args!(" {}", seen.name));
         });
         if seen.server != seen.name {
             html.leaf("p", &[("class", &"where")], &seen.server);
         }
         if seen.endpoints.is_empty() {
-            html.leaf("p", &[], "The first round is not over.");
+            html.leaf("p", &[], "The first round is not finished.");
             return;
         }
         let path = |html: &mut Html| {
-            html.leaf("summary", &[], "Path of a pull");
+            html.leaf("summary", &[], "Pull path");
             html.tag("div", &[("class", &"lanes")], |html| {
                 seen.endpoints
                     .iter()
@@ -236,13 +238,13 @@ mod tests {
     use super::*;
     use crate::{
         changes::between,
-        out::{history::SharedHistory, page::ASSETS},
+        out::{history::SharedHistory, pages::ASSETS},
         plan::PlannedRegistry,
         state::RegistryState,
         state::story,
     };
 
-    /// The registry of [`story::failing`] under another name, after a round that was later.
+    /// The registry of [`story::failing`] under another name, after a later round.
     fn another(number: u32, round: u32) -> RegistryState {
         let mut state = RegistryState::clone(&story::failing());
         state.planned = Arc::new(PlannedRegistry {
@@ -257,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn fifty_failing_endpoints_weigh_less_than_300_kb() {
+    fn the_page_of_fifty_failing_endpoints_is_smaller_than_300_kb() {
         let history = SharedHistory::new(64 << 20);
         for round in 0..=ROUNDS as u32 {
             for number in 0..25 {

@@ -1,4 +1,4 @@
-//! Numbers, times and states in the words of the page.
+//! Numbers, times and states as the pages show them.
 
 use std::fmt::{self, Display};
 
@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::html::Html;
 use crate::out::describe::Milliseconds;
 
-/// Seconds as milliseconds, or as seconds where those are many.
+/// A time in milliseconds, or from one second on in seconds.
 pub(super) struct Took(pub(super) f64);
 
 impl Display for Took {
@@ -19,7 +19,7 @@ impl Display for Took {
     }
 }
 
-/// A length of time in one unit: `14 min`.
+/// A duration in one unit: `14 min`.
 pub(super) struct Span(pub(super) SignedDuration);
 
 impl Display for Span {
@@ -33,7 +33,7 @@ impl Display for Span {
     }
 }
 
-/// A time, which machines can read too.
+/// A time, also in a form for machines.
 pub(super) fn time(html: &mut Html, at: Timestamp) {
     html.leaf(
         "time",
@@ -42,7 +42,7 @@ pub(super) fn time(html: &mut Html, at: Timestamp) {
     );
 }
 
-/// What stands beside a word so that colour is not alone: a sign for each state.
+/// A sign for each state, so that colour is not the only difference.
 pub(super) fn sign(html: &mut Html, state: &str) {
     let sign = match state {
         "ok" => "✓",
@@ -58,7 +58,7 @@ pub(super) fn sign(html: &mut Html, state: &str) {
     );
 }
 
-/// A state as a word with its sign.
+/// The name of a state with its sign.
 pub(super) fn badge(html: &mut Html, state: &str) {
     html.tag(
         "span",
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_of_time() {
+    fn durations_have_one_unit() {
         for (seconds, text) in [
             (-3, "0 s"),
             (119, "119 s"),

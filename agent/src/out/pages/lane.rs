@@ -1,5 +1,5 @@
-//! The path to one endpoint as a picture: nameservers, then addresses, then the stages on each; where
-//! the line ends, the link is broken.
+//! The path to one endpoint as a diagram: nameservers, then addresses, then the stages on each. The line
+//! ends where the path is broken.
 
 use super::{
     html::Html,
@@ -7,13 +7,13 @@ use super::{
 };
 use crate::out::status::{EndpointStatus, LookupStatus, StageStatus};
 
-/// The path to `seen`, below the heading of its registry.
+/// The path to one endpoint, below the heading of its registry.
 pub(super) fn lane(html: &mut Html, seen: &EndpointStatus) {
     let state = if seen.up { "ok" } else { "failing" };
     html.tag("div", &[("class", &format_args!("lane {state}"))], |html| {
         html.tag("h3", &[], |html| {
             sign(html, state);
-            html.leaf("span", &[("class", &"role")], &seen.role);
+            html.leaf("span", &[("class", &"role")], seen.role);
             html.text(format_args!(" {}", seen.endpoint));
             if !seen.up {
                 html.leaf("span", &[("class", &"hidden")], " failing");
@@ -23,8 +23,8 @@ pub(super) fn lane(html: &mut Html, seen: &EndpointStatus) {
             seen.lookups.iter().for_each(|seen| lookup(html, seen));
             if let Some(blocked) = &seen.path.blocked {
                 hop(html, "failing", |html| {
-                    html.leaf("span", &[("class", &"what")], &blocked.stage);
-                    html.leaf("span", &[("class", &"note")], &blocked.reason);
+                    html.leaf("span", &[("class", &"what")], blocked.stage);
+                    html.leaf("span", &[("class", &"note")], blocked.reason);
                     html.leaf("span", &[("class", &"note")], &blocked.detail);
                 });
             }
@@ -39,7 +39,7 @@ pub(super) fn lane(html: &mut Html, seen: &EndpointStatus) {
                 address.stages.iter().for_each(|seen| stage(html, seen));
             }
             if !seen.up {
-                html.leaf("li", &[("class", &"end")], "a pull gets no further");
+                html.leaf("li", &[("class", &"end")], "a pull stops here");
             }
         });
     });
@@ -64,16 +64,16 @@ fn lookup(html: &mut Html, seen: &LookupStatus) {
             format_args!("{word} {}", addresses.join(" ")),
         );
         if seen.expected == Some(false) {
-            html.leaf("span", &[("class", &"note")], "not where it is expected");
+            html.leaf("span", &[("class", &"note")], "not an expected address");
         }
     });
 }
 
 fn stage(html: &mut Html, seen: &StageStatus) {
     hop(html, if seen.ok { "ok" } else { "failing" }, |html| {
-        html.leaf("span", &[("class", &"what")], &seen.stage);
+        html.leaf("span", &[("class", &"what")], seen.stage);
         took(html, Some(seen.seconds));
-        for note in [&seen.reason.as_deref(), &seen.detail.as_deref()]
+        for note in [&seen.reason, &seen.detail.as_deref()]
             .into_iter()
             .flatten()
         {

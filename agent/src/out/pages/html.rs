@@ -1,5 +1,5 @@
-//! HTML being written. Markup can come from this program's own literals alone, and all other text
-//! goes through one escaping function: what a stranger says cannot become markup, by type.
+//! HTML under construction. The types allow markup only from literals of this program. All other text goes
+//! through one function that escapes it, so untrusted text cannot become markup.
 
 use std::fmt::{self, Display, Write};
 
@@ -16,7 +16,7 @@ pub(super) struct Html {
 }
 
 impl Html {
-    /// A document about to be written, from whose address `root` leads to that of the status page.
+    /// A new document. `root` leads from its address to that of the status page.
     pub(super) fn document(root: &'static str) -> Self {
         Self {
             text: "<!DOCTYPE html>\n".to_owned(),
@@ -24,13 +24,13 @@ impl Html {
         }
     }
 
-    /// Where a page of this agent is, from here: whatever stands before its paths, as behind the proxy
-    /// of a Kubernetes API server.
+    /// The address of another page of this agent, relative to this one: the paths may have a prefix, as
+    /// behind the proxy of a Kubernetes API server.
     pub(super) fn local(&self, path: impl Display) -> String {
         format!("{}{path}", self.root)
     }
 
-    /// An element with whatever `inside` writes.
+    /// An element with the content that `inside` writes.
     pub(super) fn tag(
         &mut self,
         name: &'static str,
@@ -42,7 +42,7 @@ impl Html {
         self.close(name);
     }
 
-    /// An element with a text and nothing else.
+    /// An element that contains only text.
     pub(super) fn leaf(
         &mut self,
         name: &'static str,
@@ -54,18 +54,18 @@ impl Html {
         self.close(name);
     }
 
-    /// An element that has nothing inside and no end.
+    /// An element without content and end tag.
     pub(super) fn void(&mut self, name: &'static str, attributes: Attributes<'_>) {
         self.open(name, attributes);
     }
 
-    /// Text, of whoever.
+    /// Text from any source, escaped.
     pub(super) fn text(&mut self, text: impl Display) {
         // Writing to a string cannot fail.
         let _ = write!(Escaping(&mut self.text), "{text}");
     }
 
-    /// The end of a line, where lines are shown as they are.
+    /// A line break, where line breaks are shown as they are.
     pub(super) fn end_line(&mut self) {
         self.text.push('\n');
     }
@@ -95,7 +95,7 @@ impl Html {
     }
 }
 
-/// Writes what is inert both as text and within a quoted attribute.
+/// Escapes text so that it is inert both as content and in a quoted attribute.
 struct Escaping<'a>(&'a mut String);
 
 impl Write for Escaping<'_> {
@@ -120,10 +120,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strangers_stay_text() {
+    fn untrusted_text_stays_text() {
         let mut html = Html::default();
-        let stranger = "</p><script>alert('1')</script>\" onload=\"x\" &amp; \u{202e}\u{1b}[2J\n\0";
-        html.leaf("p", &[("title", &stranger)], stranger);
+        let untrusted =
+            "</p><script>alert('1')</script>\" onload=\"x\" &amp; \u{202e}\u{1b}[2J\n\0";
+        html.leaf("p", &[("title", &untrusted)], untrusted);
         let inert = "&lt;/p&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot; \
                      onload=&quot;x&quot; &amp;amp; \\u{202e}\\u{1b}[2J\\n\\0";
         assert_eq!(
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn elements_end_where_they_should() {
+    fn elements_are_closed_in_order() {
         let mut html = Html::document("./");
         html.tag("ul", &[("class", &"a")], |html| {
             html.leaf("li", &[], 1);

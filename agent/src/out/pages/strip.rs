@@ -1,5 +1,5 @@
-//! The last rounds of an endpoint as a strip: a bar each, whose height and colour tell how the
-//! endpoint fared, and below it the time to a connection as a line.
+//! The last rounds of an endpoint as a strip. Each round is a bar whose height and colour show the condition
+//! of the endpoint; below, a line shows the time to a connection.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ use crate::{
 
 /// Rounds that a strip shows.
 pub(super) const ROUNDS: usize = 60;
-/// Of one bar and the gap after it.
+/// Width of one bar and the gap after it.
 const STEP: usize = 5;
 const BARS: usize = 16;
 const HEIGHT: usize = 34;
@@ -48,7 +48,7 @@ pub(super) fn strip(html: &mut Html, seen: &EndpointStatus, place: usize, rounds
     );
 }
 
-/// What the strip says, for those who do not see it.
+/// The strip in words, for people who cannot see it.
 fn summary(endpoint: &str, cells: &[Option<EndpointCondition>]) -> String {
     let count = |wanted| {
         let cells = cells.iter().flatten();
@@ -74,7 +74,7 @@ fn summary(endpoint: &str, cells: &[Option<EndpointCondition>]) -> String {
     )
 }
 
-/// Endpoints keep their place from round to round, except where one is met on the way.
+/// Endpoints keep their place from round to round, except those that a round only meets on its way.
 fn fared(seen: &EndpointStatus, place: usize, kept: &Kept) -> Option<EndpointCondition> {
     let is_it = |(endpoint, _): &(&EndpointStatus, &EndpointCondition)| {
         endpoint.endpoint == seen.endpoint && endpoint.role == seen.role
@@ -84,7 +84,7 @@ fn fared(seen: &EndpointStatus, place: usize, kept: &Kept) -> Option<EndpointCon
     Some(*fared)
 }
 
-/// The last one stands at the right edge.
+/// The last round is at the right edge.
 fn places(
     cells: &[Option<EndpointCondition>],
 ) -> impl Iterator<Item = (usize, &EndpointCondition)> {
@@ -106,7 +106,7 @@ fn bars(cells: &[Option<EndpointCondition>], condition: Condition) -> String {
     path
 }
 
-/// Broken where nothing was measured.
+/// Has a gap where nothing was measured.
 fn line(cells: &[Option<EndpointCondition>]) -> String {
     let micros = |cell: &EndpointCondition| cell.micros.map(|micros| micros.get() as usize);
     let most = places(cells).filter_map(|(_, cell)| micros(cell)).max();

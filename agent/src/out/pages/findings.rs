@@ -1,4 +1,4 @@
-//! What is wrong, as cards, the worst first.
+//! Findings as cards.
 
 use jiff::Timestamp;
 
@@ -8,14 +8,14 @@ use super::{
 };
 use crate::out::status::FindingStatus;
 
-/// One finding, as it was `now`.
+/// One finding, as of `now`.
 pub(super) fn card(html: &mut Html, registry: &str, finding: &FindingStatus, now: Timestamp) {
     let class = format_args!("finding {}", finding.severity);
     html.tag("li", &[("class", &class)], |html| {
         html.tag("h3", &[], |html| {
-            badge(html, &finding.severity);
+            badge(html, finding.severity);
             html.text(" ");
-            html.text(&finding.code);
+            html.text(finding.code);
         });
         html.tag("p", &[("class", &"where")], |html| {
             html.text(format_args!(
@@ -44,7 +44,11 @@ pub(super) fn card(html: &mut Html, registry: &str, finding: &FindingStatus, now
                     });
                 }
                 if let Some(code) = &finding.health_check_code {
-                    html.leaf("li", &[], format_args!("az acr check-health says: {code}"));
+                    html.leaf(
+                        "li",
+                        &[],
+                        format_args!("az acr check-health prints: {code}"),
+                    );
                 }
             });
         });

@@ -1,12 +1,12 @@
-//! One round as a waterfall: what each stage took after the one before, and all that is kept of what
-//! it saw. A bar begins where the stage before ended; what lay between two stages was not measured.
+//! One round as a waterfall: how long each stage took, and everything that is kept of its result. A bar begins
+//! where that of the stage before ends; the time between two stages is not measured.
 
 use jiff::Timestamp;
 
 use super::{
-    ABOVE, findings, frame,
+    findings,
+    frame::{ABOVE, frame, in_query},
     html::Html,
-    in_query,
     words::{Took, badge, sign, time},
 };
 use crate::{
@@ -14,10 +14,10 @@ use crate::{
     state::RoundId,
 };
 
-/// The width of a waterfall.
+/// The width of a waterfall, in its own units.
 const WIDTH: f64 = 1000.0;
 
-/// The page of one round, and of those before and after it, where those are kept.
+/// The page of one round, with links to the rounds before and after it if they are kept.
 pub(crate) fn round(
     id: RoundId,
     seen: &RegistryStatus,
@@ -29,7 +29,7 @@ pub(crate) fn round(
         header(html, id, seen, before, after);
         html.tag("main", &[], |html| {
             html.tag("section", &[("aria-labelledby", &"f")], |html| {
-                html.leaf("h2", &[("id", &"f")], "What followed from it");
+                html.leaf("h2", &[("id", &"f")], "Findings");
                 if seen.findings.is_empty() {
                     html.leaf("p", &[], "Nothing was wrong.");
                 }
@@ -55,17 +55,17 @@ fn header(
 ) {
     html.tag("header", &[], |html| {
         html.tag("h1", &[], |html| {
-            badge(html, &seen.condition);
+            badge(html, seen.condition);
             html.text(format_args!(" {} at ", seen.name));
             time(html, id.at());
         });
-        html.tag("nav", &[("aria-label", &"Elsewhere")], |html| {
+        html.tag("nav", &[("aria-label", &"Links")], |html| {
             let status_page = html.local("");
             html.leaf("a", &[("href", &status_page)], "Status page");
             let all = format_args!("rounds?registry={}", in_query(&seen.name));
             let all = html.local(all);
             html.leaf("a", &[("href", &all)], "All rounds");
-            for (id, label) in [(before, "Round before"), (after, "Round after")] {
+            for (id, label) in [(before, "Previous round"), (after, "Next round")] {
                 if let Some(id) = id {
                     let href = html.local(format_args!("round/{id}"));
                     html.leaf("a", &[("href", &href)], label);
@@ -101,7 +101,7 @@ fn endpoint(html: &mut Html, seen: &EndpointStatus, longest: f64, now: Timestamp
         }
         if let Some(error) = &seen.path.client_error {
             html.tag("p", &[], |html| {
-                html.text("The node's client: ");
+                html.text("The node's client prints: ");
                 html.leaf("code", &[], error);
             });
         }
@@ -147,7 +147,7 @@ fn address(html: &mut Html, seen: &AddressStatus, from: f64, longest: f64, now: 
     for stage in &seen.stages {
         let state = if stage.ok { "ok" } else { "failing" };
         let name = match stage.earlier {
-            true => format!("{} (of a round before)", stage.stage),
+            true => format!("{} (earlier round)", stage.stage),
             false => stage.stage.to_string(),
         };
         row(html, state, &name, at, Some(stage.seconds), longest);
@@ -194,7 +194,7 @@ fn details(html: &mut Html, seen: &StageStatus, now: Timestamp) {
                 }
             }
             if let Some(skew) = response.clock_skew_seconds {
-                let text = format_args!("Date: this node's clock is {skew:+.0} s off");
+                let text = format_args!("Date: the clock of this node is {skew:+.0} s off");
                 html.leaf("li", &[], text);
             }
         }
@@ -228,7 +228,7 @@ fn row(html: &mut Html, state: &str, name: &str, from: f64, took: Option<f64>, l
     });
 }
 
-/// When the address was known: after the quickest lookup that gave it.
+/// When the address was known: after the fastest lookup that returned it.
 fn lookup_before(seen: &EndpointStatus, address: &AddressStatus) -> f64 {
     let lookups = seen.lookups.iter();
     let gave = lookups.filter(|lookup| lookup.addresses.contains(&address.address));
