@@ -38,7 +38,7 @@ struct Watched {
 }
 
 impl Board {
-    /// A board with nothing on it.
+    /// An empty board.
     pub(crate) fn new(exporter: Arc<Exporter>, history: SharedHistory) -> Self {
         Self {
             shown: Shown::default(),
@@ -50,7 +50,7 @@ impl Board {
         }
     }
 
-    /// What is on it, for readers.
+    /// The state, for readers.
     pub(crate) fn shown(&self) -> Shown {
         self.shown.clone()
     }
@@ -115,7 +115,7 @@ impl Board {
         }
     }
 
-    /// A configuration was put in force, or one could not be loaded.
+    /// A configuration was loaded, or could not be.
     pub(crate) fn reloaded(&mut self, result: &Result<(), String>) {
         let now = Timestamp::now();
         self.shown.change(|snapshot| {
@@ -132,7 +132,7 @@ impl Board {
             .reloaded(result.is_ok(), now.as_duration().as_secs_f64());
     }
 
-    /// Takes one report; those of registries that are no longer planned are dropped.
+    /// Takes one report. Reports about registries that are no longer planned are dropped.
     pub(crate) fn take(&mut self, report: Report) {
         match report {
             Report::Skipped {

@@ -1,4 +1,4 @@
-//! What is known of every registry, as plain data. The board makes it; metrics, change log, pages and
+//! What is known about every registry, as plain data. The board makes it; metrics, change log, pages and
 //! `check` read it.
 
 pub(crate) use self::{

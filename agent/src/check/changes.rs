@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_is_no_news() {
+    fn what_stays_is_not_printed() {
         for story in [story::healthy, story::drift, story::failing] {
             let mut later = RegistryState::clone(&story());
             let round = later.round_mut();
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_and_what_goes_is_told() {
+    fn findings_that_appear_and_clear_are_printed() {
         let mut before = RegistryState::clone(&story::drift());
         let round = before.round_mut();
         round.outcome.endpoints[0].lookups.swap_remove(0);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn another_answer_is_told_with_the_one_before() {
+    fn another_answer_is_printed_with_the_one_before() {
         let before = story::drift();
         let mut now = RegistryState::clone(&before);
         let lookups = &mut now.round_mut().outcome.endpoints[0].lookups;

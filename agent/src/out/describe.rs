@@ -1,11 +1,11 @@
-//! Evidence and faults in one short line for people: the detail in the status document and the
-//! right-hand column of `check`.
+//! Evidence and faults in one short line: the detail in the status document and the right-hand column of
+//! `check`.
 
 use std::fmt;
 
 use regprobe_probes::{Access, Evidence, StageOutcome, Token};
 
-/// What a stage has to show.
+/// The result of a stage.
 pub(crate) fn stage(outcome: &StageOutcome) -> String {
     let what = match &outcome.result {
         Ok(evidence) => self::evidence(evidence),
@@ -21,7 +21,7 @@ fn evidence(evidence: &Evidence) -> String {
     match evidence {
         Evidence::Connect(connected) => match connected.retransmits {
             0 => String::new(),
-            lost => format!("{lost} segments sent again"),
+            lost => format!("{lost} retransmits"),
         },
         Evidence::Proxy(tunnel) => format!("through {}", tunnel.proxy),
         Evidence::Tls(handshake) => {
@@ -41,15 +41,15 @@ fn evidence(evidence: &Evidence) -> String {
             format!("{} {access}", challenge.status)
         }
         Evidence::Token(Token::Granted(_)) => "granted".to_owned(),
-        Evidence::Token(Token::Denied) => "denied: no anonymous pull, as on most".to_owned(),
+        Evidence::Token(Token::Denied) => "denied, as on most registries".to_owned(),
         Evidence::Manifest(manifest) => short(&manifest.digest.to_string()),
         Evidence::Blob(answered) => answered.status.to_string(),
-        // Strangers are turned away there, and that is well.
-        Evidence::Http(answered) => format!("{}, and any answer will do", answered.status),
+        // A data endpoint rejects anonymous requests, and that is healthy.
+        Evidence::Http(answered) => format!("{}; any status is fine here", answered.status),
     }
 }
 
-/// A digest is told by its beginning, as container tools do; anything else stays whole.
+/// Shortens a digest to its beginning, as container tools do. Other text stays as it is.
 fn short(text: &str) -> String {
     match text.split_once("sha256:") {
         Some((before, hex)) if hex.len() > 12 => format!("{before}sha256:{}", &hex[..12]),
@@ -57,7 +57,7 @@ fn short(text: &str) -> String {
     }
 }
 
-/// Seconds, as times of stages are read; on a short way a dial takes some hundredths of a millisecond.
+/// Seconds, shown as milliseconds. On a short path a dial takes a few hundredths of one.
 pub(crate) struct Milliseconds(pub(crate) f64);
 
 impl fmt::Display for Milliseconds {

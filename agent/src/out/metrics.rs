@@ -1,6 +1,6 @@
 //! Everything under `/metrics`. The board counts and shows, the web server scrapes. Label sets are closed:
-//! names from the plan and values of the probes' enums. No text of a stranger ever becomes a label, except the
-//! sorted addresses of `dns_answer_info` and the issuer of `tls_info`.
+//! names from the plan and values of the probes' enums. Untrusted text never becomes a label, except the sorted
+//! addresses of `dns_answer_info` and the issuer of `tls_info`.
 
 use std::{sync::Arc, time::Duration, vec};
 
@@ -42,7 +42,7 @@ const LAG_BUCKETS: [f64; 6] = [0.001, 0.01, 0.1, 1.0, 5.0, 15.0];
 const PIECE: usize = 64 * 1024;
 
 owned_metrics! {
-    /// Of the agent itself.
+    /// What the agent has once.
     OfAgent {
         build: Facts = "build_info", "Version of this agent.";
         skipped: By<Counter> = "rounds_skipped_total", "Rounds that did not take place.";

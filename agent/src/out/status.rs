@@ -1,5 +1,5 @@
-//! The status document `regprobe/v1`: what `/api/v1/status` and `check --output=json` say, made from
-//! a snapshot. Field names are contract.
+//! The status document `regprobe/v1`, which `/api/v1/status` and `check --output=json` show, made from a
+//! snapshot. Field names are contract.
 
 use std::net::IpAddr;
 
@@ -27,17 +27,17 @@ pub(crate) struct Status<'a> {
     node: &'a str,
     version: &'static str,
     at: Timestamp,
-    /// Absent where nothing is ever reloaded.
+    /// Absent where nothing can be reloaded.
     #[serde(skip_serializing_if = "Option::is_none")]
     config: Option<ConfigStatus>,
-    /// Absent where the document tells of earlier, or where they cannot be read.
+    /// Absent in a document about a past round, or if the node's files cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     node_settings: Option<NodeSettings>,
     registries: Vec<RegistryStatus>,
 }
 
 impl<'a> Status<'a> {
-    /// Of a snapshot taken on the node of this name.
+    /// The document about a snapshot of the node with this name.
     pub(crate) fn of(snapshot: &Snapshot, node: &'a str) -> Self {
         Self {
             schema: SCHEMA,
@@ -54,7 +54,7 @@ impl<'a> Status<'a> {
         }
     }
 
-    /// One registry, as it was after the round that began `at`.
+    /// The document about one registry after the round that began `at`.
     pub(crate) fn after_round(node: &'a str, at: Timestamp, registry: RegistryStatus) -> Self {
         Self {
             schema: SCHEMA,
@@ -97,12 +97,12 @@ pub(crate) struct RegistryStatus {
     pub private: PrivateStatus,
     pub anonymous_pull: bool,
     pub images: Vec<String>,
-    /// Absent until the first round is over, as is all else of it.
+    /// Absent until the first round is over, like every other field about a round.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<&'static str>,
     /// The verdict, or `unknown`.
     pub condition: &'static str,
-    /// Since when the condition is as it is.
+    /// Since when the condition holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -116,7 +116,7 @@ pub(crate) struct RegistryStatus {
 }
 
 impl RegistryStatus {
-    /// Of a registry as the board has it.
+    /// The status of a registry.
     pub(crate) fn of(state: &RegistryState) -> Self {
         let round = state.round.as_deref();
         let delay = round.and_then(|round| round.diagnosis.predicted_pull_delay);
@@ -164,7 +164,7 @@ impl PrivateStatus {
     }
 }
 
-/// What a finding has none of is null.
+/// One finding. What it does not have is null.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct FindingStatus {
     pub code: &'static str,
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finding_has_every_field_and_null_for_what_it_lacks() {
+    fn a_finding_has_every_field_and_null_where_there_is_no_value() {
         let document = registry(&story::drift());
         assert_eq!(document["verdict"], "degraded");
         assert_eq!(document["predicted_pull_delay_seconds"], 5.0);
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delay_that_is_not_known_is_absent_and_findings_never_are() {
+    fn an_unknown_delay_is_absent_and_findings_never_are() {
         let document = registry(&story::healthy());
         assert_eq!(document.get("predicted_pull_delay_seconds"), None);
         assert_eq!(document["findings"], json!([]));

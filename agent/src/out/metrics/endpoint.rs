@@ -17,7 +17,7 @@ use super::{
 use crate::printable::printable;
 
 owned_metrics! {
-    /// Of an endpoint in one role.
+    /// What each role of an endpoint has.
     OfRole {
         up: Gauge = "endpoint_up",
             "Whether a pull from this node would get through at this endpoint.";
@@ -27,8 +27,8 @@ owned_metrics! {
 }
 
 owned_metrics! {
-    /// Of one stage of a role.
-    OfStage {
+    /// What each stage of a role has.
+    pub(super) OfStage {
         attempts: Counter = "stage_attempts_total",
             "Attempts at a stage: one for each nameserver, address or request.";
         failures: By<Counter> = "stage_failures_total",
@@ -39,7 +39,7 @@ owned_metrics! {
 }
 
 owned_metrics! {
-    /// Of the last connection to an endpoint, whatever its role.
+    /// What an endpoint has once, whatever its roles.
     OfConnection {
         retransmits: Counter = "tcp_retransmits_total",
             "Segments that the kernel retransmitted while connecting.";
@@ -53,8 +53,8 @@ owned_metrics! {
 }
 
 owned_metrics! {
-    /// Of one nameserver that is asked for an endpoint.
-    OfNameserver {
+    /// What each nameserver has that is asked for an endpoint.
+    pub(super) OfNameserver {
         results: By<Counter> = "dns_lookups_total",
             "Lookups of an endpoint at a nameserver by result.";
         durations: Histogram = "dns_lookup_duration_seconds",
@@ -78,7 +78,7 @@ pub(super) struct EndpointMetrics {
     owner: Owner,
     connection: OfConnection,
     roles: Vec<(Role, RoleMetrics)>,
-    /// By label.
+    /// The key is the label.
     pub(super) nameservers: BTreeMap<String, OfNameserver>,
 }
 

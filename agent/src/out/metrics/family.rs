@@ -29,8 +29,8 @@ pub(super) struct Owner {
 type Families = BTreeMap<&'static str, Arc<Family>>;
 
 impl Owner {
-    /// The owner without labels, in a set of families of its own. Histograms are counted only where `buckets`
-    /// are given.
+    /// An owner without labels, with its own set of families. Histograms are only counted if there are
+    /// `buckets`.
     pub(super) fn root(buckets: Option<&[f64]>) -> Self {
         Self {
             families: Arc::default(),

@@ -1,5 +1,5 @@
 //! Handles of metrics: what an owner holds to count something or to show it. Nothing is looked up by label
-//! text: whoever has something to count has the handle.
+//! text, because the code that counts holds the handle.
 
 use std::{borrow::Cow, collections::BTreeMap, mem};
 
@@ -157,18 +157,16 @@ pub(super) fn entry<K: Copy + PartialEq, V>(
 
 /// Declares the metrics of one owner: a handle for each, with the name and the help of its family.
 macro_rules! owned_metrics {
-    ($(#[$doc:meta])* $owner:ident {
+    ($(#[$doc:meta])* $vis:vis $owner:ident {
         $($field:ident: $handle:ty = $name:literal, $help:literal;)+
     }) => {
         $(#[$doc])*
-        pub(in crate::out::metrics) struct $owner {
-            $(pub(in crate::out::metrics) $field: $handle,)+
+        $vis struct $owner {
+            $($vis $field: $handle,)+
         }
 
         impl $owner {
-            pub(in crate::out::metrics) fn new(
-                owner: &$crate::out::metrics::family::Owner,
-            ) -> Self {
+            $vis fn new(owner: &$crate::out::metrics::family::Owner) -> Self {
                 use $crate::out::metrics::handle::Handle;
                 Self {
                     $($field: <$handle>::of(owner.slot($name, $help, <$handle>::KIND)),)+

@@ -18,7 +18,7 @@ use crate::{
 };
 
 owned_metrics! {
-    /// Of a registry as a whole.
+    /// What a registry has once.
     OfRegistry {
         verdict: Gauge = "registry_verdict",
             "Verdict of a registry: 0 ok, 1 degraded, 2 failing.";

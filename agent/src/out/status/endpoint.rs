@@ -1,5 +1,5 @@
-//! Endpoints in the status document: what each nameserver said, and what each stage on each address
-//! gave.
+//! Endpoints in the status document: what each nameserver answered, and the result of each stage on each
+//! address.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::out::describe;
 
-/// In whole microseconds: no stage is timed more closely, and what is beyond only takes room.
+/// In whole microseconds. No stage is timed more precisely, and more digits only take space.
 pub(super) fn seconds(time: Duration) -> f64 {
     time.as_micros() as f64 / 1e6
 }
@@ -21,7 +21,7 @@ pub(super) fn seconds(time: Duration) -> f64 {
 /// One endpoint.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct EndpointStatus {
-    /// `host:port`, as labels and findings have it.
+    /// `host:port`, as in labels and findings.
     pub endpoint: String,
     pub scheme: &'static str,
     pub host: String,
@@ -30,7 +30,7 @@ pub(crate) struct EndpointStatus {
     pub up: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,
-    /// What the hosts file says.
+    /// The addresses that the hosts file pins the name to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pinned: Vec<IpAddr>,
     pub path: PathStatus,
@@ -44,7 +44,7 @@ impl EndpointStatus {
         let host = &seen.endpoint.host;
         let missing = seen.no_lookup();
         let lookups = seen.lookups.iter();
-        // Storage is met on the way to an image, and told of until the next round that goes there.
+        // Only rounds that read an image reach its storage; until the next one its results are earlier ones.
         let depth = match seen.endpoint.role {
             Role::Storage if depth < Depth::Image => None,
             _ => Some(depth),
@@ -72,7 +72,7 @@ impl EndpointStatus {
     }
 }
 
-/// What the node's own client would meet; what it would not get to is absent.
+/// What the node's own client would find. What it would not reach is absent.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct PathStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,10 +86,10 @@ pub(crate) struct PathStatus {
     pub blocked: Option<BlockedStatus>,
 }
 
-/// A setting of the node that leaves no way.
+/// A setting of the node that leaves the client no way to connect.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct BlockedStatus {
-    /// The stage that it is for.
+    /// The stage that the setting is for.
     pub stage: &'static str,
     pub reason: &'static str,
     pub detail: String,
@@ -117,12 +117,12 @@ impl PathStatus {
     }
 }
 
-/// What one nameserver said.
+/// What one nameserver answered.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct LookupStatus {
-    /// None where there was none to ask.
+    /// `None` where there was no nameserver to ask.
     pub nameserver: Option<String>,
-    /// Whether the node itself would ask it, and not only this agent.
+    /// Whether the node's resolv.conf names it; if not, only this agent asks it.
     pub of_node: bool,
     pub name: String,
     pub result: &'static str,
@@ -139,7 +139,7 @@ pub(crate) struct LookupStatus {
 }
 
 impl LookupStatus {
-    /// Of a lookup that could not be made.
+    /// A lookup that could not be made.
     fn missing(host: &str, fault: &ResolveFault) -> Self {
         Self {
             nameserver: None,
@@ -195,7 +195,7 @@ pub(crate) struct AddressStatus {
 }
 
 impl AddressStatus {
-    /// In a round of this depth, or in one before.
+    /// The results of a round of this `depth`; deeper stages are those of an earlier round.
     fn of(seen: &AddressOutcome, depth: Option<Depth>) -> Self {
         let stages = seen.stages.iter();
         Self {
@@ -210,7 +210,7 @@ impl AddressStatus {
 pub(crate) struct StageStatus {
     pub stage: &'static str,
     pub ok: bool,
-    /// Whether it is from a round before this one, which did not go so far.
+    /// Whether the result is that of an earlier round, because this one did not go that far.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub earlier: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -253,7 +253,7 @@ impl StageStatus {
     }
 }
 
-/// What a TLS handshake settled.
+/// What a TLS handshake negotiated.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct HandshakeStatus {
     pub version: &'static str,
@@ -303,7 +303,7 @@ impl CertificateStatus {
     }
 }
 
-/// What is kept of an HTTP answer.
+/// What is kept of an HTTP response.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct ResponseStatus {
     pub status: u16,
@@ -313,7 +313,7 @@ pub(crate) struct ResponseStatus {
     pub correlation_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<String>,
-    /// By how much the node's clock is ahead of the header `Date`.
+    /// How far the node's clock is ahead of the header `Date`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_skew_seconds: Option<f64>,
 }

@@ -1,5 +1,5 @@
-//! The node in the status document: the settings that decide how it looks names up and reaches
-//! registries, read anew for each document, without credentials.
+//! The node in the status document: the settings that decide how it resolves names and reaches registries.
+//! They are read again for each document, and contain no credentials.
 
 use std::fs;
 
@@ -9,13 +9,13 @@ use serde::Serialize;
 use crate::plan::NodeSource;
 
 const OS_RELEASE: &str = "/etc/os-release";
-/// The kernel of a container is that of its node.
+/// A container has the kernel of its node.
 const KERNEL: &str = "/proc/sys/kernel/osrelease";
 
 /// What the node's files and this process's environment say now.
 #[derive(Debug, Serialize)]
 pub(crate) struct NodeSettings {
-    /// The name of its system; absent where its file is not seen.
+    /// The name of the operating system; absent if its file is not readable.
     #[serde(skip_serializing_if = "Option::is_none")]
     os: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,7 +31,7 @@ pub(crate) struct NodeSettings {
 }
 
 impl NodeSettings {
-    /// `None` where the node's files cannot be read; then no round can be had either.
+    /// `None` if the node's files cannot be read. Then there are no rounds either.
     pub(crate) fn of(source: &NodeSource) -> Option<Self> {
         let node = source.read().ok()?;
         let kernel = fs::read_to_string(KERNEL).ok();
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_of_a_system() {
+    fn the_name_of_the_operating_system() {
         for (os_release, named) in [
             (
                 "ID=ubuntu\nPRETTY_NAME=\"Ubuntu 22.04.5 LTS\"\n",
