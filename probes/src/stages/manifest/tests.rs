@@ -14,6 +14,10 @@ const INDEX: &str = "Content-Type: application/vnd.oci.image.index.v1+json; char
 const MANIFEST: &str = "Content-Type: application/vnd.docker.distribution.manifest.v2+json";
 
 async fn pull(fake: &Fake, reference: &str) -> Result<Manifest, HttpFault> {
+    pull_within(Duration::from_millis(1500), fake, reference).await
+}
+
+async fn pull_within(limit: Duration, fake: &Fake, reference: &str) -> Result<Manifest, HttpFault> {
     let registry = fake.endpoint();
     let token = Secret::from("t0k3n");
     let pull = Pull {
@@ -21,7 +25,7 @@ async fn pull(fake: &Fake, reference: &str) -> Result<Manifest, HttpFault> {
         repository: "probe/hello",
         token: Some(&token),
     };
-    let deadline = Instant::now() + Duration::from_millis(1500);
+    let deadline = Instant::now() + limit;
     let mut http = fake.http().await;
     let mut walk = ManifestWalk::start(&pull, reference);
     loop {
@@ -251,6 +255,7 @@ async fn floods_and_silence_end() {
     let flood = Fake::endless("HTTP/1.1 200 OK\r\n", "X-Flood: 1\r\n").await;
     let fault = pull(&flood, "v1").await.unwrap_err();
     assert_eq!(fault, HttpFault::TooLarge("head"));
-    let fault = pull(&Fake::silent().await, "v1").await.unwrap_err();
-    assert_eq!(fault, HttpFault::Io(IoFault::Timeout));
+    let limit = Duration::from_millis(100);
+    let silent = pull_within(limit, &Fake::silent().await, "v1").await;
+    assert_eq!(silent.unwrap_err(), HttpFault::Io(IoFault::Timeout));
 }
