@@ -20,9 +20,9 @@ use crate::{
     },
     stages::{
         blob::Hop,
-        http::pull::Pull,
         manifest::Descriptor,
         proxy::ProxyFault,
+        pull::Pull,
         tls::{TlsClients, TlsFault},
         token,
     },

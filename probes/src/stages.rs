@@ -8,6 +8,7 @@ pub(crate) mod fake;
 pub(crate) mod http;
 pub(crate) mod manifest;
 pub(crate) mod proxy;
+pub(crate) mod pull;
 pub(crate) mod resolve;
 pub(crate) mod tls;
 pub(crate) mod token;

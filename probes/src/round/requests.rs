@@ -12,8 +12,9 @@ use crate::{
     stages::{
         blob::{BlobStep, Hop},
         challenge::{self, Access, Challenge, ChallengeStep},
-        http::{self, connection::HttpConnection, fault::HttpFault, pull::Pull},
+        http::{self, connection::HttpConnection, fault::HttpFault},
         manifest::{Descriptor, ManifestWalk},
+        pull::Pull,
         token::{self, Realm, Secret, Token},
     },
     words::{

@@ -15,10 +15,10 @@ use crate::{
             HttpAnswer,
             connection::{HttpConnection, Request},
             fault::HttpFault,
-            pull::Pull,
             response::Response,
         },
         manifest::Descriptor,
+        pull::Pull,
     },
     words::endpoint::{Endpoint, Role, Scheme},
 };

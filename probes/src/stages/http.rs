@@ -8,7 +8,6 @@ use self::{connection::HttpConnection, fault::HttpFault};
 
 pub(crate) mod connection;
 pub(crate) mod fault;
-pub(crate) mod pull;
 pub(crate) mod response;
 pub(crate) mod www_authenticate;
 

@@ -14,9 +14,9 @@ use crate::stages::{
     http::{
         connection::{HttpConnection, Request},
         fault::HttpFault,
-        pull::Pull,
         response::Response,
     },
+    pull::Pull,
 };
 
 mod digest;
