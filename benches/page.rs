@@ -12,7 +12,7 @@ use std::{env, fs};
 
 use anyhow::{Context, Result};
 use regprobe_harness::agent::Agent;
-use regprobe_lab::acr::Acr;
+use regprobe_lab::fakes::acr::Acr;
 use regprobe_lab::{client, wait};
 
 const ENDPOINTS: u8 = 50;

@@ -18,10 +18,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use regprobe_lab::acr::Acr;
 use regprobe_lab::addresses::{free_addr, free_port, loopback};
 use regprobe_lab::client;
-use regprobe_lab::dns::Dns;
+use regprobe_lab::fakes::acr::Acr;
+use regprobe_lab::fakes::dns::Dns;
 use regprobe_lab::pki::Pki;
 use regprobe_lab::wait;
 

@@ -5,12 +5,12 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::Result;
-use regprobe_lab::acr::{Acr, Answer, Route};
 use regprobe_lab::addresses::port_or_free;
-use regprobe_lab::dns::Dns;
+use regprobe_lab::fakes::acr::{Acr, Answer, Route};
+use regprobe_lab::fakes::dns::Dns;
+use regprobe_lab::fakes::private_link::Endpoint;
+use regprobe_lab::fakes::sockets::{self, Trap};
 use regprobe_lab::pki::Pki;
-use regprobe_lab::private_link::Endpoint;
-use regprobe_lab::sockets::{self, Trap};
 
 use crate::folder::Folder;
 

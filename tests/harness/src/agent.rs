@@ -14,9 +14,9 @@ use regprobe_lab::client::{self, Reply};
 use regprobe_lab::wait;
 use serde_json::Value;
 
+use crate::output::schema;
+use crate::output::scrape::Scrape;
 use crate::program::regprobe;
-use crate::schema;
-use crate::scrape::Scrape;
 
 /// Timeout for anything that the agent should show after a round or two.
 pub const SOON: Duration = Duration::from_secs(15);

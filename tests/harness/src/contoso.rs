@@ -3,9 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use anyhow::Result;
-use regprobe_lab::acr::{Acr, Answer, Challenge, Route};
 use regprobe_lab::addresses::loopback;
-use regprobe_lab::dns::Dns;
+use regprobe_lab::fakes::acr::{Acr, Answer, Challenge, Route};
+use regprobe_lab::fakes::dns::Dns;
 use regprobe_lab::image::Image;
 use regprobe_lab::pki::Pki;
 

@@ -5,12 +5,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use regprobe_lab::acr::Acr;
 use regprobe_lab::addresses::{free_port, loopback};
-use regprobe_lab::dns::Dns;
+use regprobe_lab::fakes::acr::Acr;
+use regprobe_lab::fakes::dns::Dns;
+use regprobe_lab::fakes::private_link::Endpoint;
 use regprobe_lab::image::Image;
 use regprobe_lab::pki::Pki;
-use regprobe_lab::private_link::Endpoint;
 use regprobe_lab::servers::{DockerRegistry, Nginx, TokenServer};
 use tempfile::TempDir;
 

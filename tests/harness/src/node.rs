@@ -16,9 +16,9 @@ use regprobe_lab::pki::Pki;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::json::{items, text};
+use crate::output::json::{items, text};
+use crate::output::schema;
 use crate::program::REGPROBE;
-use crate::schema;
 
 /// How long one stage may take in tests.
 pub const TIMEOUT: Duration = Duration::from_secs(2);

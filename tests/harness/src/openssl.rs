@@ -1,5 +1,4 @@
-//! `openssl s_server`, for what nginx refuses to do: old versions, broken certificates, client
-//! certificates.
+//! `openssl s_server`: old versions, broken certificates and client certificates, which nginx refuses.
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};

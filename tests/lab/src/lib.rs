@@ -4,22 +4,16 @@
 //! Everything that is started here runs on its own threads or child processes, can be changed while it
 //! runs, and ends when it is dropped. The library does not know the agent, which is tested against it.
 
-pub mod acr;
 pub mod addresses;
 mod background;
 pub mod client;
 pub mod container;
-pub mod dns;
-mod http;
+pub mod fakes;
 pub mod image;
 pub mod netns;
 pub mod pki;
-pub mod private_link;
 mod process;
-pub mod proxy;
-pub mod relay;
 pub mod scenario;
 pub mod servers;
-pub mod sockets;
 pub mod wait;
 pub mod world;

@@ -100,7 +100,7 @@ pub struct Client {
     /// `repository:tag`
     #[serde(default = "default_image")]
     pub image: String,
-    /// `user:password`, for a registry without anonymous pull.
+    /// `user:password`: needed if the registry allows no anonymous pull.
     #[serde(rename = "as")]
     pub credentials: Option<String>,
     /// Why the pull and the verdict rightly disagree here.

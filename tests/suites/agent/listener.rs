@@ -1,24 +1,25 @@
 //! The listener with `--web.config.file`, used by curl, openssl and malicious clients: who gets in, who
 //! does not, and the errors for wrong files.
 
-use std::fs::{self, File};
+mod place;
+mod wrong_files;
+
+use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use regprobe_harness::ground::Ground;
 use regprobe_harness::need::Need;
-use regprobe_harness::program::REGPROBE;
 use regprobe_harness::suite::{Suite, test};
-use regprobe_lab::addresses::{free_addr, loopback};
 use regprobe_lab::pki::Pki;
 use regprobe_lab::{client, wait};
 use socket2::{Domain, Socket, Type};
+
+use self::place::Place;
+use self::wrong_files::wrong_files;
 
 /// Timeout for anything that the listener should do.
 const SOON: Duration = Duration::from_secs(15);
@@ -295,125 +296,6 @@ fn reload() -> Result<()> {
     Ok(())
 }
 
-fn wrong_files() -> Result<()> {
-    let place = Place::new()?;
-    place.issue("server", &["localhost"])?;
-    place.issue("other", &["localhost"])?;
-    place.write("empty.pem", "")?;
-    let tls = |more: &str| format!("tls_server_config: {{{more}}}\n");
-    let good = "cert_file: server.crt, key_file: server.key";
-    for (text, complaint) in [
-        ("tls: {}\n".into(), "unknown key `tls`"),
-        (
-            "basic_auth_users: {alice: 1234}\n".into(),
-            "basic_auth_users.alice: not a bcrypt hash",
-        ),
-        (
-            format!(
-                "basic_auth_users: {{alice: {}}}\n",
-                hash("x").replace("$04$", "$31$")
-            ),
-            "basic_auth_users.alice: a cost of 31 is too high",
-        ),
-        (
-            tls("cert_file: server.crt"),
-            "tls_server_config: key is missing; write key_file",
-        ),
-        (
-            tls("key_file: server.key"),
-            "tls_server_config: cert is missing; write cert_file",
-        ),
-        (
-            tls("cert_file: gone.crt, key_file: server.key"),
-            "tls_server_config.cert_file: cannot read",
-        ),
-        (
-            tls(&format!("{good}, cert: text")),
-            "tls_server_config: cert and cert_file are both set; keep one",
-        ),
-        (
-            tls("cert_file: empty.pem, key_file: server.key"),
-            "cert: no PEM certificate",
-        ),
-        (
-            tls("cert_file: server.crt, key_file: empty.pem"),
-            "key: no PEM private key",
-        ),
-        (
-            tls("cert_file: server.crt, key_file: other.key"),
-            "certificate and key: ",
-        ),
-        (
-            tls(&format!("{good}, min_version: TLS11")),
-            "min_version: \"TLS11\" is not supported; write TLS12 or TLS13",
-        ),
-        (
-            tls(&format!("{good}, min_version: TLS13, max_version: TLS12")),
-            "min_version is above max_version",
-        ),
-        (
-            tls(&format!("{good}, client_auth_type: RequireAnyClientCert")),
-            "client_auth_type: this type verifies nothing; write RequireAndVerifyClientCert",
-        ),
-        (
-            tls(&format!(
-                "{good}, client_auth_type: RequireAndVerifyClientCert"
-            )),
-            "client_auth_type: there is no CA to verify with; write client_ca_file",
-        ),
-        (
-            tls(&format!("{good}, client_ca_file: ca.crt")),
-            "client_auth_type: client_ca is set, but no certificate is requested",
-        ),
-        (
-            tls(&format!("{good}, client_allowed_sans: [a]")),
-            "client_allowed_sans: no client has to present a certificate",
-        ),
-        (
-            tls(&format!(
-                "{good}, cipher_suites: [TLS_RSA_WITH_RC4_128_SHA]"
-            )),
-            "cipher_suites: \"TLS_RSA_WITH_RC4_128_SHA\" is not supported; choose from TLS_ECDHE",
-        ),
-        (
-            tls(&format!("{good}, curve_preferences: [CurveP521]")),
-            "curve_preferences: \"CurveP521\" is not supported; choose from ",
-        ),
-        (
-            "http_server_config: {headers: {Server: x}}\n".into(),
-            "http_server_config.headers.Server: this header cannot be set",
-        ),
-        (
-            "http_server_config: {headers: {X-Frame-Options: allow}}\n".into(),
-            "http_server_config.headers.X-Frame-Options: write deny or sameorigin",
-        ),
-        (
-            "rate_limit: {interval: soon}\n".into(),
-            "rate_limit.interval: ",
-        ),
-        (
-            "rate_limit: {interval: 9999y, burst: 4294967295}\n".into(),
-            "rate_limit.interval: longer than a day; write at most 24h",
-        ),
-    ] {
-        place.write("web.yaml", &text)?;
-        for more in [&[][..], &["--config.check"]] {
-            let out = place.command(free_addr(loopback())?)?.args(more).output()?;
-            let said = String::from_utf8_lossy(&out.stderr);
-            ensure!(
-                out.status.code() == Some(2),
-                "{text}: {}: {said}",
-                out.status
-            );
-            ensure!(
-                said.contains("web.yaml: ") && said.contains(complaint),
-                "{text}: {said}"
-            );
-        }
-    }
-    Ok(())
-}
-
 /// Four times the connection limit; each client sends part of a request at most.
 fn silent_clients() -> Result<()> {
     let place = Place::new()?;
@@ -465,121 +347,6 @@ fn scrape_under_way() -> Result<()> {
     let is_whole = last.is_some_and(|line| line.starts_with("process_"));
     ensure!(is_whole, "{} bytes, and {last:?} at the end", text.len());
     Ok(())
-}
-
-/// A folder with certificates and a configuration that probes very little.
-struct Place {
-    ground: Ground,
-    config: PathBuf,
-}
-
-impl Place {
-    fn new() -> Result<Self> {
-        let ground = Ground::new()?;
-        let plain = ground.plain("plain")?;
-        let config = ground.config(&[&plain.entry])?;
-        Ok(Self { ground, config })
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.ground.folder.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) -> Result<()> {
-        // As editors do: the file is complete at any time, old or new.
-        let (new, file) = (self.file("new"), self.file(name));
-        fs::write(&new, text)?;
-        Ok(fs::rename(new, file)?)
-    }
-
-    fn issue(&self, name: &str, names: &[&str]) -> Result<()> {
-        let identity = self.ground.pki.leaf(names.iter().copied()).issue()?;
-        self.write(&format!("{name}.crt"), identity.chain_pem())?;
-        self.write(&format!("{name}.key"), identity.key_pem())
-    }
-
-    fn command(&self, addr: SocketAddr) -> Result<Command> {
-        let mut command = Command::new(&*REGPROBE);
-        command
-            .arg("run")
-            .arg(format!("--config.file={}", self.config.display()))
-            .arg(format!(
-                "--web.config.file={}",
-                self.file("web.yaml").display()
-            ))
-            .arg(format!("--web.listen-address={addr}"))
-            .arg("--web.enable-lifecycle")
-            .stdin(Stdio::null());
-        Ok(command)
-    }
-
-    fn listen(&self, settings: &str) -> Result<Listener> {
-        self.write("web.yaml", settings)?;
-        let addr = free_addr(loopback())?;
-        let log = self.file("listener.log");
-        let child = self.command(addr)?.stderr(File::create(&log)?).spawn()?;
-        let folder = self.ground.folder.path().to_owned();
-        let listener = Listener {
-            addr,
-            child,
-            folder,
-        };
-        wait::until("it listens", SOON, || {
-            Ok(TcpStream::connect_timeout(&addr, SOON).map(drop)?)
-        })
-        .with_context(|| listener.log())?;
-        Ok(listener)
-    }
-}
-
-struct Listener {
-    addr: SocketAddr,
-    child: Child,
-    folder: PathBuf,
-}
-
-impl Listener {
-    /// The status that curl gets; 000 without an answer.
-    fn curl(&self, more: &[&str]) -> Result<String> {
-        let port = self.addr.port();
-        let out = Command::new("/usr/bin/curl")
-            .current_dir(&self.folder)
-            .args(["--silent", "--max-time", "10", "--cacert", "ca.crt"])
-            .arg("--resolve")
-            .arg(format!("localhost:{port}:{}", self.addr.ip()))
-            .args(["--output", "/dev/null", "--write-out", "%{http_code}"])
-            .args(more)
-            .arg(format!("https://localhost:{port}/metrics"))
-            .output()?;
-        Ok(String::from_utf8(out.stdout)?)
-    }
-
-    fn curl_as(&self, name: &str) -> Result<String> {
-        let [certificate, key] = ["crt", "key"].map(|kind| format!("{name}.{kind}"));
-        self.curl(&["--cert", &certificate, "--key", &key])
-    }
-
-    /// Whether openssl completes a handshake of this version, with any cipher.
-    fn shakes_hands(&self, version: &str) -> Result<bool> {
-        let out = Command::new("/usr/bin/openssl")
-            .args(["s_client", "-connect", &self.addr.to_string(), version])
-            .args(["-cipher", "ALL:@SECLEVEL=0"])
-            .stdin(Stdio::null())
-            .output()?;
-        let said = String::from_utf8_lossy(&out.stdout);
-        Ok(out.status.success() && said.contains("BEGIN CERTIFICATE"))
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.folder.join("listener.log")).unwrap_or_default()
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 fn hash(password: &str) -> String {

@@ -20,7 +20,7 @@ use regprobe_harness::ground::{Ground, Plain};
 use regprobe_harness::need::Need;
 use regprobe_harness::program::regprobe;
 use regprobe_harness::suite::{Suite, test};
-use regprobe_lab::acr::{Answer, Route};
+use regprobe_lab::fakes::acr::{Answer, Route};
 use regprobe_lab::wait;
 
 pub(crate) fn suite() -> Suite {

@@ -7,12 +7,12 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use regprobe_harness::agent::Agent;
 use regprobe_harness::ground::Ground;
-use regprobe_harness::openapi::OpenApi;
+use regprobe_harness::output::openapi::OpenApi;
 use regprobe_harness::suite::{Suite, test};
-use regprobe_lab::acr::{Answer, Route};
 use regprobe_lab::addresses::loopback;
 use regprobe_lab::client::{self, Reply};
-use regprobe_lab::sockets;
+use regprobe_lab::fakes::acr::{Answer, Route};
+use regprobe_lab::fakes::sockets;
 
 pub(crate) fn suite() -> Suite {
     Suite::of([

@@ -10,8 +10,8 @@ use regprobe_harness::ground::Ground;
 use regprobe_harness::need::Need;
 use regprobe_harness::program::REGPROBE;
 use regprobe_harness::suite::{Suite, test};
-use regprobe_lab::acr::{Acr, Answer, Route};
-use regprobe_lab::dns::Fault;
+use regprobe_lab::fakes::acr::{Acr, Answer, Route};
+use regprobe_lab::fakes::dns::Fault;
 use regprobe_lab::scenario::{Names, Scenario};
 use regprobe_lab::world::{LISTENS_AT, World};
 use serde_json::json;
@@ -166,5 +166,5 @@ fn bad_queries() -> Result<()> {
     let id = second["rounds"][0]["id"].as_str().context("no round")?;
     ensure!(first["rounds"][0]["id"] != *id);
     let document = agent.get(&format!("/api/v1/history/{id}"))?.json()?;
-    regprobe_harness::schema::validate(&document)
+    regprobe_harness::output::schema::validate(&document)
 }

@@ -2,6 +2,8 @@
 //! ends. `reasons.rs` tests what each stage can report.
 
 mod documents;
+mod real;
+mod refused;
 mod terminal;
 mod unnamed;
 
@@ -14,20 +16,18 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use regprobe_harness::contoso::{Contoso, LOGIN};
-use regprobe_harness::json::{items, text};
 use regprobe_harness::need::Need;
 use regprobe_harness::node::{Node, Report};
-use regprobe_harness::suite::{Suite, Test, test};
+use regprobe_harness::output::json::{items, text};
+use regprobe_harness::suite::{Suite, test};
 use regprobe_lab::addresses::loopback;
-use regprobe_lab::dns::Dns;
-use regprobe_lab::image::Image;
-use regprobe_lab::pki::Pki;
-use regprobe_lab::servers::{DockerRegistry, Nginx, TokenServer};
-use regprobe_lab::sockets;
+use regprobe_lab::fakes::dns::Dns;
+use regprobe_lab::fakes::sockets;
 use regprobe_lab::wait;
 
-const REGISTRY: &str = "registry.lab.example";
-const AUTH: &str = "auth.lab.example";
+use self::real::{real_registry, stopped_registry};
+use self::refused::{bad_usages, unreadable_config, unused_settings};
+
 const REAL: [Need; 2] = [Need::NGINX, Need::DOCKER_REGISTRY];
 
 pub(crate) fn suite() -> Suite {
@@ -71,106 +71,6 @@ pub(crate) fn suite() -> Suite {
         test("--watch on a terminal", terminal::watch_on_a_terminal),
     ];
     Suite::of(tests.into_iter().chain(bad_usages()))
-}
-
-fn real_registry() -> Result<()> {
-    let real = Real::start()?;
-    let out = real.check(&["--image=probe/hello:v1"])?;
-    let said = stdout(&out);
-    ensure!(out.status.code() == Some(0), "{out:?}");
-    ensure!(
-        said.starts_with(&format!("{}  OK  ", real.server)),
-        "{said}"
-    );
-    for (stage, role) in [
-        ("resolve", "login"),
-        ("connect", "login"),
-        ("tls", "login"),
-        ("challenge", "login"),
-        ("manifest", "login"),
-        ("blob", "login"),
-        ("resolve", "token"),
-        ("connect", "token"),
-        ("tls", "token"),
-        ("token", "token"),
-    ] {
-        let (_, of_role) = said.split_once(&format!("  {role} ")).context(role)?;
-        let line = of_role
-            .lines()
-            .find(|line| line.trim_start().starts_with(stage));
-        let words: Vec<_> = line
-            .with_context(|| format!("no {stage} of {role}: {said}"))?
-            .split_whitespace()
-            .collect();
-        let [_, time, "ms", "ok", ..] = words[..] else {
-            anyhow::bail!("{stage} of {role}: {words:?}");
-        };
-        ensure!(time.parse::<f64>()? > 0.0, "{stage} of {role}: {words:?}");
-    }
-    ensure!(
-        said.contains("401 Bearer") && said.contains("granted"),
-        "{said}"
-    );
-    ensure!(
-        said.lines().all(|line| line.chars().count() <= 80),
-        "wider than 80: {said}"
-    );
-    Ok(())
-}
-
-fn stopped_registry() -> Result<()> {
-    let mut real = Real::start()?;
-    real.registry = None;
-    let out = real.check(&[])?;
-    ensure!(out.status.code() == Some(1), "{out:?}");
-    ensure!(
-        stdout(&out).contains("server_error   502 Bad Gateway"),
-        "{out:?}"
-    );
-
-    real.front = None;
-    let out = real.check(&[])?;
-    ensure!(out.status.code() == Some(1), "{out:?}");
-    ensure!(
-        stdout(&out).starts_with(&format!("{}  FAILING  ", real.server)),
-        "{out:?}"
-    );
-    ensure!(
-        stdout(&out).contains("refused        connection refused"),
-        "{out:?}"
-    );
-    Ok(())
-}
-
-fn unreadable_config() -> Result<()> {
-    for (config, place) in [
-        (
-            "registries:\n  - server: contoso.azurecr.io\n    regions: [west europe\n",
-            "line 4",
-        ),
-        (
-            "registries:\n  - server: contoso.azurecr.io\n    private: 10.0.0.0/33\n",
-            "line 3",
-        ),
-        (
-            "registries:\n  - server: contoso.azurecr.io\nnod: {}\n",
-            "line 3",
-        ),
-    ] {
-        let node = Node::asking([])?;
-        fs::write(node.path("broken.yml"), config)?;
-        let out = node
-            .regprobe(["check", "--config.file"])
-            .arg(node.path("broken.yml"))
-            .output()?;
-        ensure!(out.status.code() == Some(2), "{out:?}");
-        ensure!(
-            stderr(&out).contains("broken.yml: ") && stderr(&out).contains(place),
-            "{out:?}"
-        );
-        ensure!(out.stdout.is_empty(), "{out:?}");
-    }
-    Ok(())
 }
 
 fn bare_name() -> Result<()> {
@@ -343,25 +243,6 @@ fn configured() -> Result<()> {
     Ok(())
 }
 
-fn unused_settings() -> Result<()> {
-    let node = Node::asking([])?;
-    let config = node.configure(&["{server: contoso.azurecr.io}".to_owned()])?;
-    for (arguments, flag) in [
-        (&["check", "--private"][..], "--private"),
-        (&["check", "contoso", "--region=westeurope"], "--region"),
-        (&["check", "--image=probe/hello:v1"], "--image"),
-    ] {
-        let mut check = node.regprobe(arguments);
-        let out = check.arg("--config.file").arg(&config).output()?;
-        let expected = format!("regprobe: {flag} is only for registries named on the command line");
-        ensure!(
-            out.status.code() == Some(2) && stderr(&out).starts_with(&expected),
-            "{out:?}"
-        );
-    }
-    Ok(())
-}
-
 fn local_fault() -> Result<()> {
     // The kernel allows no packet to loopback's broadcast address: EACCES.
     let everybody = SocketAddr::from(([127, 255, 255, 255], 53));
@@ -423,179 +304,6 @@ fn interrupted() -> Result<()> {
     Ok(())
 }
 
-/// What is typed, and part of the answer.
-const BAD_USAGES: &[(&[&str], &str)] = &[
-    (&["check", ""], "the server is empty; write one, such as"),
-    (&["check", "not a name"], "is not a host name"),
-    (&["check", "con\u{f6}toso"], "is not a host name"),
-    (
-        &["check", "contoso", "contoso.azurecr.io"],
-        "is listed twice",
-    ),
-    (&["check", "contoso:99999"], "has no valid port"),
-    (
-        &["check", "contoso.azurecr.io/probe/hello:v1"],
-        "write only the server, not the image",
-    ),
-    (&["check", "ftp://contoso.azurecr.io"], "ftp"),
-    (&["check", "--", "--help"], "is not a host name"),
-    (
-        &["check", "--config.file=/nonexistent"],
-        "/nonexistent: cannot read the file",
-    ),
-    (&["check", "--config.file=/"], "/: cannot read the file"),
-    (
-        &["check", "contoso", "--ca-file=/nonexistent"],
-        "cannot read CA file /nonexistent: No such file or directory (os error 2); check the path",
-    ),
-    (
-        &["check", "contoso", "--ca-file=/dev/null"],
-        "cannot read CA file /dev/null: not a regular file",
-    ),
-    (
-        &["check", "contoso", "--ca-file=/etc/hosts"],
-        "no PEM certificate in CA file /etc/hosts; name one",
-    ),
-    (
-        &["check", "contoso", "--only=fabrikam"],
-        "no registry matches --only=fabrikam; there are: contoso.azurecr.io",
-    ),
-    (&["check", "contoso", "--only"], "a value is required"),
-    (&["check", "contoso", "--private=10.0.0.1/8"], "10.0.0.1/8"),
-    (
-        &["check", "contoso", "--private=10.0.0.0/8,"],
-        "is not an address range",
-    ),
-    (
-        &["check", "contoso", "--region=West Europe"],
-        "is not a region's name",
-    ),
-    (
-        &["check", "registry.example", "--region=westeurope"],
-        "--region is only for Azure Container Registries, and registry.example is none; list its data hosts",
-    ),
-    (
-        &["check", "user:hunter2@contoso.azurecr.io"],
-        "regprobe: write the server without user and password",
-    ),
-    (
-        &["check", "\u{1b}]0;owned\u{7}\u{202e}"],
-        r#""\u{1b}]0;owned\u{7}\u{202e}" is not a host name"#,
-    ),
-    (
-        &["check", "--output=\u{1b}]0;owned\u{7}\u{202e}"],
-        r"\u{202e}' for '--output <OUTPUT>'",
-    ),
-    (
-        &["check", "--config.file=/\u{1b}[2J\u{202e}"],
-        r"/\u{1b}[2J\u{202e}: cannot read the file",
-    ),
-    (
-        &["check", "contoso", "--image=:v1"],
-        "is not a repository name",
-    ),
-    (
-        &["check", "contoso", "--nameserver=localhost"],
-        "is not the address of a nameserver",
-    ),
-    (
-        &["check", "contoso", "--nameserver=127.0.0.1:0"],
-        "127.0.0.1:0",
-    ),
-    (&["check", "contoso", "--timeout=0s"], "0s"),
-    (&["check", "contoso", "--timeout=10"], "has no unit"),
-    (
-        &["check", "contoso", "--timeout=99999999999999999999d"],
-        "is too long; write a shorter duration",
-    ),
-    (
-        &["check", "contoso", "--watch=100ms"],
-        "100ms is out of range; write 1s to 1d",
-    ),
-    (
-        &["check", "contoso", "--watch", "--output=json"],
-        "--watch requires --output=text",
-    ),
-    (
-        &["check", "contoso", "--watch=5s", "--output=npd"],
-        "ask a running agent for /api/v1/status",
-    ),
-    (&["check", "contoso", "--output=xml"], "[possible values: "),
-    (
-        &["check", "contoso", "--no-such-flag"],
-        "unexpected argument",
-    ),
-    (&["chekc", "contoso"], "'check'"),
-    (&[], "Usage: regprobe"),
-];
-
-fn bad_usages() -> impl Iterator<Item = Test> {
-    BAD_USAGES.iter().map(|(arguments, message)| {
-        test(
-            format!("refused: regprobe {}", arguments.join(" ").escape_debug()),
-            move || {
-                let out = Node::asking([])?.regprobe(*arguments).output()?;
-                let said = stderr(&out);
-                ensure!(out.status.code() == Some(2), "{out:?}");
-                ensure!(said.contains(message), "expected {message:?} in {said}");
-                ensure!(is_inert(&said), "{said:?}");
-                ensure!(
-                    !said.contains("panicked") && out.stdout.is_empty(),
-                    "{out:?}"
-                );
-                Ok(())
-            },
-        )
-    })
-}
-
-/// Debian's registry and a token service, each behind its own TLS front.
-struct Real {
-    node: Node,
-    server: String,
-    front: Option<Nginx>,
-    registry: Option<DockerRegistry>,
-    _tokens: (TokenServer, Nginx),
-    dns: Dns,
-}
-
-impl Real {
-    /// `probe/hello` is public.
-    fn start() -> Result<Self> {
-        let (pki, dns, ip) = (Pki::new()?, Dns::start((loopback(), 0))?, loopback());
-        dns.zone("lab.example")
-            .address(REGISTRY, [ip], 60)
-            .address(AUTH, [ip], 60);
-        let tokens = TokenServer::start((ip, 0))?;
-        let auth = Nginx::at((ip, 0))
-            .tls(&pki.leaf([AUTH]).issue()?)
-            .pass_to(tokens.addr())
-            .start()?;
-        let tokens = tokens.behind(&format!("{AUTH}:{}", auth.addr().port()));
-        tokens.grant("probe/hello");
-        let registry = DockerRegistry::with_tokens((ip, 0), &tokens)?;
-        registry.push_with_token(&Image::hello()?, &tokens)?;
-        let front = Nginx::at((ip, 0))
-            .tls(&pki.leaf([REGISTRY]).issue()?)
-            .pass_to(registry.addr())
-            .start()?;
-        Ok(Self {
-            node: Node::asking([])?.trusting(&pki.ca_pem())?,
-            server: format!("{REGISTRY}:{}", front.addr().port()),
-            front: Some(front),
-            registry: Some(registry),
-            _tokens: (tokens, auth),
-            dns,
-        })
-    }
-
-    fn check(&self, flags: &[&str]) -> Result<Output> {
-        let nameserver = format!("--nameserver={}", self.dns.addr());
-        let mut check = self.node.regprobe(["check", &self.server, &nameserver]);
-        Ok(check.args(flags).output()?)
-    }
-}
-
 /// The flags that lead a check to Contoso.
 fn leading_to(contoso: &Contoso) -> [String; 2] {
     let nameserver = format!("--nameserver={}", contoso.dns.addr());
@@ -604,12 +312,6 @@ fn leading_to(contoso: &Contoso) -> [String; 2] {
 
 fn stdout(out: &Output) -> String {
     String::from_utf8_lossy(&out.stdout).into_owned()
-}
-
-/// Whether the text has no terminal commands.
-fn is_inert(text: &str) -> bool {
-    let commands = |c: char| c.is_control() && c != '\n';
-    !text.contains(|c: char| commands(c) || ('\u{200b}'..='\u{202e}').contains(&c))
 }
 
 fn stderr(out: &Output) -> String {

@@ -7,16 +7,16 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use regprobe_harness::agent::Agent;
-use regprobe_harness::json::{items, text};
 use regprobe_harness::node::{Node, Report};
-use regprobe_harness::schema;
+use regprobe_harness::output::json::{items, text};
+use regprobe_harness::output::schema;
 use regprobe_harness::suite::{Suite, test};
-use regprobe_lab::acr::{Acr, Answer, Challenge, Route};
 use regprobe_lab::addresses::loopback;
-use regprobe_lab::dns::Dns;
+use regprobe_lab::fakes::acr::{Acr, Answer, Challenge, Route};
+use regprobe_lab::fakes::dns::Dns;
+use regprobe_lab::fakes::proxy::{Proxy, Tunnel};
 use regprobe_lab::image::Image;
 use regprobe_lab::pki::Pki;
-use regprobe_lab::proxy::{Proxy, Tunnel};
 use serde_json::Value;
 
 const PASSWORD: &str = "hunter2";

@@ -14,9 +14,9 @@ use anyhow::{Context, Result, ensure};
 use regprobe_harness::need::Need;
 use regprobe_harness::program::{left_behind, repository};
 use regprobe_harness::suite::{Suite, test};
-use regprobe_lab::acr::Acr;
 use regprobe_lab::addresses::{free_port, loopback};
-use regprobe_lab::dns::Dns;
+use regprobe_lab::fakes::acr::Acr;
+use regprobe_lab::fakes::dns::Dns;
 use regprobe_lab::pki::Pki;
 
 pub(crate) fn suite() -> Suite {

@@ -13,8 +13,8 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 use regprobe_harness::agent::Agent;
-use regprobe_harness::json::{items, text};
 use regprobe_harness::need::Need;
+use regprobe_harness::output::json::{items, text};
 use regprobe_harness::program::printed;
 use regprobe_harness::suite::{Suite, test};
 use regprobe_lab::wait;

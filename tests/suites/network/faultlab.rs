@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use regprobe_harness::need::Need;
+use regprobe_harness::output::schema;
 use regprobe_harness::program::{REGPROBE, repository};
-use regprobe_harness::schema;
 use regprobe_harness::suite::{Suite, Test, test};
 use regprobe_lab::scenario::{Does, Scenario};
 use regprobe_lab::servers::Pull;
@@ -30,7 +30,7 @@ const CHECK_MARGIN: Duration = Duration::from_secs(2);
 /// How long a pull without faults takes.
 const HEALTHY_PULL: Duration = Duration::from_millis(300);
 
-/// One short scenario of each kind, for a quick run.
+/// The scenarios of a quick run: one short scenario of each kind.
 const SMOKE: [&str; 12] = [
     "data-certificate-for-another-name",
     "dns-no-such-registry",

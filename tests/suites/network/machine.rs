@@ -8,16 +8,16 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use regprobe_harness::need::Need;
 use regprobe_harness::suite::{Suite, test};
-use regprobe_lab::acr::{Acr, Answer, Route};
 use regprobe_lab::addresses::{free_addr, loopback};
-use regprobe_lab::dns::Dns;
+use regprobe_lab::fakes::acr::{Acr, Answer, Route};
+use regprobe_lab::fakes::dns::Dns;
+use regprobe_lab::fakes::sockets;
 use regprobe_lab::image::Image;
 use regprobe_lab::netns::{Direction, Namespace};
 use regprobe_lab::pki::Pki;
 use regprobe_lab::servers::{
     Bind, Containerd, Dnsmasq, DockerRegistry, Nginx, Prometheus, TokenServer,
 };
-use regprobe_lab::sockets;
 
 pub(crate) fn suite() -> Suite {
     Suite::of([

@@ -16,7 +16,7 @@ use tokio::time;
 
 use crate::addresses;
 use crate::background::Background;
-use crate::http::{Framing, Request, Response};
+use crate::fakes::http::{Framing, Request, Response};
 use crate::process::Process;
 
 /// How long an idle client is borne with.

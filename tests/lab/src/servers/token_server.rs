@@ -20,7 +20,7 @@ use tokio::time;
 
 use crate::addresses;
 use crate::background::Background;
-use crate::http::{Framing, Request, Response};
+use crate::fakes::http::{Framing, Request, Response};
 use crate::pki::{Identity, Pki};
 
 /// How long a token is good for, in seconds.

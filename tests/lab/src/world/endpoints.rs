@@ -7,12 +7,12 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::places::{self, Place};
-use crate::acr::{Acr, Answer, Challenge, Route};
+use crate::fakes::acr::{Acr, Answer, Challenge, Route};
+use crate::fakes::relay::{self, Relay};
+use crate::fakes::sockets::{self, Trap};
 use crate::image::Image;
 use crate::pki::{self, Identity, Pki};
-use crate::relay::{self, Relay};
 use crate::scenario::{Answers, Blobs, Certificate, ChallengeForm, Connection, Setting, Site};
-use crate::sockets::{self, Trap};
 
 const HTTPS: u16 = 443;
 
@@ -68,7 +68,7 @@ pub(super) fn open(pki: &Pki, setting: &Setting) -> Result<Endpoints> {
     Ok(opened)
 }
 
-/// A registry's name with a certificate from an unknown issuer, for a proxy that intercepts.
+/// What an intercepting proxy shows: the registry's name with a certificate from an unknown issuer.
 pub(super) fn impostor(at: SocketAddr) -> Result<Acr> {
     Acr::at(places::LOGIN.host, at).tls(&Pki::new()?).start()
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use super::places::{self, Place};
-use crate::dns::{Dns, Fault, OverTcp};
+use crate::fakes::dns::{Dns, Fault, OverTcp};
+use crate::fakes::private_link::Endpoint;
 use crate::netns::Namespace;
-use crate::private_link::Endpoint;
 use crate::scenario::{Names, Nameserver, NameserverIs};
 use crate::servers::{Bind, BindBuilder};
 

@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use anyhow::Result;
 
 use super::{endpoints, nameservers, places};
-use crate::acr::Acr;
-use crate::dns::Dns;
-use crate::proxy::{Proxy, Tunnel};
+use crate::fakes::acr::Acr;
+use crate::fakes::dns::Dns;
+use crate::fakes::proxy::{Proxy, Tunnel};
 use crate::scenario::{Names, ProxyIs};
 use crate::servers::{Squid, SquidBuilder};
 

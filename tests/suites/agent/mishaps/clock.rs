@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 use regprobe_harness::agent::Agent;
 use regprobe_harness::ground::Ground;
 use regprobe_harness::program::regprobe;
-use regprobe_lab::acr::Route;
+use regprobe_lab::fakes::acr::Route;
 
 use super::Holdings;
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use regprobe_harness::agent::Agent;
-use regprobe_lab::acr::Acr;
-use regprobe_lab::dns::Dns;
+use regprobe_lab::fakes::acr::Acr;
+use regprobe_lab::fakes::dns::Dns;
 use regprobe_lab::netns::{Cable, Namespace};
 use regprobe_lab::pki::Pki;
 use regprobe_lab::wait;

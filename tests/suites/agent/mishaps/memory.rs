@@ -13,9 +13,9 @@ use nix::sys::signal::Signal;
 use regprobe_harness::agent::Agent;
 use regprobe_harness::ground::Ground;
 use regprobe_harness::program::regprobe;
-use regprobe_lab::acr::Acr;
 use regprobe_lab::addresses::loopback;
 use regprobe_lab::container::{self, Container};
+use regprobe_lab::fakes::acr::Acr;
 
 use super::Holdings;
 

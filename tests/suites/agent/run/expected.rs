@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Result, ensure};
 use regprobe_harness::ground::{Ground, Plain, Real};
-use regprobe_harness::scrape::{Sample, Scrape};
+use regprobe_harness::output::scrape::{Sample, Scrape};
 
 /// What each series of a family stands for.
 #[derive(Clone, Copy)]

@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use regprobe_harness::agent::Agent;
 use regprobe_harness::ground::Ground;
-use regprobe_harness::scrape::Scrape;
-use regprobe_lab::acr::{Answer, Route};
-use regprobe_lab::dns::Fault;
+use regprobe_harness::output::scrape::Scrape;
+use regprobe_lab::fakes::acr::{Answer, Route};
+use regprobe_lab::fakes::dns::Fault;
 
 const SERVICE: &str = "regprobe.kube-system.svc.cluster.local";
 

@@ -14,11 +14,11 @@ use rand::{Rng, SeedableRng};
 use regprobe_harness::agent::Agent;
 use regprobe_harness::ground::Ground;
 use regprobe_harness::suite::{Suite, test};
-use regprobe_lab::acr::{Acr, Answer, Challenge, Route};
 use regprobe_lab::addresses::{free_port, loopback};
-use regprobe_lab::dns::{Dns, Fault, OverTcp};
+use regprobe_lab::fakes::acr::{Acr, Answer, Challenge, Route};
+use regprobe_lab::fakes::dns::{Dns, Fault, OverTcp};
+use regprobe_lab::fakes::sockets::{self, Trap};
 use regprobe_lab::pki::{Pki, self_signed};
-use regprobe_lab::sockets::{self, Trap};
 use regprobe_lab::wait;
 
 const REGISTRIES: usize = 6;

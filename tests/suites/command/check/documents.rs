@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use regprobe_harness::contoso::{Contoso, LOGIN};
-use regprobe_harness::json::items;
 use regprobe_harness::node::{Node, Report};
-use regprobe_harness::schema;
-use regprobe_lab::acr::{Answer, Route};
-use regprobe_lab::proxy::Proxy;
+use regprobe_harness::output::json::items;
+use regprobe_harness::output::schema;
+use regprobe_lab::fakes::acr::{Answer, Route};
+use regprobe_lab::fakes::proxy::Proxy;
 use serde_json::Value;
 
 use super::leading_to;

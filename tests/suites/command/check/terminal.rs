@@ -12,9 +12,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use regprobe_harness::contoso::Contoso;
 use regprobe_harness::terminal::Terminal;
-use regprobe_lab::acr::{Answer, Route};
 use regprobe_lab::addresses::loopback;
-use regprobe_lab::sockets;
+use regprobe_lab::fakes::acr::{Answer, Route};
+use regprobe_lab::fakes::sockets;
 use regprobe_lab::wait;
 
 use super::{leading_to, stdout};

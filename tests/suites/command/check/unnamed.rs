@@ -7,8 +7,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use regprobe_harness::json::{items, text};
 use regprobe_harness::node::Node;
+use regprobe_harness::output::json::{items, text};
 use regprobe_harness::program::REGPROBE;
 use regprobe_lab::netns::Namespace;
 use regprobe_lab::wait;

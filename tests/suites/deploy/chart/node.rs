@@ -6,8 +6,8 @@ use std::fs;
 
 use anyhow::{Result, ensure};
 use regprobe_harness::program::repository;
-use regprobe_lab::acr::Acr;
-use regprobe_lab::dns::Dns;
+use regprobe_lab::fakes::acr::Acr;
+use regprobe_lab::fakes::dns::Dns;
 use regprobe_lab::netns::Namespace;
 use regprobe_lab::pki::Pki;
 use serde_json::Value;

@@ -49,7 +49,7 @@ impl Node {
         Ok(node)
     }
 
-    /// The path of a file of the node, for the test.
+    /// Where the test finds a file of the node.
     fn path(&self, path: &str) -> PathBuf {
         self.files.path().join(path.trim_start_matches('/'))
     }

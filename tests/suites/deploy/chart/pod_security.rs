@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
-use regprobe_harness::json::items;
+use regprobe_harness::output::json::items;
 use serde_json::{Value, json};
 
 /// The violations of the standard in a spec, by field.

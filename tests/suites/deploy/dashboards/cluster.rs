@@ -1,12 +1,12 @@
-//! A small cluster with many faults, and a Prometheus that scrapes it, for the dashboards.
+//! What the dashboards show: a small cluster with many faults, scraped by a Prometheus.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use regprobe_harness::agent::Agent;
 use regprobe_harness::ground::{Ground, Plain};
-use regprobe_lab::acr::{Acr, Answer, Route};
 use regprobe_lab::addresses::{free_addr, loopback};
+use regprobe_lab::fakes::acr::{Acr, Answer, Route};
 use regprobe_lab::image::Image;
 use regprobe_lab::servers::Prometheus;
 use regprobe_lab::wait;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
-use regprobe_harness::json::{items, text};
+use regprobe_harness::output::json::{items, text};
 use serde_json::Value;
 
 /// Where the dashboards are.

@@ -2,36 +2,36 @@
 //! attacked through the node's proxy, and bystanders, which are not attacked. One attack at a time, with
 //! quiet before and after it.
 
+mod readings;
+mod registries;
+
 use std::collections::BTreeSet;
-use std::fs;
 use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener, UdpSocket};
 use std::ops::Range;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use regprobe_harness::agent::Agent;
 use regprobe_harness::program::regprobe;
-use regprobe_harness::scrape::Scrape;
-use regprobe_lab::acr::Acr;
 use regprobe_lab::addresses::loopback;
-use regprobe_lab::dns::Dns;
-use regprobe_lab::image::Image;
+use regprobe_lab::fakes::acr::Acr;
+use regprobe_lab::fakes::dns::Dns;
+use regprobe_lab::fakes::proxy::Proxy;
 use regprobe_lab::netns::Namespace;
 use regprobe_lab::pki::Pki;
-use regprobe_lab::proxy::Proxy;
 use regprobe_lab::wait;
 use rustls::ServerConfig;
-use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::{self, Handle};
 use tokio::task::JoinSet;
 
+use self::readings::{Failures, seconds};
+use self::registries::{Bystander, canaries, config_in, servers};
 use super::attack::{Attack, By};
 use super::nameserver::Nameserver;
 use super::toll::Rounds;
@@ -71,13 +71,6 @@ const PROXY_NAME: &str = "proxy.lab.example";
 /// The attacked registries, by registry and host name.
 const ATTACKED: (&str, &str) = ("attacked", "attacked.registry.example");
 const PROXIED: (&str, &str) = ("proxied", "proxied.lab.example");
-
-/// A registry that is not attacked.
-struct Bystander {
-    name: String,
-    host: String,
-    port: u16,
-}
 
 /// The observations during one attack.
 pub(crate) struct Seen {
@@ -396,57 +389,6 @@ impl Arena {
         ensure!(panicked.is_none(), "{panicked:?}");
         Ok(())
     }
-
-    fn rounds_of(&self, registry: &str) -> Result<f64> {
-        let labels = [("registry", registry), ("stage", "connect")];
-        let resolved = [("registry", registry), ("stage", "resolve")];
-        let scrape = self.scrape()?;
-        let sum = |labels| scrape.sum("regprobe_stage_attempts_total", labels);
-        Ok(sum(&labels).max(sum(&resolved)))
-    }
-
-    fn failures(&self, registry: &str) -> Result<Counts> {
-        let scrape = self.scrape()?;
-        let labels = [("registry", registry)];
-        let failures = scrape.of("regprobe_stage_failures_total", &labels);
-        let failures = failures.map(|sample| {
-            let label = |name: &str| sample.labels.get(name).cloned().unwrap_or_default();
-            (
-                (label("endpoint"), label("stage"), label("reason")),
-                sample.value,
-            )
-        });
-        Ok(failures.filter(|(_, count)| *count > 0.0).collect())
-    }
-
-    fn failures_since(&self, before: &Counts, registry: &str) -> Result<Failures> {
-        let now = self.failures(registry)?;
-        let new = now
-            .into_iter()
-            .filter(|known| !before.contains(known))
-            .map(|((_, stage, reason), _)| (stage, reason));
-        Ok(Failures(new.collect()))
-    }
-
-    fn holdings(&self) -> Result<Holdings> {
-        let process = format!("/proc/{}", self.agent.id());
-        let status = fs::read_to_string(format!("{process}/status"))?;
-        let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let memory = memory.context("no VmRSS")?.trim().trim_end_matches(" kB");
-        Ok(Holdings {
-            files: fs::read_dir(format!("{process}/fd"))?.count(),
-            memory: memory.parse::<i64>()? * 1024,
-        })
-    }
-
-    fn scrape(&self) -> Result<Scrape> {
-        self.namespace.enter(|| self.agent.scrape())
-    }
-
-    fn get(&self, path: &str) -> Result<Value> {
-        self.namespace
-            .enter(|| self.agent.get(path)?.expect_status(200)?.json())
-    }
 }
 
 /// A runtime on its own thread, until the process ends.
@@ -459,99 +401,8 @@ fn event_loop() -> Result<Handle> {
     Ok(handle)
 }
 
-type Counts = Vec<((String, String, String), f64)>;
-
-/// Stages and reasons.
-#[derive(Debug)]
-struct Failures(BTreeSet<(String, String)>);
-
-struct Holdings {
-    files: usize,
-    memory: i64,
-}
-
-impl Bystander {
-    fn new(number: u16) -> Self {
-        let name = format!("bystander-{number}");
-        Self {
-            host: format!("{name}.registry.example"),
-            name,
-            port: HTTPS + number,
-        }
-    }
-}
-
-fn servers(pki: &Pki, dns: &Dns, bystanders: &[Bystander]) -> Result<(Vec<Acr>, Proxy)> {
-    let mut acrs = Vec::new();
-    let attacked = [(ATTACKED.1, REGISTRY, HTTPS), (PROXIED.1, BEHIND, HTTPS)];
-    let bystanders = bystanders
-        .iter()
-        .map(|Bystander { host, port, .. }| (host.as_str(), BYSTANDER, *port));
-    for (host, address, port) in attacked.into_iter().chain(bystanders) {
-        let acr = Acr::at(host, (address, port))
-            .tls(pki)
-            .image(Image::hello()?)
-            .anonymous_pull();
-        acrs.push(acr.start()?);
-        dns.address(host, [address], 1);
-    }
-    let proxy = Proxy::start((PROXY, PROXY_PORT))?;
-    let proxied = format!("{}:{HTTPS}", PROXIED.1);
-    proxy.host(&proxied, SocketAddr::from((BEHIND, HTTPS)));
-    Ok((acrs, proxy))
-}
-
-/// A connection to one of them proves a redirect.
-fn canaries() -> Result<Vec<StdListener>> {
-    let mut canaries = Vec::new();
-    for address in OFF_LIMITS.into_iter().chain([Ipv4Addr::LOCALHOST]) {
-        for port in [80, HTTPS] {
-            let canary = StdListener::bind((address, port))?;
-            canary.set_nonblocking(true)?;
-            canaries.push(canary);
-        }
-    }
-    Ok(canaries)
-}
-
 fn listen(at: SocketAddr) -> Result<StdListener> {
     let listener = StdListener::bind(at)?;
     listener.set_nonblocking(true)?;
     Ok(listener)
-}
-
-fn config_in(folder: &Path, bystanders: &[Bystander]) -> String {
-    let at = folder.display();
-    let attacked = [ATTACKED, PROXIED].map(|(name, host)| {
-        format!(
-            "- {{server: \"{host}:{HTTPS}\", name: {name}, images: [\"probe/hello:v1\"], \
-             anonymous_pull: true}}\n"
-        )
-    });
-    let bystanders = bystanders.iter().map(|Bystander { name, host, port }| {
-        format!("- {{server: \"{host}:{port}\", name: {name}}}\n")
-    });
-    let entries = attacked.into_iter().chain(bystanders);
-    format!(
-        "registries:\n{}\
-         node: {{resolv_conf: {at}/resolv.conf, hosts: {at}/hosts, certs_d: {at}/certs.d}}\n\
-         schedule: {{network_interval: 1s, request_interval: 1s, token_interval: 1s, \
-         image_interval: 1s, timeout: {}s}}\n",
-        entries.collect::<String>(),
-        LIMIT.as_secs(),
-    )
-}
-
-/// The time of the slowest lookup, plus all stages of the login server.
-fn seconds(registry: &Value) -> f64 {
-    let endpoint = &registry["endpoints"][0];
-    let all = |what: &Value| {
-        let items = what.as_array().into_iter().flatten();
-        items
-            .filter_map(|item| item["seconds"].as_f64())
-            .collect::<Vec<_>>()
-    };
-    let lookups = all(&endpoint["lookups"]);
-    let stages = all(&endpoint["addresses"][0]["stages"]);
-    lookups.into_iter().fold(0.0, f64::max) + stages.iter().sum::<f64>()
 }

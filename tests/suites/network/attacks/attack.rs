@@ -20,7 +20,7 @@ pub(crate) struct Attack {
 pub(crate) enum By {
     /// Nobody, to measure the noise.
     Nobody,
-    /// The node's nameserver, for the name of one registry.
+    /// The node's nameserver, when asked about one registry's name.
     Nameserver(Lie),
     /// A server at the registry's address.
     Server(Talk),
@@ -53,7 +53,7 @@ impl Attack {
         }
     }
 
-    /// The place of the attacker, for the name of the test.
+    /// The attacker's place, as in the test's name.
     pub(crate) fn place(&self) -> &'static str {
         match &self.by {
             By::Nobody => "nobody",

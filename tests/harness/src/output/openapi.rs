@@ -8,9 +8,9 @@ use boon::{Compiler, Schemas};
 use regprobe_lab::client::Reply;
 use serde_json::{Value, json};
 
-use crate::schema;
+use crate::output::schema;
 
-const DOCUMENT: &str = include_str!("../../../agent/openapi.yaml");
+const DOCUMENT: &str = include_str!("../../../../agent/openapi.yaml");
 /// The URL by which the documents refer to each other.
 const FOLDER: &str = "https://github.com/regprobe/regprobe/blob/main/agent";
 

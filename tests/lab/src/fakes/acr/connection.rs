@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::answer::{Act, Then};
 use super::registry::Registry;
-use crate::http::{Framing, Request};
+use crate::fakes::http::{Framing, Request};
 
 /// How long an idle client is borne with.
 const IDLE: Duration = Duration::from_secs(60);

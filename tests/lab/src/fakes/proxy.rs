@@ -12,8 +12,8 @@ use tokio::net::TcpStream;
 
 use crate::addresses;
 use crate::background::Background;
-use crate::http::{Framing, Request, Response};
-use crate::sockets;
+use crate::fakes::http::{Framing, Request, Response};
+use crate::fakes::sockets;
 
 /// What the proxy does with a CONNECT.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -164,7 +164,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
-    use crate::acr::Acr;
+    use crate::fakes::acr::Acr;
 
     #[test]
     fn tunnels_and_fails() {

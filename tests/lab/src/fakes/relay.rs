@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time;
 
 use crate::background::Background;
-use crate::sockets;
+use crate::fakes::sockets;
 
 /// A running relay; it ends when dropped.
 pub struct Relay {

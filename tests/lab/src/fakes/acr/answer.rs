@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::http::{Framing, Response};
+use crate::fakes::http::{Framing, Response};
 
 /// How an endpoint answers; anything but [`Answer::AsAzure`] is a fault or at least odd.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Route;
 use super::answer::{API_VERSION, Challenge, azure_challenge, error, unauthorized};
-use crate::http::{Request, Response};
+use crate::fakes::http::{Request, Response};
 use crate::image::Image;
 
 /// What the answers depend on besides the request.

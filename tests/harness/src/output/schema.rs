@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow};
 use boon::{Compiler, SchemaIndex, Schemas};
 use serde_json::{Value, json};
 
-const SCHEMA: &str = include_str!("../../../agent/regprobe-v1.schema.json");
+const SCHEMA: &str = include_str!("../../../../agent/regprobe-v1.schema.json");
 /// Its URL in the compiler.
 const HERE: &str = "schema:strict";
 

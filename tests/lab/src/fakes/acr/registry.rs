@@ -14,7 +14,7 @@ use super::answer::{Act, Answer, Asked, Challenge};
 use super::service::Service;
 use super::{Route, Seen};
 use crate::addresses;
-use crate::http::{Request, Response};
+use crate::fakes::http::{Request, Response};
 use crate::image::Image;
 
 /// The login server's place among the sites; the data endpoints follow.

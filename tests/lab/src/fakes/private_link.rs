@@ -7,7 +7,7 @@
 
 use std::net::IpAddr;
 
-use crate::dns::Dns;
+use crate::fakes::dns::Dns;
 
 const ALIAS_TTL: u32 = 3600;
 const PRIVATE_TTL: u32 = 10;

@@ -1,0 +1,10 @@
+//! Servers that the lab implements itself, because no real one can be broken in every way that a test
+//! needs. `servers` has the real ones.
+
+pub mod acr;
+pub mod dns;
+pub(crate) mod http;
+pub mod private_link;
+pub mod proxy;
+pub mod relay;
+pub mod sockets;
