@@ -4,9 +4,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use regprobe_probes::{
-    Endpoint, Expectation, Expectations, Image, Role, Scheme, Target, TrustError,
-};
+use regprobe_probes::{Endpoint, Expectation, Expectations, Role, Scheme, Target, TrustError};
 
 pub(crate) use self::node::{NodeSource, node_name};
 use crate::{
@@ -107,7 +105,11 @@ impl PlannedRegistry {
                 login,
                 data,
                 token: None,
-                images: registry.images.iter().map(image).collect(),
+                images: registry
+                    .images
+                    .iter()
+                    .map(|image| image.0.clone())
+                    .collect(),
                 anonymous_pull: registry.anonymous_pull,
             },
             expectation: match &registry.private {
@@ -147,13 +149,6 @@ fn endpoint(server: &Server, role: Role) -> Endpoint {
         port: server.port(),
         role,
         scheme,
-    }
-}
-
-fn image(image: &config::Image) -> Image {
-    Image {
-        repository: image.repository().to_owned(),
-        reference: image.reference().to_owned(),
     }
 }
 

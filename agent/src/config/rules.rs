@@ -67,7 +67,7 @@ fn registry(typed: RegistryFile, path: &KeyPath) -> Result<RegistryConfig, Viola
     let data_endpoints = path.key("data_endpoints");
     let images = path.key("images");
     for (path, image) in enumerate(&images, &typed.images) {
-        if let Some((registry, _)) = image.repository().split_once('/')
+        if let Some((registry, _)) = image.0.repository.split_once('/')
             && registry == server.host()
         {
             let problem = Problem::ImageWithServer {

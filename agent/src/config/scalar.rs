@@ -3,6 +3,18 @@
 //! A scalar is always read as the text that was typed. So `timeout: 10` and `name: 007` reach our
 //! parsers and their error texts, and never become the number that YAML sees in them.
 
+/// Deserializes a type by its `FromStr`; the text says what to write instead of a list or mapping.
+macro_rules! read_as {
+    ($type:ty, $expecting:literal) => {
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                crate::config::scalar::read(deserializer, $expecting, str::parse)
+            }
+        }
+    };
+}
+pub(super) use read_as;
+
 pub(super) mod address;
 pub(super) mod duration;
 mod image;

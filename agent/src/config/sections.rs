@@ -6,10 +6,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::Deserializer;
 use thiserror::Error;
 
-use super::scalar::{self, HostName, Label, MAX_COUNT, parse_count, quoted};
+use super::scalar::{self, HostName, Label, MAX_COUNT, parse_count, quoted, read_as};
 
 /// A nameserver that is asked in addition to those that the node uses.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -87,11 +86,7 @@ impl FromStr for ProxySource {
     }
 }
 
-impl<'de> Deserialize<'de> for ProxySource {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        scalar::read(deserializer, "env or none", str::parse)
-    }
-}
+read_as!(ProxySource, "env or none");
 
 /// Neither `env` nor `none`. What was typed may be a URL with a password, so it is not repeated.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -194,11 +189,7 @@ impl FromStr for FleetSize {
     }
 }
 
-impl<'de> Deserialize<'de> for FleetSize {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        scalar::read(deserializer, "auto or a number", str::parse)
-    }
-}
+read_as!(FleetSize, "auto or a number");
 
 /// Neither `auto` nor a number of agents.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

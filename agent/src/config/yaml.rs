@@ -199,6 +199,15 @@ impl<'de> DeserializeSeed<'de> for Shape<'_> {
     }
 }
 
+/// Methods of a visitor that accept any value.
+macro_rules! any {
+    ($($visit:ident: $($type:ty)?),+) => {
+        $(fn $visit<E>(self $(, _: $type)?) -> Result<(), E> {
+            Ok(())
+        })+
+    };
+}
+
 impl<'de> Visitor<'de> for Shape<'_> {
     type Value = ();
 
@@ -226,33 +235,8 @@ impl<'de> Visitor<'de> for Shape<'_> {
         ))
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_none<E>(self) -> Result<(), E> {
-        Ok(())
-    }
+    any!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
+    any!(visit_unit:, visit_none:);
 }
 
 /// A key that is not in the set yet.

@@ -85,15 +85,6 @@ impl AcrName {
         })
     }
 
-    /// The login server of the registry.
-    #[must_use]
-    pub fn login_server(&self) -> Self {
-        Self {
-            endpoint: AcrEndpoint::Login,
-            ..self.clone()
-        }
-    }
-
     /// The dedicated data endpoint of the registry's replica in a region (`westeurope`).
     #[must_use]
     pub fn data_endpoint(&self, region: &str) -> Self {
@@ -185,10 +176,6 @@ mod tests {
             assert_eq!(acr(host).privatelink_name(), record, "{host}");
         }
         assert_eq!(acr("Contoso.AzureCR.io."), acr("contoso.azurecr.io"));
-        assert_eq!(
-            acr("contoso.westeurope.data.azurecr.io").login_server(),
-            acr("contoso.azurecr.io")
-        );
         assert_eq!(
             acr("contoso.azurecr.io").data_endpoint("WestEurope"),
             acr("contoso.westeurope.data.azurecr.io")

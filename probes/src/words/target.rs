@@ -40,7 +40,7 @@ impl Target {
 }
 
 /// One image of a registry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Image {
     /// As `probe/hello`.
     pub repository: String,

@@ -158,7 +158,7 @@ fn every_key_is_heard() -> Result<()> {
     };
     assert_eq!(ranges[0].to_string(), "10.240.1.4/32");
     assert!(azure.anonymous_pull);
-    assert!(azure.images[0].digest().is_some());
+    assert!(azure.images[0].0.reference.starts_with("sha256:"));
     assert_eq!(local.name, "localhost:5000");
     assert!(local.server.is_plain_http());
     assert_eq!(local.private, Private::Yes);

@@ -6,74 +6,33 @@
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
-use serde::de::{Deserialize, Deserializer};
 use thiserror::Error;
 
-use super::{quoted, read};
+use super::quoted;
 
 /// An image; its registry is known from the context.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Image {
-    repository: String,
-    reference: Reference,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Reference {
-    Tag(String),
-    Digest(String),
-}
-
-impl Image {
-    /// The `<name>` of `/v2/<name>/manifests/<reference>`.
-    pub fn repository(&self) -> &str {
-        &self.repository
-    }
-
-    /// The `<reference>` of the same path: tag or digest.
-    pub fn reference(&self) -> &str {
-        match &self.reference {
-            Reference::Tag(tag) => tag,
-            Reference::Digest(digest) => digest,
-        }
-    }
-
-    /// The digest that the manifest must have, if it was named by one.
-    pub fn digest(&self) -> Option<&str> {
-        match &self.reference {
-            Reference::Tag(_) => None,
-            Reference::Digest(digest) => Some(digest),
-        }
-    }
-}
+pub struct Image(pub regprobe_probes::Image);
 
 impl FromStr for Image {
     type Err = ImageError;
 
     fn from_str(text: &str) -> Result<Self, ImageError> {
-        let (repository, reference) = match text.split_once('@') {
-            Some((repository, digest)) => (repository, Some(Reference::Digest(digest.into()))),
-            None => match text.rsplit_once(':') {
-                // A slash after the colon means that the colon belongs to a port.
-                Some((repository, tag)) if !tag.contains('/') => {
-                    (repository, Some(Reference::Tag(tag.into())))
-                }
-                _ => (text, None),
-            },
-        };
-        check_repository(repository, text)?;
-        let Some(reference) = reference else {
+        let by_digest = text.split_once('@');
+        // A slash after the colon means that the colon belongs to a port.
+        let by_tag = || text.rsplit_once(':').filter(|(_, tag)| !tag.contains('/'));
+        let Some((repository, reference)) = by_digest.or_else(by_tag) else {
+            check_repository(text, text)?;
             return Err(ImageError::NoReference(text.into()));
         };
-        match &reference {
-            Reference::Tag(tag) if !is_tag(tag) => Err(ImageError::Tag(tag.clone())),
-            Reference::Digest(digest) if !is_digest(digest) => {
-                Err(ImageError::Digest(digest.clone()))
-            }
-            _ => Ok(Self {
+        check_repository(repository, text)?;
+        match by_digest {
+            Some(_) if !is_digest(reference) => Err(ImageError::Digest(reference.into())),
+            None if !is_tag(reference) => Err(ImageError::Tag(reference.into())),
+            _ => Ok(Self(regprobe_probes::Image {
                 repository: repository.into(),
-                reference,
-            }),
+                reference: reference.into(),
+            })),
         }
     }
 }
@@ -127,18 +86,11 @@ fn is_digest(digest: &str) -> bool {
 
 impl Display for Image {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.reference {
-            Reference::Tag(tag) => write!(f, "{}:{tag}", self.repository),
-            Reference::Digest(digest) => write!(f, "{}@{digest}", self.repository),
-        }
+        self.0.fmt(f)
     }
 }
 
-impl<'de> Deserialize<'de> for Image {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        read(deserializer, "an image, as repository:tag", str::parse)
-    }
-}
+read_as!(Image, "an image, as repository:tag");
 
 /// Why a text is not an [`Image`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -190,9 +142,8 @@ mod tests {
         ] {
             let text = format!("{repository}{separator}{reference}");
             let image: Image = text.parse().unwrap();
-            assert_eq!(image.repository(), repository);
-            assert_eq!(image.reference(), reference);
-            assert_eq!(image.digest().is_some(), separator == '@');
+            assert_eq!(image.0.repository, repository);
+            assert_eq!(image.0.reference, reference);
             assert_eq!(image.to_string(), text);
         }
     }

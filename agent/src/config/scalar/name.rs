@@ -3,22 +3,33 @@
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
-use serde::de::{Deserialize, Deserializer};
+use serde::de::Deserializer;
 use thiserror::Error;
 
-use super::{quoted, read, read_or_none};
+use super::{quoted, read_or_none};
 use crate::printable::is_printable;
+
+/// A type that holds a text shows it.
+macro_rules! text {
+    ($type:ty) => {
+        impl $type {
+            /// The name.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
 
 /// A name that becomes a metric label: 1 to 100 printable characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Label(String);
-
-impl Label {
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 impl FromStr for Label {
     type Err = LabelError;
@@ -37,17 +48,8 @@ impl FromStr for Label {
     }
 }
 
-impl Display for Label {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Label {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        read(deserializer, "a name", str::parse)
-    }
-}
+text!(Label);
+read_as!(Label, "a name");
 
 /// Why a text is not a [`Label`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -66,13 +68,6 @@ pub enum LabelError {
 /// A DNS name (RFC 1123, section 2.1), in lower case and without a trailing dot.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HostName(String);
-
-impl HostName {
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 impl FromStr for HostName {
     type Err = HostNameError;
@@ -101,11 +96,7 @@ fn is_label(label: &str) -> bool {
         && !label.ends_with('-')
 }
 
-impl Display for HostName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+text!(HostName);
 
 /// For `deserialize_with`: a host name, or none.
 pub(in crate::config) fn host_name_or_none<'de, D: Deserializer<'de>>(
@@ -138,13 +129,6 @@ pub enum HostNameError {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Region(String);
 
-impl Region {
-    /// The name, in lower case.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 impl FromStr for Region {
     type Err = RegionError;
 
@@ -171,17 +155,8 @@ impl FromStr for Region {
     }
 }
 
-impl Display for Region {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Region {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        read(deserializer, "a region, such as westeurope", str::parse)
-    }
-}
+text!(Region);
+read_as!(Region, "a region, such as westeurope");
 
 /// Not a region's name.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

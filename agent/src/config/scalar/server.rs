@@ -5,11 +5,10 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 use regprobe_probes::{AcrEndpoint, AcrName};
-use serde::de::{Deserialize, Deserializer};
 use thiserror::Error;
 
 use super::name::{HostName, HostNameError};
-use super::{quoted, read};
+use super::quoted;
 
 /// A server. Displays as `host[:port]`, without the default port of its scheme.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -24,11 +23,6 @@ impl Server {
     /// The host name in lower case, or the address without brackets.
     pub fn host(&self) -> &str {
         &self.host
-    }
-
-    /// The address, if the host is one. Then there is no name to look up.
-    pub fn address(&self) -> Option<IpAddr> {
-        self.address
     }
 
     /// The port; 443 unless given, or 80 for plain HTTP.
@@ -146,11 +140,7 @@ impl Display for Server {
     }
 }
 
-impl<'de> Deserialize<'de> for Server {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        read(deserializer, "a server, as host or host:port", str::parse)
-    }
-}
+read_as!(Server, "a server, as host or host:port");
 
 /// Why a text is not a [`Server`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -280,19 +270,22 @@ mod tests {
     fn addresses_are_recognised() {
         assert_eq!(server("[fd00::1]:5000").host(), "fd00::1");
         assert_eq!(
-            server("[fd00::1]").address(),
+            server("[fd00::1]").address,
             Some("fd00::1".parse().unwrap())
         );
         assert_eq!(
-            server("10.0.0.7").address(),
+            server("10.0.0.7").address,
             Some("10.0.0.7".parse().unwrap())
         );
-        assert_eq!(server("contoso.azurecr.io").address(), None);
+        assert_eq!(server("contoso.azurecr.io").address, None);
     }
 
     #[test]
     fn azure_login_servers_are_recognised() {
-        let login = |text| server(text).acr().map(|acr| acr.login_server().to_string());
+        let login = |text| {
+            let acr = server(text).acr()?;
+            Some(format!("{}.{}", acr.registry, acr.cloud.suffix()))
+        };
         for (text, expected) in [
             ("contoso.azurecr.io", Some("contoso.azurecr.io")),
             ("contoso.azurecr.cn:443", Some("contoso.azurecr.cn")),
