@@ -3,6 +3,7 @@
 //! needs no reload.
 
 use std::{
+    collections::HashSet,
     io,
     net::{IpAddr, SocketAddr},
     path::Path,
@@ -47,19 +48,17 @@ impl NodeSource {
     /// Loads the trusted roots. Servers in `instead` replace the node's own nameservers.
     pub(crate) fn new(config: &Config, instead: &[SocketAddr]) -> Result<Self, TrustError> {
         let added = config.nameservers.iter().map(|nameserver| {
-            let name = nameserver.name.as_ref().map(|name| name.as_str().into());
-            Nameserver {
-                address: nameserver.address,
-                name,
-                origin: Origin::Config,
-            }
+            Arc::new(Nameserver {
+                name: nameserver.name.as_ref().map(|name| name.as_str().into()),
+                ..unnamed(nameserver.address, Origin::Config)
+            })
         });
         let root = Root::at(config.node.root.clone());
         Ok(Self {
             last: Mutex::default(),
             files: config.node.clone(),
             instead: instead.to_vec(),
-            added: added.map(Arc::new).collect(),
+            added: added.collect(),
             proxies: match config.node.proxy {
                 ProxySource::Env => ProxyRules::from_env(|name| std::env::var(name).ok()),
                 ProxySource::None => ProxyRules::default(),
@@ -94,21 +93,15 @@ impl NodeSource {
         if !self.instead.is_empty() {
             resolv_conf.nameservers.clone_from(&self.instead);
         }
-        let own = resolv_conf
-            .nameservers
-            .iter()
-            .map(|address| nameserver(*address, Origin::Node));
-        let mut nameservers: Vec<_> = own.collect();
-        for address in self.localdns_upstreams()? {
-            nameservers.push(nameserver(address, Origin::Config));
-        }
-        nameservers.extend(self.added.iter().cloned());
-        let mut seen = Vec::new();
-        nameservers.retain(|nameserver| {
-            let new = !seen.contains(&nameserver.address);
-            seen.push(nameserver.address);
-            new
-        });
+        let own = resolv_conf.nameservers.iter();
+        let own = own.map(|address| Arc::new(unnamed(*address, Origin::Node)));
+        let upstreams = self.localdns_upstreams()?.into_iter();
+        let upstreams = upstreams.map(|address| Arc::new(unnamed(address, Origin::Config)));
+        let mut seen = HashSet::new();
+        let all = own.chain(upstreams).chain(self.added.iter().cloned());
+        let nameservers = all
+            .filter(|nameserver| seen.insert(nameserver.address))
+            .collect();
         Ok(Node {
             nameservers,
             resolv_conf,
@@ -159,12 +152,12 @@ impl NodeSource {
     }
 }
 
-fn nameserver(address: SocketAddr, origin: Origin) -> Arc<Nameserver> {
-    Arc::new(Nameserver {
+fn unnamed(address: SocketAddr, origin: Origin) -> Nameserver {
+    Nameserver {
         address,
         name: None,
         origin,
-    })
+    }
 }
 
 /// The environment variable `NODE_NAME`, which the downward API sets, else the host name.

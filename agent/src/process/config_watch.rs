@@ -4,14 +4,13 @@
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
-    io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 
 /// Between two readings of the file.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -20,10 +19,10 @@ const INTERVAL: Duration = Duration::from_secs(2);
 pub(crate) struct ConfigWatch {
     path: PathBuf,
     ticks: Interval,
-    /// The content when the file was last loaded.
-    known: Content,
-    /// The content at the last reading.
-    last: Content,
+    /// The hash of the content when the file was last loaded.
+    known: u64,
+    /// The same at the last reading.
+    last: u64,
 }
 
 impl ConfigWatch {
@@ -31,7 +30,7 @@ impl ConfigWatch {
     pub(crate) fn start(path: &Path) -> Self {
         let mut ticks = interval_at(Instant::now() + INTERVAL, INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let now = Content::of(path);
+        let now = content(path);
         Self {
             path: path.to_owned(),
             ticks,
@@ -45,7 +44,7 @@ impl ConfigWatch {
     pub(crate) async fn changed(&mut self) {
         loop {
             self.ticks.tick().await;
-            let before = std::mem::replace(&mut self.last, Content::of(&self.path));
+            let before = std::mem::replace(&mut self.last, content(&self.path));
             if self.last == before && self.last != self.known {
                 self.known = self.last;
                 return;
@@ -54,26 +53,12 @@ impl ConfigWatch {
     }
 }
 
-/// Enough of a file's content to see that it has changed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Content {
-    Text(u64),
-    Unreadable(io::ErrorKind),
-    TooLarge,
-}
-
-impl Content {
-    fn of(path: &Path) -> Self {
-        match Config::read(path) {
-            Ok(bytes) => {
-                let mut hasher = DefaultHasher::new();
-                bytes.hash(&mut hasher);
-                Self::Text(hasher.finish())
-            }
-            Err(ConfigError::Read(error)) => Self::Unreadable(error.kind()),
-            Err(_) => Self::TooLarge,
-        }
-    }
+/// Enough of a file's content, or of why it cannot be read, to see that it has changed.
+fn content(path: &Path) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let read = Config::read(path).map_err(|error| error.to_string());
+    read.hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]
