@@ -35,54 +35,22 @@ pub(crate) enum Family {
 /// What a question led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reply {
-    /// The answer, or why there was none.
-    pub kind: ReplyKind,
+    /// The addresses in the order of the answer, or why there are none.
+    pub result: Result<Vec<IpAddr>, LookupFault>,
     /// How long it took. It does not matter for a timeout, because Go waits as resolv.conf says.
     pub took: Duration,
-}
-
-/// A reply, by what Go does about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ReplyKind {
-    /// Addresses, in the order of the answer.
-    Addresses(Vec<IpAddr>),
-    /// NXDOMAIN: final.
-    NxDomain,
-    /// No record of this type: final.
-    NoData,
-    /// SERVFAIL: the next nameserver is asked, as for all that follow.
-    ServFail,
-    /// REFUSED or another error code.
-    Rejected,
-    /// No answer, no authority and no recursion.
-    LameReferral,
-    /// Not decodable as DNS after its header.
-    Malformed,
-    /// No answer in time.
-    Timeout,
-    /// The nameserver's port is closed.
-    PortClosed,
-    /// There is no route to the nameserver.
-    Unreachable,
 }
 
 impl Reply {
     /// How long Go waits for the reply, and what it makes of it. Every fault except
     /// [`LookupFault::NoSuchHost`] makes Go ask the next nameserver.
     pub(super) fn within(&self, timeout: Duration) -> (Duration, Result<&[IpAddr], LookupFault>) {
-        let outcome = match &self.kind {
-            ReplyKind::Timeout => return (timeout, Err(LookupFault::Timeout)),
+        let outcome = match &self.result {
+            Err(LookupFault::Timeout) => return (timeout, Err(LookupFault::Timeout)),
             _ if self.took >= timeout => return (timeout, Err(LookupFault::Timeout)),
-            ReplyKind::Addresses(addresses) if !addresses.is_empty() => Ok(&**addresses),
-            ReplyKind::Addresses(_) | ReplyKind::NxDomain | ReplyKind::NoData => {
-                Err(LookupFault::NoSuchHost)
-            }
-            ReplyKind::ServFail => Err(LookupFault::ServFail),
-            ReplyKind::Rejected => Err(LookupFault::Rejected),
-            ReplyKind::LameReferral => Err(LookupFault::LameReferral),
-            ReplyKind::Malformed => Err(LookupFault::Malformed),
-            ReplyKind::PortClosed => Err(LookupFault::PortClosed),
-            ReplyKind::Unreachable => Err(LookupFault::Unreachable),
+            Ok(addresses) if addresses.is_empty() => Err(LookupFault::NoSuchHost),
+            Ok(addresses) => Ok(&**addresses),
+            Err(fault) => Err(*fault),
         };
         (self.took, outcome)
     }

@@ -86,8 +86,9 @@ mod tests {
     use super::*;
     use crate::{
         client::{
-            dns_survey::{Family, Question, Reply, ReplyKind},
+            dns_survey::{Family, Question, Reply},
             go_dialer::{Attempt, DialFault},
+            lookup_error::LookupFault,
             rfc6724::Sources,
         },
         node::{Hosts, ResolvConf},
@@ -108,19 +109,17 @@ mod tests {
             .collect();
         let dns = nameservers.iter().flat_map(|(nameserver, answer)| {
             [Family::V4, Family::V6].map(|family| {
-                let kind = match answer {
-                    None => ReplyKind::Timeout,
-                    Some(_) if family == Family::V6 => ReplyKind::NoData,
-                    Some(texts) => ReplyKind::Addresses(
-                        texts.iter().map(|text| text.parse().unwrap()).collect(),
-                    ),
+                let result = match answer {
+                    None => Err(LookupFault::Timeout),
+                    Some(_) if family == Family::V6 => Err(LookupFault::NoSuchHost),
+                    Some(texts) => Ok(texts.iter().map(|text| text.parse().unwrap()).collect()),
                 };
                 let question = Question {
                     nameserver: *nameserver,
                     name: format!("{HOST}."),
                     family,
                 };
-                (question, Reply { kind, took: RTT })
+                (question, Reply { result, took: RTT })
             })
         });
         let tcp = addresses.iter().map(|(address, is_up)| {

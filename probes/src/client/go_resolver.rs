@@ -22,7 +22,7 @@ use crate::node::{Hosts, ResolvConf};
 pub(crate) struct GoResolver<'a> {
     /// Its hosts file.
     pub hosts: &'a Hosts,
-    /// Its resolv.conf, with Go's defaults filled in ([`ResolvConf::with_go_defaults`]).
+    /// Its resolv.conf.
     pub conf: &'a ResolvConf,
     /// The source address towards each destination.
     pub sources: &'a Sources,

@@ -1,14 +1,20 @@
 //! What the node's own client would meet at one endpoint: the rules of Go's resolver and dialler
 //! applied to what a survey has seen so far. Pure; what has not answered yet counts as silent.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use crate::{
     client::{
-        dns_survey::{DnsSurvey, Family, Question, Reply, ReplyKind},
+        dns_survey::{DnsSurvey, Family, Question, Reply},
         go_client::{Connection, DIAL_BUDGET},
         go_dialer::{Attempt, DialFault, TcpSurvey},
         go_resolver::GoResolver,
+        lookup_error::LookupFault,
     },
     net::io_fault::IoFault,
     node::{Hosts, ResolvConf},
@@ -78,7 +84,7 @@ impl NodeClient<'_> {
             for name in &names {
                 for family in [Family::V4, Family::V6] {
                     let reply = Reply {
-                        kind: ReplyKind::Timeout,
+                        result: Err(LookupFault::Timeout),
                         took: Duration::ZERO,
                     };
                     survey.insert(question(nameserver.address, name, family), reply);
@@ -91,7 +97,7 @@ impl NodeClient<'_> {
         {
             for (family, result) in [(Family::V4, &lookup.a), (Family::V6, &lookup.aaaa)] {
                 let reply = Reply {
-                    kind: reply_kind(result),
+                    result: addresses(result),
                     took: lookup.took,
                 };
                 survey.insert(
@@ -130,21 +136,22 @@ impl NodeClient<'_> {
     }
 }
 
-fn reply_kind(result: &Result<Answer, ResolveFault>) -> ReplyKind {
-    match result {
-        Ok(answer) => ReplyKind::Addresses(answer.addresses.clone()),
-        Err(ResolveFault::NxDomain(_)) => ReplyKind::NxDomain,
-        Err(ResolveFault::NoData(_) | ResolveFault::AliasLoop) => ReplyKind::NoData,
-        Err(ResolveFault::ServFail) => ReplyKind::ServFail,
-        Err(ResolveFault::Rejected(_)) => ReplyKind::Rejected,
-        Err(ResolveFault::LameReferral) => ReplyKind::LameReferral,
-        Err(ResolveFault::Malformed(_)) => ReplyKind::Malformed,
-        Err(ResolveFault::Io(IoFault::Refused)) => ReplyKind::PortClosed,
-        Err(ResolveFault::Io(IoFault::Unreachable(_) | IoFault::Local(_) | IoFault::Unknown)) => {
-            ReplyKind::Unreachable
+fn addresses(result: &Result<Answer, ResolveFault>) -> Result<Vec<IpAddr>, LookupFault> {
+    Err(match result {
+        Ok(answer) => return Ok(answer.addresses.clone()),
+        Err(ResolveFault::NxDomain(_) | ResolveFault::NoData(_) | ResolveFault::AliasLoop) => {
+            LookupFault::NoSuchHost
         }
-        Err(ResolveFault::Io(_) | ResolveFault::NoNameserver) => ReplyKind::Timeout,
-    }
+        Err(ResolveFault::ServFail) => LookupFault::ServFail,
+        Err(ResolveFault::Rejected(_)) => LookupFault::Rejected,
+        Err(ResolveFault::LameReferral) => LookupFault::LameReferral,
+        Err(ResolveFault::Malformed(_)) => LookupFault::Malformed,
+        Err(ResolveFault::Io(IoFault::Refused)) => LookupFault::PortClosed,
+        Err(ResolveFault::Io(IoFault::Unreachable(_) | IoFault::Local(_) | IoFault::Unknown)) => {
+            LookupFault::Unreachable
+        }
+        Err(ResolveFault::Io(_) | ResolveFault::NoNameserver) => LookupFault::Timeout,
+    })
 }
 
 fn dial_fault(fault: IoFault) -> DialFault {

@@ -1,16 +1,24 @@
 use super::*;
-use crate::client::dns_survey::ReplyKind::{
-    Addresses, LameReferral, Malformed, NoData, NxDomain, PortClosed, Rejected, ServFail, Timeout,
-    Unreachable,
-};
-use crate::client::dns_survey::{Reply, ReplyKind};
+use crate::client::dns_survey::Reply;
+
+type Answers = Result<Vec<IpAddr>, LookupFault>;
+
+const NX_DOMAIN: Answers = Err(LookupFault::NoSuchHost);
+const NO_DATA: Answers = Err(LookupFault::NoSuchHost);
+const SERVFAIL: Answers = Err(LookupFault::ServFail);
+const REJECTED: Answers = Err(LookupFault::Rejected);
+const LAME_REFERRAL: Answers = Err(LookupFault::LameReferral);
+const MALFORMED: Answers = Err(LookupFault::Malformed);
+const TIMEOUT: Answers = Err(LookupFault::Timeout);
+const PORT_CLOSED: Answers = Err(LookupFault::PortClosed);
+const UNREACHABLE: Answers = Err(LookupFault::Unreachable);
 
 const HOST: &str = "contoso.azurecr.io";
 const BUDGET: Duration = Duration::from_secs(30);
 const RTT: Duration = Duration::from_millis(2);
 
-fn at(address: &str) -> ReplyKind {
-    Addresses(vec![address.parse().unwrap()])
+fn at(address: &str) -> Answers {
+    Ok(vec![address.parse().unwrap()])
 }
 
 fn millis(n: u64) -> Duration {
@@ -18,11 +26,11 @@ fn millis(n: u64) -> Duration {
 }
 
 /// Nameservers 10.0.0.1, 10.0.0.2, … that answer `HOST` with (A, AAAA) within [`RTT`].
-fn survey(replies: &[(ReplyKind, ReplyKind)]) -> DnsSurvey {
+fn survey(replies: &[(Answers, Answers)]) -> DnsSurvey {
     survey_of(HOST, replies)
 }
 
-fn survey_of(host: &str, replies: &[(ReplyKind, ReplyKind)]) -> DnsSurvey {
+fn survey_of(host: &str, replies: &[(Answers, Answers)]) -> DnsSurvey {
     let questions = (1_u8..)
         .map(|n| SocketAddr::from(([10, 0, 0, n], 53)))
         .zip(replies);
@@ -36,7 +44,7 @@ fn survey_of(host: &str, replies: &[(ReplyKind, ReplyKind)]) -> DnsSurvey {
             (
                 question,
                 Reply {
-                    kind: answer.clone(),
+                    result: answer.clone(),
                     took: RTT,
                 },
             )
@@ -78,9 +86,9 @@ fn summary(lookup: &GoLookup) -> (String, u128) {
 
 #[test]
 fn stories() {
-    let good = || (at("10.240.1.4"), NoData);
-    let dead = || (Timeout, Timeout);
-    let both = |answer: ReplyKind| (answer.clone(), answer);
+    let good = || (at("10.240.1.4"), NO_DATA);
+    let dead = || (TIMEOUT, TIMEOUT);
+    let both = |answer: Answers| (answer.clone(), answer);
     #[rustfmt::skip]
     let table = [
         ("everything works", vec![good()], "10.240.1.4", 0),
@@ -91,16 +99,16 @@ fn stories() {
             5_000,
         ),
         ("two are dead", vec![dead(), dead(), good()], "10.240.1.4", 10_000),
-        ("the first nameserver's port is closed: no wait", vec![both(PortClosed), good()], "10.240.1.4", 2),
-        ("SERVFAIL moves on", vec![both(ServFail), good()], "10.240.1.4", 2),
-        ("REFUSED moves on", vec![both(Rejected), good()], "10.240.1.4", 2),
-        ("a lame referral moves on", vec![both(LameReferral), good()], "10.240.1.4", 2),
-        ("the wrong first nameserver wins", vec![both(NxDomain), good()], "… on 10.0.0.1:53: no such host", 0),
-        ("so does one without data", vec![both(NoData), good()], "… on 10.0.0.1:53: no such host", 0),
-        ("no AAAA in time: the A waits for it", vec![(at("10.240.1.4"), Timeout)], "10.240.1.4", 9_998),
+        ("the first nameserver's port is closed: no wait", vec![both(PORT_CLOSED), good()], "10.240.1.4", 2),
+        ("SERVFAIL moves on", vec![both(SERVFAIL), good()], "10.240.1.4", 2),
+        ("REFUSED moves on", vec![both(REJECTED), good()], "10.240.1.4", 2),
+        ("a lame referral moves on", vec![both(LAME_REFERRAL), good()], "10.240.1.4", 2),
+        ("the wrong first nameserver wins", vec![both(NX_DOMAIN), good()], "… on 10.0.0.1:53: no such host", 0),
+        ("so does one without data", vec![both(NO_DATA), good()], "… on 10.0.0.1:53: no such host", 0),
+        ("no AAAA in time: the A waits for it", vec![(at("10.240.1.4"), TIMEOUT)], "10.240.1.4", 9_998),
         (
             "A and AAAA from different nameservers",
-            vec![(ServFail, at("fd00::4")), good()],
+            vec![(SERVFAIL, at("fd00::4")), good()],
             "fd00::4 10.240.1.4",
             2,
         ),
@@ -117,21 +125,21 @@ fn stories() {
             20_000,
         ),
         ("all three are dead: the dial has no more time", vec![dead(), dead(), dead()], "…: i/o timeout", 30_000),
-        ("SERVFAIL everywhere", vec![both(ServFail), both(ServFail)], "… on 10.0.0.2:53: server misbehaving", 8),
+        ("SERVFAIL everywhere", vec![both(SERVFAIL), both(SERVFAIL)], "… on 10.0.0.2:53: server misbehaving", 8),
         (
             "no nameserver on the node",
-            vec![both(PortClosed)],
+            vec![both(PORT_CLOSED)],
             "… on 10.0.0.1:53: read udp *->10.0.0.1:53: read: connection refused",
             4,
         ),
         (
             "no route to it",
-            vec![both(Unreachable)],
+            vec![both(UNREACHABLE)],
             "… on 10.0.0.1:53: dial udp 10.0.0.1:53: connect: network is unreachable",
             4,
         ),
-        ("garbage", vec![both(Malformed)], "… on 10.0.0.1:53: cannot unmarshal DNS message", 4),
-        ("the later error stands", vec![(ServFail, NoData)], "… on 10.0.0.1:53: server misbehaving", 2),
+        ("garbage", vec![both(MALFORMED)], "… on 10.0.0.1:53: cannot unmarshal DNS message", 4),
+        ("the later error stands", vec![(SERVFAIL, NO_DATA)], "… on 10.0.0.1:53: server misbehaving", 2),
     ];
     for (story, replies, expected, waited) in table {
         let survey = survey(&replies);
@@ -145,8 +153,8 @@ fn stories() {
 
 #[test]
 fn resolv_conf_options() {
-    let dead_first = survey(&[(Timeout, Timeout), (at("10.240.1.4"), NoData)]);
-    let dead = survey(&[(Timeout, Timeout)]);
+    let dead_first = survey(&[(TIMEOUT, TIMEOUT), (at("10.240.1.4"), NO_DATA)]);
+    let dead = survey(&[(TIMEOUT, TIMEOUT)]);
     #[rustfmt::skip]
     let table = [
         ("options timeout:1", &dead_first, "10.240.1.4", 1_000),
@@ -166,7 +174,7 @@ fn resolv_conf_options() {
 
 #[test]
 fn an_answer_after_the_timeout_does_not_count() {
-    let mut survey = survey(&[(at("10.240.1.4"), NoData), (at("10.240.1.5"), NoData)]);
+    let mut survey = survey(&[(at("10.240.1.4"), NO_DATA), (at("10.240.1.5"), NO_DATA)]);
     for (question, reply) in &mut survey {
         reply.took = if question.nameserver.ip() == IpAddr::from([10, 0, 0, 1]) {
             millis(1_500)
@@ -186,7 +194,7 @@ fn an_answer_after_the_timeout_does_not_count() {
 
 #[test]
 fn rotation_starts_elsewhere() {
-    let survey = survey(&[(Timeout, Timeout), (at("10.240.1.4"), NoData)]);
+    let survey = survey(&[(TIMEOUT, TIMEOUT), (at("10.240.1.4"), NO_DATA)]);
     let conf = conf(&survey, "options rotate");
     let (hosts, sources) = (Hosts::default(), Sources::new());
     let resolver = |rotation| GoResolver {
@@ -235,7 +243,7 @@ fn the_hosts_file_wins_and_an_address_needs_no_lookup() {
 
 #[test]
 fn the_search_list_is_tried_after_the_name() {
-    let mut survey = survey(&[(NxDomain, NxDomain)]);
+    let mut survey = survey(&[(NX_DOMAIN, NX_DOMAIN)]);
     let conf = conf(&survey, "search a.example b.example");
     let assumed = lookup(&conf, &survey);
     assert_eq!(summary(&assumed).0, "… on 10.0.0.1:53: no such host");
@@ -249,7 +257,7 @@ fn the_search_list_is_tried_after_the_name() {
 
     survey.extend(survey_of(
         "contoso.azurecr.io.a.example",
-        &[(at("192.0.2.9"), NoData)],
+        &[(at("192.0.2.9"), NO_DATA)],
     ));
     assert_eq!(
         summary(&lookup(&conf, &survey)),
@@ -259,7 +267,7 @@ fn the_search_list_is_tried_after_the_name() {
 
 #[test]
 fn without_ipv6_go_does_not_ask_for_it() {
-    let survey = survey(&[(at("10.240.1.4"), Timeout)]);
+    let survey = survey(&[(at("10.240.1.4"), TIMEOUT)]);
     let conf = conf(&survey, "");
     let resolver = GoResolver {
         hosts: &Hosts::default(),
@@ -278,7 +286,7 @@ fn without_ipv6_go_does_not_ask_for_it() {
 
 #[test]
 fn the_error_shows_the_address_of_the_node() {
-    let survey = survey(&[(Timeout, Timeout)]);
+    let survey = survey(&[(TIMEOUT, TIMEOUT)]);
     let sources = Sources::from([("10.0.0.1".parse().unwrap(), "10.240.0.4".parse().unwrap())]);
     let conf = conf(&survey, "");
     let resolver = GoResolver {
