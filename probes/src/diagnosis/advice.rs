@@ -2,7 +2,7 @@
 //! facts first, for someone who has just been woken up. The remedies follow Microsoft's troubleshooting
 //! articles; the runbooks say more.
 
-use super::finding::Code;
+use super::finding::{Code, Finding, Severity};
 use crate::{
     outcome::{EndpointOutcome, Fault},
     stages::{http::fault::HttpFault, proxy::ProxyFault, resolve::Lookup},
@@ -174,6 +174,30 @@ fn origin(endpoint: &Endpoint) -> String {
     match endpoint.port == endpoint.scheme.default_port() {
         true => format!("{scheme}://{host}"),
         false => format!("{scheme}://{host}:{}", endpoint.port),
+    }
+}
+
+/// A finding that by itself makes a pull fail, with its remedy.
+pub(super) fn critical(
+    code: Code,
+    seen: &EndpointOutcome,
+    stage: Stage,
+    message: impl Into<String>,
+) -> Finding {
+    let (endpoint, remedy) = (&seen.endpoint, remedy(code, seen, None));
+    Finding::new(code, Severity::Critical, endpoint, stage, message, remedy)
+}
+
+/// A finding about what is wrong or slow, with its remedy.
+pub(super) fn warning(
+    code: Code,
+    seen: &EndpointOutcome,
+    stage: Stage,
+    message: impl Into<String>,
+) -> Finding {
+    Finding {
+        severity: Severity::Warning,
+        ..critical(code, seen, stage, message)
     }
 }
 

@@ -5,7 +5,8 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use super::{
-    Expectations, advice,
+    Expectations,
+    advice::{self, critical, warning},
     finding::{Code, Finding, Severity},
 };
 use crate::{
@@ -271,13 +272,11 @@ fn no_nameserver(seen: &EndpointOutcome) -> Finding {
             "dial tcp: lookup {} on [::1]:53: read udp [::1]:*->[::1]:53: read: connection refused",
             seen.endpoint.host
         )),
-        ..Finding::new(
+        ..critical(
             Code::NoNameserver,
-            Severity::Critical,
-            &seen.endpoint,
+            seen,
             Stage::Resolve,
             "this node has no nameserver",
-            advice::remedy(Code::NoNameserver, seen, None),
         )
     }
 }
@@ -299,20 +298,14 @@ fn pinned<'a>(
     let addresses: Vec<_> = pins.iter().map(ToString::to_string).collect();
     let says = format!("{file} says {}", addresses.join(", "));
     let host = &seen.endpoint.host;
+    let message = format!("{file} pins {host} to an address that DNS does not give");
     vec![Finding {
         address: pins.first().copied(),
         evidence: [says]
             .into_iter()
             .chain(judged().map(Judged::says))
             .collect(),
-        ..Finding::new(
-            Code::HostsFileOverride,
-            Severity::Warning,
-            &seen.endpoint,
-            Stage::Resolve,
-            format!("{file} pins {host} to an address that DNS does not give"),
-            advice::remedy(Code::HostsFileOverride, seen, None),
-        )
+        ..warning(Code::HostsFileOverride, seen, Stage::Resolve, message)
     }]
 }
 
@@ -335,18 +328,15 @@ fn disagreement(seen: &EndpointOutcome, judged: &[Judged<'_>]) -> Option<Finding
         addresses != expected && !tolerable
     };
     let (other, _) = answers.iter().find(differs)?;
-    let host = &seen.endpoint.host;
+    let message = format!(
+        "nameservers give different addresses for {}",
+        seen.endpoint.host
+    );
     Some(Finding {
+        remedy: advice::remedy(Code::NameserversDisagree, seen, Some(other.lookup)),
         nameserver: Some(other.lookup.nameserver.to_string()),
         address: other.lookup.addresses().next(),
         evidence: judged.iter().map(Judged::says).collect(),
-        ..Finding::new(
-            Code::NameserversDisagree,
-            Severity::Warning,
-            &seen.endpoint,
-            Stage::Resolve,
-            format!("nameservers give different addresses for {host}"),
-            advice::remedy(Code::NameserversDisagree, seen, Some(other.lookup)),
-        )
+        ..warning(Code::NameserversDisagree, seen, Stage::Resolve, message)
     })
 }

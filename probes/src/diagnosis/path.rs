@@ -4,13 +4,17 @@
 use std::{net::IpAddr, time::Duration};
 
 use super::{
-    Expectations, advice,
+    Expectations,
+    advice::{self, critical, warning},
     finding::{Code, Finding, Severity},
 };
 use crate::{
     outcome::{EndpointOutcome, Evidence, Fault, FaultRef, PullPath, StageOutcome},
     stages::{
-        challenge::Access, http::fault::HttpFault, resolve::ResolveFault, tls::TlsFault,
+        challenge::{Access, Challenge},
+        http::fault::HttpFault,
+        resolve::ResolveFault,
+        tls::TlsFault,
         token::Token,
     },
     words::{
@@ -45,12 +49,13 @@ pub(super) fn failure(seen: &EndpointOutcome, expectations: &Expectations) -> Op
     let tolerated = stage == Stage::Token
         && fault.reason() == Reason::Throttled
         && !expectations.anonymous_pull;
-    let severity = if tolerated {
-        Severity::Warning
-    } else {
-        Severity::Critical
+    let severity = match tolerated {
+        true => Severity::Warning,
+        false => Severity::Critical,
     };
+    let message = advice::of_fault(code, seen, stage, fault);
     Some(Finding {
+        severity,
         reason: Some(fault.reason()),
         address,
         evidence: evidence(seen, stage, fault),
@@ -60,14 +65,7 @@ pub(super) fn failure(seen: &EndpointOutcome, expectations: &Expectations) -> Op
             .map(str::to_owned)
             .or_else(|| advice::client_error(stage, fault, seen))
             .filter(|_| !tolerated),
-        ..Finding::new(
-            code,
-            severity,
-            &seen.endpoint,
-            stage,
-            advice::of_fault(code, seen, stage, fault),
-            advice::remedy(code, seen, None),
-        )
+        ..critical(code, seen, stage, message)
     })
 }
 
@@ -170,18 +168,12 @@ fn blocked(seen: &EndpointOutcome, stage: Stage, fault: &Fault) -> Finding {
 fn proxy_unresolved(seen: &EndpointOutcome, fault: &ResolveFault) -> Option<Finding> {
     // Without a nameserver no name resolves: a separate finding reports that.
     let proxy = seen.proxy.as_ref().filter(|_| seen.no_lookup().is_none())?;
+    let message = format!("the name of the node's proxy {proxy} cannot be resolved");
     Some(Finding {
         reason: Some(fault.reason()),
         evidence: vec![fault.to_string()],
         client_error: seen.path.error().map(str::to_owned),
-        ..Finding::new(
-            Code::ProxyUnreachable,
-            Severity::Critical,
-            &seen.endpoint,
-            Stage::Resolve,
-            format!("the name of the node's proxy {proxy} cannot be resolved"),
-            advice::remedy(Code::ProxyUnreachable, seen, None),
-        )
+        ..critical(Code::ProxyUnreachable, seen, Stage::Resolve, message)
     })
 }
 
@@ -234,6 +226,7 @@ fn address_down(seen: &EndpointOutcome, address: IpAddr, failed: &StageOutcome) 
     // Without a route for this family, the client never waits for it.
     let no_family = address.is_ipv6() != used.is_ipv6() && fault.reason() == Reason::Unreachable;
     let host = &seen.endpoint.host;
+    let message = format!("{address}, one of the addresses of {host}, is dead");
     // An address that only a nameserver off the path gives belongs to the finding about that
     // nameserver.
     (seen.offers(address) && !no_family && fault.reason() != Reason::Local).then(|| Finding {
@@ -243,14 +236,7 @@ fn address_down(seen: &EndpointOutcome, address: IpAddr, failed: &StageOutcome) 
             format!("{} at {address}: {fault}", failed.stage),
             format!("{used} accepts connections"),
         ],
-        ..Finding::new(
-            Code::AddressDown,
-            Severity::Warning,
-            &seen.endpoint,
-            failed.stage,
-            format!("{address}, one of the addresses of {host}, is dead"),
-            advice::remedy(Code::AddressDown, seen, None),
-        )
+        ..warning(Code::AddressDown, seen, failed.stage, message)
     })
 }
 
@@ -263,85 +249,58 @@ fn expiring(seen: &EndpointOutcome, expectations: &Expectations) -> Option<Findi
         let ends = first.not_after.strftime("%Y-%m-%d %H:%M UTC");
         let host = &seen.endpoint.host;
         let (subject, issuer) = (&first.subject, &first.issuer);
+        let message = format!("a certificate of {host} expires in {days} days");
         Finding {
             address: seen.path.address(),
             evidence: vec![format!("{subject} issued by {issuer}, until {ends}")],
-            ..Finding::new(
-                Code::CertificateExpiringSoon,
-                Severity::Warning,
-                &seen.endpoint,
-                Stage::Tls,
-                format!("a certificate of {host} expires in {days} days"),
-                advice::remedy(Code::CertificateExpiringSoon, seen, None),
-            )
+            ..warning(Code::CertificateExpiringSoon, seen, Stage::Tls, message)
         }
     })
 }
 
 fn clock_skew(seen: &EndpointOutcome) -> Option<Finding> {
-    let Some(Evidence::Challenge(challenge)) = seen.evidence(Stage::Challenge) else {
-        return None;
-    };
-    let skew = challenge.clock_skew?;
+    let skew = challenge(seen)?.clock_skew?;
     (skew.abs() > CLOCK_TOLERANCE.as_secs_f64()).then(|| {
         let seconds = skew.abs().round();
         let way = if skew > 0.0 { "ahead of" } else { "behind" };
+        let message = format!("this node's clock is {seconds} s {way} the registry's");
         Finding {
             address: seen.path.address(),
             evidence: vec!["from the header Date of the registry's answer".to_owned()],
-            ..Finding::new(
-                Code::ClockSkew,
-                Severity::Warning,
-                &seen.endpoint,
-                Stage::Challenge,
-                format!("this node's clock is {seconds} s {way} the registry's"),
-                advice::remedy(Code::ClockSkew, seen, None),
-            )
+            ..warning(Code::ClockSkew, seen, Stage::Challenge, message)
         }
     })
 }
 
 fn credentials(seen: &EndpointOutcome, expectations: &Expectations) -> Option<Finding> {
-    let (stage, said) = if let Some(Evidence::Token(Token::Denied)) = seen.evidence(Stage::Token) {
-        (
+    let (stage, said) = match seen.evidence(Stage::Token) {
+        Some(Evidence::Token(Token::Denied)) => (
             Stage::Token,
             "401 from the token service, as from most private registries",
-        )
-    } else if let Some(Evidence::Challenge(challenge)) = seen.evidence(Stage::Challenge)
-        && challenge.access == Access::Basic
-    {
-        (
+        ),
+        _ if challenge(seen)?.access == Access::Basic => (
             Stage::Challenge,
             "the registry asks for a user name and password, and issues no tokens",
-        )
-    } else {
-        return None;
+        ),
+        _ => return None,
     };
     let (severity, client_error) = match expectations.anonymous_pull {
         true => (Severity::Critical, Some("401 Unauthorized".to_owned())),
         false => (Severity::Info, None),
     };
+    let message = "the registry gives no anonymous token; pulls need credentials";
     Some(Finding {
+        severity,
         address: seen.path.address(),
         evidence: vec![said.to_owned()],
         client_error,
-        ..Finding::new(
-            Code::CredentialsRequired,
-            severity,
-            &seen.endpoint,
-            stage,
-            "the registry gives no anonymous token; pulls need credentials",
-            advice::remedy(Code::CredentialsRequired, seen, None),
-        )
+        ..warning(Code::CredentialsRequired, seen, stage, message)
     })
 }
 
 /// The finding about a challenge that RFC 9110 allows and containerd cannot read.
 fn unreadable_challenge(seen: &EndpointOutcome) -> Option<Finding> {
-    let Some(Evidence::Challenge(challenge)) = seen.evidence(Stage::Challenge) else {
-        return None;
-    };
-    (!challenge.readable_by_client).then(|| Finding {
+    (!challenge(seen)?.readable_by_client).then(|| Finding {
         address: seen.path.address(),
         evidence: vec![
             "the challenge it needs is not the first in its Www-Authenticate line".to_owned(),
@@ -356,4 +315,11 @@ fn unreadable_challenge(seen: &EndpointOutcome) -> Option<Finding> {
             "Have the registry send each challenge in its own header line.",
         )
     })
+}
+
+fn challenge(seen: &EndpointOutcome) -> Option<&Challenge> {
+    match seen.evidence(Stage::Challenge) {
+        Some(Evidence::Challenge(challenge)) => Some(challenge),
+        _ => None,
+    }
 }
