@@ -9,9 +9,8 @@ use regprobe::bench_support::FilledMetrics;
 use regprobe_probes::{
     AddressOutcome, Answer, Endpoint, EndpointOutcome, Expectation, Expectations, Fault, IoFault,
     Lookup, Nameserver, Negative, Origin, Outcome, PullPath, ResolveFault, Role, Scheme, Stage,
-    StageOutcome,
-    bench_support::{Exchange, challenges},
-    diagnose,
+    StageOutcome, diagnose,
+    fuzz_support::{self, challenges, dns_question},
 };
 
 #[global_allocator]
@@ -22,14 +21,14 @@ fn main() {
 }
 
 #[divan::bench]
-fn dns_question() -> usize {
-    Exchange::new().ask()
+fn question() -> usize {
+    dns_question().map_or(0, |packet| packet.len())
 }
 
 #[divan::bench]
-fn dns_answer(bencher: Bencher) {
-    let exchange = Exchange::new();
-    bencher.bench_local(|| exchange.read());
+fn answer(bencher: Bencher) {
+    let packet = answer_by_alias();
+    bencher.bench_local(|| fuzz_support::dns_answer(&packet));
 }
 
 #[divan::bench]
@@ -37,6 +36,7 @@ fn challenge() -> usize {
     challenges(divan::black_box(
         r#"Bearer realm="https://contoso.azurecr.io/oauth2/token",service="contoso.azurecr.io""#,
     ))
+    .len()
 }
 
 #[divan::bench]
@@ -60,6 +60,23 @@ fn scrape(bencher: Bencher, endpoints: usize) {
     let metrics = FilledMetrics::of(endpoints);
     metrics.scrape();
     bencher.bench_local(|| metrics.scrape());
+}
+
+/// The answer to a question, by way of private link: an alias, and the address of that.
+fn answer_by_alias() -> Vec<u8> {
+    let mut packet = dns_question().expect("a question");
+    let question_ends = 12 + "\u{7}contoso\u{7}azurecr\u{2}io\0".len() + 4;
+    let options = packet.split_off(question_ends);
+    // It is an answer, and has two records.
+    packet[2] |= 0x80;
+    packet[7] = 2;
+    // Names end in pointers: to the name asked, to its `azurecr.io`, and to the alias.
+    packet.extend(
+        b"\xc0\x0c\x00\x05\x00\x01\x00\x00\x0e\x10\x00\x16\x07contoso\x0bprivatelink\xc0\x14",
+    );
+    packet.extend(b"\xc0\x30\x00\x01\x00\x01\x00\x00\x00\x0a\x00\x04\x0a\xf0\x01\x05");
+    packet.extend(options);
+    packet
 }
 
 /// Two nameservers that disagree, and an address that does not respond.

@@ -1,4 +1,4 @@
-//! What `tests/fuzz` feeds with hostile bytes. For nobody else.
+//! What `tests/fuzz` feeds with hostile bytes, and `benches/micro` measures. For nobody else.
 
 use std::path::Path;
 
@@ -15,6 +15,14 @@ use crate::{
         token,
     },
 };
+
+/// A packet that asks for the IPv4 addresses of `contoso.azurecr.io`.
+///
+/// # Errors
+/// If there is no randomness for its id.
+pub fn dns_question() -> Result<Vec<u8>, ResolveFault> {
+    Ok(DnsQuery::new("contoso.azurecr.io", RecordType::A)?.packet)
+}
 
 /// Reads `packet` as the answer to a question for the IPv4 addresses of `contoso.azurecr.io` with the
 /// packet's own id.

@@ -29,8 +29,6 @@
 //! The folder `examples` has a whole round and its diagnosis.
 #![warn(missing_docs)]
 
-#[doc(hidden)]
-pub mod bench_support;
 mod client;
 mod diagnosis;
 #[doc(hidden)]
