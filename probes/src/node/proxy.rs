@@ -51,16 +51,19 @@ impl ProxyRules {
         host: &str,
         port: u16,
     ) -> Result<Option<&ProxyUrl>, ProxyError> {
-        let setting = match scheme {
-            "http" => &self.http,
-            "https" => &self.https,
-            _ => &None,
-        };
-        match setting {
+        match self.setting(scheme) {
             Some(setting) if !self.no_proxy.covers(host, port) => {
                 setting.as_ref().map(Some).map_err(Clone::clone)
             }
             _ => Ok(None),
+        }
+    }
+
+    fn setting(&self, scheme: &str) -> Option<&ProxySetting> {
+        match scheme {
+            "http" => self.http.as_ref(),
+            "https" => self.https.as_ref(),
+            _ => None,
         }
     }
 }
@@ -69,12 +72,7 @@ impl ProxyRules {
 impl ProxyRules {
     /// The proxy of URLs of this `scheme`, or why it cannot be used.
     pub fn shown(&self, scheme: &str) -> Option<String> {
-        let setting = match scheme {
-            "http" => &self.http,
-            "https" => &self.https,
-            _ => &None,
-        };
-        setting.as_ref().map(|setting| match setting {
+        self.setting(scheme).map(|setting| match setting {
             Ok(proxy) => proxy.to_string(),
             Err(error) => error.to_string(),
         })

@@ -2,7 +2,7 @@
 //! not by glibc's. The survey takes its nameservers from here, and `go_resolver` its order, waits and
 //! names. Pure: it opens no file and asks no nameserver.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
 /// The standard port of a nameserver.
@@ -17,8 +17,8 @@ const MAX_NAME: usize = 254;
 /// What a resolv.conf configures. Source of every rule: Go's `net/dnsconfig_unix.go`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolvConf {
-    /// As configured and in order, at most three. Empty if the file names none:
-    /// [`Self::with_go_defaults`] says what Go does then.
+    /// As configured and in order, at most three. Empty if the file names none; Go then
+    /// asks 127.0.0.1 and ::1.
     pub nameservers: Vec<SocketAddr>,
     /// Search suffixes, each with its trailing dot. The last `search` or `domain` line wins.
     pub search: Vec<String>,
@@ -70,29 +70,6 @@ impl ResolvConf {
             }
         }
         conf
-    }
-
-    /// Adds what Go uses if the file does not say: the nameservers 127.0.0.1 and ::1, and the domain of
-    /// the node's `hostname` as search list.
-    #[must_use]
-    pub fn with_go_defaults(mut self, hostname: &str) -> Self {
-        if self.nameservers.is_empty() {
-            let loopback = [
-                IpAddr::V4(Ipv4Addr::LOCALHOST),
-                IpAddr::V6(Ipv6Addr::LOCALHOST),
-            ];
-            self.nameservers = loopback.map(|ip| SocketAddr::new(ip, DNS_PORT)).to_vec();
-        }
-        if self.search.is_empty() {
-            self.search.extend(
-                hostname
-                    .split_once('.')
-                    .map(|(_, domain)| domain)
-                    .filter(|d| !d.is_empty())
-                    .map(rooted),
-            );
-        }
-        self
     }
 
     /// The fully qualified names that Go asks for, in order, to look up `host` (`nameList` in
@@ -316,17 +293,6 @@ mod tests {
         for (text, expected) in table {
             assert_eq!(parse(text), expected, "{text:?}");
         }
-    }
-
-    #[test]
-    fn go_asks_the_node_itself_when_no_nameserver_is_configured() {
-        let conf = parse("").with_go_defaults("node-1.corp.example");
-        assert_eq!(
-            conf.nameservers,
-            ["127.0.0.1:53".parse().unwrap(), "[::1]:53".parse().unwrap()]
-        );
-        assert_eq!(conf.search, ["corp.example."]);
-        assert!(parse("").with_go_defaults("node-1").search.is_empty());
     }
 
     #[test]

@@ -180,21 +180,20 @@ impl Visit<'_> {
 
     async fn tunnel(&self, proxy: &ProxyUrl, stream: Wire) -> Result<(Stream, Tunnel), Fault> {
         let deadline = self.deadlines.next();
-        match proxy.scheme {
+        let opened = match proxy.scheme {
             ProxyScheme::Http => {
                 let opened = proxy::tunnel(stream, proxy, self.endpoint, deadline).await;
-                let (stream, tunnel) = opened.map_err(Fault::Proxy)?;
-                Ok((Stream::Plain(stream), tunnel))
+                opened.map(|(stream, tunnel)| (Stream::Plain(stream), tunnel))
             }
             ProxyScheme::Https => {
                 let shaken = self.tls.handshake(stream, &proxy.host, deadline).await;
                 let (stream, _) = shaken.map_err(|fault| Fault::Tls(Box::new(fault)))?;
                 let opened = proxy::tunnel(stream, proxy, self.endpoint, deadline).await;
-                let (stream, tunnel) = opened.map_err(Fault::Proxy)?;
-                Ok((Stream::Tls(Box::new(stream)), tunnel))
+                opened.map(|(stream, tunnel)| (Stream::Tls(Box::new(stream)), tunnel))
             }
-            ProxyScheme::Socks5 => Err(Fault::Proxy(ProxyFault::Socks)),
-        }
+            ProxyScheme::Socks5 => Err(ProxyFault::Socks),
+        };
+        opened.map_err(Fault::Proxy)
     }
 
     /// Whether a hello that fits into one packet is answered when a large one is not: then a device on
