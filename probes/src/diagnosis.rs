@@ -4,35 +4,21 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
-pub use self::finding::{Code, Finding, Severity};
-use crate::{
-    outcome::{EndpointOutcome, Outcome},
-    words::scope::Expectation,
+pub use self::{
+    expectations::Expectations,
+    finding::{Code, Finding, Severity},
 };
+use crate::outcome::{EndpointOutcome, Outcome};
 
 mod advice;
 mod delay;
+mod expectations;
 mod finding;
 mod mirrors;
 mod names;
 mod path;
 #[cfg(test)]
 mod tests;
-
-/// What the configuration says of a registry, and the time.
-#[derive(Clone, Debug)]
-pub struct Expectations {
-    /// Where its addresses should be.
-    pub private: Expectation,
-    /// Whether an anonymous token must be granted.
-    pub anonymous_pull: bool,
-    /// How long before its expiry a certificate is reported; zero never reports it.
-    pub expiry_warning: Duration,
-    /// The time of the round.
-    pub now: Timestamp,
-}
 
 /// What is wrong with a registry, seen from this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

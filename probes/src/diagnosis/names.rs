@@ -5,8 +5,8 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use super::{
-    Expectations,
     advice::{self, critical, warning},
+    expectations::Expectations,
     finding::{Code, Finding, Severity},
 };
 use crate::{

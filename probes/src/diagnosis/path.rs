@@ -4,8 +4,8 @@
 use std::{net::IpAddr, time::Duration};
 
 use super::{
-    Expectations,
     advice::{self, critical, warning},
+    expectations::Expectations,
     finding::{Code, Finding, Severity},
 };
 use crate::{

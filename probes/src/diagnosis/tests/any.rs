@@ -63,28 +63,14 @@ pub(super) fn reordered(outcome: Outcome) -> impl Strategy<Value = (Outcome, Out
             })
         })
         .collect::<Vec<_>>();
-    inner.prop_shuffle_all().prop_map(move |endpoints| {
+    let shuffled = inner.prop_flat_map(|endpoints| Just(endpoints).prop_shuffle());
+    shuffled.prop_map(move |endpoints| {
         let reordered = Outcome {
             endpoints,
             ..outcome.clone()
         };
         (outcome.clone(), reordered)
     })
-}
-
-trait ShuffleAll<T> {
-    fn prop_shuffle_all(self) -> BoxedStrategy<Vec<T>>;
-}
-
-impl<T, S> ShuffleAll<T> for Vec<S>
-where
-    T: std::fmt::Debug + Clone + 'static,
-    S: Strategy<Value = T> + 'static,
-{
-    fn prop_shuffle_all(self) -> BoxedStrategy<Vec<T>> {
-        self.prop_flat_map(|values| Just(values).prop_shuffle())
-            .boxed()
-    }
 }
 
 /// A registry with its data endpoints and everything that a pull may be led to, or any part of it. A
