@@ -15,7 +15,7 @@ use crate::{
         metrics::{AgentMetrics, Exporter, RegistryMetrics},
     },
     plan::{Plan, PlannedRegistry},
-    schedule::{Report, fleet::Fleet, timetable::Pace},
+    schedule::{Report, fleet::Fleet, pace::Pace},
     state::{ConfigState, RegistryState, Shown},
 };
 
@@ -109,7 +109,7 @@ impl Board {
         } in self.registries.values_mut()
         {
             metrics.show_pace(&match &self.fleet {
-                Some(fleet) => planned.pace(fleet),
+                Some(fleet) => fleet.pace(&planned.intervals, planned.target.images.len()),
                 None => Pace::of(&planned.intervals),
             });
         }

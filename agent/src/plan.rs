@@ -7,13 +7,7 @@ use jiff::Timestamp;
 use regprobe_probes::{Endpoint, Expectation, Expectations, Role, Scheme, Target, TrustError};
 
 pub(crate) use self::node::{NodeSource, node_name};
-use crate::{
-    config::{self, Config, Private, Server},
-    schedule::{
-        fleet::Fleet,
-        timetable::{Intervals, Pace},
-    },
-};
+use crate::config::{self, Config, Private, Server};
 
 mod node;
 
@@ -55,6 +49,30 @@ impl Plan {
         });
         let files = OWN_FILES + endpoints.sum::<usize>() * endpoint;
         u64::try_from(files).unwrap_or(u64::MAX)
+    }
+}
+
+/// How often each depth is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Intervals {
+    /// Of rounds at all.
+    pub network: Duration,
+    /// Of rounds with requests.
+    pub request: Duration,
+    /// Of rounds with a token request.
+    pub token: Duration,
+    /// Of rounds that walk to the images.
+    pub image: Duration,
+}
+
+impl From<&config::ScheduleConfig> for Intervals {
+    fn from(schedule: &config::ScheduleConfig) -> Self {
+        Self {
+            network: schedule.network_interval,
+            request: schedule.request_interval,
+            token: schedule.token_interval,
+            image: schedule.image_interval,
+        }
     }
 }
 
@@ -120,11 +138,6 @@ impl PlannedRegistry {
             expiry_warning: tls.expiry_warning,
             intervals,
         }
-    }
-
-    /// How often each depth is due on every node of `fleet`.
-    pub(crate) fn pace(&self, fleet: &Fleet) -> Pace {
-        fleet.pace(&self.intervals, self.target.images.len())
     }
 
     /// What the diagnosis of a round at `now` compares it with.

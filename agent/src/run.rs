@@ -111,7 +111,7 @@ fn load_settings(path: Option<&Path>) -> anyhow::Result<CurrentSettings> {
 struct Agent<'a> {
     config_file: &'a Path,
     watch: Option<ConfigWatch>,
-    fleet: watch::Receiver<Option<Fleet>>,
+    fleet: watch::Receiver<Fleet>,
     board: Board,
     scheduler: Scheduler,
 }
@@ -139,9 +139,7 @@ impl Agent<'_> {
 
     fn counted(&mut self) {
         let fleet = *self.fleet.borrow_and_update();
-        if let Some(fleet) = fleet {
-            self.board.count(fleet);
-        }
+        self.board.count(fleet);
     }
 
     /// Applies the configuration file; on any error the old configuration stays.

@@ -1,12 +1,15 @@
-//! When each registry is probed. The scheduler runs the rounds; the rest are rules that only look at
-//! clocks and counts: the timetable of one registry on one node, the size of the fleet, and what a
-//! registry asks for by `Retry-After`.
+//! Decides when each registry is probed, and runs the rounds. `timetable`, `pace` and `fleet` hold the
+//! rules: when a round is due, how often, and how many agents share the budget. They are public and pure,
+//! so that `benches/fleet` can simulate a fleet. `scheduler` follows them, `service` counts the agents,
+//! and `retry_after` reads how long a registry asks to wait.
 
+pub mod clock;
 pub mod fleet;
+pub mod pace;
 pub mod timetable;
 
-mod clock;
 mod retry_after;
 mod scheduler;
+mod service;
 
 pub(crate) use self::scheduler::{Report, Scheduler, Skip};

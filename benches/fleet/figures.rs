@@ -1,67 +1,75 @@
-//! What is to be known of a simulated fleet.
+//! What is to be known of a simulated fleet, and the bound that it is held to.
 
-use crate::{simulation::Seen, story::Story};
+use crate::simulation::{BUDGET, Seen};
 
 const TEN_SECONDS: f64 = 10.0;
 const MINUTE: f64 = 60.0;
 const TEN_MINUTES: f64 = 600.0;
-/// The most that a peak may be of the mean.
-pub(crate) const FLAT: f64 = 1.2;
+/// From this size on a fleet has to be even: in a smaller one a single request is a large part of the
+/// mean.
+const EVEN_FROM: u32 = 100;
 
-/// Rates in requests of any ten seconds, wherever those begin.
-#[derive(Debug)]
+/// Rates are of any ten seconds, minute or ten minutes, wherever those begin.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Figures {
-    /// Of the ten minutes with the most: what the fleet sends for long.
+    /// Requests in ten seconds of the ten minutes with the most: what the fleet sends for long.
     pub(crate) mean: f64,
-    pub(crate) peak: u32,
     pub(crate) busiest_minute: u32,
-    /// The longest that a node went unprobed, in the longest interval that it stated meanwhile.
+    /// The busiest minute, and the busiest ten seconds, in means.
+    pub(crate) minute_to_mean: f64,
+    pub(crate) peak_to_mean: f64,
+    /// The longest that a node sent no request, in the longest interval that it stated meanwhile.
     pub(crate) longest_gap: f64,
-    /// The shortest between two rounds with requests, in the interval stated.
-    pub(crate) shortest_gap: f64,
-    /// The longest in seconds.
+    /// The same in seconds.
     pub(crate) unprobed: f64,
 }
 
 impl Figures {
     pub(crate) const HEAD: &str = "\
-| | nodes | mean | peak | peak/mean | busiest minute | shortest gap | longest gap | unprobed for | flat |
-|---|---|---|---|---|---|---|---|---|---|";
+| | nodes | mean | busiest minute | minute/mean | 10 s/mean | longest gap | unprobed for | in bound |
+|---|---|---|---|---|---|---|---|---|";
 
     pub(crate) fn of(seen: &Seen) -> Self {
-        let most = most_within(&seen.requests, TEN_MINUTES);
+        let most = |window| f64::from(most_within(&seen.requests, window));
+        let mean = most(TEN_MINUTES) / TEN_MINUTES;
         Self {
-            mean: f64::from(most) / TEN_MINUTES * TEN_SECONDS,
-            peak: most_within(&seen.requests, TEN_SECONDS),
+            mean: mean * TEN_SECONDS,
             busiest_minute: most_within(&seen.requests, MINUTE),
+            minute_to_mean: most(MINUTE) / MINUTE / mean,
+            peak_to_mean: most(TEN_SECONDS) / TEN_SECONDS / mean,
             longest_gap: seen.longest_gap,
-            shortest_gap: seen.shortest_gap,
             unprobed: seen.unprobed,
         }
     }
 
-    /// No ten seconds see more than [`FLAT`] of the mean. A request cannot be divided, so one is free.
-    pub(crate) fn is_flat(&self) -> bool {
-        f64::from(self.peak) <= FLAT * self.mean + 1.0
+    /// The worse of each.
+    pub(crate) fn worst(self, other: Self) -> Self {
+        Self {
+            mean: self.mean.max(other.mean),
+            busiest_minute: self.busiest_minute.max(other.busiest_minute),
+            minute_to_mean: self.minute_to_mean.max(other.minute_to_mean),
+            peak_to_mean: self.peak_to_mean.max(other.peak_to_mean),
+            longest_gap: self.longest_gap.max(other.longest_gap),
+            unprobed: self.unprobed.max(other.unprobed),
+        }
     }
 
-    /// The peak in means.
-    pub(crate) fn ratio(&self) -> f64 {
-        f64::from(self.peak) / self.mean
+    /// Whether the bound holds for a fleet of this size.
+    pub(crate) fn hold(&self, size: u32) -> bool {
+        let is_even = self.minute_to_mean <= 1.2 && self.peak_to_mean <= 2.0;
+        self.busiest_minute <= BUDGET && self.longest_gap <= 2.0 && (is_even || size < EVEN_FROM)
     }
 
-    pub(crate) fn row(&self, story: Story, size: u32) -> String {
+    pub(crate) fn row(&self, story: &str, size: u32) -> String {
         format!(
-            "| {} | {size} | {:.1} | {} | {:.2} | {} | {:.2} | {:.2} | {:.0} s | {} |",
-            story.as_str(),
+            "| {story} | {size} | {:.1} | {} | {:.2} | {:.2} | {:.2} | {:.0} s | {} |",
             self.mean,
-            self.peak,
-            self.ratio(),
             self.busiest_minute,
-            self.shortest_gap,
+            self.minute_to_mean,
+            self.peak_to_mean,
             self.longest_gap,
             self.unprobed,
-            if self.is_flat() { "yes" } else { "no" },
+            if self.hold(size) { "yes" } else { "no" },
         )
     }
 }

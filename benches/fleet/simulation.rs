@@ -1,13 +1,16 @@
-//! Nodes, a nameserver and a registry in virtual time. What a node does is decided by the agent's
-//! own [`Timetable`] and [`Census`]; here is only who is up, what it is answered, and what gets out.
+//! Nodes, a nameserver and a registry in virtual time. The agent's own [`Timetable`] and [`Census`]
+//! decide what a node does. The simulation decides which nodes are up and what the nameserver answers,
+//! and counts the requests.
 
-use std::{cmp::Reverse, collections::BinaryHeap, net::Ipv4Addr, time::Duration};
+use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
 use regprobe::{
     config::Config,
     schedule::{
-        fleet::{Answer, Census, scattered},
-        timetable::{Intervals, Moment, Timetable},
+        clock::Moment,
+        fleet::{self, Census, Count},
+        pace::Intervals,
+        timetable::Timetable,
     },
 };
 use regprobe_probes::Depth;
@@ -18,49 +21,70 @@ use crate::story::{Answers, EVENT, Seconds, Story};
 pub(crate) const BUDGET: u32 = 1000;
 /// Addresses in one DNS message.
 const MOST_ADDRESSES: u32 = 4090;
-/// How long is simulated after the event, at least: a fleet that shrinks is believed to late.
-const LENGTH: Seconds = 3.0 * 3600.0;
-/// Figures begin here: before, the fleet comes together.
-const SETTLED: Seconds = 1800.0;
-/// How long a node takes to be asked for, and to have its answer.
+/// From the start of a node to the answer to its first question.
 const QUESTION: Seconds = 0.005;
-/// The hash of the registry that is looked at, one of twenty.
-const REGISTRY: u64 = 0xd1b5_4a32_d192_ed03;
+/// Clocks differ by up to this much, although NTP sets them.
+const CLOCKS: Seconds = 1.0;
+const REGISTRY: &str = "contoso.azurecr.io";
+
+/// A fleet to simulate.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fleet {
+    /// How many nodes it has at most.
+    pub(crate) size: u32,
+    /// Requests a minute that it may send to one registry.
+    pub(crate) budget: u32,
+    /// How many images of that registry are configured.
+    pub(crate) images: usize,
+    /// The number of the draw. It decides names, addresses and clocks, and when each node starts.
+    pub(crate) draw: u64,
+}
+
+impl Fleet {
+    /// With the default configuration.
+    pub(crate) fn of(size: u32) -> Self {
+        Self {
+            size,
+            budget: BUDGET,
+            images: 0,
+            draw: 0,
+        }
+    }
+
+    /// For a fleet that does not fit into an answer the operator configures the size.
+    fn is_counted(self) -> bool {
+        self.size <= MOST_ADDRESSES
+    }
+
+    fn config(self) -> Config {
+        let size = match self.is_counted() {
+            true => "auto".to_owned(),
+            false => self.size.to_string(),
+        };
+        let text = format!(
+            "registries: [{{server: {REGISTRY}}}]\n\
+             fleet: {{size: {size}, service: regprobe.kube-system.svc.cluster.local, \
+             requests_per_minute: {}}}\n",
+            self.budget
+        );
+        Config::parse(&text).expect("the text is ours")
+    }
+}
 
 /// What the registry saw.
 pub(crate) struct Seen {
     /// When there were requests, in order.
     pub(crate) requests: Vec<Seconds>,
     pub(crate) end: Seconds,
+    /// The longest that a node sent no request, in the longest interval that it stated meanwhile.
     pub(crate) longest_gap: f64,
-    pub(crate) shortest_gap: f64,
+    /// The same in seconds.
     pub(crate) unprobed: Seconds,
 }
 
-/// What chance decides.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Draw {
-    /// Which of many.
-    pub(crate) number: u64,
-    /// How far clocks are apart.
-    pub(crate) clocks: Seconds,
-}
-
-impl Default for Draw {
-    /// That of the tests.
-    fn default() -> Self {
-        Self {
-            number: 0,
-            clocks: 1.0,
-        }
-    }
-}
-
-/// Lives through a story with so many nodes.
-pub(crate) fn simulate(story: Story, size: u32, draw: Draw) -> Seen {
-    let config = config(size);
-    let intervals = Intervals::from(&config.schedule);
-    let mut world = World::new(story, size, draw, &config, intervals);
+/// Lives through a story.
+pub(crate) fn simulate(story: Story, fleet: Fleet) -> Seen {
+    let mut world = World::new(story, fleet);
     while let Some(Reverse((at, node, what))) = world.events.pop() {
         let now = at as f64 / 1e6;
         if now >= world.seen.end {
@@ -70,114 +94,103 @@ pub(crate) fn simulate(story: Story, size: u32, draw: Draw) -> Seen {
             What::Starts => world.start(node, now),
             What::Ends => world.end(node, now),
             What::Asks(life) => world.ask(node, life, now),
-            What::Probes(life, number) => world.probe(node, life, number, now),
+            What::Probes(plan) => world.probe(node, plan, now),
         }
     }
     world.seen.requests.sort_by(f64::total_cmp);
     world.seen
 }
 
-/// A fleet that does not fit into an answer is one of which the operator says the size.
-fn config(size: u32) -> Config {
-    let size = match size > MOST_ADDRESSES {
-        true => size.to_string(),
-        false => "auto".to_owned(),
-    };
-    let text = format!(
-        "registries: [{{server: contoso.azurecr.io}}]\n\
-         fleet: {{size: {size}, service: regprobe.kube-system.svc.cluster.local, \
-         requests_per_minute: {BUDGET}}}\n"
-    );
-    Config::parse(&text).expect("the text is ours")
-}
-
-/// In the order in which they come at the same time.
+/// What happens to a node, in the order in which it happens at the same time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum What {
     Ends,
     Starts,
-    /// In which of its lives.
+    /// With the number of its life.
     Asks(u32),
-    /// And by which of its plans.
-    Probes(u32, u32),
+    /// With the number of its plan.
+    Probes(u32),
 }
 
 struct World {
     story: Story,
+    fleet: Fleet,
     config: Config,
     intervals: Intervals,
     nodes: Vec<Node>,
-    /// The numbers of nodes in the order of their scattered addresses.
-    order: Vec<u32>,
-    /// Where in that order those are that are up, and were when: the last is now.
+    /// The places of the nodes that are up, in order, since when. The last is now.
     up: Vec<(Seconds, Vec<u32>)>,
     events: BinaryHeap<Reverse<(u64, u32, What)>>,
     seen: Seen,
 }
 
-#[derive(Default)]
 struct Node {
-    /// Its clock is so much ahead.
+    /// In place of its name.
+    number: u64,
+    /// Its clock is this much ahead.
     ahead: Seconds,
-    /// Of its address.
-    scattered: u64,
-    /// Where it is in the order of all.
+    /// Where it is in the order of all addresses.
     place: u32,
     life: u32,
     plan: u32,
-    started: Seconds,
-    census: Option<Census>,
-    timetable: Option<Timetable>,
-    /// The last request, or the start, and the longest interval stated since.
-    last: (Seconds, Seconds),
+    up: Option<(Census, Timetable)>,
+    /// What it knows of the fleet.
+    known: Option<fleet::Fleet>,
+    /// When it last sent a request, or started.
+    last: Seconds,
+    /// The interval that it states, and the longest that it has stated since.
+    interval: Seconds,
+    stated: Seconds,
     has_asked: bool,
 }
 
 impl World {
-    fn new(story: Story, size: u32, draw: Draw, config: &Config, intervals: Intervals) -> Self {
-        let pace = Census::start(config.fleet.clone(), 0, Moment::default()).fleet();
-        let longest = pace
-            .pace(&intervals, 0)
-            .interval(Depth::Request)
-            .as_secs_f64();
+    fn new(story: Story, fleet: Fleet) -> Self {
+        let mut chance =
+            Chance(0x2545_f491_4f6c_dd1d ^ fleet.draw.wrapping_mul(0xd1b5_4a32_d192_ed03));
+        let mut places: Vec<_> = (0..fleet.size).collect();
+        places.sort_by_cached_key(|_| chance.next().to_bits());
+        let config = fleet.config();
         let mut world = Self {
             story,
-            config: config.clone(),
-            intervals,
+            fleet,
+            intervals: Intervals::from(&config.schedule),
+            config,
             nodes: Vec::new(),
-            order: (0..size).collect(),
             up: vec![(0.0, Vec::new())],
             events: BinaryHeap::new(),
             seen: Seen {
                 requests: Vec::new(),
-                end: EVENT + LENGTH.max(3.0 * longest),
+                end: 0.0,
                 longest_gap: 0.0,
-                shortest_gap: f64::INFINITY,
                 unprobed: 0.0,
             },
         };
-        let mut chance = Chance(0x2545_f491_4f6c_dd1d ^ draw.number.wrapping_mul(REGISTRY));
-        for rank in 0..size {
-            // Addresses that a cluster hands out one after another, some for pods in between.
-            let address = u32::from_be_bytes([10, 240, 0, 4]) + 3 * rank;
+        for (rank, place) in (0..).zip(places) {
             world.nodes.push(Node {
-                ahead: chance.next() * draw.clocks,
-                scattered: scattered(Ipv4Addr::from(address).into()),
-                ..Node::default()
+                number: chance.next().to_bits(),
+                ahead: chance.next() * CLOCKS,
+                place,
+                life: 0,
+                plan: 0,
+                up: None,
+                known: None,
+                last: 0.0,
+                interval: 0.0,
+                stated: 0.0,
+                has_asked: false,
             });
-            for (from, until) in story.lives(rank, size, chance.next()) {
+            for (from, until) in story.lives(rank, fleet.size, chance.next()) {
                 world.at(from, rank, What::Starts);
                 if until.is_finite() {
                     world.at(until, rank, What::Ends);
                 }
             }
         }
-        let nodes = &mut world.nodes;
-        let order = &mut world.order;
-        order.sort_by_key(|node| nodes[*node as usize].scattered);
-        for (place, node) in (0..).zip(order) {
-            nodes[*node as usize].place = place;
-        }
+        let census = Census::start(world.config.fleet.clone(), 0, Moment::default());
+        let pace = census.fleet().pace(&world.intervals, fleet.images);
+        let longest = pace.interval(Depth::Request).as_secs_f64();
+        world.seen.end = EVENT + story.length().max(3.0 * longest);
         world
     }
 
@@ -186,120 +199,100 @@ impl World {
     }
 
     fn start(&mut self, rank: u32, now: Seconds) {
-        let Node {
-            scattered, place, ..
-        } = self.nodes[rank as usize];
-        self.list(now, |up| {
-            let before = up.partition_point(|other| *other < place);
-            up.insert(before, place);
-        });
         let moment = self.moment(rank, now);
-        let census = Census::start(self.config.fleet.clone(), scattered, moment);
+        let images = self.fleet.images;
         let node = &mut self.nodes[rank as usize];
+        let census = Census::start(self.config.fleet.clone(), node.number, moment);
+        let fleet = census.fleet();
+        let pace = fleet.pace(&self.intervals, images);
+        let turns = fleet.turns(pace, REGISTRY, 0);
+        let timetable = Timetable::start(moment, turns, Depth::Network);
         node.life += 1;
-        node.census = Some(census);
-        node.timetable = None;
-        node.started = now;
-        node.last = (now, 0.0);
-        node.has_asked = false;
-        let life = node.life;
-        self.at(now + QUESTION, rank, What::Asks(life));
+        node.up = Some((census, timetable));
+        node.known = Some(fleet);
+        node.interval = pace.interval(Depth::Request).as_secs_f64();
+        (node.last, node.stated, node.has_asked) = (now, node.interval, false);
+        let (place, life) = (node.place, node.life);
+        self.plan(rank);
+        if self.fleet.is_counted() {
+            self.list(now, |up| {
+                up.insert(up.partition_point(|other| *other < place), place)
+            });
+            self.at(now + QUESTION, rank, What::Asks(life));
+        }
     }
 
     fn end(&mut self, rank: u32, now: Seconds) {
-        let place = self.nodes[rank as usize].place;
-        self.list(now, |up| up.retain(|other| *other != place));
         let node = &mut self.nodes[rank as usize];
         node.life += 1;
-        node.census = None;
-        node.timetable = None;
+        node.up = None;
+        let place = node.place;
+        self.list(now, |up| up.retain(|other| *other != place));
     }
 
-    /// The size is answered, and what follows from it is planned.
+    /// Asks for the size of the fleet.
     fn ask(&mut self, rank: u32, life: u32, now: Seconds) {
-        if self.nodes[rank as usize].life != life {
-            return;
-        }
         let answer = self.answer(rank, now);
         let moment = self.moment(rank, now);
-        let intervals = self.intervals;
         let node = &mut self.nodes[rank as usize];
-        let Some(census) = &mut node.census else {
+        let Some((census, timetable)) = node.up.as_mut().filter(|_| node.life == life) else {
             return;
         };
         match answer {
-            Some(answer) => census.hear(moment, answer),
+            Some(count) => census.hear(moment, count),
             None => census.miss(),
         }
         let fleet = census.fleet();
-        let (pace, place) = (
-            fleet.pace(&intervals, 0),
-            fleet.place.seen_from(REGISTRY, 20),
-        );
-        let timetable = match &mut node.timetable {
-            Some(timetable) => {
-                timetable.adopt(moment, pace, place);
-                timetable
-            }
-            none => none.insert(Timetable::start(moment, pace, place, Depth::Network)),
-        };
-        timetable.hold(Depth::Request, fleet.quiet_until);
-        let stated = pace.interval(Depth::Request).as_secs_f64();
-        node.last.1 = stated.max(node.last.1);
-        node.plan += 1;
-        let wait = census.patience(moment).as_secs_f64();
-        self.plan(rank);
+        let wait = census.wait(moment).as_secs_f64();
+        // Nobody sees what it states before its first answer.
+        let has_stated = std::mem::replace(&mut node.has_asked, true);
+        if node.known.replace(fleet) != Some(fleet) {
+            let pace = fleet.pace(&self.intervals, self.fleet.images);
+            timetable.adopt(moment, fleet.turns(pace, REGISTRY, 0));
+            node.interval = pace.interval(Depth::Request).as_secs_f64();
+            node.stated = match has_stated {
+                true => node.interval.max(node.stated),
+                false => node.interval,
+            };
+            self.plan(rank);
+        }
         self.at(now + wait, rank, What::Asks(life));
     }
 
+    /// Plans its next round.
     fn plan(&mut self, rank: u32) {
-        let node = &self.nodes[rank as usize];
-        if let Some(timetable) = &node.timetable {
-            // `awake` counts from 1,000,000 at the beginning.
-            let due = timetable.due().as_secs_f64() - 1e6;
-            let what = What::Probes(node.life, node.plan);
-            // Timers are late, never early.
-            self.at(due + 0.001, rank, what);
+        let node = &mut self.nodes[rank as usize];
+        if let Some((_, timetable)) = &node.up {
+            node.plan += 1;
+            // Timers are late, never early. `awake` counts from 1,000,000 at the beginning.
+            let due = timetable.due().as_secs_f64() - 1e6 + 0.001;
+            let what = What::Probes(node.plan);
+            self.at(due, rank, what);
         }
     }
 
-    fn probe(&mut self, rank: u32, life: u32, plan: u32, now: Seconds) {
+    fn probe(&mut self, rank: u32, plan: u32, now: Seconds) {
         let moment = self.moment(rank, now);
         let node = &mut self.nodes[rank as usize];
-        let Some(timetable) = node
-            .timetable
-            .as_mut()
-            .filter(|_| (node.life, node.plan) == (life, plan))
-        else {
+        let Some((_, timetable)) = node.up.as_mut().filter(|_| node.plan == plan) else {
             return;
         };
-        let tick = timetable.take(moment);
-        let stated = timetable.pace().interval(Depth::Request).as_secs_f64();
-        let (last, longest) = node.last;
-        let longest = stated.max(longest);
-        if tick.depth >= Depth::Request {
-            let gap = now - last;
-            if now >= SETTLED {
-                self.seen.longest_gap = self.seen.longest_gap.max(gap / longest);
-                self.seen.unprobed = self.seen.unprobed.max(gap);
-                if node.has_asked {
-                    self.seen.shortest_gap = self.seen.shortest_gap.min(gap / stated);
-                }
-                let requests = match tick.depth {
-                    Depth::Network => 0,
-                    Depth::Request => 1,
-                    Depth::Token | Depth::Image => 2,
-                };
-                if !self.story.is_cut(now) {
-                    self.seen.requests.extend((0..requests).map(|_| now));
-                }
-            }
-            node.last = (now, stated);
-            node.has_asked = true;
-        } else if now >= SETTLED {
-            self.seen.longest_gap = self.seen.longest_gap.max((now - last) / longest);
+        let depth = timetable.take(moment).depth;
+        let gap = now - node.last;
+        self.seen.longest_gap = self.seen.longest_gap.max(gap / node.stated);
+        self.seen.unprobed = self.seen.unprobed.max(gap);
+        let requests = match depth {
+            Depth::Network => 0,
+            Depth::Request => 1,
+            Depth::Token => 2,
+            Depth::Image => 2 + 4 * self.fleet.images,
+        };
+        if requests > 0 {
+            (node.last, node.stated) = (now, node.interval);
         }
-        node.plan += 1;
+        if !self.story.is_cut(now) {
+            self.seen.requests.extend((0..requests).map(|_| now));
+        }
         self.plan(rank);
     }
 
@@ -307,7 +300,7 @@ impl World {
         let (_, last) = self.up.last().expect("there is a first");
         let mut up = last.clone();
         change(&mut up);
-        // Older lists than any answer can be of are of no more use.
+        // No answer is older than this.
         while self
             .up
             .get(1)
@@ -315,14 +308,14 @@ impl World {
         {
             self.up.remove(0);
         }
-        // Nobody tells changes within a second apart.
+        // Changes within one second count as one.
         match self.up.last_mut() {
             Some((since, last)) if *since > now - 1.0 => *last = up,
             _ => self.up.push((now, up)),
         }
     }
 
-    fn answer(&self, rank: u32, now: Seconds) -> Option<Answer> {
+    fn answer(&self, rank: u32, now: Seconds) -> Option<Count> {
         let answers = self.story.answers(now);
         let delay = match answers {
             Answers::Late(delay) => delay,
@@ -333,35 +326,25 @@ impl World {
             .iter()
             .rev()
             .find(|(since, _)| *since <= now - delay);
-        let up = &known.or_else(|| self.up.first())?.1;
-        let listed = |node: u32| match answers {
+        let (_, up) = known.or_else(|| self.up.first())?;
+        let size = self.fleet.size;
+        let is_listed = |place: &u32| match answers {
             Answers::True | Answers::Late(_) => true,
-            Answers::Half => node.is_multiple_of(2),
-            Answers::LowerHalf => node < self.nodes.len() as u32 / 2,
+            Answers::Half => place.is_multiple_of(2),
+            Answers::LowerHalf => *place < size / 2,
             Answers::None => false,
         };
         let place = self.nodes[rank as usize].place;
-        let (count, before) = match answers {
-            Answers::True | Answers::Late(_) => {
-                (up.len(), up.partition_point(|other| *other < place))
-            }
-            _ => {
-                let listed = || {
-                    up.iter()
-                        .filter(|other| listed(self.order[**other as usize]))
-                };
-                (
-                    listed().count(),
-                    listed().filter(|other| **other < place).count(),
-                )
-            }
+        let listed = |places: &[u32]| match answers {
+            Answers::True | Answers::Late(_) => places.len() as u32,
+            _ => places.iter().filter(|place| is_listed(place)).count() as u32,
         };
-        let is_there = listed(rank) && up.binary_search(&place).is_ok();
-        let count = count as u32;
-        (count > 0).then_some(Answer {
-            count: count.min(MOST_ADDRESSES),
-            rank: is_there.then_some(before as u32),
-            is_cut: count > MOST_ADDRESSES,
+        let own = up.binary_search(&place).ok().filter(|_| is_listed(&place));
+        let (agents, rank) = (listed(up), own.map(|own| listed(&up[..own])));
+        (agents > 0).then_some(Count {
+            agents: agents.min(MOST_ADDRESSES),
+            rank,
+            is_cut: agents > MOST_ADDRESSES,
         })
     }
 

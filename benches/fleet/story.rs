@@ -3,15 +3,15 @@
 /// Seconds from the beginning of the simulation.
 pub(crate) type Seconds = f64;
 
-/// When the event of a story takes place: all has settled by then.
-pub(crate) const EVENT: Seconds = 3600.0;
+/// When the event of a story happens. By then the fleet has come together.
+pub(crate) const EVENT: Seconds = 1800.0;
 
 /// What a nameserver answers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Answers {
-    /// What is there.
+    /// The addresses that are there.
     True,
-    /// What was there so long ago.
+    /// What was there this long ago.
     Late(Seconds),
     /// Every second address.
     Half,
@@ -23,15 +23,15 @@ pub(crate) enum Answers {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Story {
-    /// Nothing happens, but that nodes' clocks are up to a second apart.
+    /// Nothing happens. The clocks of the nodes differ by up to a second, as in all stories.
     Steady,
-    /// All start within one second, and the nameserver learns of them over half a minute.
+    /// All start within one second, and the nameserver lists them half a minute later.
     Start,
     /// A tenth at a time restarts within 20 seconds, until all have.
     Rollout,
     /// In ten minutes the fleet grows to its size from a fifth.
     Growth,
-    /// And to a fifth.
+    /// In ten minutes it shrinks to a fifth.
     Shrinking,
     /// A third is gone for twenty minutes and comes back at once.
     ZoneOutage,
@@ -78,6 +78,14 @@ impl Story {
         }
     }
 
+    /// The simulation lasts at least this long after the event. Agents believe late that a fleet shrinks.
+    pub(crate) fn length(self) -> Seconds {
+        match self {
+            Self::Shrinking => 5400.0,
+            _ => 2400.0,
+        }
+    }
+
     /// When the `rank`th of `size` nodes, of which none ran long before, is up: from, until.
     /// `chance` is the node's own, from 0 to 1.
     pub(crate) fn lives(self, rank: u32, size: u32, chance: f64) -> Vec<(Seconds, Seconds)> {
@@ -111,7 +119,7 @@ impl Story {
         }
     }
 
-    /// Whether requests get through.
+    /// Whether the network is cut.
     pub(crate) fn is_cut(self, now: Seconds) -> bool {
         self == Self::Cut && (EVENT..EVENT + 600.0).contains(&now)
     }

@@ -8,7 +8,7 @@ use crate::{
     config::{self, Config},
     out::metrics::{Exporter, RegistryMetrics},
     plan::PlannedRegistry,
-    schedule::timetable::{Intervals, Pace},
+    schedule::pace::{Intervals, Pace},
 };
 
 /// All series that an agent has from the start. Half of the endpoints are login servers, each with one data

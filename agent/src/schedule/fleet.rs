@@ -1,42 +1,34 @@
-//! How many agents there are, and which of them this one is: what a request budget is shared by.
-//! Pure, as the timetable is; `service` does the asking.
+//! How many agents there are, and which of them this one is. Pure, like the timetable; `service` asks
+//! the nameserver.
 //!
-//! All anonymous requests of a fleet count as one client's (ACR: 5,000 or 10,000 a minute and
-//! identity). So the budget is for what the login server and its token service get; data endpoints
-//! hand out nothing to strangers, count apart, and each gets no more than the login server.
+//! A registry counts the anonymous requests of all nodes as those of one client (ACR: 5,000 or 10,000 a
+//! minute for each identity). So the budget covers the login server and its token service. Data
+//! endpoints count separately, and none of them gets more requests than the login server.
+//!
+//! **The rule.** An agent believes the highest count of the last half hour. A new agent sends no
+//! request until the nameserver lists it and all others have asked again. So each agent that sends
+//! requests knows of all that do, and uses only its part of the budget.
 
-use std::{
-    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
-    net::IpAddr,
-    time::Duration,
+use std::time::Duration;
+
+use super::{
+    clock::Moment,
+    pace::{Intervals, Pace},
+    timetable::{Phase, Turns, fraction},
 };
-
-use super::timetable::{Intervals, Moment, Pace, Place};
 use crate::config::{self, FleetSize};
 
-pub(crate) mod service;
-
-/// What a fleet is taken for that could not be counted: Kubernetes supports as many nodes.
+/// The assumed size of a fleet that could not be counted: Kubernetes supports this many nodes.
 pub const ASSUMED_SIZE: u32 = 5000;
-/// A fleet that shrinks is believed to after one to two of these, so that neither a short answer nor a
-/// roll-out nor an outage makes it hasty. They begin at the same time on all nodes.
+/// A count is remembered for one to two of these, so that a short answer, a roll-out or an outage of
+/// some nodes does not make the others send more.
 const MEMORY: Duration = Duration::from_secs(30 * 60);
-/// For so long a new agent that is not listed itself takes the list for an old one, of which others may be
-/// missing, too. After that it is believed to be one that is never listed.
-const UNLISTED: Duration = Duration::from_secs(5 * 60);
-/// Before the second question, at most, and twice as long before each after it, until the turns of all agents
-/// come sooner: of agents that start together the first answers hold few.
-const SECOND: Duration = Duration::from_secs(10);
-/// Between the questions of two nodes to the cluster's nameserver, on average: an answer holds an address of
-/// every one.
-const TURN: Duration = Duration::from_millis(20);
-/// Between two questions of a node; twice as long where not all have their turn in it, and so on.
-const PERIOD: Duration = Duration::from_secs(30);
-/// A question so near was asked already: timers are a little late, clocks a little early.
-const NEAR: Duration = Duration::from_secs(1);
-
-/// The golden ratio's fraction, of 2^64.
-const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+/// An agent that is not listed by then stops waiting for it.
+const UNLISTED: Duration = Duration::from_secs(2 * 60);
+/// The time between two questions of an agent: the first, or the second for each agent, whichever is
+/// longer. An answer holds the address of every agent, so its size grows with the fleet.
+const PERIOD: Duration = Duration::from_secs(10);
+const PERIOD_EACH: Duration = Duration::from_millis(20);
 
 /// Where the size of the fleet comes from: the label `source`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +39,7 @@ pub enum Source {
     Known,
     /// An earlier answer: the last question got none.
     Stale,
-    /// An answer that did not hold all addresses.
+    /// An answer that does not list all agents.
     AtLeast,
     /// No answer yet, or nobody to ask.
     Assumed,
@@ -82,37 +74,46 @@ pub struct Fleet {
     pub size: u32,
     /// How that is known.
     pub source: Source,
-    /// Where among them this one stands.
-    pub place: Place,
-    /// What all of them may send to one registry.
-    pub requests_per_minute: u32,
-    /// Until when, by [`Moment::awake`], this agent sends no request: the others may not know of it
-    /// yet, and it may not know of them. It is later with every answer in which this agent is missing.
+    /// Until when, by [`Moment::awake`], this agent sends no request.
     pub quiet_until: Duration,
-    alone: bool,
+    node: u64,
+    place: Option<f64>,
+    requests_per_minute: u32,
+    is_counted: bool,
 }
 
 impl Fleet {
-    /// The pace at which its nodes probe a registry.
+    /// The pace at which this node probes a registry with this many images.
     pub fn pace(&self, intervals: &Intervals, images: usize) -> Pace {
-        Pace::of(intervals).within(self.requests_per_minute, self.size, images)
+        let share = fraction((self.node, "share"));
+        Pace::of(intervals).within(self.requests_per_minute, self.size, images, share)
     }
 
-    /// Whether it is so small that all may ask at the same moment: when they start, or once more after
-    /// a failure. A fleet that is still being counted never is.
+    /// This node's turns at its `number`th registry.
+    pub fn turns(&self, pace: Pace, registry: &str, number: usize) -> Turns {
+        Turns {
+            pace,
+            phase: Phase::new(self.node, registry, number, self.place),
+            quiet_until: self.quiet_until,
+        }
+    }
+
+    /// Whether it is so small that all its nodes may send requests at the same moment: when they start,
+    /// or once more after a failure. This never holds for a fleet that is counted: it may grow.
     pub fn may_ask_at_once(&self, images: usize) -> bool {
-        self.alone && Pace::allows_at_once(self.requests_per_minute, self.size, images)
+        !self.is_counted && Pace::allows_at_once(self.requests_per_minute, self.size, images)
     }
 }
 
-/// What the nameserver said of the Service.
+/// What the nameserver answered for the Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct Count {
     /// How many addresses there are of one family.
-    pub count: u32,
-    /// How many of them come before this node's own, if that is among them.
+    pub agents: u32,
+    /// How many of them come before this node's own, if that is listed. They are in the order of their
+    /// hashes: new agents come between the others, so they move no place far.
     pub rank: Option<u32>,
-    /// Whether there are more.
+    /// Whether the answer leaves some out.
     pub is_cut: bool,
 }
 
@@ -120,107 +121,95 @@ pub struct Answer {
 #[derive(Clone, Debug)]
 pub struct Census {
     config: config::FleetConfig,
-    scattered: u64,
-    /// Once an answer held an address of this node.
-    place: Option<Place>,
-    /// Whether an answer did, or none is waited for any longer.
-    is_listed: bool,
-    /// When this agent started, or last heard an answer without it that others may still believe, too.
-    unknown: Duration,
-    /// When the first answer came.
-    heard: Option<Duration>,
-    source: Source,
-    /// How long to wait before the next question at most.
-    pause: Duration,
+    node: u64,
+    started: Duration,
+    /// When an answer first held this agent.
+    listed: Option<Duration>,
+    place: Option<f64>,
+    /// The answer to the last question, if there was one.
+    last: Option<Count>,
     /// The number of the memory that is being filled, its highest count, and that of the one before.
     memory: (u64, u32, u32),
 }
 
 impl Census {
-    /// Before anybody was asked. By `scattered` the node has a place as long as none is known.
-    pub fn start(config: config::FleetConfig, scattered: u64, now: Moment) -> Self {
+    /// Before the first question. `node` is a number that no other node has.
+    pub fn start(config: config::FleetConfig, node: u64, now: Moment) -> Self {
         Self {
-            source: match config.size {
-                FleetSize::Fixed(_) => Source::Fixed,
-                FleetSize::Auto => Source::Assumed,
-            },
             config,
-            scattered,
+            node,
+            started: now.awake,
+            listed: None,
             place: None,
-            is_listed: false,
-            unknown: now.awake,
-            heard: None,
-            pause: SECOND,
+            last: None,
             memory: (0, 0, 0),
         }
     }
 
     /// An answer came.
-    pub fn hear(&mut self, now: Moment, answer: Answer) {
-        let count = match answer.is_cut {
-            true => answer.count.max(ASSUMED_SIZE),
-            false => answer.count,
+    pub fn hear(&mut self, now: Moment, count: Count) {
+        let agents = match count.is_cut {
+            true => count.agents.max(ASSUMED_SIZE),
+            false => count.agents,
         };
-        let number = now.wall.as_secs() / MEMORY.as_secs();
+        let number = now.awake.as_secs() / MEMORY.as_secs();
         let (filled, highest, before) = self.memory;
-        self.memory = match number.checked_sub(filled) {
-            Some(0) => (number, highest.max(count), before),
-            Some(1) => (number, count, highest),
-            // The clock was set back a little.
-            None if filled == number + 1 => (filled, highest.max(count), before),
-            _ => (number, count, 0),
+        self.memory = match number - filled {
+            0 => (number, highest.max(agents), before),
+            1 => (number, agents, highest),
+            _ => (number, agents, 0),
         };
-        let first = *self.heard.get_or_insert(now.awake);
-        self.is_listed |= answer.rank.is_some() || now.awake > first + UNLISTED;
-        if !self.is_listed && !answer.is_cut {
-            self.unknown = now.awake;
+        if count.rank.is_some() || now.awake > self.started + UNLISTED {
+            self.listed.get_or_insert(now.awake);
         }
-        if self.source != Source::Fixed {
-            self.source = match answer.is_cut || !self.is_listed {
-                true => Source::AtLeast,
-                false => Source::Known,
-            };
+        // A list that is not whole says nothing about places.
+        let is_whole = !count.is_cut && agents >= self.counted();
+        if let Some(rank) = count.rank.filter(|_| is_whole) {
+            self.place = Some(f64::from(rank) / f64::from(agents));
         }
-        if answer.is_cut {
-            // Each node may have seen another part.
-            self.place = None;
-        } else if let Some(rank) = answer.rank.filter(|_| count >= self.counted()) {
-            // Who is missing for a while keeps its place, and so do the others theirs.
-            self.place = Some(Place::ranked(rank, count));
-        }
+        self.last = Some(count);
     }
 
     /// No answer came.
     pub fn miss(&mut self) {
-        if matches!(self.source, Source::Known | Source::AtLeast) {
-            self.source = Source::Stale;
-        }
+        self.last = None;
     }
 
     /// The fleet as far as it is known.
     pub fn fleet(&self) -> Fleet {
-        let alone = self.config.service.is_none();
-        let size = match (self.config.size, self.counted()) {
-            (FleetSize::Fixed(size), _) => size,
-            (FleetSize::Auto, 0) if alone => 1,
-            (FleetSize::Auto, counted) if self.is_listed => counted,
-            (FleetSize::Auto, counted) => counted.max(ASSUMED_SIZE),
+        let is_alone = self.config.service.is_none();
+        let (size, source) = match (self.config.size, self.counted()) {
+            (FleetSize::Fixed(size), _) => (size, Source::Fixed),
+            (FleetSize::Auto, 0) if is_alone => (1, Source::Assumed),
+            (FleetSize::Auto, 0) => (ASSUMED_SIZE, Source::Assumed),
+            (FleetSize::Auto, counted) => match (self.last, self.listed) {
+                (_, None) => (counted.max(ASSUMED_SIZE), Source::AtLeast),
+                (None, _) => (counted, Source::Stale),
+                (Some(last), _) if last.is_cut => (counted, Source::AtLeast),
+                (Some(_), _) => (counted, Source::Known),
+            },
         };
-        let is_fixed = matches!(self.config.size, FleetSize::Fixed(_));
-        let quiet = match alone || is_fixed {
-            true => Duration::ZERO,
-            false => period(self.heard_of()),
-        };
+        let is_counted = !is_alone && source != Source::Fixed;
         Fleet {
             size,
-            source: self.source,
-            place: self
-                .place
-                .unwrap_or_else(|| Place::scattered(self.scattered)),
+            source,
+            quiet_until: match (is_counted, self.listed) {
+                (false, _) => Duration::ZERO,
+                (true, None) => self.started + UNLISTED,
+                (true, Some(listed)) => listed + self.period(),
+            },
+            node: self.node,
+            place: self.place,
             requests_per_minute: self.config.requests_per_minute,
-            quiet_until: self.unknown + quiet,
-            alone: alone || is_fixed,
+            is_counted,
         }
+    }
+
+    /// How long to wait before the next question. The agents ask in turn, so the nameserver never has to
+    /// answer all of them at once.
+    pub fn wait(&self, now: Moment) -> Duration {
+        let ahead = self.period().mul_f64(fraction((self.node, "census")));
+        now.until_turn(self.period(), ahead)
     }
 
     /// The most that was counted lately; 0 before the first answer.
@@ -229,46 +218,10 @@ impl Census {
         highest.max(before)
     }
 
-    /// Of how many there are others are likely to know: by that all agents ask.
-    fn heard_of(&self) -> u32 {
-        match (self.config.size, self.counted()) {
-            (FleetSize::Fixed(size), _) => size,
-            (FleetSize::Auto, 0) => ASSUMED_SIZE,
-            (FleetSize::Auto, counted) => counted,
-        }
+    /// Within this time every agent asks how many there are.
+    fn period(&self) -> Duration {
+        PERIOD.max(PERIOD_EACH * self.counted())
     }
-
-    /// How long to wait before the next question. All agents ask in turn, beginning at the same times of day,
-    /// so that between those times the nodes of a small fleet know of the same ones.
-    pub fn patience(&mut self, now: Moment) -> Duration {
-        let size = self.heard_of();
-        // In no order: in that of places, what nodes hear would run before or after the turns of their
-        // requests, and those would pile up.
-        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(self.scattered);
-        let turn = (TURN * size).mul_f64(hash as f64 / u64::MAX as f64);
-        let since = (now.wall + NEAR).saturating_sub(turn).as_nanos() % period(size).as_nanos();
-        let wait = NEAR + period(size) - Duration::from_nanos_u128(since);
-        let pause = self.pause;
-        self.pause = pause.saturating_mul(2);
-        wait.min(pause)
-    }
-}
-
-/// A number that scatters nodes whose addresses follow each other, in whatever steps, more evenly than
-/// chance would: multiples of the golden ratio (Kronecker's sequence).
-pub fn scattered(address: IpAddr) -> u64 {
-    let number = match address.to_canonical() {
-        IpAddr::V4(v4) => u32::from(v4).into(),
-        // A node may have a network of its own, and the same address in it as others in theirs.
-        IpAddr::V6(v6) => (u128::from(v6) as u64).wrapping_add((u128::from(v6) >> 64) as u64),
-    };
-    number.wrapping_mul(GOLDEN)
-}
-
-/// Within this time every node asks how many there are.
-fn period(size: u32) -> Duration {
-    let periods = (TURN * size).as_nanos().div_ceil(PERIOD.as_nanos());
-    PERIOD * periods.max(1).next_power_of_two() as u32
 }
 
 #[cfg(test)]

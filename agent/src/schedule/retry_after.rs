@@ -1,16 +1,16 @@
-//! What a registry asks for that has enough of us: `429 Too Many Requests` and `503 Service
-//! Unavailable` with `Retry-After` (RFC 9110, section 10.2.3), a number of seconds or a date.
+//! How long a registry asks clients to wait: `429 Too Many Requests` and `503 Service Unavailable` with
+//! `Retry-After` (RFC 9110, section 10.2.3), a number of seconds or a date.
 
 use std::time::Duration;
 
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use regprobe_probes::{Depth, Fault, HttpFault, Outcome};
 
-/// Nobody is obeyed for longer: a registry may be mistaken, and so may the node's clock.
+/// No longer than this: the registry may be wrong, and so may the node's clock.
 const MOST: Duration = Duration::from_secs(60 * 60);
 
-/// From which depth on the registry of `outcome` wants to be left alone, and for how long from `now`;
-/// for each such depth the longest time.
+/// The depths from which the registry of `outcome` asks to wait, and how long from `now`. Each depth
+/// is listed once, with its longest time.
 pub(crate) fn asked_for(outcome: &Outcome, now: Timestamp) -> Vec<(Depth, Duration)> {
     let mut asked: Vec<(Depth, Duration)> = Vec::new();
     let addresses = outcome.endpoints.iter().flat_map(|seen| &seen.addresses);
@@ -33,11 +33,11 @@ pub(crate) fn asked_for(outcome: &Outcome, now: Timestamp) -> Vec<(Depth, Durati
     asked
 }
 
-/// `None` where it is over already, or is neither a number nor a date.
+/// `None` if the date has passed, or if it is neither a number nor a date.
 fn wait(text: &str, now: Timestamp) -> Option<Duration> {
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // One that is too large for a number is too large in any case.
+        // A number that does not fit is longer than the limit.
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let date = DateTimeParser::new().parse_timestamp(text).ok()?;

@@ -1,10 +1,9 @@
-//! When each registry is probed. One task a registry walks its timetable and sends what it saw to
-//! the board; a plan can be replaced while it runs, and registries that stay as they are keep
-//! their timetable. Beside them one task counts the fleet.
+//! Runs the rounds. Each registry has a task that follows its timetable and sends what it saw to the
+//! board; one more task counts the fleet. A plan can be replaced at any time: registries that do not
+//! change keep their task.
 
 use std::{
     collections::HashMap,
-    hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -18,21 +17,22 @@ use tokio::{
 };
 
 use super::{
-    fleet::{Fleet, service},
-    retry_after,
-    timetable::{Moment, Pace, Place, Timetable},
+    clock::Moment,
+    fleet::{Census, Fleet},
+    retry_after, service,
+    timetable::{Timetable, Turns, hash},
 };
 use crate::{
     config,
     plan::{NodeSource, Plan, PlannedRegistry},
 };
 
-/// Rounds at the same time; each is a few sockets for an endpoint. As many as there are where a
-/// thousand endpoints answer nothing, each until its time-out.
+/// Rounds that may run at the same time. Each needs a few sockets for an endpoint; this many run where
+/// a thousand endpoints do not answer and each waits for its time-out.
 const MAX_ROUNDS: usize = 512;
 
-/// Between the first rounds of a node's registries: one after the other they take little memory and no
-/// nameserver by surprise. After that each keeps to its slot.
+/// Between the first rounds of a node's registries, so that they need little memory and do not send
+/// the nameserver a burst of questions. Later rounds follow the timetable.
 const STAGGER: Duration = Duration::from_millis(5);
 
 /// Keeps one task for each planned registry.
@@ -40,30 +40,34 @@ pub(crate) struct Scheduler {
     shared: Arc<Shared>,
     node: u64,
     tasks: HashMap<Arc<str>, Task>,
-    fleet: watch::Sender<Option<Fleet>>,
+    fleet: watch::Sender<Fleet>,
     count: Option<(config::FleetConfig, AbortOnDrop)>,
 }
 
 impl Scheduler {
-    /// Probes nothing until a plan is applied; `node_name` spreads the phases of a fleet.
+    /// Probes nothing until a plan is applied. `node_name` decides when the node has its turns.
     pub(crate) fn new(plan: &Plan, node_name: &str, reports: mpsc::Sender<Report>) -> Self {
         let shared = Shared {
             node: Mutex::new(plan.node.clone()),
             slots: Semaphore::new(MAX_ROUNDS),
             reports,
         };
+        let node = hash(node_name);
+        let census = Census::start(plan.fleet.clone(), node, Moment::now());
         Self {
             shared: Arc::new(shared),
-            node: hash_of(node_name),
+            node,
             tasks: HashMap::new(),
-            fleet: watch::Sender::new(None),
+            fleet: watch::Sender::new(census.fleet()),
             count: None,
         }
     }
 
-    /// The fleet as it is known; nothing before the first answer, or the end of the wait for it.
-    pub(crate) fn fleet(&self) -> watch::Receiver<Option<Fleet>> {
-        self.fleet.subscribe()
+    /// The fleet as far as it is known, now and after each change.
+    pub(crate) fn fleet(&self) -> watch::Receiver<Fleet> {
+        let mut fleet = self.fleet.subscribe();
+        fleet.mark_changed();
+        fleet
     }
 
     /// From now on probes what `plan` says.
@@ -71,35 +75,36 @@ impl Scheduler {
         *self.shared.node() = plan.node.clone();
         let counts = |(config, _): &(config::FleetConfig, _)| *config == plan.fleet;
         if !self.count.as_ref().is_some_and(counts) {
-            let count = service::count(plan.fleet.clone(), self.node, self.fleet.clone());
+            let census = Census::start(plan.fleet.clone(), self.node, Moment::now());
+            let count = service::count(census, plan.fleet.clone(), self.fleet.clone());
             let count = AbortOnDrop(tokio::spawn(count).abort_handle());
             self.count = Some((plan.fleet.clone(), count));
         }
         let mut before = std::mem::take(&mut self.tasks);
-        let (mut wait, registries) = (Duration::ZERO, plan.registries.len());
-        for planned in &plan.registries {
+        let mut wait = Duration::ZERO;
+        for (number, planned) in plan.registries.iter().enumerate() {
             let unchanged = before
                 .remove(&planned.name)
                 .filter(|task| task.planned == *planned);
             let task = unchanged.unwrap_or_else(|| {
                 wait += STAGGER;
-                self.start(planned.clone(), registries, wait)
+                self.start(planned.clone(), number, wait)
             });
             self.tasks.insert(planned.name.clone(), task);
         }
     }
 
-    fn start(&self, planned: Arc<PlannedRegistry>, registries: usize, wait: Duration) -> Task {
-        let driver = drive(
-            self.shared.clone(),
-            planned.clone(),
-            registries,
-            wait,
-            self.fleet(),
-        );
+    fn start(&self, planned: Arc<PlannedRegistry>, number: usize, wait: Duration) -> Task {
+        let driver = Driver {
+            shared: self.shared.clone(),
+            target: Arc::new(planned.target.clone()),
+            planned: planned.clone(),
+            number,
+            fleet: self.fleet(),
+        };
         Task {
             planned,
-            handle: tokio::spawn(driver),
+            handle: tokio::spawn(driver.drive(wait)),
         }
     }
 }
@@ -109,11 +114,11 @@ impl Scheduler {
 pub(crate) enum Report {
     /// A round is over.
     Round {
-        /// Of which registry.
+        /// The registry.
         planned: Arc<PlannedRegistry>,
         /// What it saw.
         outcome: Outcome,
-        /// How far up it went.
+        /// How deep it went.
         depth: Depth,
         /// When it began.
         at: Timestamp,
@@ -122,7 +127,7 @@ pub(crate) enum Report {
     },
     /// Rounds did not take place.
     Skipped {
-        /// Of which registry.
+        /// The registry.
         planned: Arc<PlannedRegistry>,
         /// Why not.
         why: Skip,
@@ -183,91 +188,99 @@ impl Drop for Task {
     }
 }
 
-async fn drive(
+/// The task of one registry.
+struct Driver {
     shared: Arc<Shared>,
     planned: Arc<PlannedRegistry>,
-    registries: usize,
-    wait: Duration,
-    mut fleet: watch::Receiver<Option<Fleet>>,
-) {
-    sleep(wait).await;
-    let Some(mut known) = first_of(&mut fleet).await else {
-        return;
-    };
-    let mut timetable = start(&planned, registries, &known);
-    let mut target = Arc::new(planned.target.clone());
-    loop {
-        tokio::select! {
-            biased;
-            Ok(()) = fleet.changed() => {
-                known = fleet.borrow_and_update().unwrap_or(known);
-                let (pace, place) = turns(&planned, registries, &known);
-                timetable.adopt(Moment::now(), pace, place);
-                timetable.hold(Depth::Request, known.quiet_until);
-                continue;
+    /// As planned, and with the token service once the registry has named it.
+    target: Arc<Target>,
+    /// Which of the node's registries it is.
+    number: usize,
+    fleet: watch::Receiver<Fleet>,
+}
+
+impl Driver {
+    async fn drive(mut self, wait: Duration) {
+        sleep(wait).await;
+        let mut timetable = self.start();
+        loop {
+            tokio::select! {
+                biased;
+                Ok(()) = self.fleet.changed() => {
+                    let turns = self.turns();
+                    timetable.adopt(Moment::now(), turns);
+                    continue;
+                }
+                () = sleep_until(Moment::now().instant(timetable.due())) => {}
             }
-            () = sleep_until(Moment::now().instant(timetable.due())) => {}
+            let shared = self.shared.clone();
+            let Ok(_slot) = shared.slots.acquire().await else {
+                return;
+            };
+            let tick = timetable.take(Moment::now());
+            for (why, rounds) in [(Skip::Overrun, tick.missed), (Skip::Suspend, tick.slept)] {
+                if rounds > 0 {
+                    self.tell(self.skipped(why, rounds)).await;
+                }
+            }
+            let report = match round(&shared, &self.target, tick.depth).await {
+                Ok((outcome, at)) => {
+                    Arc::make_mut(&mut self.target).token = token_endpoint(&outcome);
+                    wait_as_asked(&mut timetable, &self.planned, &outcome);
+                    if self.may_ask_at_once() {
+                        timetable.note(tick.depth, is_suspect(&outcome));
+                    }
+                    Report::Round {
+                        planned: self.planned.clone(),
+                        outcome,
+                        depth: tick.depth,
+                        at,
+                        lag: tick.lag,
+                    }
+                }
+                Err(why) => self.skipped(why, 1),
+            };
+            self.tell(report).await;
         }
-        let Ok(_slot) = shared.slots.acquire().await else {
-            return;
+    }
+
+    /// The first round is as deep as possible if all nodes of the fleet may send their requests at the
+    /// same moment, as they do if all start together. Otherwise requests wait for their turn.
+    fn start(&mut self) -> Timetable {
+        let first = match self.may_ask_at_once() {
+            true => Depth::Image,
+            false => Depth::Network,
         };
-        let tick = timetable.take(Moment::now());
-        let skipped = |why, rounds| Report::Skipped {
-            planned: planned.clone(),
+        Timetable::start(Moment::now(), self.turns(), first)
+    }
+
+    fn turns(&mut self) -> Turns {
+        let fleet = *self.fleet.borrow_and_update();
+        let pace = fleet.pace(&self.planned.intervals, self.planned.target.images.len());
+        fleet.turns(pace, &self.planned.name, self.number)
+    }
+
+    fn may_ask_at_once(&self) -> bool {
+        let images = self.planned.target.images.len();
+        self.fleet.borrow().may_ask_at_once(images)
+    }
+
+    fn skipped(&self, why: Skip, rounds: u32) -> Report {
+        Report::Skipped {
+            planned: self.planned.clone(),
             why,
             rounds,
-        };
-        for (why, rounds) in [(Skip::Overrun, tick.missed), (Skip::Suspend, tick.slept)] {
-            if rounds > 0 {
-                tell(&shared, skipped(why, rounds)).await;
-            }
         }
-        let report = match round(&shared, &target, tick.depth).await {
-            Ok((outcome, at)) => {
-                Arc::make_mut(&mut target).token = token_endpoint(&outcome);
-                bear_with(&mut timetable, &planned, &outcome);
-                if known.may_ask_at_once(target.images.len()) {
-                    timetable.note(tick.depth, is_suspect(&outcome));
-                }
-                Report::Round {
-                    planned: planned.clone(),
-                    outcome,
-                    depth: tick.depth,
-                    at,
-                    lag: tick.lag,
-                }
-            }
-            Err(why) => skipped(why, 1),
-        };
-        tell(&shared, report).await;
+    }
+
+    async fn tell(&self, report: Report) {
+        // The board is gone only when the agent ends.
+        let _ = self.shared.reports.send(report).await;
     }
 }
 
-/// Waits for what is known of the fleet.
-async fn first_of(fleet: &mut watch::Receiver<Option<Fleet>>) -> Option<Fleet> {
-    *fleet.wait_for(Option::is_some).await.ok()?
-}
-
-/// The first round goes all the way where all nodes of the fleet may do so at the same moment, as they
-/// do when all start together; else the requests wait for their turn.
-fn start(planned: &PlannedRegistry, registries: usize, fleet: &Fleet) -> Timetable {
-    let first = match fleet.may_ask_at_once(planned.target.images.len()) {
-        true => Depth::Image,
-        false => Depth::Network,
-    };
-    let (pace, place) = turns(planned, registries, fleet);
-    let mut timetable = Timetable::start(Moment::now(), pace, place, first);
-    timetable.hold(Depth::Request, fleet.quiet_until);
-    timetable
-}
-
-fn turns(planned: &PlannedRegistry, registries: usize, fleet: &Fleet) -> (Pace, Place) {
-    let place = fleet.place.seen_from(hash_of(&planned.name), registries);
-    (planned.pace(fleet), place)
-}
-
-/// Does as the registry asks that has enough of us.
-fn bear_with(timetable: &mut Timetable, planned: &PlannedRegistry, outcome: &Outcome) {
+/// Obeys a registry that asks to wait.
+fn wait_as_asked(timetable: &mut Timetable, planned: &PlannedRegistry, outcome: &Outcome) {
     for (depth, wait) in retry_after::asked_for(outcome, Timestamp::now()) {
         let (registry, depth_name, seconds) = (&planned.name, depth.as_str(), wait.as_secs());
         tracing::info!(%registry, depth = depth_name, seconds, "registry asks to wait");
@@ -290,7 +303,7 @@ async fn round(
     Ok((outcome, at))
 }
 
-/// Runs a round as a task of its own, so that a panic ends it and nothing else.
+/// Runs a round as a separate task, so that a panic ends it and nothing else.
 async fn alone<T: Send + 'static>(
     round: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, Skip> {
@@ -317,7 +330,7 @@ fn token_endpoint(outcome: &Outcome) -> Option<probes::Endpoint> {
         .cloned()
 }
 
-/// Whether something failed that may be over the next time; a registry that asks for patience gets it.
+/// Whether something failed that a second round may find in order. Too many requests are no such thing.
 fn is_suspect(outcome: &Outcome) -> bool {
     let failures = outcome
         .endpoints
@@ -328,17 +341,6 @@ fn is_suspect(outcome: &Outcome) -> bool {
         .any(|reason| reason != Reason::Throttled)
 }
 
-async fn tell(shared: &Shared, report: Report) {
-    // The board is gone only when the agent ends.
-    let _ = shared.reports.send(report).await;
-}
-
-fn hash_of(name: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    name.hash(&mut hasher);
-    hasher.finish()
-}
-
 #[cfg(test)]
 mod tests {
     use std::future::pending;
@@ -347,7 +349,7 @@ mod tests {
 
     use super::*;
 
-    /// No registry is known to bring one about, so it is made here.
+    /// No registry is known to cause a panic, so the test does.
     #[tokio::test]
     async fn a_panic_ends_one_round_and_no_other() {
         let other = tokio::spawn(alone(async {

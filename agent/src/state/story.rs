@@ -13,8 +13,7 @@ use regprobe_probes::{
 
 use crate::{
     config::Config,
-    plan::PlannedRegistry,
-    schedule::timetable::Intervals,
+    plan::{Intervals, PlannedRegistry},
     state::{RegistryState, Round},
 };
 

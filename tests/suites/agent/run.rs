@@ -64,7 +64,7 @@ pub(crate) fn suite() -> Suite {
             "the fleet is larger than one DNS answer",
             fleet::larger_than_an_answer,
         ),
-        test("Retry-After is respected", fleet::patience_with_a_registry),
+        test("Retry-After is respected", fleet::waits_as_a_registry_asks),
     ])
 }
 

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     changes::Change,
     plan::PlannedRegistry,
-    schedule::timetable::Pace,
+    schedule::pace::Pace,
     state::{RegistryState, Round},
 };
 

@@ -5,7 +5,7 @@ use regprobe_probes::{Diagnosis, Role};
 use super::*;
 use crate::{
     changes::between,
-    schedule::timetable::Pace,
+    schedule::pace::Pace,
     state::{RegistryState, Round, story},
 };
 

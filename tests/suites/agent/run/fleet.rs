@@ -48,10 +48,12 @@ pub(crate) fn counted_by_its_service() -> Result<()> {
     let source = "regprobe_fleet_size_source";
     let scrape = agent.until_value(source, &[("source", "known")], 1.0)?;
     ensure!(scrape.value("regprobe_fleet_size", &[])? == 300.0);
-    // 300 nodes with one and a half requests each: at 810 of 900 a minute, one in 33.3 seconds.
+    // 300 nodes with one and a half requests each: at 726 of 900 a minute, one in 37.2 seconds. That is
+    // between 32 and 64, so some nodes use one and the others use the other.
     ensure!(interval(&scrape, "network")? == 1.0);
-    ensure!(interval(&scrape, "request")? == 36.0, "{}", scrape.text);
-    ensure!(interval(&scrape, "token")? == 72.0);
+    let request = interval(&scrape, "request")?;
+    ensure!([32.0, 64.0].contains(&request), "{}", scrape.text);
+    ensure!(interval(&scrape, "token")? == 2.0 * request);
     // The first rounds only use the network: all nodes may have started at the same time.
     agent.until_rounds(&["contoso"; 2])?;
     ensure!(attempts(&agent, "challenge")? == 0.0);
@@ -61,7 +63,7 @@ pub(crate) fn counted_by_its_service() -> Result<()> {
     let scrape = agent.until_value(source, &[("source", "stale")], 1.0)?;
     ensure!(scrape.value(source, &[("source", "known")])? == 0.0);
     ensure!(scrape.value("regprobe_fleet_size", &[])? == 300.0);
-    ensure!(interval(&scrape, "request")? == 36.0);
+    ensure!(interval(&scrape, "request")? == request);
     Ok(())
 }
 
@@ -89,7 +91,7 @@ pub(crate) fn larger_than_an_answer() -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn patience_with_a_registry() -> Result<()> {
+pub(crate) fn waits_as_a_registry_asks() -> Result<()> {
     let ground = Ground::new()?;
     let config = ground.config(&[&ground.contoso_entry()])?;
     let agent = Agent::ready(&config, &[])?;

@@ -1,0 +1,192 @@
+//! How often one node sends requests to a registry: at the configured intervals, and in a large fleet
+//! at a power of two times those, so that all nodes together keep within the budget.
+//!
+//! It is a power of two because the turns at the longer interval are then some of those at the shorter
+//! one. A fleet that grows leaves out turns, and moves none.
+
+use std::time::Duration;
+
+use regprobe_probes::Depth;
+
+pub use crate::plan::Intervals;
+
+/// Requests to the registry for one image: index, manifest, configuration and first layer.
+const REQUESTS_PER_IMAGE: f64 = 4.0;
+/// In a large fleet chance decides which nodes have their turns in the same minute, so its requests
+/// vary around their mean. The budget has room for this many standard deviations above it.
+const DEVIATIONS: f64 = 5.0;
+/// The part of a minute's budget that may be used at once.
+const AT_ONCE: f64 = 0.1;
+/// Whatever the budget, intervals become no longer: they have to fit their type.
+const MOST_STRETCH: u32 = 1 << 30;
+
+/// How often one node takes each depth at one registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    network: Duration,
+    /// How many rounds of the network make one of each depth, as configured. Each is a multiple of
+    /// the one before, so that deep rounds ride on others.
+    rounds: [u64; 4],
+    /// How many times longer all intervals but the network's are: a power of two.
+    stretch: u32,
+}
+
+impl Pace {
+    /// As configured. An interval that is no multiple of the one it rides on becomes the next that is.
+    /// A round with images requests a token as well, so tokens are no rarer than images.
+    pub fn of(intervals: &Intervals) -> Self {
+        let times = |long: Duration, short: Duration| {
+            long.as_nanos().div_ceil(short.as_nanos().max(1)).max(1) as u64
+        };
+        let request = times(intervals.request, intervals.network);
+        let rounds_of = |interval| times(interval, intervals.network);
+        let token = rounds_of(intervals.token.min(intervals.image)).next_multiple_of(request);
+        let image = rounds_of(intervals.image).next_multiple_of(token);
+        Self {
+            network: intervals.network,
+            rounds: [1, request, token, image],
+            stretch: 1,
+        }
+    }
+
+    /// This pace for a fleet of `size` nodes that may send `budget` requests a minute to one registry,
+    /// with this many `images`. Requests become as rare as it takes, rounds of the network stay.
+    ///
+    /// `share` is the node's own number, from 0 to 1. Where a power of two is too little and the next
+    /// one too much, nodes with low shares take the greater. Without that a fleet that grows through
+    /// such a size would send twice as much before it as after it.
+    #[must_use]
+    pub fn within(self, budget: u32, size: u32, images: usize, share: f64) -> Self {
+        let [_, request, token, image] = self.rounds.map(|rounds| 1.0 / rounds as f64);
+        let full = full_round(images);
+        // Of one node in an interval of the network; the squares are of what it sends at once.
+        let requests = request + token + (full - 2.0) * image;
+        let squares = request + 3.0 * token + (full.powi(2) - 4.0) * image;
+        let reserve = DEVIATIONS / 2.0 * (squares / requests).sqrt();
+        let planned = ((f64::from(budget) + reserve.powi(2)).sqrt() - reserve).powi(2);
+        let intervals = 60.0 / self.network.as_secs_f64();
+        let stretch = f64::from(size) * requests * intervals / planned;
+        Self {
+            stretch: power_of_two(stretch, share),
+            ..self
+        }
+    }
+
+    /// Whether all nodes of a fleet may do a full round at the same moment.
+    pub fn allows_at_once(budget: u32, size: u32, images: usize) -> bool {
+        f64::from(size) * full_round(images) <= f64::from(budget) * AT_ONCE
+    }
+
+    /// The interval of one depth.
+    pub fn interval(&self, depth: Depth) -> Duration {
+        let stretch = match depth {
+            Depth::Network => 1,
+            _ => self.stretch,
+        };
+        self.configured(depth) * stretch
+    }
+
+    /// The interval of one depth where the budget leaves it as it is.
+    pub(super) fn configured(&self, depth: Depth) -> Duration {
+        let nanos = self.network.as_nanos() * u128::from(self.rounds[depth as usize]);
+        Duration::from_nanos_u128(nanos)
+    }
+}
+
+/// Requests of one node in a round that goes all the way.
+fn full_round(images: usize) -> f64 {
+    2.0 + REQUESTS_PER_IMAGE * images as f64
+}
+
+/// The power of two below `stretch`, or the one above it: below some share the latter, so that all
+/// shares together make `stretch` times fewer requests.
+fn power_of_two(stretch: f64, share: f64) -> u32 {
+    let most = MOST_STRETCH.ilog2();
+    let below = 1 << (stretch.max(1.0).log2() as u32).min(most);
+    match share < 2.0 - 2.0 * f64::from(below) / stretch {
+        true => (2 * below).min(MOST_STRETCH),
+        false => below,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVALS: Intervals = Intervals {
+        network: Duration::from_secs(15),
+        request: Duration::from_secs(60),
+        token: Duration::from_secs(300),
+        image: Duration::from_secs(900),
+    };
+
+    fn seconds(pace: &Pace) -> [u64; 4] {
+        Depth::ALL.map(|depth| pace.interval(depth).as_secs())
+    }
+
+    #[test]
+    fn intervals_are_multiples_of_those_they_ride_on() {
+        assert_eq!(seconds(&Pace::of(&INTERVALS)), [15, 60, 300, 900]);
+        let odd = Intervals {
+            network: Duration::from_secs(7),
+            token: Duration::from_secs(150),
+            image: Duration::from_secs(70),
+            ..INTERVALS
+        };
+        assert_eq!(seconds(&Pace::of(&odd)), [7, 63, 126, 126]);
+    }
+
+    #[test]
+    fn a_fleet_within_its_budget_keeps_the_pace() {
+        let pace = Pace::of(&INTERVALS);
+        for size in [1, 100, 600] {
+            assert_eq!(pace.within(1000, size, 0, 0.0), pace, "{size}");
+        }
+        assert_ne!(pace.within(1000, 600, 1, 0.0), pace, "images count");
+    }
+
+    #[test]
+    fn a_large_fleet_asks_a_power_of_two_times_less_often() {
+        let pace = Pace::of(&INTERVALS);
+        let of_share = |share| seconds(&pace.within(1000, 5000, 0, share));
+        assert_eq!(of_share(0.9), [15, 240, 1200, 3600]);
+        assert_eq!(of_share(0.0), [15, 480, 2400, 7200]);
+        let most = pace.within(1, u32::MAX, 1000, 0.0);
+        assert_eq!(most.stretch, MOST_STRETCH);
+    }
+
+    #[test]
+    fn the_budget_is_used_up_to_a_reserve_and_no_further() {
+        let pace = Pace::of(&INTERVALS);
+        for budget in [60, 1000, 5000] {
+            for size in (5 * budget..20 * budget).step_by(97) {
+                let sent = (0..1000).map(|share| {
+                    let pace = pace.within(budget, size, 0, f64::from(share) / 1000.0);
+                    let [request, token] =
+                        [Depth::Request, Depth::Token].map(|depth| pace.interval(depth));
+                    60.0 / request.as_secs_f64() + 60.0 / token.as_secs_f64()
+                });
+                let sent = sent.sum::<f64>() / 1000.0 * f64::from(size);
+                let mean = f64::from(budget) - sent;
+                // A round with a token is two requests at once.
+                let deviation = (sent * 4.0 / 3.0).sqrt();
+                let deviations = mean / deviation;
+                assert!((4.9..5.1).contains(&deviations), "{budget} {size}: {sent}");
+            }
+        }
+    }
+
+    #[test]
+    fn longer_intervals_have_turns_of_the_shorter() {
+        let pace = Pace::of(&INTERVALS);
+        let mut before = pace;
+        for size in (500..20_000).step_by(10) {
+            let now = pace.within(1000, size, 0, 0.3);
+            for depth in Depth::ALL {
+                let [long, short] = [now, before].map(|pace| pace.interval(depth).as_nanos());
+                assert!(long.is_multiple_of(short), "{size} {depth:?}");
+            }
+            before = now;
+        }
+    }
+}
