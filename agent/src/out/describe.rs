@@ -25,12 +25,13 @@ fn evidence(evidence: &Evidence) -> String {
         },
         Evidence::Proxy(tunnel) => format!("through {}", tunnel.proxy),
         Evidence::Tls(handshake) => {
-            let ends = handshake
+            let expiry = handshake
                 .chain
                 .leaf()
                 .map(|leaf| leaf.not_after.strftime("%Y-%m-%d"));
-            let until = ends.map(|day| format!(", to {day}")).unwrap_or_default();
-            format!("{} {}{until}", handshake.version, handshake.group)
+            let expires = expiry.map(|day| format!(", expires {day}"));
+            let expires = expires.unwrap_or_default();
+            format!("{} {}{expires}", handshake.version, handshake.group)
         }
         Evidence::Challenge(challenge) => {
             let access = match challenge.access {

@@ -32,7 +32,7 @@ const AHEAD: u64 = 60_000_000;
 pub(crate) struct SharedHistory(Arc<Mutex<History>>);
 
 impl SharedHistory {
-    /// An empty one that takes `limit` bytes at most.
+    /// An empty history of at most `limit` bytes.
     pub(crate) fn new(limit: usize) -> Self {
         let history = History {
             limit,
@@ -51,10 +51,10 @@ impl SharedHistory {
 /// Rounds of all registries.
 #[derive(Default)]
 pub(crate) struct History {
-    /// The bytes that it may take.
+    /// The most bytes that it may take.
     pub limit: usize,
     rounds: BTreeMap<RoundId, Kept>,
-    /// What the rounds of each worth take, without the shapes that they share.
+    /// Bytes of the rounds of each worth, without the shapes that they share.
     bytes: [usize; Worth::ALL.len()],
     shape_bytes: usize,
     /// The round that was added last.
@@ -161,7 +161,7 @@ impl History {
     }
 
     fn remove_least_worth(&mut self) -> bool {
-        // Rounds that changed nothing keep two quarters of the limit while there are others to remove.
+        // Rounds that changed nothing keep a quarter of the limit for each worth while others can go.
         let bytes = |worth: &Worth| self.bytes[*worth as usize];
         let kept = |worth: &Worth| match worth {
             Worth::Well | Worth::Wrong => self.limit / 4,
@@ -200,7 +200,7 @@ impl Kept {
         self.worth == Worth::Changed
     }
 
-    /// Every endpoint, of which only the name is of use, and its condition.
+    /// Every endpoint and its condition. The values of the endpoint are blank, its name is not.
     pub(crate) fn endpoints(&self) -> impl Iterator<Item = (&EndpointStatus, &EndpointCondition)> {
         self.shape.status.endpoints.iter().zip(&self.endpoints)
     }
@@ -210,12 +210,12 @@ impl Kept {
         self.shape.with(&self.values)
     }
 
-    /// What it takes, without what it shares with others. The nodes of a map are about half full.
+    /// Its bytes without the shape. The nodes of a map are about half full.
     fn own_bytes(&self) -> usize {
         2 * size_of::<(RoundId, Self)>() + size_of_val(&*self.endpoints) + self.values.len()
     }
 
-    /// What goes with it of the shape: nothing, while other rounds have the same.
+    /// The bytes of the shape, if no other round has it.
     fn last_bytes(&self) -> usize {
         match Arc::strong_count(&self.shape) {
             1 => self.shape.bytes,

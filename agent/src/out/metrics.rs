@@ -64,7 +64,7 @@ pub(crate) struct Exporter {
 }
 
 impl Exporter {
-    /// No metrics yet but those of the process.
+    /// An exporter with only the metrics of the process.
     pub(crate) fn new(options: &config::MetricsConfig) -> Self {
         let buckets = options.histograms.then_some(&*options.buckets);
         let agent = Owner::root(buckets);
@@ -96,7 +96,7 @@ impl Exporter {
             self.tasks.set(runtime.metrics().num_alive_tasks() as f64);
         }
         let mut process = Vec::new();
-        // Memory takes all that is written.
+        // Writing to memory cannot fail.
         let _ = TextEncoder::new().encode(&self.process.collect(), &mut process);
         Exposition {
             families: self.agent.all_families().into_iter(),
@@ -162,7 +162,7 @@ impl AgentMetrics {
                 .with("source", source.as_str())
                 .show(0.0);
         }
-        let lag = "Time by which a round started late.";
+        let lag = "Time from the planned to the actual start of a round.";
         let lag = agent.slot("schedule_lag_seconds", lag, Histogram::KIND);
         let bounds = Arc::new(Bounds::new(&LAG_BUCKETS));
         Self {

@@ -53,7 +53,7 @@ struct Asked<'a> {
     headers: &'a HeaderMap,
 }
 
-/// Answers a request if its sender may ask.
+/// Answers a request if the client is allowed to send it.
 pub(super) async fn answer(site: &Site, settings: &Settings, request: Request<Incoming>) -> Reply {
     let limit = settings.rate.as_ref();
     let authorization = request.headers().get(header::AUTHORIZATION);
@@ -119,7 +119,7 @@ fn ready(site: &Site) -> Reply {
         true => reply::text(StatusCode::OK, "regprobe is ready.\n"),
         false => reply::text(
             StatusCode::SERVICE_UNAVAILABLE,
-            "The first round is not over.\n",
+            "The first round has not finished yet.\n",
         ),
     }
 }

@@ -54,7 +54,7 @@ struct Open {
 }
 
 impl Connections {
-    /// No connection yet.
+    /// An empty list.
     pub(super) fn of(site: Arc<Site>) -> Self {
         Self {
             site,

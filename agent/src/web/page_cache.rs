@@ -28,7 +28,7 @@ struct Made {
     page: CachedPage,
 }
 
-/// A page and its identity.
+/// A page and its entity tag.
 #[derive(Clone)]
 pub(super) struct CachedPage {
     /// Unique for each page that is made.

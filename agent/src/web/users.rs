@@ -18,7 +18,7 @@ const REMEMBERED: usize = 64;
 /// With a higher cost, one attempt takes minutes.
 const MAX_COST: u32 = 18;
 
-/// The users who may ask. Without any, everyone may.
+/// The users who may send requests. If there are none, everyone may.
 pub(super) struct Users {
     hashes: HashMap<String, Arc<str>>,
     /// The hash that is computed for an unknown user: the one with the highest cost.
@@ -65,7 +65,7 @@ impl Users {
         Ok(())
     }
 
-    /// Whether the sender of this header may ask.
+    /// Whether the client that sent this header may send requests.
     pub(super) async fn admit(&self, authorization: Option<&HeaderValue>) -> bool {
         let Some((_, decoy)) = &self.decoy else {
             return true;

@@ -4,12 +4,12 @@
 use super::tape::{self, END};
 use crate::out::status::RegistryStatus;
 
-/// Stands for a value that is the same as in the first round of the shape. Like [`END`] never part of UTF-8.
+/// Replaces a value that is the same as in the first round of the shape. Like [`END`], never part of UTF-8.
 const SAME: u8 = 0xfe;
 
 /// What rounds have in common.
 pub(super) struct Shape {
-    /// With blanks.
+    /// With blank values.
     pub(super) status: RegistryStatus,
     /// The values of the first round.
     first: Box<[u8]>,
@@ -17,7 +17,7 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// The shape of a first round, which has this status with blanks, and these values.
+    /// The shape of a round that has this status, with blanks, and these values.
     pub(super) fn new(status: RegistryStatus, first: Box<[u8]>) -> Self {
         // Measured: a status takes 1.5 to 1.8 times the memory of its JSON.
         let json = serde_json::to_vec(&status).map_or(0, |json| json.len());
@@ -28,7 +28,7 @@ impl Shape {
         }
     }
 
-    /// The values of a round of this shape, as short as they can be kept.
+    /// The values of a round of this shape, with one byte for each that is the same as in the first round.
     pub(super) fn shorten(&self, values: &[u8]) -> Box<[u8]> {
         let is_end = |byte: &u8| *byte == END;
         let mut kept = Vec::new();
@@ -43,7 +43,7 @@ impl Shape {
         kept.into()
     }
 
-    /// The status of the round of which these values were kept.
+    /// The status of the round with these shortened values.
     pub(super) fn with(&self, kept: &[u8]) -> RegistryStatus {
         let mut status = self.status.clone();
         let kept = kept.split_inclusive(|byte| *byte >= SAME);

@@ -1,6 +1,5 @@
-//! The values in the status of a registry that differ from round to round even while nothing changes: times,
-//! TTLs, the order of addresses, ids of responses. Written one after the other they are short; the rest
-//! is the same for most rounds, which share it.
+//! Some values in the status of a registry differ from round to round even while nothing changes: times, TTLs,
+//! the order of addresses, ids of responses. This takes them out of a status, as text, and puts them back.
 
 use std::{
     fmt::Display,
@@ -13,7 +12,7 @@ use jiff::Timestamp;
 
 use crate::out::status::{EndpointStatus, RegistryStatus, StageStatus};
 
-/// Stands after each value. No text has it, because it is never part of UTF-8.
+/// Ends each value. It is never part of UTF-8, so no text contains it.
 pub(super) const END: u8 = 0xff;
 
 /// A blank.
@@ -73,7 +72,7 @@ impl Tape<'_> {
     fn stage(&mut self, status: &mut StageStatus) {
         self.seconds([&mut status.seconds]);
         self.pass([&mut status.earlier], false);
-        // What a failed stage says may name the response.
+        // The detail of a failed stage may name the response.
         let says = status.detail.as_mut().filter(|_| !status.ok);
         self.pass(says, String::new());
         if let Some(response) = &mut status.response {
@@ -82,7 +81,7 @@ impl Tape<'_> {
         }
     }
 
-    /// In whole microseconds, which is all that a status has.
+    /// In whole microseconds, the precision of a status.
     fn seconds<'v>(&mut self, values: impl IntoIterator<Item = &'v mut f64>) {
         for seconds in values {
             let mut micros = (*seconds * 1e6).round() as u64;
@@ -99,7 +98,7 @@ impl Tape<'_> {
         for value in values {
             match self {
                 Self::Write(written) => {
-                    // Memory takes all that is written.
+                    // Writing to memory cannot fail.
                     let _ = write!(written, "{value}");
                     written.push(END);
                     *value = blank.clone();

@@ -20,7 +20,7 @@ owned_metrics! {
     /// What each role of an endpoint has.
     OfRole {
         up: Gauge = "endpoint_up",
-            "Whether a pull from this node would get through at this endpoint.";
+            "Whether a pull from this node would succeed at this endpoint.";
         last_success: Gauge = "endpoint_last_success_timestamp_seconds",
             "Start of the last round in which the endpoint was up.";
     }
@@ -34,7 +34,7 @@ owned_metrics! {
         failures: By<Counter> = "stage_failures_total",
             "Failed attempts at a stage by reason.";
         durations: Histogram = "stage_duration_seconds",
-            "Time that a successful attempt at a stage took, without the stages before it.";
+            "Duration of successful attempts at a stage, without the stages before it.";
     }
 }
 
@@ -66,14 +66,14 @@ owned_metrics! {
         ttl: Gauge = "dns_answer_ttl_seconds",
             "Lowest TTL in the answer.";
         changes: Counter = "dns_answer_changes_total",
-            "Changes of the set of addresses that a nameserver answers.";
+            "Changes to the set of addresses that a nameserver returns.";
         addresses: Facts = "dns_answer_info",
-            "Addresses that a nameserver answers, sorted.";
+            "Addresses that a nameserver returns, sorted.";
     }
 }
 
-/// What is measured of one host and port. Several roles may share them, as where a login server also
-/// stores the blobs.
+/// What is measured at one host and port. Several roles may share them, for example if a login server
+/// also stores the blobs.
 pub(super) struct EndpointMetrics {
     owner: Owner,
     connection: OfConnection,
@@ -82,7 +82,7 @@ pub(super) struct EndpointMetrics {
     pub(super) nameservers: BTreeMap<String, OfNameserver>,
 }
 
-/// What is measured of one endpoint in one role.
+/// What is measured at one endpoint in one role.
 pub(super) struct RoleMetrics {
     owner: Owner,
     own: OfRole,
@@ -102,7 +102,7 @@ impl EndpointMetrics {
         }
     }
 
-    /// The metrics of an endpoint's role. From now on they are there, and so are those of its stages.
+    /// The metrics of a role and of its stages. Creates them if they do not exist.
     pub(super) fn role(&mut self, endpoint: &Endpoint) -> &mut RoleMetrics {
         entry(&mut self.roles, endpoint.role, || {
             let owner = self.owner.and("role", endpoint.role.as_str());
@@ -118,7 +118,7 @@ impl EndpointMetrics {
         })
     }
 
-    /// The metrics of a nameserver. From now on they are there.
+    /// The metrics of a nameserver. Creates them if they do not exist.
     pub(super) fn nameserver(&mut self, nameserver: &Nameserver) -> &mut OfNameserver {
         let label = nameserver.to_string();
         self.nameservers.entry(label).or_insert_with_key(|label| {
@@ -174,7 +174,7 @@ impl EndpointMetrics {
         }
     }
 
-    /// Nothing has this role here any more. Returns whether nothing has any.
+    /// Drops the metrics of this role. Returns whether no role is left.
     pub(super) fn forget_role(&mut self, role: Role) -> bool {
         self.roles.retain(|(other, _)| *other != role);
         self.roles.is_empty()
@@ -182,7 +182,7 @@ impl EndpointMetrics {
 }
 
 impl RoleMetrics {
-    /// The metrics of a stage. From now on they are there.
+    /// The metrics of a stage. Creates them if they do not exist.
     pub(super) fn stage(&mut self, stage: Stage) -> &mut OfStage {
         entry(&mut self.stages, stage, || {
             OfStage::new(&self.owner.and("stage", stage.as_str()))

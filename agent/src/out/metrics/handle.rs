@@ -134,7 +134,7 @@ impl<H: Handle> Handle for By<H> {
 }
 
 impl<H: Handle> By<H> {
-    /// The handle whose `label` has this `value`. From now on it is there.
+    /// The handle whose `label` has this `value`. Creates it if it does not exist.
     pub(super) fn with(&mut self, label: &str, value: &'static str) -> &mut H {
         let make = || H::of(self.slot.and(label, value));
         entry(&mut self.handles, value, make)

@@ -23,17 +23,17 @@ owned_metrics! {
         verdict: Gauge = "registry_verdict",
             "Verdict of a registry: 0 ok, 1 degraded, 2 failing.";
         predicted_delay: Gauge = "predicted_pull_delay_seconds",
-            "Time that a pull would wait for what does not answer.";
+            "Time that a pull would wait for servers that do not answer.";
         findings: Facts = "finding",
             "1 while the finding holds.";
         clock_skew: Gauge = "clock_skew_seconds",
             "Clock of this node minus the Date of the registry.";
         intervals: By<Gauge> = "effective_interval_seconds",
-            "Interval at which rounds of a kind take place.";
+            "Interval between rounds of one kind.";
     }
 }
 
-/// Everything that is measured of one registry.
+/// Everything that is measured about one registry.
 pub(crate) struct RegistryMetrics {
     owner: Owner,
     own: OfRegistry,
@@ -150,7 +150,7 @@ impl RegistryMetrics {
         self.own.findings.show(findings);
     }
 
-    /// The metrics of an endpoint, which are there from now on.
+    /// The metrics of an endpoint. Creates them if they do not exist.
     fn endpoint(&mut self, endpoint: &Endpoint) -> &mut EndpointMetrics {
         self.endpoints.entry(place(endpoint)).or_insert_with(|| {
             EndpointMetrics::new(self.owner.and("endpoint", &endpoint.to_string()))

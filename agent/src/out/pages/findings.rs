@@ -28,7 +28,7 @@ pub(super) fn card(html: &mut Html, registry: &str, finding: &FindingStatus, now
         });
         html.leaf("p", &[("class", &"fact")], &finding.message);
         html.tag("p", &[("class", &"remedy")], |html| {
-            html.leaf("strong", &[], "Do: ");
+            html.leaf("strong", &[], "What to do: ");
             html.text(&finding.remedy);
         });
         html.tag("details", &[], |html| {
@@ -53,7 +53,7 @@ pub(super) fn card(html: &mut Html, registry: &str, finding: &FindingStatus, now
             });
         });
         let href = html.local(format_args!("runbook/{}", finding.code));
-        let label = format!("Runbook of {}", finding.code);
+        let label = format!("Runbook for {}", finding.code);
         html.leaf("a", &[("href", &href)], label);
     });
 }

@@ -2,9 +2,9 @@
 
 use super::{assets::ASSETS, html::Html};
 
-/// The way to the status page from itself and from the pages beside it.
+/// The relative address of the status page, from itself and from the pages beside it.
 pub(super) const HERE: &str = "./";
-/// The way to the status page from a page that is named by an id.
+/// The same, from a page whose address ends with an id.
 pub(super) const ABOVE: &str = "../";
 
 /// A page, with the parts that all pages have.

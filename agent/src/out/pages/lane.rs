@@ -64,7 +64,7 @@ fn lookup(html: &mut Html, seen: &LookupStatus) {
             format_args!("{word} {}", addresses.join(" ")),
         );
         if seen.expected == Some(false) {
-            html.leaf("span", &[("class", &"note")], "not an expected address");
+            html.leaf("span", &[("class", &"note")], "unexpected address");
         }
     });
 }

@@ -1,5 +1,5 @@
 //! The status page, `/`: the condition of every registry, the findings, the path to each endpoint, and the
-//! last rounds.
+//! most recent rounds.
 
 use std::collections::HashMap;
 
@@ -133,7 +133,7 @@ fn findings(html: &mut Html, registries: &[RegistryStatus], now: Timestamp) {
         |html| {
             html.leaf("h2", &[("id", &"f")], "Findings");
             if total == 0 {
-                html.leaf("p", &[], "Nothing is wrong.");
+                html.leaf("p", &[], "No findings.");
                 return;
             }
             html.tag("ul", &[("class", &"findings")], |html| {
@@ -161,7 +161,7 @@ fn registry(html: &mut Html, seen: &RegistryStatus, place: usize, open: bool, ro
             html.leaf("p", &[("class", &"where")], &seen.server);
         }
         if seen.endpoints.is_empty() {
-            html.leaf("p", &[], "The first round is not finished.");
+            html.leaf("p", &[], "The first round has not finished yet.");
             return;
         }
         let path = |html: &mut Html| {
@@ -185,7 +185,7 @@ fn strips(html: &mut Html, seen: &RegistryStatus, rounds: &[&Kept]) {
     let name = in_query(&seen.name);
     let list = html.local(format_args!("rounds?registry={name}"));
     let ids: Vec<_> = shown.iter().map(|kept| kept.id.to_string()).collect();
-    html.leaf("h3", &[], "Last rounds");
+    html.leaf("h3", &[], "Recent rounds");
     html.tag(
         "div",
         &[("class", &"strips"), ("data-rounds", &ids.join(" "))],

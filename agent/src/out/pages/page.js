@@ -1,5 +1,5 @@
-// Keeps the status page up to date: fetches the page itself again and puts in place what changed, so
-// that whatever is open, focused or scrolled to stays. Does nothing while nobody looks.
+// Keeps the status page up to date: it fetches the page again and replaces only what changed. What the
+// reader has opened, focused or scrolled to stays as it is. It does nothing while the page is hidden.
 "use strict";
 (() => {
   const PACE = 5000;
@@ -62,7 +62,7 @@
         throw new Error(String(answer.status));
       }
     } catch {
-      stale("The agent does not answer; what you see may be out of date.");
+      stale("The agent does not respond. This page may be out of date.");
     }
     plan();
   }
@@ -72,7 +72,7 @@
     if (!document.hidden) timer = setTimeout(look, PACE);
   }
 
-  // A click on a bar opens its round; without a mouse, and without this, the list of rounds.
+  // A click on a bar opens its round. With the keyboard, or without JavaScript, the strip opens the list.
   document.addEventListener("click", (event) => {
     const strip = event.target.closest("a.strip");
     if (!strip || event.detail === 0 || event.metaKey || event.ctrlKey) return;

@@ -31,7 +31,7 @@ pub(crate) fn round(
             html.tag("section", &[("aria-labelledby", &"f")], |html| {
                 html.leaf("h2", &[("id", &"f")], "Findings");
                 if seen.findings.is_empty() {
-                    html.leaf("p", &[], "Nothing was wrong.");
+                    html.leaf("p", &[], "No findings.");
                 }
                 html.tag("ul", &[("class", &"findings")], |html| {
                     let card = |finding| findings::card(html, &seen.name, finding, id.at());
@@ -170,7 +170,7 @@ fn details(html: &mut Html, seen: &StageStatus, now: Timestamp) {
         for certificate in &seen.certificates {
             html.tag("li", &[], |html| {
                 html.text(format_args!(
-                    "certificate {}; names {}; issuer {}; SHA-256 {}; valid to ",
+                    "certificate {}; names {}; issuer {}; SHA-256 {}; valid until ",
                     certificate.subject,
                     certificate.names.join(" "),
                     certificate.issuer,
@@ -194,7 +194,7 @@ fn details(html: &mut Html, seen: &StageStatus, now: Timestamp) {
                 }
             }
             if let Some(skew) = response.clock_skew_seconds {
-                let text = format_args!("Date: the clock of this node is {skew:+.0} s off");
+                let text = format_args!("clock skew: {skew:+.0} s (this node minus the server)");
                 html.leaf("li", &[], text);
             }
         }

@@ -32,8 +32,8 @@ pub(crate) fn rounds(registry: &str, history: &History) -> String {
             if !left_out.is_empty() {
                 let count = left_out.len();
                 let text = format!(
-                    "The latest {ALIKE} rounds, and all earlier ones that changed something. {count} others are \
-                     only at /api/v1/history."
+                    "This list has the latest {ALIKE} rounds and all earlier rounds that changed something. \
+                     The other {count} are at /api/v1/history."
                 );
                 html.leaf("p", &[("class", &"note")], text);
             }

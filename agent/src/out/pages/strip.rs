@@ -1,5 +1,5 @@
 //! The last rounds of an endpoint as a strip. Each round is a bar whose height and colour show the condition
-//! of the endpoint; below, a line shows the time to a connection.
+//! of the endpoint; below, a line shows the time to connect.
 
 use std::fmt::Write;
 
@@ -62,7 +62,7 @@ fn summary(endpoint: &str, cells: &[Option<EndpointCondition>]) -> String {
     times.sort_unstable();
     let median = times.get(times.len() / 2).map(|micros| {
         let seconds = f64::from(micros.get()) / 1e6;
-        format!("; median time to a connection {}", Took(seconds))
+        format!("; median time to connect {}", Took(seconds))
     });
     format!(
         "{endpoint}, last {} rounds: {} ok, {} degraded, {} failing{}",
@@ -74,7 +74,7 @@ fn summary(endpoint: &str, cells: &[Option<EndpointCondition>]) -> String {
     )
 }
 
-/// Endpoints keep their place from round to round, except those that a round only meets on its way.
+/// Endpoints keep their place from round to round, except those that only some rounds reach.
 fn fared(seen: &EndpointStatus, place: usize, kept: &Kept) -> Option<EndpointCondition> {
     let is_it = |(endpoint, _): &(&EndpointStatus, &EndpointCondition)| {
         endpoint.endpoint == seen.endpoint && endpoint.role == seen.role
