@@ -13,6 +13,7 @@ use self::build::{Met, expecting_private, outcome};
 
 mod any;
 mod build;
+mod healthy;
 mod names;
 mod properties;
 mod requests;

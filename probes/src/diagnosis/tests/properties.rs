@@ -12,8 +12,9 @@ use proptest::{
     test_runner::{Config, RngAlgorithm, RngSeed},
 };
 
-use super::any::{
-    any_expectations, any_outcome, healthy_private_round, healthy_public_round, reordered,
+use super::{
+    any::{any_expectations, any_outcome, reordered},
+    healthy::{healthy_private_round, healthy_public_round},
 };
 use crate::{
     diagnosis::{Code, Diagnosis, Expectations, Finding, Severity, Verdict, diagnose},
