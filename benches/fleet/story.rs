@@ -119,7 +119,7 @@ impl Story {
         }
     }
 
-    /// Whether the network is cut.
+    /// Whether requests are lost at this time.
     pub(crate) fn is_cut(self, now: Seconds) -> bool {
         self == Self::Cut && (EVENT..EVENT + 600.0).contains(&now)
     }
