@@ -1,5 +1,6 @@
 //! `regprobe` at a shell: one command, its output, its exit status.
 
+mod architecture;
 mod check;
 mod cli;
 mod config;
@@ -16,6 +17,7 @@ use regprobe_harness::suite;
 fn main() -> ExitCode {
     suite::main(
         &[
+            ("architecture", architecture::suite),
             ("check", check::suite),
             ("cli", cli::suite),
             ("config", config::suite),
