@@ -41,12 +41,14 @@ pub(crate) fn of_swaps() -> Result<()> {
     )
 }
 
-/// As `cp` does it: readers may get nothing, or half a file, which is then rejected.
+/// As `cp` does it: readers may get nothing, or the beginning of a file, which is rejected unless it is valid.
 pub(crate) fn of_writes() -> Result<()> {
     storm(
         |config, text| {
             let mut file = File::create(config)?;
-            for piece in text.as_bytes().chunks(text.len() / 3) {
+            let (one, others) = text.split_at(text.rfind("- server:").context("one registry")?);
+            let (half, rest) = others.split_at(others.len() / 2);
+            for piece in [one, half, rest].map(str::as_bytes) {
                 wait::pause(Duration::from_millis(1));
                 file.write_all(piece)?;
             }
@@ -68,7 +70,10 @@ fn storm(
     let entries = ["one", "two", "three"].map(|name| ground.plain(name));
     let [one, two, three] = entries;
     let (one, two, three) = (one?, two?, three?);
-    let text = |other: &str| Ok(fs::read_to_string(ground.config(&[&one.entry, other])?)?);
+    let text = |other: &str| {
+        let config = fs::read_to_string(ground.config(&[&one.entry, other])?)?;
+        Ok(schedule_first(&config))
+    };
     let texts: [Result<String>; 2] = [text(&three.entry), text(&two.entry)];
     let [with_three, with_two] = texts;
     let (with_three, with_two) = (with_three?, with_two?);
@@ -100,6 +105,14 @@ fn storm(
         Ok(())
     })?;
     before.are_back(&agent, &["one", "two"])
+}
+
+/// The beginning of such a file says the same of the first registry as all of it.
+fn schedule_first(config: &str) -> String {
+    let lines = config.lines();
+    let (schedule, others): (Vec<_>, Vec<_>) =
+        lines.partition(|line| line.starts_with("schedule:"));
+    [schedule, others].concat().join("\n") + "\n"
 }
 
 fn watch(agent: &Agent, holds: impl Fn(&Agent) -> Result<()>) -> Result<()> {
