@@ -283,14 +283,14 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::net::Ipv4Addr;
     use std::process::Command;
 
     use super::*;
 
     /// What `dig` prints: the status, TC, the answers and the SOA of a negative one.
-    fn dig(dns: &Dns, name: &str, extra: &[&str]) -> String {
+    pub(crate) fn dig(dns: &Dns, name: &str, extra: &[&str]) -> String {
         let out = Command::new("dig")
             .arg(format!("@{}", dns.addr().ip()))
             .args([

@@ -164,28 +164,16 @@ impl Endpoint<'_> {
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
-    use std::process::Command;
 
     use super::*;
-    use crate::addresses;
+    use crate::{addresses, fakes::dns::tests};
 
     const PRIVATE: Ipv4Addr = Ipv4Addr::new(10, 240, 1, 4);
     const PUBLIC: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 4);
 
     fn dig(dns: &Dns, name: &str) -> String {
-        let out = Command::new("dig")
-            .arg(format!("@{}", dns.addr().ip()))
-            .args([
-                "-p",
-                &dns.addr().port().to_string(),
-                name,
-                "+tries=1",
-                "+time=1",
-            ])
-            .args(["+noall", "+comments", "+answer", "+authority"])
-            .output()
-            .unwrap();
-        String::from_utf8(out.stdout).unwrap()
+        let extra = ["+noall", "+comments", "+answer", "+authority"];
+        tests::dig(dns, name, &extra)
     }
 
     #[test]
