@@ -7,6 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use jiff::Timestamp;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use regprobe_lab::addresses::{free_addr, loopback};
@@ -151,6 +152,21 @@ impl Agent {
             })?;
         }
         Ok(())
+    }
+
+    /// Waits for the result of a round over this registry that begins from now on.
+    pub fn until_next_round(&self, registry: &str) -> Result<()> {
+        let now = Timestamp::now();
+        self.until("goes on probing", |agent| {
+            let status = agent.status()?;
+            let mut registries = status["registries"].as_array().into_iter().flatten();
+            let status = registries
+                .find(|status| status["name"] == registry)
+                .with_context(|| format!("no status of {registry}"))?;
+            let began: Timestamp = serde_json::from_value(status["at"].clone())?;
+            ensure!(began > now, "the last round of {registry} began at {began}");
+            Ok(())
+        })
     }
 
     /// The lines that it has logged so far.

@@ -5,15 +5,23 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::Result;
+use std::time::Duration;
 
-use crate::client;
+use anyhow::{Result, ensure};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::client::{self, Reply};
 use crate::container;
 use crate::netns::Namespace;
 use crate::process::Process;
+use crate::wait;
 
 /// A port of the node's own loopback.
 pub const LISTENS_AT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9118);
+
+/// The lab's intervals are a few seconds; this ends a test whose agent has stopped probing.
+const NEXT_ROUND: Duration = Duration::from_secs(30);
 
 /// A running agent; it ends when dropped.
 pub struct Running<'w> {
@@ -28,9 +36,20 @@ impl<'w> Running<'w> {
         Ok(Self { node, process })
     }
 
+    /// Waits for the result of a round that begins from now on.
+    pub fn until_next_round(&self) -> Result<()> {
+        let now = Timestamp::now();
+        wait::until("no round began", NEXT_ROUND, || {
+            let status: Value = get(self.node, "/api/v1/status")?.json()?;
+            let began: Timestamp = serde_json::from_value(status["registries"][0]["at"].clone())?;
+            ensure!(began > now, "the last one began at {began}");
+            Ok(())
+        })
+    }
+
     /// The codes of the loud findings that hold, by the metric `regprobe_finding`.
     pub fn findings(&self) -> Result<Vec<String>> {
-        let metrics = get(self.node, "/metrics")?;
+        let metrics = get(self.node, "/metrics")?.text();
         let holding = metrics
             .lines()
             .filter(|line| line.starts_with("regprobe_finding{") && line.ends_with(" 1"))
@@ -60,11 +79,6 @@ impl<'w> Running<'w> {
     }
 }
 
-fn get(node: &Namespace, path: &str) -> Result<String> {
-    node.enter(|| {
-        Ok(client::get(LISTENS_AT, path)
-            .send()?
-            .expect_status(200)?
-            .text())
-    })
+fn get(node: &Namespace, path: &str) -> Result<Reply> {
+    node.enter(|| client::get(LISTENS_AT, path).send()?.expect_status(200))
 }

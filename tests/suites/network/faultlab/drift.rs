@@ -1,23 +1,14 @@
-//! Drift that starts while `regprobe run` runs appears in its metrics within one interval, and disappears
-//! within one interval after it is fixed.
-
-use std::time::{Duration, Instant};
+//! Drift that starts while `regprobe run` runs appears in its metrics with the next round, and disappears
+//! with the next round after it is fixed.
 
 use anyhow::{Context, Result, ensure};
 use regprobe_harness::need::Need;
 use regprobe_harness::suite::{Test, test};
 use regprobe_lab::scenario::{Names, Nameserver, NameserverIs, Scenario};
-use regprobe_lab::wait;
 use regprobe_lab::world::{Running, World};
 use serde_json::json;
 
 use super::regprobe;
-
-/// The agent's `network_interval`.
-const INTERVAL: Duration = Duration::from_secs(2);
-
-/// Time for the round itself and for the scrape that shows it.
-const MARGIN: Duration = Duration::from_millis(500);
 
 const HEALTHY: &str = "story: The nameserver changes its mind.\n\
     world: {nameservers: [{at: 198.18.0.53, is: changing}]}\n\
@@ -65,11 +56,10 @@ fn shows_and_clears(drift: Drift, code: &str) -> Result<()> {
     let scenario = Scenario::parse(HEALTHY)?;
     let mut world = World::new()?;
     let scene = world.set(&scenario)?;
-    let interval = format!("{}s", INTERVAL.as_secs());
     let schedule = json!({
         "timeout": "3s",
-        "network_interval": interval,
-        "request_interval": interval,
+        "network_interval": "2s",
+        "request_interval": "2s",
     });
     let agent = scene.run(&regprobe(), &schedule)?;
     let healthy = scenario.world.nameservers[0].clone();
@@ -87,14 +77,15 @@ fn shows_and_clears(drift: Drift, code: &str) -> Result<()> {
     Ok(())
 }
 
-/// Waits for one interval at most until exactly these findings hold.
+/// Exactly these findings hold after the next round.
 fn expect(agent: &Running<'_>, codes: &[&str]) -> Result<()> {
-    let began = Instant::now();
-    wait::until("the findings differ", INTERVAL + MARGIN, || {
-        let mut held = agent.findings()?;
-        held.dedup();
-        ensure!(held == codes, "{held:?} instead of {codes:?}");
-        Ok(())
-    })
-    .with_context(|| format!("after {:?}; its log:\n{}", began.elapsed(), agent.log()))
+    agent.until_next_round().with_context(|| agent.log())?;
+    let mut held = agent.findings()?;
+    held.dedup();
+    ensure!(
+        held == codes,
+        "{held:?} instead of {codes:?}; its log:\n{}",
+        agent.log()
+    );
+    Ok(())
 }
