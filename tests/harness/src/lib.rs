@@ -13,5 +13,6 @@ pub mod node;
 pub mod openssl;
 pub mod output;
 pub mod program;
+pub mod static_binary;
 pub mod suite;
 pub mod terminal;

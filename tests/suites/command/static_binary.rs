@@ -4,15 +4,13 @@
 //! The test links it as the Dockerfile does, in a target directory of its own, but does not optimise it, which
 //! takes minutes; set `REGPROBE_STATIC_BINARY` to the path of the optimised one.
 
-use std::env;
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use regprobe_harness::need::Need;
-use regprobe_harness::program::{left_behind, repository};
+use regprobe_harness::static_binary;
 use regprobe_harness::suite::{Suite, test};
 use regprobe_lab::addresses::{free_port, loopback};
 use regprobe_lab::fakes::acr::Acr;
@@ -27,10 +25,7 @@ pub(crate) fn suite() -> Suite {
 }
 
 fn empty_root() -> Result<()> {
-    let binary = match env::var_os("REGPROBE_STATIC_BINARY") {
-        Some(path) => PathBuf::from(path),
-        None => build()?,
-    };
+    let binary = static_binary::build()?;
     let root = tempfile::tempdir()?;
     let pki = Pki::new()?;
     fs::copy(&binary, root.path().join("regprobe"))
@@ -82,21 +77,4 @@ fn empty_root() -> Result<()> {
         .collect::<Result<_>>()?;
     ensure!(left.len() == 2, "it left something behind: {left:?}");
     Ok(())
-}
-
-fn build() -> Result<PathBuf> {
-    let target = format!("{}-unknown-linux-gnu", env::consts::ARCH);
-    let folder = left_behind("static");
-    let out = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .current_dir(repository(""))
-        .args(["build", "--config", ".cargo/static.toml"])
-        .args(["--locked", "-p", "regprobe"])
-        .arg("--target-dir")
-        .arg(&folder)
-        // It would take the place of the flags in the file.
-        .env_remove("RUSTFLAGS")
-        .output()?;
-    let said = String::from_utf8_lossy(&out.stderr);
-    ensure!(out.status.success(), "{said}");
-    Ok(folder.join(target).join("debug/regprobe"))
 }
