@@ -18,9 +18,7 @@ pub(crate) struct Image {
 impl Image {
     pub(crate) fn of_dockerfile() -> Result<Self> {
         let text = fs::read_to_string(repository("Dockerfile"))?;
-        let (_, stage) = text
-            .split_once("\nFROM scratch\n")
-            .context("no last stage")?;
+        let (_, stage) = text.rsplit_once("\nFROM ").context("no last stage")?;
         let instruction = |name: &str| {
             let mut lines = stage.lines().filter_map(|line| line.split_once(' '));
             let line = lines.find(|(instruction, _)| *instruction == name);
