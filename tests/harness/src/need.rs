@@ -20,6 +20,7 @@ pub enum Need {
 
 impl Need {
     pub const BIND: Self = Self::Package("bind9", "/usr/sbin/named");
+    pub const BUILDAH: Self = Self::Package("buildah", "/usr/bin/buildah");
     pub const CONTAINERD: Self = Self::Package("containerd", "/usr/bin/containerd");
     pub const CURL: Self = Self::Package("curl", "/usr/bin/curl");
     pub const BASH: Self = Self::Package("bash", "/usr/bin/bash");
@@ -34,8 +35,11 @@ impl Need {
     pub const NGINX: Self = Self::Package("nginx-light", "/usr/sbin/nginx");
     pub const OPENSSL: Self = Self::Package("openssl", "/usr/bin/openssl");
     pub const RUNC: Self = Self::Package("runc", "/usr/sbin/runc");
+    pub const SKOPEO: Self = Self::Package("skopeo", "/usr/bin/skopeo");
     pub const SQUID: Self = Self::Package("squid", "/usr/sbin/squid");
     pub const STRACE: Self = Self::Package("strace", "/usr/bin/strace");
+    pub const SYSTEMD_ANALYZE: Self = Self::Package("systemd", "/usr/bin/systemd-analyze");
+    pub const SYSTEMD_NSPAWN: Self = Self::Package("systemd-container", "/usr/bin/systemd-nspawn");
     pub const PROMETHEUS: Self = Self::Package("prometheus", "/usr/bin/prometheus");
 
     pub const ALERTMANAGER: Self = Self::Package(

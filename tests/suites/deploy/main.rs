@@ -1,10 +1,11 @@
 //! What operators install with the binary: alerts, dashboards, the chart, the plugin for
-//! node-problem-detector.
+//! node-problem-detector, the files of a release.
 
 mod alerts;
 mod chart;
 mod dashboards;
 mod npd;
+mod release;
 
 use std::process::ExitCode;
 
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
             ("chart", chart::suite),
             ("dashboards", dashboards::suite),
             ("npd", npd::suite),
+            ("release", release::suite),
         ],
         &[("pictures", dashboards::pictures::suite)],
     )
