@@ -57,8 +57,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn work(command: Command) -> anyhow::Result<ExitCode> {
-    // One thread: probes mostly wait, and the agent is a guest on its node.
+    // One thread: probes mostly wait, and the agent is a guest on its node. Another one hashes passwords.
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(1)
         .enable_all()
         .build()?;
     runtime.block_on(async {

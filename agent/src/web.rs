@@ -57,7 +57,7 @@ pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>, stop: impl Fut
             () = &mut stop => break,
         };
         match accepted {
-            Ok((stream, _)) => connections.add(stream),
+            Ok((stream, peer)) => connections.add(stream, peer.ip()),
             Err(error) => {
                 if warned.is_none_or(|at| at.elapsed() >= WARNING_INTERVAL) {
                     tracing::warn!(%error, "cannot accept a connection");

@@ -1,5 +1,7 @@
 //! Which request gets which answer. `agent/openapi.yaml` documents it.
 
+use std::net::IpAddr;
+
 use hyper::{HeaderMap, Method, Request, StatusCode, body::Incoming, header};
 use tokio::sync::oneshot;
 
@@ -8,6 +10,7 @@ use super::{
     reply::{self, Reply},
     settings::Settings,
     site::Site,
+    users::Admission,
 };
 use crate::out::{metrics::Exposition, status::Status};
 
@@ -54,17 +57,19 @@ struct Asked<'a> {
 }
 
 /// Answers a request if the client is allowed to send it.
-pub(super) async fn answer(site: &Site, settings: &Settings, request: Request<Incoming>) -> Reply {
-    let limit = settings.rate.as_ref();
-    let authorization = request.headers().get(header::AUTHORIZATION);
-    let mut reply = if OPEN.contains(&request.uri().path()) {
-        route(site, request).await
-    } else if limit.is_some_and(|limit| !limit.allows()) {
-        reply::text(StatusCode::TOO_MANY_REQUESTS, "too many requests\n")
-    } else if !settings.users.admit(authorization).await {
-        unauthorized()
-    } else {
-        route(site, request).await
+pub(super) async fn answer(
+    site: &Site,
+    settings: &Settings,
+    peer: IpAddr,
+    request: Request<Incoming>,
+) -> Reply {
+    let refused = match OPEN.contains(&request.uri().path()) {
+        true => None,
+        false => refusal(settings, peer, request.headers()).await,
+    };
+    let mut reply = match refused {
+        Some(refusal) => refusal,
+        None => route(site, request).await,
     };
     for (name, value) in &settings.headers {
         reply
@@ -73,6 +78,24 @@ pub(super) async fn answer(site: &Site, settings: &Settings, request: Request<In
             .or_insert_with(|| value.clone());
     }
     reply
+}
+
+/// Why a client may not send its request. Only clients that may send requests count against the limit that
+/// all of them share.
+async fn refusal(settings: &Settings, peer: IpAddr, headers: &HeaderMap) -> Option<Reply> {
+    let authorization = headers.get(header::AUTHORIZATION);
+    match settings.users.admit(peer, authorization).await {
+        Admission::Admitted => {}
+        Admission::Refused => return Some(unauthorized()),
+        Admission::TooManyAttempts => return Some(too_many("too many passwords\n")),
+    }
+    let limit = settings.rate.as_ref();
+    let exceeded = limit.is_some_and(|limit| !limit.allows());
+    exceeded.then(|| too_many("too many requests\n"))
+}
+
+fn too_many(text: &'static str) -> Reply {
+    reply::text(StatusCode::TOO_MANY_REQUESTS, text)
 }
 
 fn unauthorized() -> Reply {

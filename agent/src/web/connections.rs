@@ -3,6 +3,7 @@
 
 use std::{
     convert::Infallible,
+    net::IpAddr,
     pin::Pin,
     sync::{
         Arc,
@@ -64,7 +65,7 @@ impl Connections {
     }
 
     /// Adds a connection.
-    pub(super) fn add(&mut self, stream: TcpStream) {
+    pub(super) fn add(&mut self, stream: TcpStream, peer: IpAddr) {
         self.open.retain(|open| !open.task.is_finished());
         if self.open.len() >= MAX_CONNECTIONS && !self.close_idle() {
             // If all are busy, the oldest has been busy longest.
@@ -74,6 +75,7 @@ impl Connections {
         let connection = Connection {
             site: self.site.clone(),
             settings: self.site.settings.now(),
+            peer,
             busy: busy.clone(),
             watcher: self.graceful.watcher(),
         };
@@ -102,6 +104,7 @@ impl Connections {
 struct Connection {
     site: Arc<Site>,
     settings: Arc<Settings>,
+    peer: IpAddr,
     busy: Arc<AtomicUsize>,
     watcher: Watcher,
 }
@@ -124,6 +127,7 @@ impl Connection {
         let Self {
             site,
             settings,
+            peer,
             busy,
             watcher,
         } = self;
@@ -131,7 +135,7 @@ impl Connection {
             let (site, settings, busy) = (site.clone(), settings.clone(), busy.clone());
             async move {
                 let busy = Busy::new(busy);
-                let reply = answer(&site, &settings, request).await;
+                let reply = answer(&site, &settings, peer, request).await;
                 Ok::<_, Infallible>(reply.map(|body| Sending { body, _busy: busy }))
             }
         });

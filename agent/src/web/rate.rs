@@ -1,11 +1,16 @@
-//! A rate limit for requests: a burst, then one per interval (a token bucket).
+//! Rate limits: a burst, then one per interval (a token bucket), for all clients or for each peer.
 
 use std::{
+    hash::{BuildHasher, RandomState},
+    net::IpAddr,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
+
+/// How many buckets peers share. An attacker cannot choose the peers that it shares one with.
+const BUCKETS: usize = 1024;
 
 /// One bucket for all clients.
 pub(super) struct RateLimit {
@@ -38,6 +43,37 @@ impl RateLimit {
     }
 }
 
+/// A bucket for each peer, in a table that does not grow.
+pub(super) struct PeerLimit {
+    hasher: RandomState,
+    buckets: Vec<RateLimit>,
+}
+
+impl PeerLimit {
+    /// Starts with full buckets.
+    pub(super) fn new(interval: Duration, burst: u32) -> Self {
+        let buckets = (0..BUCKETS).map(|_| RateLimit::new(interval, burst));
+        Self {
+            hasher: RandomState::new(),
+            buckets: buckets.collect(),
+        }
+    }
+
+    /// Whether this peer may do it once more. If so, it takes a token.
+    pub(super) fn allows(&self, peer: IpAddr) -> bool {
+        let hash = self.hasher.hash_one(host(peer));
+        self.buckets[hash as usize % BUCKETS].allows()
+    }
+}
+
+/// What counts as one peer: an IPv4 address, or the network that a host with IPv6 chooses its addresses from.
+pub(super) fn host(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        v4 @ IpAddr::V4(_) => v4,
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,5 +94,16 @@ mod tests {
             tokio::time::advance(Duration::from_secs(60)).await;
             assert_eq!(passed(&limit), 3);
         });
+    }
+    #[test]
+    fn a_peer_is_an_address_or_a_network() {
+        for (peer, expected) in [
+            ("10.240.0.4", "10.240.0.4"),
+            ("::ffff:10.240.0.4", "10.240.0.4"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ] {
+            let expected: IpAddr = expected.parse().unwrap();
+            assert_eq!(host(peer.parse().unwrap()), expected, "{peer}");
+        }
     }
 }

@@ -1,10 +1,13 @@
 //! Users and the bcrypt hashes of their passwords, for Basic authentication. A hash is slow to compute, by
-//! design. So it is computed on another thread, one at a time, and results are remembered. If all hashes
-//! have the same cost, the time that a refusal takes does not reveal whether a user exists.
+//! design. So it is computed on another thread, one at a time, and results are remembered. Each peer may
+//! have only so many hashes computed. If all hashes have the same cost, the time that a refusal takes does not
+//! reveal whether a user exists.
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use aws_lc_rs::digest::{self, SHA256};
@@ -13,18 +16,50 @@ use hyper::header::HeaderValue;
 use thiserror::Error;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
+use super::rate::PeerLimit;
+
 /// How many attempts are remembered; then the failed ones are forgotten first.
 const REMEMBERED: usize = 64;
 /// With a higher cost, one attempt takes minutes.
 const MAX_COST: u32 = 18;
+/// How many passwords that are not remembered a peer may try at once; then one in each interval.
+const ATTEMPTS: u32 = 60;
+const ATTEMPT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The users who may send requests. If there are none, everyone may.
 pub(super) struct Users {
     hashes: HashMap<String, Arc<str>>,
     /// The hash that is computed for an unknown user: the one with the highest cost.
     decoy: Option<(u32, Arc<str>)>,
-    known: Mutex<HashMap<[u8; 32], bool>>,
-    turn: Semaphore,
+    known: Arc<Mutex<Known>>,
+    turn: Arc<Semaphore>,
+    attempts: PeerLimit,
+}
+
+/// Whether a client may send requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    Admitted,
+    Refused,
+    /// Its peer has tried too many passwords; this one was not checked.
+    TooManyAttempts,
+}
+
+/// The results of past attempts, by their fingerprints.
+#[derive(Default)]
+struct Known(HashMap<[u8; 32], bool>);
+
+impl Known {
+    fn insert(&mut self, attempt: [u8; 32], admitted: bool) {
+        if self.0.len() >= REMEMBERED {
+            // Failed attempts must not slow down users with a valid password.
+            self.0.retain(|_, admitted| *admitted);
+        }
+        if self.0.len() >= REMEMBERED {
+            self.0.clear();
+        }
+        self.0.insert(attempt, admitted);
+    }
 }
 
 /// Why a hash is refused.
@@ -43,8 +78,9 @@ impl Default for Users {
         Self {
             hashes: HashMap::new(),
             decoy: None,
-            known: Mutex::default(),
-            turn: Semaphore::new(1),
+            known: Arc::default(),
+            turn: Arc::new(Semaphore::new(1)),
+            attempts: PeerLimit::new(ATTEMPT_INTERVAL, ATTEMPTS),
         }
     }
 }
@@ -65,13 +101,17 @@ impl Users {
         Ok(())
     }
 
-    /// Whether the client that sent this header may send requests.
-    pub(super) async fn admit(&self, authorization: Option<&HeaderValue>) -> bool {
+    /// Whether the client at `peer`, which sent this header, may send requests.
+    pub(super) async fn admit(
+        &self,
+        peer: IpAddr,
+        authorization: Option<&HeaderValue>,
+    ) -> Admission {
         let Some((_, decoy)) = &self.decoy else {
-            return true;
+            return Admission::Admitted;
         };
         let Some((user, password)) = authorization.and_then(credentials) else {
-            return false;
+            return Admission::Refused;
         };
         let hash = self.hashes.get(&user);
         let exists = hash.is_some();
@@ -80,31 +120,44 @@ impl Users {
         if let Some(known) = self.remembered(&attempt) {
             return known;
         }
-        let Ok(_turn) = self.turn.acquire().await else {
-            return false;
+        if !self.attempts.allows(peer) {
+            return Admission::TooManyAttempts;
+        }
+        let Ok(turn) = self.turn.clone().acquire_owned().await else {
+            return Admission::Refused;
         };
         // Another request with the same credentials may have been checked meanwhile.
         if let Some(known) = self.remembered(&attempt) {
             return known;
         }
-        let matches = spawn_blocking(move || bcrypt::verify(password, &hash).unwrap_or(false));
-        let admitted = matches.await.unwrap_or(false) && exists;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= REMEMBERED {
-            // Failed attempts must not slow down users with a valid password.
-            known.retain(|_, admitted| *admitted);
-        }
-        if known.len() >= REMEMBERED {
-            known.clear();
-        }
-        known.insert(attempt, admitted);
-        admitted
+        let known = self.known.clone();
+        // The turn ends with the hash, not with a client that may leave before.
+        let checked = spawn_blocking(move || {
+            let admitted = bcrypt::verify(password, &hash).unwrap_or(false) && exists;
+            lock(&known).insert(attempt, admitted);
+            drop(turn);
+            admitted
+        });
+        checked.await.unwrap_or(false).into()
     }
 
-    fn remembered(&self, attempt: &[u8; 32]) -> Option<bool> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(attempt).copied()
+    fn remembered(&self, attempt: &[u8; 32]) -> Option<Admission> {
+        lock(&self.known).0.get(attempt).copied().map(Into::into)
     }
+}
+
+impl From<bool> for Admission {
+    fn from(admitted: bool) -> Self {
+        match admitted {
+            true => Self::Admitted,
+            false => Self::Refused,
+        }
+    }
+}
+
+/// A panic elsewhere cannot leave what is known half written.
+fn lock(known: &Mutex<Known>) -> std::sync::MutexGuard<'_, Known> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Source: RFC 7617, section 2.

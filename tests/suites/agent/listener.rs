@@ -2,6 +2,7 @@
 //! does not, and the errors for wrong files.
 
 mod place;
+mod strangers;
 mod wrong_files;
 
 use std::fs;
@@ -48,7 +49,8 @@ pub(crate) fn suite() -> Suite {
         test("silent clients do not block others", silent_clients),
         test("a slow scrape is not interrupted", scrape_under_way),
     ];
-    Suite::of(tests.into_iter().chain(others))
+    let all = tests.into_iter().chain(others);
+    Suite::of(all.chain(strangers::tests()))
 }
 
 /// The keys of exporter-toolkit's sample, and all others in its documentation.

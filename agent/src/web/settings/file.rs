@@ -36,7 +36,7 @@ pub(in crate::web) struct Settings {
     pub users: Users,
     /// Added to every answer that does not have them.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// How many requests all clients together may send.
+    /// How many requests all clients that may send any may send together.
     pub rate: Option<RateLimit>,
 }
 
