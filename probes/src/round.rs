@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::{
     client::pull_hosts::{PullHost, PullHosts},
+    net::off_limits::led_from,
     node::{Node, registry_host::TlsSettings},
     outcome::{EndpointOutcome, Fault, Outcome, PullPath},
     round::{
@@ -24,7 +25,6 @@ use crate::{
         proxy::ProxyFault,
         pull::Pull,
         tls::{TlsClients, TlsFault},
-        token,
     },
     words::{
         endpoint::{Endpoint, Role, Turn},
@@ -358,14 +358,5 @@ impl<'a> Destination<'a> {
     /// A registry led there, so only some addresses may be dialled.
     fn led_there(self, may_dial: fn(IpAddr) -> bool) -> Self {
         Self { may_dial, ..self }
-    }
-}
-
-/// Which addresses a registry may lead a probe to: not this node, its link or a metadata service,
-/// unless the registry has such an address itself.
-fn led_from(login: Option<IpAddr>) -> fn(IpAddr) -> bool {
-    match login {
-        Some(address) if token::is_off_limits(address) => |_| true,
-        _ => |address| !token::is_off_limits(address),
     }
 }

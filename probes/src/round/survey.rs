@@ -8,6 +8,7 @@ use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
+    net::off_limits::source_towards,
     node::Node,
     outcome::{AddressOutcome, EndpointOutcome, Fault, PullPath, StageOutcome},
     round::{
@@ -16,7 +17,6 @@ use crate::{
         visit::{Stream, Visit},
     },
     stages::{
-        connect,
         http::fault::HttpFault,
         resolve::{self, Lookup},
     },
@@ -180,7 +180,7 @@ impl<'a> Survey<'a> {
         let address = self.addresses[place].address;
         if self.denied(address).is_none() {
             let to = self.visit.dial_address(address);
-            self.addresses[place].source = connect::source_towards(to);
+            self.addresses[place].source = source_towards(to);
         }
     }
 

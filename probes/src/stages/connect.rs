@@ -1,12 +1,7 @@
 //! The stage `connect`: one TCP dial to one address, with a deadline, and what the kernel measured. It
 //! never resolves a name and never tries a second address.
 
-use std::{
-    io,
-    net::{IpAddr, SocketAddr},
-    os::fd::AsRawFd,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, os::fd::AsRawFd, time::Duration};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
@@ -27,15 +22,6 @@ pub(crate) async fn dial(
         .map_err(|_| IoFault::Timeout)??;
     let connected = Connected::of(&stream);
     Ok((Wire::new(stream), connected))
-}
-
-/// The address that the kernel would send from. A connected UDP socket shows it without sending
-/// anything; `None` without a route.
-pub(crate) fn source_towards(address: SocketAddr) -> Option<IpAddr> {
-    let kind = Type::DGRAM.cloexec();
-    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::UDP)).ok()?;
-    socket.connect(&address.into()).ok()?;
-    Some(socket.local_addr().ok()?.as_socket()?.ip())
 }
 
 /// What the kernel measured of a connection.

@@ -1,8 +1,6 @@
 //! The stage `token`: the anonymous token request to the realm that a challenge names. A healthy token
 //! service may grant or deny; the caller says whether it expects a grant. No credential is ever sent.
 
-use std::net::IpAddr;
-
 use hyper::{StatusCode, header::HeaderValue};
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -16,13 +14,6 @@ use crate::{
     },
     words::endpoint::{Endpoint, Role, Scheme},
 };
-
-/// The addresses of cloud metadata services, which give credentials to anyone on the node who asks.
-const METADATA: [IpAddr; 3] = [
-    IpAddr::V4(std::net::Ipv4Addr::new(168, 63, 129, 16)),
-    IpAddr::V4(std::net::Ipv4Addr::new(100, 100, 100, 200)),
-    IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
-];
 
 /// Asks `realm` for an anonymous token that may pull `repositories`.
 pub(crate) async fn token(
@@ -132,16 +123,6 @@ impl std::fmt::Debug for Realm {
     }
 }
 
-/// Whether a realm or redirect must not lead a probe to this address: the node itself, its link, or a
-/// metadata service.
-pub(crate) fn is_off_limits(address: IpAddr) -> bool {
-    let local = match address.to_canonical() {
-        IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local() || v4.is_unspecified(),
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local() || v6.is_unspecified(),
-    };
-    local || METADATA.contains(&address.to_canonical())
-}
-
 /// The token in the body of an answer.
 pub(crate) fn granted(body: &[u8]) -> Result<Secret, HttpFault> {
     let grant: Grant = serde_json::from_slice(body).map_err(|error| {
@@ -245,23 +226,5 @@ mod tests {
             fault.to_string(),
             "malformed answer: a token that no header can carry"
         );
-    }
-
-    #[test]
-    fn addresses_off_limits() {
-        for address in [
-            "127.0.0.1",
-            "169.254.169.254",
-            "168.63.129.16",
-            "::1",
-            "fe80::1",
-            "::ffff:127.0.0.1",
-            "0.0.0.0",
-        ] {
-            assert!(is_off_limits(address.parse().unwrap()), "{address}");
-        }
-        for address in ["10.240.1.4", "198.51.100.7", "2001:db8::7"] {
-            assert!(!is_off_limits(address.parse().unwrap()), "{address}");
-        }
     }
 }

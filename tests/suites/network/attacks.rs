@@ -48,7 +48,10 @@ pub(crate) fn suite() -> Suite {
     let on_client = attacks.into_iter().map(|attack| world.test(attack));
     let on_listener =
         listener::attacks().map(|(name, attack)| world.test_of_listener(name, attack));
-    let tests: Vec<_> = on_client.chain(on_listener).collect();
+    let tests: Vec<_> = on_client
+        .chain(on_listener)
+        .chain(token::led::tests())
+        .collect();
     Suite::of(tests)
         .at_a_time(care.arenas())
         .and_then(move || lock(&world.toll).settle())

@@ -1,5 +1,7 @@
 //! Registries that redirect a client, and token services that return anything.
 
+pub(crate) mod led;
+
 use super::attack::{Attack, http};
 use super::site::{REALM, answer, bearer};
 use super::speech::say;
