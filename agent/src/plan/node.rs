@@ -136,8 +136,8 @@ impl NodeSource {
     }
 
     fn text_of(&self, path: &Path) -> io::Result<String> {
-        let here = self.root.locate(path);
-        match read_regular(&here, MAX_FILE) {
+        let read = self.root.locate(path);
+        match read.and_then(|here| read_regular(&here, MAX_FILE)) {
             Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
             Err(error) => {

@@ -18,6 +18,8 @@ use super::{
 
 /// Larger files are refused, in bytes. containerd has no limit; a hosts.toml has a few hundred bytes.
 const MAX_FILE: u64 = 1024 * 1024;
+/// More tables are refused; a hosts.toml has a few, and each host is dialled in each round.
+const MAX_TABLES: usize = 128;
 
 /// The hosts that containerd tries for one registry.
 #[derive(Clone, Debug)]
@@ -58,6 +60,12 @@ pub(crate) enum CertsDError {
         /// The file.
         path: PathBuf,
     },
+    /// This is our limit, not containerd's.
+    #[error("read {}: more than {MAX_TABLES} tables", path.display())]
+    TooManyTables {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 /// Reads what is configured for a registry under `certs_d`. `None` if nothing is: containerd then uses
@@ -80,7 +88,7 @@ pub(crate) fn load(
         None => vec![registry_host.to_owned(), "_default".to_owned()],
     };
     for dir in directories.into_iter().map(|name| certs_d.join(name)) {
-        match fs::metadata(root.locate(&dir)) {
+        match root.locate(&dir).and_then(fs::metadata) {
             Ok(_) => return load_dir(root, dir, registry_host, port).map(Some),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(source) => return Err(CertsDError::Read { path: dir, source }),
@@ -95,7 +103,12 @@ fn load_dir(
     registry_host: &str,
     port: Option<u16>,
 ) -> Result<HostsConfig, CertsDError> {
-    let ignored = match read_capped(root, &dir.join("hosts.toml"))? {
+    let path = dir.join("hosts.toml");
+    let ignored = match read_capped(root, &path)? {
+        // Before parsing, which takes seconds for a hundred thousand of them.
+        Some(bytes) if tables(&bytes) > MAX_TABLES => {
+            return Err(CertsDError::TooManyTables { path });
+        }
         Some(bytes) if !bytes.is_empty() => {
             let text = str::from_utf8(&bytes).map_err(|_| HostsTomlError::NotUtf8);
             match text.and_then(|text| hosts_toml::parse(text, &dir, registry_host, port)) {
@@ -123,9 +136,17 @@ fn load_dir(
     })
 }
 
+/// How many lines begin a table.
+fn tables(toml: &[u8]) -> usize {
+    let lines = toml.split(|byte| *byte == b'\n');
+    let begins = |line: &&[u8]| line.trim_ascii_start().first() == Some(&b'[');
+    lines.filter(begins).count()
+}
+
 /// `None` if there is no such file.
 fn read_capped(root: &Root, path: &Path) -> Result<Option<Vec<u8>>, CertsDError> {
-    match read_regular(&root.locate(path), MAX_FILE + 1) {
+    let read = root.locate(path);
+    match read.and_then(|here| read_regular(&here, MAX_FILE + 1)) {
         Ok(bytes) if bytes.len() as u64 > MAX_FILE => Err(CertsDError::TooLarge {
             path: path.to_owned(),
         }),
@@ -141,7 +162,7 @@ fn read_capped(root: &Root, path: &Path) -> Result<Option<Vec<u8>>, CertsDError>
 /// Docker's layout, used if there is no hosts.toml: `*.crt` are roots, `*.cert` and `*.key` are client
 /// certificates.
 fn docker_certificates(root: &Root, dir: &Path, tls: &mut TlsSettings) -> io::Result<()> {
-    let mut files: Vec<_> = fs::read_dir(root.locate(dir))?
+    let mut files: Vec<_> = fs::read_dir(root.locate(dir)?)?
         .map(|entry| entry.map(|entry| dir.join(entry.file_name())))
         .collect::<Result<_, _>>()?;
     files.sort();
@@ -149,7 +170,8 @@ fn docker_certificates(root: &Root, dir: &Path, tls: &mut TlsSettings) -> io::Re
         match file.extension().and_then(|extension| extension.to_str()) {
             Some("crt") => tls.ca.push(file),
             Some("cert") => {
-                let key = Some(file.with_extension("key")).filter(|key| root.locate(key).exists());
+                let exists = |key: &PathBuf| root.locate(key).is_ok_and(|key| key.exists());
+                let key = Some(file.with_extension("key")).filter(exists);
                 tls.client.push(ClientCertificate { cert: file, key });
             }
             _ => {}
@@ -248,13 +270,21 @@ mod tests {
 
     #[test]
     fn a_file_that_is_too_large_or_not_a_file() {
+        let many: String = (0..30_000)
+            .map(|host| format!("[host.'https://m{host}']\n"))
+            .collect();
         let root = certs_d(&[
             (
                 "contoso.azurecr.io/hosts.toml",
                 &"#".repeat(MAX_FILE as usize + 1),
             ),
+            ("many.example/hosts.toml", &many),
             ("_default", ""),
         ]);
+        assert!(matches!(
+            load(&Root::default(), root.path(), "many.example", None),
+            Err(CertsDError::TooManyTables { .. })
+        ));
         assert!(matches!(
             load(&Root::default(), root.path(), REGISTRY, None),
             Err(CertsDError::TooLarge { .. })

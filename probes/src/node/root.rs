@@ -4,9 +4,11 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
+
+use nix::errno::Errno;
 
 /// As many symbolic links as Linux follows before it reports a loop.
 const MAX_LINKS: usize = 40;
@@ -29,9 +31,12 @@ impl Root {
     /// Where this process finds the node's file `path`. A symbolic link on the way leads where it leads
     /// on the node, not where it would lead here: `/etc/resolv.conf` is often one, and absolute. Also
     /// locates files that do not exist.
-    pub fn locate(&self, path: &Path) -> PathBuf {
+    ///
+    /// # Errors
+    /// If there are too many links, because a path that still has one leads out of the node's files.
+    pub fn locate(&self, path: &Path) -> io::Result<PathBuf> {
         if !self.is_elsewhere() {
-            return path.to_owned();
+            return Ok(path.to_owned());
         }
         let mut way = steps(path);
         let mut links = 0;
@@ -43,16 +48,17 @@ impl Root {
                 inside.pop();
             } else if step != "." {
                 inside.push(step);
-                if links < MAX_LINKS
-                    && let Ok(target) = fs::read_link(self.0.join(&inside))
-                {
+                if let Ok(target) = fs::read_link(self.0.join(&inside)) {
                     links += 1;
+                    if links > MAX_LINKS {
+                        return Err(Errno::ELOOP.into());
+                    }
                     inside.pop();
                     way.extend(steps(&target));
                 }
             }
         }
-        self.0.join(inside)
+        Ok(self.0.join(inside))
     }
 }
 
@@ -114,17 +120,32 @@ mod tests {
             ("/etc/outside", "run/systemd/resolve/resolv.conf"),
             ("/etc/ssl/certs/ca-bundle.crt", "etc/pki/pem/bundle.pem"),
             ("/etc/nowhere", "var/nowhere"),
-            ("/etc/loop", "etc/loop"),
             ("/no/such/../file", "no/file"),
         ] {
             let expected = dir.path().join(expected);
-            assert_eq!(root.locate(Path::new(path)), expected, "{path}");
+            assert_eq!(root.locate(Path::new(path)).unwrap(), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn forty_links_lead_nowhere_else() {
+        let (dir, root) = node();
+        symlink("/etc/hosts", dir.path().join("etc/link0")).unwrap();
+        for link in 0..MAX_LINKS {
+            let next = dir.path().join(format!("etc/link{}", link + 1));
+            symlink(format!("/etc/link{link}"), next).unwrap();
+        }
+        let locate = |path: &str| root.locate(Path::new(path));
+        assert_eq!(locate("/etc/link39").unwrap(), dir.path().join("etc/hosts"));
+        for path in ["/etc/link40", "/etc/loop"] {
+            let error = locate(path).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(Errno::ELOOP as i32), "{path}");
         }
     }
 
     #[test]
     fn on_the_node_itself_a_path_stays_as_it_is() {
         let path = Path::new("/etc/../etc/resolv.conf");
-        assert_eq!(Root::default().locate(path), path);
+        assert_eq!(Root::default().locate(path).unwrap(), path);
     }
 }

@@ -1,9 +1,9 @@
-//! The roots that a node trusts: its own bundle and configured files. Loaded at start and at reload,
-//! never during a probe.
+//! The roots that a node trusts: its own bundle and configured files. The bundle is read at start and at
+//! reload, the files of a `hosts.toml` when a round begins; nothing here reads during a probe.
 
 use std::{
     collections::HashSet,
-    env, io,
+    env, fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -16,8 +16,10 @@ use rustls::{
 
 use crate::node::{regular_file::read_regular, root::Root};
 
-/// Bytes of a CA file that are read; system bundles have a tenth of it.
+/// Bytes that are read of a CA file, and of all files of the bundle; system bundles have a tenth of it.
 const MAX_FILE: u64 = 8 * 1024 * 1024;
+/// Files of a directory that are read.
+const MAX_FILES: usize = 4096;
 
 /// Where a node may keep its bundle; the first file that exists is used. Source: Go's
 /// `crypto/x509/root_linux.go`.
@@ -29,6 +31,8 @@ const BUNDLES: [&str; 6] = [
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
     "/etc/ssl/cert.pem",
 ];
+/// Where the bundle may be as one file for each certificate, if there is no such file. From the same source.
+const DIRECTORIES: [&str; 2] = ["/etc/ssl/certs", "/etc/pki/tls/certs"];
 
 /// Trusted roots, and the fingerprints by which Go recognises a trusted leaf.
 #[derive(Clone, Debug)]
@@ -38,28 +42,34 @@ pub struct TrustStore {
 }
 
 impl TrustStore {
-    /// Loads the node's bundle (unless `SSL_CERT_FILE` or `SSL_CERT_DIR` names another), the
-    /// certificates of `own_file`, a file of this process, and those of `node_files`, files as the node
-    /// at `root` names them.
+    /// Loads the node's bundle (unless `SSL_CERT_FILE` or `SSL_CERT_DIR` names another) and the
+    /// certificates of `own_file`, a file of this process.
     ///
     /// # Errors
-    /// If one of the files cannot be used, or no root is found at all.
-    pub fn load(
+    /// If the file cannot be used, or no root is found at all.
+    pub fn load(root: &Root, own_file: Option<&Path>) -> Result<Self, TrustError> {
+        Self::with_files(root, own_file, &[])
+    }
+
+    /// The same, with the certificates of a host's `ca`.
+    pub(crate) fn with_files(
         root: &Root,
         own_file: Option<&Path>,
-        node_files: &[PathBuf],
+        host_files: &[CaFile],
     ) -> Result<Self, TrustError> {
         let mut certificates = bundle(root);
         if let Some(path) = own_file {
-            certificates.extend(read(path, path)?);
+            certificates.extend(CaFile::read_as(path, path)?.certificates()?);
         }
-        for path in node_files {
-            certificates.extend(read(&root.locate(path), path)?);
+        for file in host_files {
+            certificates.extend(file.certificates()?);
         }
         if certificates.is_empty() {
             return Err(TrustError::NoRoots);
         }
-        let fingerprints = certificates.iter().map(fingerprint).collect();
+        let mut fingerprints = HashSet::new();
+        // Directories name each certificate several times.
+        certificates.retain(|certificate| fingerprints.insert(fingerprint(certificate)));
         let mut roots = RootCertStore::empty();
         // A certificate that webpki cannot use as an anchor may still be a trusted leaf.
         roots.add_parsable_certificates(certificates);
@@ -102,35 +112,85 @@ pub enum TrustError {
     Setup(String),
 }
 
-/// The bundle of the node at `root`, or this process's own if the node has none that can be read.
-fn bundle(root: &Root) -> Vec<CertificateDer<'static>> {
-    let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
-    let nodes = BUNDLES.iter().map(|path| root.locate(path.as_ref()));
-    let nodes = nodes
-        .filter(|_| root.is_elsewhere() && !is_set("SSL_CERT_FILE") && !is_set("SSL_CERT_DIR"));
-    // A bundle with a broken entry is still a bundle: Go skips such entries as well.
-    match nodes.into_iter().find(|path| path.is_file()) {
-        Some(path) => rustls_native_certs::load_certs_from_paths(Some(&path), None).certs,
-        None => rustls_native_certs::load_native_certs().certs,
+/// A PEM file with roots.
+pub(crate) struct CaFile {
+    path: PathBuf,
+    /// What it holds, up to the limit.
+    pub pem: Vec<u8>,
+}
+
+impl CaFile {
+    /// Reads a file as the node at `root` names it.
+    pub(crate) fn read(root: &Root, path: &Path) -> Result<Self, TrustError> {
+        match root.locate(path) {
+            Ok(here) => Self::read_as(&here, path),
+            Err(error) => Err(TrustError::Unreadable {
+                path: path.to_owned(),
+                error,
+            }),
+        }
+    }
+
+    /// Reads the file at `here`; errors call it `name`.
+    fn read_as(here: &Path, name: &Path) -> Result<Self, TrustError> {
+        let path = name.to_owned();
+        match read_regular(here, MAX_FILE) {
+            Ok(pem) => Ok(Self { path, pem }),
+            Err(error) => Err(TrustError::Unreadable { path, error }),
+        }
+    }
+
+    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TrustError> {
+        let certificates = certificates(&self.pem);
+        match certificates.is_empty() {
+            true => Err(TrustError::Empty {
+                path: self.path.clone(),
+            }),
+            false => Ok(certificates),
+        }
     }
 }
 
-/// The certificates in the file at `path`; errors call the file `name`.
-fn read(path: &Path, name: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
-    let unreadable = |error| TrustError::Unreadable {
-        path: name.to_owned(),
-        error,
-    };
-    let pem = read_regular(path, MAX_FILE).map_err(unreadable)?;
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
-        .filter_map(Result::ok)
-        .collect();
-    match certificates.is_empty() {
-        true => Err(TrustError::Empty {
-            path: name.to_owned(),
-        }),
-        false => Ok(certificates),
+/// The bundle of the node at `root`, or this process's own if the node has none.
+fn bundle(root: &Root) -> Vec<CertificateDer<'static>> {
+    let named = |name| env::var_os(name).filter(|value| !value.is_empty());
+    let (file, directories) = (named("SSL_CERT_FILE"), named("SSL_CERT_DIR"));
+    if file.is_some() || directories.is_some() {
+        let in_directories = directories.iter().flat_map(env::split_paths);
+        let in_directories = in_directories.flat_map(|directory| files_in(&directory));
+        return of_files(file.map(PathBuf::from).into_iter().chain(in_directories));
     }
+    let nodes = BUNDLES
+        .iter()
+        .filter_map(|path| root.locate(path.as_ref()).ok());
+    let own = BUNDLES.iter().map(PathBuf::from);
+    match nodes.chain(own).find(|path| path.is_file()) {
+        Some(path) => of_files([path]),
+        None => of_files(DIRECTORIES.iter().flat_map(|path| files_in(path.as_ref()))),
+    }
+}
+
+fn files_in(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.take(MAX_FILES).map(|entry| entry.path()).collect()
+}
+
+/// The certificates of all files that can be read, up to the limit of one.
+fn of_files(paths: impl IntoIterator<Item = PathBuf>) -> Vec<CertificateDer<'static>> {
+    let mut left = MAX_FILE;
+    let mut all = Vec::new();
+    for path in paths {
+        let pem = read_regular(&path, left).unwrap_or_default();
+        left -= pem.len() as u64;
+        all.extend(certificates(&pem));
+    }
+    all
+}
+
+/// A bundle with a broken entry is still a bundle: Go skips such entries as well.
+fn certificates(pem: &[u8]) -> Vec<CertificateDer<'static>> {
+    let certificates = CertificateDer::pem_slice_iter(pem);
+    certificates.filter_map(Result::ok).collect()
 }
 
 fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
@@ -138,4 +198,21 @@ fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
     let mut bytes = [0; 32];
     bytes.copy_from_slice(digest.as_ref());
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEM: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+
+    #[test]
+    fn a_bundle_that_never_ends_is_read_up_to_the_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("bundle.pem");
+        let filler = "#".repeat(MAX_FILE as usize);
+        fs::write(&file, format!("{PEM}{filler}{PEM}")).unwrap();
+        assert_eq!(of_files([file.clone()]).len(), 1);
+        assert_eq!(of_files(["/dev/zero".into(), file.clone(), file]).len(), 1);
+    }
 }

@@ -8,6 +8,7 @@ mod link;
 mod memory;
 mod nameserver;
 mod storm;
+mod trust;
 
 use std::net::TcpStream;
 use std::process::Command;
@@ -34,6 +35,11 @@ pub(crate) fn suite() -> Suite {
         test("a nameserver sends a flood", nameserver::floods),
         test("many SIGHUPs while the file is replaced", storm::of_swaps),
         test("many SIGHUPs while the file is written", storm::of_writes),
+        test(
+            "a CA of hosts.toml is replaced and removed",
+            trust::is_withdrawn,
+        ),
+        test("files of the node never end", trust::files_without_end),
     ];
     let clock = [test("the clock is set forward and back", clock::is_set).needs([Need::FAKETIME])];
     let memory = [

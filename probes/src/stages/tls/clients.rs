@@ -1,5 +1,5 @@
-//! The TLS clients of one node: one with the node's own trust, and one for each other set of TLS
-//! settings in its `hosts.toml` files, made when first needed and kept.
+//! The TLS clients of one node: one with the node's own trust, and one for each other trust that its
+//! `hosts.toml` files ask for, made when first needed and kept as long as the files hold the same.
 
 use std::{
     collections::HashMap,
@@ -7,11 +7,13 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use aws_lc_rs::digest::{self, SHA256};
+
 use super::client::TlsClient;
 use crate::node::{
     registry_host::TlsSettings,
     root::Root,
-    trust::{TrustError, TrustStore},
+    trust::{CaFile, TrustError, TrustStore},
 };
 
 /// More than any node has hosts; beyond that, the clients are made again.
@@ -22,7 +24,15 @@ pub struct TlsClients {
     root: Root,
     ca_file: Option<PathBuf>,
     own: TlsClient,
-    others: Mutex<HashMap<TlsSettings, TlsClient>>,
+    others: Mutex<HashMap<Trust, TlsClient>>,
+}
+
+/// What a host's settings ask for beside the node's own trust.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Trust {
+    Anyone,
+    /// The roots of files whose content has this digest.
+    Files([u8; 32]),
 }
 
 impl TlsClients {
@@ -32,7 +42,7 @@ impl TlsClients {
     /// If `ca_file` cannot be used, or there is no root at all.
     pub fn load(root: Root, ca_file: Option<&Path>) -> Result<Self, TrustError> {
         let ca_file = ca_file.map(Path::to_owned);
-        let own = TlsClient::new(&TrustStore::load(&root, ca_file.as_deref(), &[])?)?;
+        let own = TlsClient::new(&TrustStore::load(&root, ca_file.as_deref())?)?;
         Ok(Self {
             root,
             ca_file,
@@ -46,27 +56,48 @@ impl TlsClients {
         self.own.clone()
     }
 
-    /// The client for a host of `hosts.toml`.
+    /// The client for a host of `hosts.toml`. Reads its `ca` again, as containerd does for each pull.
     pub(crate) fn of(&self, tls: &TlsSettings) -> Result<TlsClient, TrustError> {
         if tls.ca.is_empty() && !tls.skip_verify {
             return Ok(self.own());
         }
+        let mut files = Vec::new();
+        let trust = match tls.skip_verify {
+            true => Trust::Anyone,
+            false => {
+                for path in &tls.ca {
+                    files.push(CaFile::read(&self.root, path)?);
+                }
+                Trust::Files(content(&files))
+            }
+        };
         // A panic elsewhere cannot leave the map half written.
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = others.get(tls) {
+        if let Some(client) = others.get(&trust) {
             return Ok(client.clone());
         }
-        let client = match tls.skip_verify {
-            true => TlsClient::trusting_anyone()?,
-            false => {
+        let client = match trust {
+            Trust::Anyone => TlsClient::trusting_anyone()?,
+            Trust::Files(_) => {
                 let ca_file = self.ca_file.as_deref();
-                TlsClient::new(&TrustStore::load(&self.root, ca_file, &tls.ca)?)?
+                TlsClient::new(&TrustStore::with_files(&self.root, ca_file, &files)?)?
             }
         };
         if others.len() >= MAX_KEPT {
             others.clear();
         }
-        others.insert(tls.clone(), client.clone());
+        others.insert(trust, client.clone());
         Ok(client)
     }
+}
+
+/// A digest of what all files hold. Each file is hashed by itself, so that none can pass for two.
+fn content(files: &[CaFile]) -> [u8; 32] {
+    let mut all = digest::Context::new(&SHA256);
+    for file in files {
+        all.update(digest::digest(&SHA256, &file.pem).as_ref());
+    }
+    let mut content = [0; 32];
+    content.copy_from_slice(all.finish().as_ref());
+    content
 }

@@ -307,7 +307,7 @@ mod tests {
         let file = folder.path().join("ca.pem");
         std::fs::write(&file, root_pem).unwrap();
         let root = crate::node::root::Root::at(folder.path().to_owned());
-        let roots = TrustStore::load(&root, Some(&file), &[]).unwrap();
+        let roots = TrustStore::load(&root, Some(&file)).unwrap();
         let known = Arc::<KnownChains>::default();
         let provider = Arc::new(aws_lc_rs::default_provider());
         let verifier = DescribingVerifier::new(&roots, provider, known.clone()).unwrap();
