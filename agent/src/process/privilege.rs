@@ -14,6 +14,10 @@ use nix::sys::{
 /// More file descriptors than any plan needs; a lower hard limit takes precedence.
 const FILES: u64 = 65_536;
 
+/// Less than the smallest core file. A limit of 0 does not keep the kernel from piping a core to a program, and
+/// 1 does. Source: Linux, `fs/coredump.c`.
+const NO_CORE: u64 = 1;
+
 /// Why privileges could not be dropped.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PrivilegeError {
@@ -32,7 +36,7 @@ pub(crate) const TO_LISTEN: &[Capability] = &[Capability::CAP_NET_BIND_SERVICE];
 /// gain no privileges, whatever the mode of their file.
 pub(crate) fn give_up_all_but(kept: &[Capability]) -> Result<(), PrivilegeError> {
     prctl::set_no_new_privs()?;
-    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    setrlimit(Resource::RLIMIT_CORE, NO_CORE, NO_CORE)?;
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     let wanted = FILES.min(hard);
     if soft < wanted {
