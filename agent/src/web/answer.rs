@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use hyper::{HeaderMap, Method, Request, StatusCode, body::Incoming, header};
+use rustls::pki_types::CertificateDer;
 use tokio::sync::oneshot;
 
 use super::{
@@ -43,9 +44,16 @@ const PATHS: [(&str, Handler); 12] = [
 /// The only path that changes something.
 const RELOAD: &str = "/-/reload";
 const ID: &str = "{id}";
-/// Answered without a password and without a limit: the kubelet has no password, and would restart an agent
-/// that other clients keep busy. The answers say nothing about the node.
+/// Answered without a password, a client certificate or a limit: the kubelet has none, and would restart an
+/// agent that other clients keep busy. The answers say nothing about the node.
 const OPEN: [&str; 2] = ["/-/healthy", "/-/ready"];
+
+/// Who sends the requests of a connection.
+pub(super) struct Client {
+    pub peer: IpAddr,
+    /// Without TLS none; with TLS those that the client presented, its own first.
+    pub certificates: Option<Vec<CertificateDer<'static>>>,
+}
 
 type Handler = fn(&Site, &Asked<'_>) -> Reply;
 
@@ -57,15 +65,12 @@ struct Asked<'a> {
 }
 
 /// Answers a request if the client is allowed to send it.
-pub(super) async fn answer(
-    site: &Site,
-    settings: &Settings,
-    peer: IpAddr,
-    request: Request<Incoming>,
-) -> Reply {
+pub(super) async fn answer(site: &Site, client: &Client, request: Request<Incoming>) -> Reply {
+    // For each request, so that what was revoked is revoked on open connections as well.
+    let settings = site.settings.now();
     let refused = match OPEN.contains(&request.uri().path()) {
         true => None,
-        false => refusal(settings, peer, request.headers()).await,
+        false => refusal(&settings, client, request.headers()).await,
     };
     let mut reply = match refused {
         Some(refusal) => refusal,
@@ -82,9 +87,22 @@ pub(super) async fn answer(
 
 /// Why a client may not send its request. Only clients that may send requests count against the limit that
 /// all of them share.
-async fn refusal(settings: &Settings, peer: IpAddr, headers: &HeaderMap) -> Option<Reply> {
+async fn refusal(settings: &Settings, client: &Client, headers: &HeaderMap) -> Option<Reply> {
+    if let Some(tls) = &settings.tls {
+        match &client.certificates {
+            None => {
+                return Some(forbidden(
+                    "this connection is older than TLS here; open a new one\n",
+                ));
+            }
+            Some(certificates) if !tls.admits(certificates) => {
+                return Some(forbidden("a valid client certificate is required\n"));
+            }
+            Some(_) => {}
+        }
+    }
     let authorization = headers.get(header::AUTHORIZATION);
-    match settings.users.admit(peer, authorization).await {
+    match settings.users.admit(client.peer, authorization).await {
         Admission::Admitted => {}
         Admission::Refused => return Some(unauthorized()),
         Admission::TooManyAttempts => return Some(too_many("too many passwords\n")),
@@ -94,23 +112,40 @@ async fn refusal(settings: &Settings, peer: IpAddr, headers: &HeaderMap) -> Opti
     exceeded.then(|| too_many("too many requests\n"))
 }
 
+/// A client that closes the connection can present another certificate on its next one.
+fn forbidden(text: &'static str) -> Reply {
+    let mut reply = reply::text(StatusCode::FORBIDDEN, text);
+    reply::set(&mut reply, header::CONNECTION, "close");
+    reply
+}
+
 fn too_many(text: &'static str) -> Reply {
     reply::text(StatusCode::TOO_MANY_REQUESTS, text)
 }
 
 fn unauthorized() -> Reply {
     let mut reply = reply::text(StatusCode::UNAUTHORIZED, "unauthorized\n");
-    reply::set(&mut reply, header::WWW_AUTHENTICATE, "Basic");
+    let challenge = "Basic realm=\"regprobe\"";
+    reply::set(&mut reply, header::WWW_AUTHENTICATE, challenge);
     reply
 }
 
 async fn route(site: &Site, request: Request<Incoming>) -> Reply {
     match (request.method(), request.uri().path()) {
+        (&Method::POST, RELOAD) if is_cross_site(request.headers()) => {
+            reply::text(StatusCode::FORBIDDEN, "not from another site\n")
+        }
         (&Method::POST, RELOAD) => reload(site).await,
         (_, RELOAD) => allow("POST"),
         (&Method::GET | &Method::HEAD, path) => read(site, path, &request),
         _ => allow("GET, HEAD"),
     }
+}
+
+/// Whether a browser sends this because of a page of another site. Other clients do not say.
+fn is_cross_site(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site");
+    site.is_some_and(|site| site != "same-origin" && site != "none")
 }
 
 fn read(site: &Site, path: &str, request: &Request<Incoming>) -> Reply {

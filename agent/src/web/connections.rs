@@ -1,13 +1,14 @@
-//! The connections of clients. Their number is limited: a new one replaces the one that has been idle
-//! longest, so idle clients cannot lock others out.
+//! The connections of clients. Their number is limited: a new one replaces one of the peer that has the most,
+//! so nobody can lock out others, by idle connections or by a flood of new ones.
 
 use std::{
+    cmp::Reverse,
     convert::Infallible,
     net::IpAddr,
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -23,6 +24,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::{GracefulShutdown, Watcher},
 };
+use rustls::pki_types::CertificateDer;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -30,7 +32,12 @@ use tokio::{
     time::timeout,
 };
 
-use super::{answer::answer, reply, settings::Settings, site::Site};
+use super::{
+    answer::{Client, answer},
+    rate::host,
+    reply,
+    site::Site,
+};
 
 /// The most connections at the same time; a node has one or two scrapers.
 pub(crate) const MAX_CONNECTIONS: usize = 32;
@@ -50,8 +57,17 @@ pub(super) struct Connections {
 
 struct Open {
     task: JoinHandle<()>,
+    peer: IpAddr,
+    activity: Arc<Activity>,
+}
+
+/// What a connection is doing.
+#[derive(Default)]
+struct Activity {
+    /// Whether its client has sent anything.
+    has_spoken: AtomicBool,
     /// How many requests are being answered.
-    busy: Arc<AtomicUsize>,
+    requests: AtomicUsize,
 }
 
 impl Connections {
@@ -67,29 +83,49 @@ impl Connections {
     /// Adds a connection.
     pub(super) fn add(&mut self, stream: TcpStream, peer: IpAddr) {
         self.open.retain(|open| !open.task.is_finished());
-        if self.open.len() >= MAX_CONNECTIONS && !self.close_idle() {
-            // If all are busy, the oldest has been busy longest.
-            self.open.remove(0).task.abort();
+        if self.open.len() >= MAX_CONNECTIONS {
+            self.close_one(|_| true);
         }
-        let busy = Arc::new(AtomicUsize::new(0));
+        let activity = Arc::<Activity>::default();
         let connection = Connection {
             site: self.site.clone(),
-            settings: self.site.settings.now(),
             peer,
-            busy: busy.clone(),
+            activity: activity.clone(),
             watcher: self.graceful.watcher(),
         };
         let task = tokio::spawn(connection.accept(stream));
-        self.open.push(Open { task, busy });
+        let peer = host(peer);
+        self.open.push(Open {
+            task,
+            peer,
+            activity,
+        });
     }
 
-    /// Closes the connection that has been idle longest; false if none is idle.
+    /// Closes an idle connection; false if none is idle.
     pub(super) fn close_idle(&mut self) -> bool {
         self.open.retain(|open| !open.task.is_finished());
-        let is_idle = |open: &Open| open.busy.load(Ordering::Relaxed) == 0;
-        let idle = self.open.iter().position(is_idle);
-        idle.is_some_and(|idle| {
-            self.open.remove(idle).task.abort();
+        self.close_one(Open::is_idle)
+    }
+
+    /// Closes a connection of the peer that has the most: if possible an idle one, if possible one that has not
+    /// been used yet, and of those the oldest.
+    fn close_one(&mut self, may_close: impl Fn(&Open) -> bool) -> bool {
+        let of_peer = |peer| self.open.iter().filter(|open| open.peer == peer).count();
+        let open = self.open.iter().enumerate();
+        let candidates = open.filter(|(_, open)| may_close(open));
+        let chosen = candidates.max_by_key(|(place, open)| {
+            let is_silent = !open.activity.has_spoken.load(Ordering::Relaxed);
+            (
+                of_peer(open.peer),
+                open.is_idle(),
+                is_silent,
+                Reverse(*place),
+            )
+        });
+        let chosen = chosen.map(|(place, _)| place);
+        chosen.is_some_and(|place| {
+            self.open.remove(place).task.abort();
             true
         })
     }
@@ -101,41 +137,58 @@ impl Connections {
     }
 }
 
+impl Open {
+    fn is_idle(&self) -> bool {
+        self.activity.requests.load(Ordering::Relaxed) == 0
+    }
+}
+
 struct Connection {
     site: Arc<Site>,
-    settings: Arc<Settings>,
     peer: IpAddr,
-    busy: Arc<AtomicUsize>,
+    activity: Arc<Activity>,
     watcher: Watcher,
 }
 
 impl Connection {
     async fn accept(self, stream: TcpStream) {
-        let settings = self.settings.clone();
+        // Otherwise the kernel holds back the end of an answer until the client acknowledges its beginning.
+        let _ = stream.set_nodelay(true);
+        let Ok(Ok(())) = timeout(HEAD_TIMEOUT, stream.readable()).await else {
+            return;
+        };
+        self.activity.has_spoken.store(true, Ordering::Relaxed);
+        let settings = self.site.settings.now();
         let Some(tls) = &settings.tls else {
-            return self.serve(stream).await;
+            return self.serve(stream, None).await;
         };
         let Ok(Ok(stream)) = timeout(HEAD_TIMEOUT, tls.acceptor.accept(stream)).await else {
             return;
         };
-        if tls.admits(stream.get_ref().1.peer_certificates()) {
-            self.serve(stream).await;
+        let certificates = stream.get_ref().1.peer_certificates();
+        let certificates = certificates.unwrap_or_default().to_vec();
+        if certificates.is_empty() || tls.admits(&certificates) {
+            self.serve(stream, Some(certificates)).await;
         }
     }
 
-    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    async fn serve(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        certificates: Option<Vec<CertificateDer<'static>>>,
+    ) {
         let Self {
             site,
-            settings,
             peer,
-            busy,
+            activity,
             watcher,
         } = self;
+        let client = Arc::new(Client { peer, certificates });
         let service = service_fn(move |request| {
-            let (site, settings, busy) = (site.clone(), settings.clone(), busy.clone());
+            let (site, client, activity) = (site.clone(), client.clone(), activity.clone());
             async move {
-                let busy = Busy::new(busy);
-                let reply = answer(&site, &settings, peer, request).await;
+                let busy = Busy::new(activity);
+                let reply = answer(&site, &client, request).await;
                 Ok::<_, Infallible>(reply.map(|body| Sending { body, _busy: busy }))
             }
         });
@@ -150,18 +203,18 @@ impl Connection {
 }
 
 /// Counts a request from its head to the end of its answer.
-struct Busy(Arc<AtomicUsize>);
+struct Busy(Arc<Activity>);
 
 impl Busy {
-    fn new(busy: Arc<AtomicUsize>) -> Self {
-        busy.fetch_add(1, Ordering::Relaxed);
-        Self(busy)
+    fn new(activity: Arc<Activity>) -> Self {
+        activity.requests.fetch_add(1, Ordering::Relaxed);
+        Self(activity)
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.requests.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -116,9 +116,18 @@ fn client_certificates() -> Result<()> {
     let optional = required.replace("RequireAndVerify", "Verify");
     let optional = optional.replace("ClientCert\n", "ClientCertIfGiven\n");
     let listener = place.listen(&optional)?;
-    ensure!(listener.curl(&[])? == "200");
+    // Without a certificate, only the kubelet's paths.
+    ensure!(listener.curl(&[])? == "403");
+    ensure!(listener.curl_at("/-/healthy", &[])? == "200");
     ensure!(listener.curl_as("scraper")? == "200");
     ensure!(listener.curl_as("untrusted")? == "000");
+    drop(listener);
+
+    let named = format!("{optional}  client_allowed_sans: [prometheus.contoso.example]\n");
+    let listener = place.listen(&named)?;
+    ensure!(listener.curl(&[])? == "403");
+    ensure!(listener.curl_as("scraper")? == "200");
+    ensure!(listener.curl_as("other")? == "000");
     Ok(())
 }
 
@@ -183,7 +192,9 @@ fn passwords() -> Result<()> {
         ensure!(status == 401, "{path}: {status}");
     }
     let asked = client::get(listener.addr, "/metrics").send()?;
-    ensure!(asked.status == 401 && asked.header("WWW-Authenticate") == Some("Basic"));
+    ensure!(
+        asked.status == 401 && asked.header("WWW-Authenticate") == Some("Basic realm=\"regprobe\"")
+    );
     let reload = client::call("POST", listener.addr, "/-/reload").send()?;
     ensure!(reload.status == 401);
     Ok(())

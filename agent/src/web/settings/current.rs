@@ -14,7 +14,7 @@ use super::{
     sources::SourceFiles,
 };
 
-/// After this time, the next connection makes the agent look at the files again.
+/// After this time, the next connection or request makes the agent look at the files again.
 const STALE: Duration = Duration::from_secs(1);
 
 /// The current settings of the web server. The default has none and never changes.
@@ -51,7 +51,7 @@ impl CurrentSettings {
         })))
     }
 
-    /// The settings for a new connection. If the files have changed, they are reloaded; if that fails, the
+    /// The settings of this moment. If the files have changed, they are reloaded; if that fails, the
     /// old settings stay.
     pub(in crate::web) fn now(&self) -> Arc<Settings> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -27,7 +27,7 @@ const HEADERS: [(&str, &[&str]); 5] = [
     ("X-XSS-Protection", &[]),
 ];
 
-/// What applies to one connection, from its beginning to its end.
+/// What applies to one request, and TLS to a connection from its beginning.
 #[derive(Default)]
 pub(in crate::web) struct Settings {
     /// None: plain HTTP.

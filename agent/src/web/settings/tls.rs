@@ -5,8 +5,8 @@ use std::{path::PathBuf, sync::Arc};
 use rustls::{
     RootCertStore, ServerConfig, SupportedProtocolVersion,
     crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    server::WebPkiClientVerifier,
+    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject},
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
     version::{TLS12, TLS13},
 };
 use serde::Deserialize;
@@ -22,18 +22,25 @@ use super::{
 pub(crate) struct TlsSettings {
     /// Turns an accepted stream into a TLS stream.
     pub acceptor: TlsAcceptor,
+    /// If a client has to present a certificate.
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
     /// A client's certificate must have one of these, if there are any.
     allowed_sans: Vec<String>,
 }
 
 impl TlsSettings {
     /// Whether a client with these certificates may send requests.
-    pub(crate) fn admits(&self, certificates: Option<&[CertificateDer<'_>]>) -> bool {
-        if self.allowed_sans.is_empty() {
+    pub(crate) fn admits(&self, certificates: &[CertificateDer<'_>]) -> bool {
+        let Some(verifier) = &self.verifier else {
             return true;
-        }
-        let leaf = certificates.and_then(<[_]>::first);
-        leaf.is_some_and(|leaf| sans(leaf).iter().any(|san| self.allowed_sans.contains(san)))
+        };
+        let Some((leaf, others)) = certificates.split_first() else {
+            return false;
+        };
+        // The handshake may be long ago, and its settings older than these.
+        let verified = verifier.verify_client_cert(leaf, others, UnixTime::now());
+        let is_named = |san: &String| self.allowed_sans.contains(san);
+        verified.is_ok() && (self.allowed_sans.is_empty() || sans(leaf).iter().any(is_named))
     }
 }
 
@@ -64,7 +71,9 @@ pub(super) struct TlsFile {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ClientAuth {
     Nothing,
+    /// For every request except the kubelet's, which has none.
     IfGiven,
+    /// For every connection.
     Required,
 }
 
@@ -76,7 +85,7 @@ impl TlsFile {
         let key = pem("key", self.key, self.key_file)?.ok_or(TlsError::Missing("key"))?;
         let client_ca = pem("client_ca", self.client_ca, self.client_ca_file)?;
         let client_auth = client_auth(self.client_auth_type.as_deref(), client_ca.is_some())?;
-        if !self.client_allowed_sans.is_empty() && client_auth != ClientAuth::Required {
+        if !self.client_allowed_sans.is_empty() && client_auth == ClientAuth::Nothing {
             return Err(TlsError::SansOfNobody.into());
         }
         let provider = provider(&self.cipher_suites, &self.curve_preferences)?;
@@ -84,8 +93,8 @@ impl TlsFile {
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&versions)
             .map_err(TlsError::Unusable)?;
-        let builder = match client_auth {
-            ClientAuth::Nothing => builder.with_no_client_auth(),
+        let verifier: Option<Arc<dyn ClientCertVerifier>> = match client_auth {
+            ClientAuth::Nothing => None,
             how => {
                 let roots = roots(&client_ca.unwrap_or_default())?;
                 let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
@@ -95,8 +104,12 @@ impl TlsFile {
                 };
                 let verifier = verifier.build();
                 let verifier = verifier.map_err(|error| TlsError::ClientCa(error.to_string()))?;
-                builder.with_client_cert_verifier(verifier)
+                Some(verifier)
             }
+        };
+        let builder = match &verifier {
+            None => builder.with_no_client_auth(),
+            Some(verifier) => builder.with_client_cert_verifier(verifier.clone()),
         };
         let key = PrivateKeyDer::from_pem_slice(&key).map_err(|_| TlsError::NoKey)?;
         let mut config = builder
@@ -109,6 +122,7 @@ impl TlsFile {
         config.send_tls13_tickets = 0;
         Ok(TlsSettings {
             acceptor: Arc::new(config).into(),
+            verifier,
             allowed_sans: self.client_allowed_sans,
         })
     }

@@ -87,15 +87,19 @@ pub(super) struct Listener {
 impl Listener {
     /// The status that curl gets; 000 without an answer.
     pub(super) fn curl(&self, more: &[&str]) -> Result<String> {
+        self.curl_at("/metrics", more)
+    }
+
+    pub(super) fn curl_at(&self, path: &str, more: &[&str]) -> Result<String> {
         let port = self.addr.port();
         let out = Command::new("/usr/bin/curl")
             .current_dir(&self.folder)
-            .args(["--silent", "--max-time", "10", "--cacert", "ca.crt"])
+            .args(["--silent", "--max-time", "60", "--cacert", "ca.crt"])
             .arg("--resolve")
             .arg(format!("localhost:{port}:{}", self.addr.ip()))
             .args(["--output", "/dev/null", "--write-out", "%{http_code}"])
             .args(more)
-            .arg(format!("https://localhost:{port}/metrics"))
+            .arg(format!("https://localhost:{port}{path}"))
             .output()?;
         Ok(String::from_utf8(out.stdout)?)
     }

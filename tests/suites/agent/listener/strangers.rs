@@ -1,18 +1,23 @@
 //! What strangers try against passwords, certificates and the limits, by many requests and many connections.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use regprobe_harness::suite::{Test, test};
-use regprobe_lab::client;
+use regprobe_lab::{client, wait};
 use socket2::{Domain, Socket, Type};
 
 use super::place::{Listener, Place};
 use super::{COST, SOON, hash};
+
+const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 66);
 
 pub(super) fn tests() -> Vec<Test> {
     vec![
@@ -28,6 +33,19 @@ pub(super) fn tests() -> Vec<Test> {
             "a peer that guesses passwords is stopped, and others are not",
             guess,
         ),
+        test(
+            "a revoked password is revoked on a connection that stays open",
+            keep_a_connection,
+        ),
+        test(
+            "a flood of connections locks nobody out",
+            flood_with_connections,
+        ),
+        test(
+            "a flood of connections from the kubelet's own address",
+            flood_from_the_node,
+        ),
+        test("a page of another site does not reload", reload_from_a_page),
     ]
 }
 
@@ -88,13 +106,12 @@ fn guess() -> Result<()> {
         hash("alice's"),
         hash("bob's")
     ))?;
-    let stranger = Ipv4Addr::new(127, 0, 0, 66);
     let scraper = Ipv4Addr::new(127, 0, 0, 67);
-    ensure!(status(&listener, stranger, "alice:alice's")? == 200);
+    ensure!(status(&listener, STRANGER, "alice:alice's")? == 200);
     // Until the agent says that it is enough; a busy machine lets more through.
     let mut stopped = false;
     for turn in 0..1000 {
-        let status = status(&listener, stranger, &format!("bob:wrong {turn}"))?;
+        let status = status(&listener, STRANGER, &format!("bob:wrong {turn}"))?;
         ensure!(status == 401 || status == 429, "{status}");
         stopped = status == 429;
         if stopped {
@@ -103,8 +120,116 @@ fn guess() -> Result<()> {
     }
     ensure!(stopped, "1,000 guesses were answered");
     // What is known needs no hash; another peer has its own limit.
-    ensure!(status(&listener, stranger, "alice:alice's")? == 200);
+    ensure!(status(&listener, STRANGER, "alice:alice's")? == 200);
     ensure!(status(&listener, scraper, "bob:bob's")? == 200);
+    Ok(())
+}
+
+fn keep_a_connection() -> Result<()> {
+    let place = Place::new()?;
+    let users = |password: &str| format!("basic_auth_users: {{alice: {}}}\n", hash(password));
+    let listener = place.listen(&users("old"))?;
+    let mut kept = dial(&listener, Ipv4Addr::LOCALHOST)?;
+    let login = login("alice:old");
+    let mut ask = || -> Result<u16> {
+        let head = format!("HEAD /metrics HTTP/1.1\r\nHost: a\r\nAuthorization: {login}\r\n\r\n");
+        kept.write_all(head.as_bytes())?;
+        let mut said = Vec::new();
+        while !said.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            kept.read_exact(&mut byte)?;
+            said.extend(byte);
+        }
+        Ok(std::str::from_utf8(&said[9..12])?.parse()?)
+    };
+    ensure!(ask()? == 200);
+    place.write("web.yaml", &users("new"))?;
+    wait::until("the password is revoked", SOON, || {
+        let status = ask()?;
+        ensure!(status == 401, "{status}");
+        Ok(())
+    })
+}
+
+/// While a stranger opens connections as fast as it can, another client gets every answer, with TLS too.
+fn flood_with_connections() -> Result<()> {
+    let place = Place::new()?;
+    place.issue("server", &["localhost"])?;
+    let plain = place.listen("")?;
+    let scraper = Ipv4Addr::new(127, 0, 0, 67);
+    under_flood(&plain, || ensure_answer(&plain, scraper))?;
+    drop(plain);
+    let tls = "tls_server_config: {cert_file: server.crt, key_file: server.key}\n";
+    let tls = place.listen(tls)?;
+    under_flood(&tls, || {
+        let status = tls.curl_at("/-/healthy", &[])?;
+        ensure!(status == "200", "{status}");
+        Ok(())
+    })
+}
+
+/// The kubelet has no address of its own.
+fn flood_from_the_node() -> Result<()> {
+    let place = Place::new()?;
+    let listener = place.listen("")?;
+    under_flood(&listener, || {
+        // It restarts the agent after three failures in a row.
+        let answer = || ensure_answer(&listener, STRANGER);
+        answer().or_else(|_| answer()).or_else(|_| answer())
+    })
+}
+
+fn ensure_answer(listener: &Listener, from: Ipv4Addr) -> Result<()> {
+    let mut stream = dial(listener, from)?;
+    write!(stream, "GET /-/healthy HTTP/1.0\r\n\r\n")?;
+    let status = answer(&mut stream)?;
+    ensure!(status == 200, "{status}");
+    Ok(())
+}
+
+/// Asks again and again while connections are opened and not used.
+fn under_flood(listener: &Listener, ask: impl Fn() -> Result<()>) -> Result<()> {
+    const TIMES: usize = 30;
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let flood = scope.spawn(|| {
+            let mut held = VecDeque::new();
+            let mut opened = 0;
+            while !over.load(Ordering::Relaxed) {
+                // The kernel's queue may be full.
+                if let Ok(stream) = dial(listener, STRANGER) {
+                    held.push_back(stream);
+                    opened += 1;
+                }
+                if held.len() > 200 {
+                    held.pop_front();
+                }
+            }
+            opened
+        });
+        let asked = (0..TIMES).try_for_each(|time| ask().with_context(|| time.to_string()));
+        over.store(true, Ordering::Relaxed);
+        let opened = flood.join().unwrap_or(0);
+        asked.with_context(|| format!("among {opened} connections"))
+    })
+}
+
+fn reload_from_a_page() -> Result<()> {
+    let place = Place::new()?;
+    let listener = place.listen("")?;
+    for (site, status) in [
+        (Some("cross-site"), 403),
+        (Some("same-site"), 403),
+        (Some("same-origin"), 200),
+        (Some("none"), 200),
+        (None, 200),
+    ] {
+        let mut call = client::call("POST", listener.addr, "/-/reload");
+        if let Some(site) = site {
+            call = call.header("Sec-Fetch-Site", site);
+        }
+        call.send()?.expect_status(status)?;
+    }
     Ok(())
 }
 
