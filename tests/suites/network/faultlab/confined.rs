@@ -5,7 +5,8 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, ensure};
 use nix::errno::Errno;
-use nix::sched::{CloneFlags, unshare};
+use nix::libc;
+use nix::sched::{CloneFlags, clone, unshare};
 use nix::unistd::pipe;
 use regprobe_harness::need::Need;
 use regprobe_harness::suite::{Test, test};
@@ -13,6 +14,7 @@ use regprobe_lab::container::{self, Container};
 use regprobe_lab::scenario::Scenario;
 use regprobe_lab::world::World;
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 
 use super::{documented, regprobe};
 
@@ -37,32 +39,65 @@ pub(crate) fn is_asked_to_trespass() -> bool {
     std::env::var_os(TRESPASS).is_some()
 }
 
-/// Prints the kernel's answers. Without a profile, any user may make both calls.
+/// Prints the kernel's answers. Without a profile, any user may make all these calls.
 pub(crate) fn trespass() -> ExitCode {
     println!("pipe: {}", said(pipe().map(drop)));
     println!("unshare: {}", said(unshare(CloneFlags::CLONE_FS)));
+    println!("clone: {}", said(clone_into_a_namespace()));
+    println!("clone3: {}", said(clone3_without_arguments()));
+    for family in [libc::AF_VSOCK, libc::AF_ALG] {
+        let socket = Socket::new(Domain::from(family), Type::RAW, None);
+        let errno = |error: &std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(0));
+        let opened = socket.map(drop).map_err(|error| errno(&error));
+        println!("socket of family {family}: {}", said(opened));
+    }
     ExitCode::SUCCESS
 }
 
+/// The kernel refuses this combination of flags, whoever asks; a filter refuses it before.
+#[expect(unsafe_code, reason = "no safe wrapper makes this call")]
+fn clone_into_a_namespace() -> nix::Result<()> {
+    let flags = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_THREAD;
+    let mut stack = [0; 4096];
+    // SAFETY: with these flags no process begins.
+    unsafe { clone(Box::new(|| 0), &mut stack, flags, None) }.map(drop)
+}
+
+#[expect(unsafe_code, reason = "no safe wrapper makes this call")]
+fn clone3_without_arguments() -> nix::Result<()> {
+    // SAFETY: the size of its arguments is 0, so it reads none and begins no process.
+    let status = unsafe { libc::syscall(libc::SYS_clone3, std::ptr::null::<u8>(), 0) };
+    Errno::result(status).map(drop)
+}
+
 fn said(result: nix::Result<()>) -> String {
-    result.map_or_else(|errno: Errno| errno.to_string(), |()| "done".to_owned())
+    match result {
+        Err(errno @ (Errno::EPERM | Errno::ENOSYS)) => errno.to_string(),
+        // Some kernels lack what is asked for.
+        _ => "allowed".to_owned(),
+    }
 }
 
 fn refuses() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut trespass = Command::new(std::env::current_exe()?);
     trespass.env(TRESPASS, "1");
-    let open = json!({"defaultAction": "SCMP_ACT_ALLOW"});
-    let eperm = Errno::EPERM.to_string();
-    for (profile, expected) in [(open, "done"), (container::profile()?, &eperm)] {
+    let profile = container::profile()?;
+    let [eperm, enosys] = [Errno::EPERM, Errno::ENOSYS].map(|errno| errno.to_string());
+    let open = ["allowed"; 6];
+    let closed = [&*eperm, &eperm, &eperm, &enosys, &eperm, &eperm];
+    let anything = json!({"defaultAction": "SCMP_ACT_ALLOW"});
+    for (profile, expected) in [(anything, open), (profile, closed)] {
         let confined = Container::of(&trespass)?
             .under(profile)
             .command_line(folder.path())?;
         let out = Command::new(&confined[0]).args(&confined[1..]).output()?;
         let said = String::from_utf8(out.stdout)?;
         let complaint = String::from_utf8_lossy(&out.stderr);
-        let wanted = format!("pipe: {expected}\nunshare: {expected}\n");
-        ensure!(said == wanted, "{said}{complaint}");
+        let answers = said
+            .lines()
+            .filter_map(|line| Some(line.split_once(": ")?.1));
+        ensure!(answers.eq(expected), "{said}{complaint}");
     }
     Ok(())
 }
