@@ -1,6 +1,8 @@
 //! Everything that may be attached to a ticket: registries, a proxy and files of the node contain secrets
 //! wherever possible, and send them; no document, page, report, log line or metric shows one.
 
+mod proxy;
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -39,6 +41,10 @@ pub(crate) fn suite() -> Suite {
         test("a check shows no secret", check),
         test("the agent shows no secret", agent),
         test("a ticket has what support needs", ticket),
+        test(
+            "a proxy that is not trusted gets no password",
+            proxy::impostor,
+        ),
     ])
 }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -11,7 +12,10 @@ use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use regprobe_harness::suite::{Test, test};
+use regprobe_lab::pki::Pki;
 use regprobe_lab::{client, wait};
+use rustls::crypto::aws_lc_rs;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use socket2::{Domain, Socket, Type};
 
 use super::place::{Listener, Place};
@@ -36,6 +40,10 @@ pub(super) fn tests() -> Vec<Test> {
         test(
             "a revoked password is revoked on a connection that stays open",
             keep_a_connection,
+        ),
+        test(
+            "a certificate that is trusted no more is refused on a connection that stays open",
+            keep_a_connection_by_certificate,
         ),
         test(
             "a flood of connections locks nobody out",
@@ -131,17 +139,7 @@ fn keep_a_connection() -> Result<()> {
     let listener = place.listen(&users("old"))?;
     let mut kept = dial(&listener, Ipv4Addr::LOCALHOST)?;
     let login = login("alice:old");
-    let mut ask = || -> Result<u16> {
-        let head = format!("HEAD /metrics HTTP/1.1\r\nHost: a\r\nAuthorization: {login}\r\n\r\n");
-        kept.write_all(head.as_bytes())?;
-        let mut said = Vec::new();
-        while !said.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            kept.read_exact(&mut byte)?;
-            said.extend(byte);
-        }
-        Ok(std::str::from_utf8(&said[9..12])?.parse()?)
-    };
+    let mut ask = || ask_again(&mut kept, &login);
     ensure!(ask()? == 200);
     place.write("web.yaml", &users("new"))?;
     wait::until("the password is revoked", SOON, || {
@@ -149,6 +147,49 @@ fn keep_a_connection() -> Result<()> {
         ensure!(status == 401, "{status}");
         Ok(())
     })
+}
+
+fn keep_a_connection_by_certificate() -> Result<()> {
+    let place = Place::new()?;
+    place.issue("server", &["localhost"])?;
+    Pki::new()?.write_ca(place.file("other.crt"))?;
+    let settings = |ca: &str| {
+        format!(
+            "tls_server_config: {{cert_file: server.crt, key_file: server.key, client_ca_file: {ca}, \
+             client_auth_type: VerifyClientCertIfGiven}}\n"
+        )
+    };
+    let listener = place.listen(&settings("ca.crt"))?;
+    let scraper = place.ground.pki.leaf(["scraper"]).issue()?;
+    let mut roots = RootCertStore::empty();
+    roots.add(place.ground.pki.ca_der().clone())?;
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(scraper.chain_der().to_vec(), scraper.key_der())?;
+    let session = ClientConnection::new(Arc::new(config), "localhost".try_into()?)?;
+    let mut kept = StreamOwned::new(session, dial(&listener, Ipv4Addr::LOCALHOST)?);
+    let mut ask = || ask_again(&mut kept, "");
+    ensure!(ask()? == 200);
+    place.write("web.yaml", &settings("other.crt"))?;
+    wait::until("the certificate is refused", SOON, || {
+        let status = ask()?;
+        ensure!(status == 403, "{status}");
+        Ok(())
+    })
+}
+
+/// The status of one more answer on a connection.
+fn ask_again(kept: &mut (impl Read + Write), login: &str) -> Result<u16> {
+    let head = format!("HEAD /metrics HTTP/1.1\r\nHost: a\r\nAuthorization: {login}\r\n\r\n");
+    kept.write_all(head.as_bytes())?;
+    let mut said = Vec::new();
+    while !said.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        kept.read_exact(&mut byte)?;
+        said.extend(byte);
+    }
+    Ok(std::str::from_utf8(&said[9..12])?.parse()?)
 }
 
 /// While a stranger opens connections as fast as it can, another client gets every answer, with TLS too.
