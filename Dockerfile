@@ -5,8 +5,8 @@
 
 ARG BINARY=source
 
-# The compiler of rust-toolchain.toml.
-FROM rust:1.95.0-bookworm AS builder
+# The compiler of rust-toolchain.toml. The digest is that of the image for all platforms; Dependabot updates both.
+FROM rust:1.95.0-bookworm@sha256:6258907abe69656e41cd992e0b705cdcfabcbbe3db374f92ed2d47121282d4a1 AS builder
 # Puts the list of all crates into the binary.
 RUN cargo install --locked cargo-auditable --version 0.7.7
 WORKDIR /src

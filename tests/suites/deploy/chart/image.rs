@@ -18,6 +18,12 @@ pub(crate) struct Image {
 impl Image {
     pub(crate) fn of_dockerfile() -> Result<Self> {
         let text = fs::read_to_string(repository("Dockerfile"))?;
+        // A tag can be moved to another image.
+        let mut stages = text.lines().filter_map(|line| line.strip_prefix("FROM "));
+        let is_fixed = |from: &str| {
+            from.starts_with("scratch ") || from == "${BINARY}" || from.contains("@sha256:")
+        };
+        ensure!(stages.all(is_fixed), "an image without a digest");
         let (_, stage) = text.rsplit_once("\nFROM ").context("no last stage")?;
         let instruction = |name: &str| {
             let mut lines = stage.lines().filter_map(|line| line.split_once(' '));
