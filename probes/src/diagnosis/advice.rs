@@ -127,9 +127,10 @@ pub(super) fn client_error(stage: Stage, fault: &Fault, seen: &EndpointOutcome) 
         (Stage::Tls, Reason::NotTls) => {
             "http: server gave HTTP response to HTTPS client".to_owned()
         }
-        (Stage::Tls, Reason::Version | Reason::Alert) => {
-            "remote error: tls: handshake failure".to_owned()
+        (Stage::Tls, Reason::Version) => {
+            "remote error: tls: protocol version not supported".to_owned()
         }
+        (Stage::Tls, Reason::Alert) => "remote error: tls: handshake failure".to_owned(),
         // Go prints the status without its number.
         (Stage::Proxy, Reason::AuthRequired) => "Proxy Authentication Required".to_owned(),
         (Stage::Proxy, Reason::Denied | Reason::Malformed) => match fault {
@@ -161,7 +162,10 @@ pub(super) fn client_error(stage: Stage, fault: &Fault, seen: &EndpointOutcome) 
         _ => match fault {
             Fault::Http(HttpFault::Refused(refusal)) => {
                 let (origin, status) = (origin(&seen.endpoint), short(refusal.status));
-                format!("unexpected status code {origin}/v2/: {status}")
+                format!(
+                    "unexpected status from HEAD request to \
+                     {origin}/v2/<repository>/manifests/<tag>: {status}"
+                )
             }
             _ => return None,
         },
@@ -219,14 +223,16 @@ pub(super) fn remedy(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>
         Code::PrivateLinkZoneNotLinked => format!(
             "Link the private DNS zone {zone} to the virtual network of nameserver {nameserver} \
              (for a custom DNS server: its own network, and forward the public zone to \
-             168.63.129.16)."
+             168.63.129.16). First make sure that the zone has a record for every registry with a \
+             private endpoint that this network uses: names that it lacks stop resolving."
         ),
         Code::PrivateLinkRecordMissing => format!(
             "Restore the A record {record}: check the DNS zone group of the private endpoint, or \
-             add the record to {zone}."
+             add the record to {zone}. A new zone group overwrites records of another endpoint."
         ),
         Code::PrivateLinkShadowZone => format!(
-            "Unlink or delete the extra private zone; the record belongs in {zone} as {record}."
+            "Add the record to {zone} as {record}, with all others of the extra private zone; then \
+             unlink that zone."
         ),
         Code::PublicAddress => format!(
             "Make nameserver {nameserver} forward {host} to 168.63.129.16, and check that the \
@@ -234,8 +240,8 @@ pub(super) fn remedy(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>
         ),
         Code::UnexpectedAddress => format!(
             "Compare the A record {record} with the private endpoint's address; a second private \
-             endpoint in a shared zone overwrites it. If the address is right, add its range to \
-             private:."
+             endpoint in a shared zone overwrites it. To correct it, add the right address before \
+             you remove the wrong one. If the address is right, add its range to private:."
         ),
         Code::NameserversDisagree => format!(
             "Make the nameservers answer alike; {nameserver} differs from the first. A cache that \
@@ -246,7 +252,8 @@ pub(super) fn remedy(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>
              until then every lookup through it costs seconds."
         ),
         Code::NameserverFailing => format!(
-            "Check the upstream servers of nameserver {nameserver}; with LocalDNS, restart it."
+            "Check the upstream servers of nameserver {nameserver}; if it is this node's LocalDNS, \
+             restart that."
         ),
         Code::NoNameserver => {
             "Restore the node's resolv.conf: DHCP or systemd-resolved.".to_owned()
@@ -276,10 +283,12 @@ pub(super) fn remedy(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>
         Code::ConnectionRefused => format!(
             "Check that {endpoint} is the right target and listens; a firewall may also reject."
         ),
-        Code::NoRoute => "Check the node's routes and the route table of its subnet.".to_owned(),
+        Code::NoRoute => "Check the node's own routes and rules; a route table of Azure drops silently \
+                          and is not the cause."
+            .to_owned(),
         Code::AddressDown => {
-            "Remove the dead address from DNS or fix it; each pull that tries it first waits \
-             half of 30 s."
+            "Fix the dead address, or remove it from DNS if another one stays; each pull that tries \
+             it first waits half of 30 s."
                 .to_owned()
         }
         Code::ProxyUnreachable | Code::ProxyBroken => {
@@ -289,7 +298,10 @@ pub(super) fn remedy(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>
             format!("Allow CONNECT to {endpoint} at the proxy, or add {host} to noProxy.")
         }
         Code::ProxyAuthRequired => {
-            format!("Give the node's proxy settings credentials, or add {host} to noProxy.")
+            format!(
+                "Exempt the nodes' addresses from authentication at the proxy (AKS supports no \
+                 credentials there), or add {host} to noProxy."
+            )
         }
         Code::TlsIntercepted => format!(
             "Exempt {host} from TLS inspection, or install the inspecting authority's certificate \
@@ -311,29 +323,32 @@ pub(super) fn remedy(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>
                 .to_owned()
         }
         Code::LargeClientHelloDropped => {
-            "A device on the path drops TLS hellos larger than one packet: update or bypass it, \
-             or check the path's MTU."
+            "A device on the path drops TLS hellos larger than one packet, as containerd 2.3 and \
+             later send them: update or bypass it, or check the path's MTU."
                 .to_owned()
         }
         Code::NotTls => format!(
-            "{endpoint} does not speak TLS: check port and proxy, or configure it as http://{host}."
+            "{endpoint} does not speak TLS: check port and proxy; if it is meant to use plain HTTP, \
+             write http:// in front of it here, and in containerd's hosts.toml."
         ),
         Code::TlsVersion => "Enable TLS 1.2 or 1.3 with common parameters at the peer.".to_owned(),
         Code::RegistryFirewall => {
-            "Allow this node's egress address in the registry's network rules (az acr network-rule \
-             add), or use a private endpoint."
+            "Allow all egress addresses of the nodes in the registry's network rules (az acr \
+             network-rule add), or use a private endpoint. A private address here comes from a \
+             service endpoint of the subnet, which rules cannot allow."
                 .to_owned()
         }
         Code::Forbidden => {
-            "Check whether the registry's public access is disabled, its customer-managed key is \
-             lost, or a proxy answers in its place."
+            "Check whether the registry's public access is disabled, its customer-managed key or the \
+             identity for it is lost, or a proxy answers in its place."
                 .to_owned()
         }
         Code::NotARegistry => format!(
             "Check that {endpoint} is the registry and that no portal or proxy answers instead."
         ),
         Code::Throttled => {
-            "Wait as Retry-After says; spread the load or use a higher SKU of the registry."
+            "Wait as Retry-After says and send fewer requests; use a higher SKU of the registry, or \
+             ask for a higher limit."
                 .to_owned()
         }
         Code::RegistryError => {
@@ -343,18 +358,22 @@ pub(super) fn remedy(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>
             "Check proxies and inspection devices on the path, then the registry itself.".to_owned()
         }
         Code::CredentialsRequired => {
-            "Nothing, if pods or kubelet have credentials; else grant AcrPull, or allow anonymous \
-             pull."
+            "Nothing, if pods or kubelet have credentials; else grant AcrPull or, on a registry with \
+             ABAC, Container Registry Repository Reader. Anonymous pull would open every repository."
                 .to_owned()
         }
-        Code::ImageNotFound => "Correct the repository or tag.".to_owned(),
+        Code::ImageNotFound => "Correct the repository or tag; if it was deleted, push the same image \
+                                again."
+            .to_owned(),
         Code::PlatformMismatch => {
             "Build the image for this node's platform, or keep its pods off such nodes \
              (nodeSelector)."
                 .to_owned()
         }
         Code::BlobUnavailable => {
-            "Allow the data endpoint or storage host that the registry redirects to.".to_owned()
+            "For 403, exempt the data endpoint or storage host from proxies and filters; for 404, push \
+             the same image again."
+                .to_owned()
         }
         Code::MirrorFailing => MEND_THE_MIRROR.to_owned(),
         Code::ClockSkew => "Set this node's clock: check NTP (chronyd).".to_owned(),
