@@ -35,8 +35,12 @@ pub(super) async fn select(args: &CheckArgs) -> anyhow::Result<Selection> {
             found: None,
         },
         ([], None) => find(args).await?,
-        (_, file) => Selection {
-            config: named(args, file.as_deref().map(config::load).transpose()?)?,
+        (_, Some(file)) => Selection {
+            config: named(args, Some(config::load(file)?))?,
+            found: None,
+        },
+        (_, None) => Selection {
+            config: named(args, of_this_pod(args)?)?,
             found: None,
         },
     };
@@ -62,6 +66,20 @@ fn configured(args: &CheckArgs, file: &Path) -> anyhow::Result<Config> {
     let config = config::load(file)?;
     refuse_settings(args, "of a configuration")?;
     Ok(config)
+}
+
+/// The configuration of the agent's pod, if this is one: there it says where the node's files are mounted.
+/// Its registries count unless flags set something else.
+fn of_this_pod(args: &CheckArgs) -> anyhow::Result<Option<Config>> {
+    let file = Path::new(DEFAULT_CONFIG);
+    if !file.exists() {
+        return Ok(None);
+    }
+    let mut config = config::load(file)?;
+    if setting(args).is_some() {
+        config.registries.clear();
+    }
+    Ok(Some(config))
 }
 
 /// The registries on the command line: as in `known` if it has them, else with the settings of the flags.
@@ -194,18 +212,24 @@ fn by_flags(args: &CheckArgs, server: Server) -> RegistryFile {
 
 /// Refuses flags that would have no effect because every registry has its settings already.
 fn refuse_settings(args: &CheckArgs, whose: &str) -> anyhow::Result<()> {
-    let flags = [
-        ("--private", args.private.is_some()),
-        ("--region", !args.regions.is_empty()),
-        ("--image", !args.images.is_empty()),
-    ];
-    match flags.into_iter().find(|(_, given)| *given) {
-        Some((flag, _)) => bail!(
+    match setting(args) {
+        Some(flag) => bail!(
             "{flag} is only for registries named on the command line; those {whose} have their \
              settings there: change them there, or name a registry and no configuration"
         ),
         None => Ok(()),
     }
+}
+
+/// The first flag that sets something for a registry.
+fn setting(args: &CheckArgs) -> Option<&'static str> {
+    let flags = [
+        ("--private", args.private.is_some()),
+        ("--region", !args.regions.is_empty()),
+        ("--image", !args.images.is_empty()),
+    ];
+    let mut given = flags.into_iter().filter(|(_, given)| *given);
+    given.next().map(|(flag, _)| flag)
 }
 
 /// The error has no key path, because the user typed no configuration.

@@ -81,11 +81,22 @@ pub(crate) fn found_on_the_node() -> Result<()> {
     fs::create_dir(etc("regprobe"))?;
     fs::write(
         etc("regprobe/config.yaml"),
-        "registries: [{server: northwind.example}]\n",
+        "registries: [{server: northwind.example}]\n\
+         nameservers: [{name: beside, address: 127.0.0.9}]\n",
     )?;
     let source = "registries of /etc/regprobe/config.yaml: northwind.example";
     place.finds(&[], source, |registry| registry["private"] == false)?;
     drop(agent);
+
+    // A named registry is checked with the rest of that configuration: it says where the node's files are.
+    for (name, flags) in [("northwind.example", &[][..]), ("contoso", &["--private"])] {
+        let check = ["check", name, "--output=json", "--timeout=100ms"];
+        let out = place.regprobe(check).args(flags).output()?;
+        let document: Value = serde_json::from_str(&stdout(&out)).context(stderr(&out))?;
+        let registry = &document["registries"][0];
+        ensure!(registry["private"] == !flags.is_empty(), "{document}");
+        ensure!(registry.to_string().contains("beside"), "{document}");
+    }
     Ok(())
 }
 
