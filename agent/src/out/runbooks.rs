@@ -10,17 +10,24 @@ pub(crate) fn link(code: Code) -> String {
     format!("{ONLINE}/{code}.md")
 }
 
+/// A page without its front matter, which names the sources of its facts.
+fn body(page: &'static str) -> &'static str {
+    let after = page.strip_prefix("---\n");
+    let after = after.and_then(|page| page.split_once("\n---\n"));
+    after.map_or(page, |(_, body)| body)
+}
+
 macro_rules! runbooks {
     ($($code:ident)+) => {
         /// The runbook from `deploy/runbooks`; a code without a runbook does not compile.
         pub(crate) fn text(code: Code) -> &'static str {
-            match code {
+            body(match code {
                 $(Code::$code => include_str!(concat!(
                     "../../../deploy/runbooks/",
                     stringify!($code),
                     ".md"
                 )),)+
-            }
+            })
         }
     };
 }
@@ -79,11 +86,12 @@ mod tests {
 
     use super::*;
 
-    const HEADINGS: [&str; 5] = [
+    const HEADINGS: [&str; 6] = [
         "## What it means",
-        "## Confirm from the node",
+        "## Confirm",
         "## Usual causes",
-        "## Fix it",
+        "## Fix",
+        "## When to ask support",
         "## Silence it",
     ];
 
