@@ -14,7 +14,7 @@ pub enum Need {
     Root,
     /// A Debian package, and the program from it that the test uses.
     Package(&'static str, &'static str),
-    /// A file in `tests/tools`, where `tests/run` installs packages from npm.
+    /// A file in `tests/tools`, where `tests/run` installs packages from npm and PyPI.
     Tool(&'static str),
 }
 
@@ -50,6 +50,8 @@ impl Need {
     pub const CHROMIUM: Self = Self::Package("chromium", "/usr/bin/chromium");
     pub const HELM: Self = Self::Tool("layer/helm/helm");
     pub const KUBECTL: Self = Self::Tool("layer/kubectl/kubectl");
+    pub const AZURE_CLI: Self = Self::Tool("python/bin/az");
+    pub const SHELLCHECK: Self = Self::Tool("python/bin/shellcheck");
     /// npm installs it next to the sources of the dashboards.
     pub const DASHBOARD_SDK: Self =
         Self::Tool("../../deploy/grafana/src/node_modules/@grafana/grafana-foundation-sdk");
@@ -90,7 +92,7 @@ impl fmt::Display for Need {
     }
 }
 
-/// The path of a file that `tests/run` has installed from npm.
+/// The path of a file that `tests/run` has installed from npm or PyPI.
 #[must_use]
 pub fn tool(file: &str) -> PathBuf {
     repository("tests/tools").join(file)

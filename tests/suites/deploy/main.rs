@@ -1,11 +1,12 @@
 //! What operators install with the binary: alerts, dashboards, the chart, the plugin for
-//! node-problem-detector, the files of a release.
+//! node-problem-detector, the files of a release. And what they read: the runbooks.
 
 mod alerts;
 mod chart;
 mod dashboards;
 mod npd;
 mod release;
+mod runbooks;
 
 use std::process::ExitCode;
 
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
             ("dashboards", dashboards::suite),
             ("npd", npd::suite),
             ("release", release::suite),
+            ("runbooks", runbooks::suite),
         ],
         &[("pictures", dashboards::pictures::suite)],
     )

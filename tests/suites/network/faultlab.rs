@@ -3,6 +3,7 @@
 
 pub(crate) mod confined;
 mod drift;
+mod pages;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -197,6 +198,11 @@ fn run(world: &mut World, scenario: &Scenario) -> Result<Shown> {
     });
     let (pull, checked) = (pull?, checked.transpose()?);
     let mut faults = judge_client(scenario, &pull);
+    faults.extend(
+        pages::quote(scenario, &pull)
+            .err()
+            .map(|error| error.to_string()),
+    );
     if let Some(checked) = &checked {
         faults.extend(judge_agent(scenario, checked, &pull));
     }

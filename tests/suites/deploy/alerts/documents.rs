@@ -99,7 +99,7 @@ fn is_file(target: &str) -> bool {
 /// The files that contain links: pages, and what links to them.
 fn texts(folder: &Path) -> Result<Vec<PathBuf>> {
     const KINDS: [&str; 5] = ["md", "yaml", "json", "rs", "html"];
-    const OTHERS: [&str; 3] = ["target", "node_modules", "layer"];
+    const OTHERS: [&str; 4] = ["target", "node_modules", "layer", "python"];
     let mut texts = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
