@@ -9,7 +9,7 @@ use std::{
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::{net::TcpListener, task::yield_now, time::Instant};
+use tokio::{net::TcpListener, time::Instant};
 
 use self::connections::Connections;
 pub(crate) use self::{connections::MAX_CONNECTIONS, settings::CurrentSettings, site::Site};
@@ -57,11 +57,7 @@ pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>, stop: impl Fut
             () = &mut stop => break,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                connections.add(stream, peer.ip());
-                // A flood must not replace a connection before it had its first turn.
-                yield_now().await;
-            }
+            Ok((stream, peer)) => connections.add(stream, peer.ip()),
             Err(error) => {
                 if warned.is_none_or(|at| at.elapsed() >= WARNING_INTERVAL) {
                     tracing::warn!(%error, "cannot accept a connection");
