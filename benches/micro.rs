@@ -44,6 +44,7 @@ fn diagnosis(bencher: Bencher) {
     let endpoints = [Role::Login, Role::Data, Role::Data];
     let outcome = Outcome {
         endpoints: endpoints.into_iter().enumerate().map(failing).collect(),
+        walks: Vec::new(),
         misconfigured: None,
     };
     let expectations = Expectations {

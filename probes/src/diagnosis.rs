@@ -8,7 +8,10 @@ pub use self::{
     expectations::Expectations,
     finding::{Code, Finding, Severity},
 };
-use crate::outcome::{EndpointOutcome, Outcome};
+use crate::{
+    outcome::{EndpointOutcome, Outcome},
+    words::reason::Reason,
+};
 
 mod advice;
 mod delay;
@@ -19,22 +22,28 @@ mod names;
 mod path;
 #[cfg(test)]
 mod tests;
+mod walks;
 
 /// What is wrong with a registry, seen from this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnosis {
     /// Worst first.
     pub findings: Vec<Finding>,
-    /// How long a pull would wait for nameservers and addresses that give no answer; `None` if it would
-    /// fail.
+    /// What this node could not see of a pull, and why.
+    pub unseen: Option<String>,
+    /// What a pull would wait for nameservers and addresses that give no answer; `None` where it
+    /// would not get through at all.
     pub predicted_pull_delay: Option<Duration>,
 }
 
 impl Diagnosis {
-    /// The verdict of the worst finding.
+    /// The verdict of the worst finding. A fault of this node is no proof of what a pull would meet.
     pub fn verdict(&self) -> Verdict {
-        match self.findings.iter().map(|finding| finding.severity).max() {
+        let is_certain = |finding: &&Finding| finding.reason != Some(Reason::Local);
+        let certain = self.findings.iter().filter(is_certain);
+        match certain.map(|finding| finding.severity).max() {
             Some(Severity::Critical) => Verdict::Failing,
+            _ if self.unseen.is_some() => Verdict::Unknown,
             Some(Severity::Warning) => Verdict::Degraded,
             Some(Severity::Info) | None => Verdict::Ok,
         }
@@ -48,6 +57,8 @@ pub enum Verdict {
     Ok,
     /// It would work, but something is wrong or slow.
     Degraded,
+    /// What was seen cannot tell.
+    Unknown,
     /// It would fail.
     Failing,
 }
@@ -58,6 +69,7 @@ impl Verdict {
         match self {
             Self::Ok => "ok",
             Self::Degraded => "degraded",
+            Self::Unknown => "unknown",
             Self::Failing => "failing",
         }
     }
@@ -75,9 +87,11 @@ pub fn diagnose(outcome: &Outcome, expectations: &Expectations) -> Diagnosis {
         let order = a.role.cmp(&b.role).then_with(|| a.host.cmp(&b.host));
         order.then_with(|| a.port.cmp(&b.port))
     });
+    walks::settle(&mut judged, &outcome.walks);
     let works = mirrors::settle(&mut judged);
     let found = judged.into_iter().flat_map(|(_, findings)| findings);
     let mut findings = merge_shared_causes(found.chain(mirrors::misconfigured(outcome)));
+    walks::explain(outcome, expectations, &mut findings);
     findings.sort_by(|a, b| {
         let order = |finding: &Finding| (finding.code, finding.endpoint.to_string());
         b.severity
@@ -87,8 +101,18 @@ pub fn diagnose(outcome: &Outcome, expectations: &Expectations) -> Diagnosis {
     let predicted_pull_delay = works.map(|turn| delay::predicted(outcome, turn));
     Diagnosis {
         findings,
+        unseen: walks::unseen(outcome).or_else(|| local_fault(outcome)),
         predicted_pull_delay,
     }
+}
+
+/// What this node itself could not do.
+fn local_fault(outcome: &Outcome) -> Option<String> {
+    outcome.endpoints.iter().find_map(|seen| {
+        let (stage, fault) = seen.failure()?;
+        let is_local = fault.reason() == Reason::Local;
+        is_local.then(|| format!("{stage} of {}: {fault}", seen.endpoint))
+    })
 }
 
 fn endpoint(seen: &EndpointOutcome, expectations: &Expectations) -> Vec<Finding> {

@@ -53,7 +53,8 @@ pub use crate::{
         trust::{TrustError, TrustStore},
     },
     outcome::{
-        AddressOutcome, EndpointOutcome, Evidence, Fault, FaultRef, Outcome, PullPath, StageOutcome,
+        AddressOutcome, EndpointOutcome, Evidence, Fault, FaultRef, Outcome, PullPath,
+        StageOutcome, Walk, WalkEnd,
     },
     round::{
         progress::{OnStageEnd, StageEnd},
@@ -66,7 +67,6 @@ pub use crate::{
             HttpAnswer,
             fault::{HttpFault, Refusal},
         },
-        manifest::{Descriptor, Digest, Manifest, Platform},
         proxy::{ProxyFault, Tunnel},
         resolve::{Alias, Answer, Lookup, Negative, ResolveFault, lookup},
         tls::{Certificate, CertificateProblem, Chain, Handshake, TlsClients, TlsFault},
@@ -74,7 +74,9 @@ pub use crate::{
     },
     words::{
         acr::{AcrCloud, AcrEndpoint, AcrName, expand_bare_name},
+        digest::Digest,
         endpoint::{Endpoint, Nameserver, Origin, Role, Scheme, Turn},
+        platform::Platform,
         reason::{Reason, Stage},
         scope::{Expectation, Scope},
         target::{Depth, Image, Target},

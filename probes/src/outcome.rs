@@ -4,6 +4,7 @@
 pub use self::{
     endpoint::{AddressOutcome, EndpointOutcome, PullPath},
     stage::{Evidence, Fault, FaultRef, StageOutcome},
+    walk::{Walk, WalkEnd},
 };
 use crate::{
     node::certs_d::Misconfigured,
@@ -15,12 +16,15 @@ use crate::{
 
 mod endpoint;
 mod stage;
+mod walk;
 
 /// What one round saw of one registry.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The login endpoint first, then the data endpoints, then those met on the way.
     pub endpoints: Vec<EndpointOutcome>,
+    /// One for each configured image, where the round went so deep or an earlier one did and still holds.
+    pub walks: Vec<Walk>,
     /// What is wrong with the registry's `hosts.toml`.
     pub misconfigured: Option<Misconfigured>,
 }
@@ -39,8 +43,62 @@ impl Outcome {
             let storage = |seen: &&EndpointOutcome| seen.endpoint.role == Role::Storage;
             self.endpoints
                 .extend(before.endpoints.iter().filter(storage).cloned());
+            let holds = |walk: &&Walk| {
+                walk.route
+                    .iter()
+                    .all(|endpoint| self.is_as_before(before, endpoint))
+            };
+            self.walks = before.walks.iter().filter(holds).cloned().collect();
+            self.settle_later_challenge();
         }
         self
+    }
+
+    /// A pull never asks `/v2/`: where one works, a fault there is none. The walks keep it in mind, for a later fault
+    /// may be another.
+    pub(crate) fn settle_challenge(&mut self) {
+        let Some(login) = self.login_mut() else {
+            return;
+        };
+        let Some(reason) = login.challenge_fault() else {
+            return;
+        };
+        let endpoint = login.endpoint.clone();
+        let works = |walk: &&mut Walk| walk.has_pulled() && walk.route.contains(&endpoint);
+        let proofs = self.walks.iter_mut().filter(works);
+        let proofs = proofs.map(|walk| walk.challenge = Some(reason)).count();
+        if let Some(login) = self.login_mut().filter(|_| proofs > 0) {
+            login.make_challenge_optional();
+        }
+    }
+
+    /// As [`Self::settle_challenge`], for an answer that came after the walks.
+    fn settle_later_challenge(&mut self) {
+        let noted: Vec<_> = self
+            .walks
+            .iter()
+            .filter_map(|walk| walk.challenge)
+            .collect();
+        if let Some(login) = self.login_mut()
+            && login
+                .challenge_fault()
+                .is_some_and(|reason| noted.contains(&reason))
+        {
+            login.make_challenge_optional();
+        }
+    }
+
+    fn login_mut(&mut self) -> Option<&mut EndpointOutcome> {
+        let mut endpoints = self.endpoints.iter_mut();
+        endpoints.find(|seen| seen.endpoint.role == Role::Login)
+    }
+
+    /// Whether a request to `endpoint` would go the way that it went before. What was not looked at has not changed.
+    fn is_as_before(&self, before: &Self, endpoint: &Endpoint) -> bool {
+        match (self.of(endpoint), before.of(endpoint)) {
+            (Some(now), Some(before)) => now.leads_where(before),
+            _ => true,
+        }
     }
 
     /// What was seen of one endpoint.

@@ -1,14 +1,11 @@
 //! The stages of a pull, a file each: how the stage is run, its evidence and its fault.
 
-pub(crate) mod blob;
 pub(crate) mod challenge;
 pub(crate) mod connect;
 #[cfg(test)]
 pub(crate) mod fake;
 pub(crate) mod http;
-pub(crate) mod manifest;
 pub(crate) mod proxy;
-pub(crate) mod pull;
 pub(crate) mod resolve;
 pub(crate) mod tls;
 pub(crate) mod token;

@@ -3,7 +3,9 @@
 
 pub(crate) mod acr;
 pub(crate) mod did_you_mean;
+pub(crate) mod digest;
 pub(crate) mod endpoint;
+pub(crate) mod platform;
 pub(crate) mod privatelink;
 pub(crate) mod reason;
 pub(crate) mod scope;

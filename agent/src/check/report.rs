@@ -54,6 +54,10 @@ fn registry(layout: &mut Layout, state: &RegistryState) {
 }
 
 fn round(layout: &mut Layout, round: &Round) {
+    if let Some(unseen) = &round.diagnosis.unseen {
+        let line = layout.line(2, 4).cell(0, PLAIN, "not seen:");
+        line.words(1, unseen);
+    }
     let delay = round.diagnosis.predicted_pull_delay;
     if let Some(delay) = delay.filter(|delay| *delay >= NOTABLE_DELAY) {
         let seconds = delay.as_secs_f64();

@@ -41,10 +41,9 @@ fn evidence(evidence: &Evidence) -> String {
             };
             format!("{} {access}", challenge.status)
         }
-        Evidence::Token(Token::Granted(_)) => "granted".to_owned(),
+        Evidence::Token(Token::Granted) => "granted".to_owned(),
         Evidence::Token(Token::Denied) => "denied, as on most registries".to_owned(),
-        Evidence::Manifest(manifest) => short(&manifest.digest.to_string()),
-        Evidence::Blob(answered) => answered.status.to_string(),
+        Evidence::Manifest(answered) | Evidence::Blob(answered) => answered.status.to_string(),
         // A data endpoint rejects anonymous requests, and that is healthy.
         Evidence::Http(answered) => format!("{}; any status is fine here", answered.status),
     }

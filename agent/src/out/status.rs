@@ -109,6 +109,9 @@ pub(crate) struct RegistryStatus {
     pub at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub depth: Option<String>,
+    /// What the round could not see of a pull, and why; absent where it saw all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unseen: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub predicted_pull_delay_seconds: Option<f64>,
     pub findings: Vec<FindingStatus>,
@@ -135,6 +138,7 @@ impl RegistryStatus {
             since: round.map(|round| round.since),
             at: round.map(|round| round.at),
             depth: round.map(|round| round.depth.as_str().to_owned()),
+            unseen: round.and_then(|round| round.diagnosis.unseen.clone()),
             predicted_pull_delay_seconds: delay.map(seconds),
             findings: round.map_or_else(Vec::new, FindingStatus::of_all),
             endpoints: round.map_or_else(Vec::new, |round| {

@@ -10,8 +10,9 @@ use regprobe_probes::Depth;
 
 pub use crate::plan::Intervals;
 
-/// Requests to the registry for one image: index, manifest, configuration and first layer.
-const REQUESTS_PER_IMAGE: f64 = 4.0;
+/// Requests to the registry for one image: `HEAD` without a token and with one, the token, index, manifest,
+/// configuration and first layer.
+const REQUESTS_PER_IMAGE: f64 = 7.0;
 /// In a large fleet chance decides which nodes have their turns in the same minute, so its requests
 /// vary around their mean. The budget has room for this many standard deviations above it.
 const DEVIATIONS: f64 = 5.0;

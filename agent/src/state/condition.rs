@@ -1,9 +1,9 @@
-//! The condition of a registry and of its endpoints: the verdict, or that this node cannot tell. Exit statuses
-//! and the first line of `check` come from here.
+//! The condition of a registry and of its endpoints: the verdict, or that there is none yet. Exit statuses and
+//! the first line of `check` come from here.
 
 use std::num::NonZeroU32;
 
-use regprobe_probes::{Depth, EndpointOutcome, Finding, Reason, Role, Severity, Stage, Verdict};
+use regprobe_probes::{Depth, EndpointOutcome, Reason, Role, Severity, Stage, Verdict};
 
 use super::registry::{RegistryState, Round};
 
@@ -14,7 +14,7 @@ pub(crate) enum Condition {
     Ok,
     /// It would work, but something is wrong or slow.
     Degraded,
-    /// No round has ended, or a fault of this node came before any answer.
+    /// No round has ended, or what it saw cannot tell.
     Unknown,
     /// A pull would fail.
     Failing,
@@ -28,16 +28,10 @@ impl Condition {
 
     /// The condition after this round.
     pub(crate) fn after(round: &Round) -> Self {
-        let certain = |finding: &Finding| {
-            finding.severity == Severity::Critical && finding.reason != Some(Reason::Local)
-        };
-        if round.diagnosis.findings.iter().any(certain) {
-            return Self::Failing;
-        }
         match round.diagnosis.verdict() {
-            _ if is_local(round) => Self::Unknown,
             Verdict::Ok => Self::Ok,
             Verdict::Degraded => Self::Degraded,
+            Verdict::Unknown => Self::Unknown,
             Verdict::Failing => Self::Failing,
         }
     }
@@ -63,12 +57,6 @@ impl Condition {
             Self::Failing => "a pull through it from this node would fail now",
         }
     }
-}
-
-fn is_local(round: &Round) -> bool {
-    let endpoints = round.outcome.endpoints.iter();
-    let mut failures = endpoints.filter_map(|seen| seen.failure());
-    failures.any(|(_, fault)| fault.reason() == Reason::Local)
 }
 
 /// The condition of one endpoint after one round.
@@ -106,23 +94,16 @@ impl EndpointCondition {
 
 #[cfg(test)]
 mod tests {
-    use regprobe_probes::{Errno, IoFault, ResolveFault};
-
     use super::*;
     use crate::state::story;
 
     #[test]
-    fn a_fault_of_this_node_gives_no_verdict_and_a_certain_failure_outweighs_it() {
+    fn what_was_not_seen_gives_no_verdict_and_a_certain_failure_outweighs_it() {
         let mut state = RegistryState::clone(&story::failing());
+        let diagnosis = &mut state.round_mut().diagnosis;
+        diagnosis.unseen = Some("a:v1: the round is over".to_owned());
         assert_eq!(Condition::of(&state), Condition::Failing);
-        let round = state.round_mut();
-        round.diagnosis.findings[0].reason = Some(Reason::Local);
-        assert_eq!(Condition::of(&state), Condition::Failing);
-
-        let local = ResolveFault::Io(IoFault::Local(Errno(24)));
-        let round = state.round_mut();
-        let lookup = &mut round.outcome.endpoints[1].lookups[0];
-        (lookup.a, lookup.aaaa) = (Err(local.clone()), Err(local));
+        state.round_mut().diagnosis.findings[0].reason = Some(Reason::Local);
         assert_eq!(Condition::of(&state), Condition::Unknown);
         assert!(Condition::Failing > Condition::Unknown);
 

@@ -79,6 +79,7 @@ pub(crate) fn drift() -> Arc<RegistryState> {
         vec![login],
         Diagnosis {
             findings: vec![disagree, denied],
+            unseen: None,
             predicted_pull_delay: Some(Duration::from_secs(5)),
         },
     )
@@ -142,6 +143,7 @@ pub(crate) fn failing() -> Arc<RegistryState> {
         vec![login, data],
         Diagnosis {
             findings: vec![missing, expiring],
+            unseen: None,
             predicted_pull_delay: Some(Duration::ZERO),
         },
     )
@@ -163,6 +165,7 @@ pub(crate) fn long_names() -> Arc<RegistryState> {
     let alert = "handshake_failure\u{1b}]0;owned\u{7}\u{1b}[2J".to_owned();
     stages.push(StageOutcome {
         subject: None,
+        optional: false,
         stage: Stage::Tls,
         took: Duration::from_millis(10_001),
         result: Err(Fault::Tls(Box::new(TlsFault::Alert(alert)))),
@@ -184,6 +187,7 @@ pub(crate) fn long_names() -> Arc<RegistryState> {
         vec![login],
         Diagnosis {
             findings: vec![dropped],
+            unseen: None,
             predicted_pull_delay: None,
         },
     )
@@ -199,6 +203,7 @@ fn state(
     let planned = PlannedRegistry::new(&config.registries[0], intervals, &config.tls);
     let outcome = Outcome {
         endpoints,
+        walks: Vec::new(),
         misconfigured: None,
     };
     let at = time("2026-02-20T12:00:00Z");
@@ -339,6 +344,7 @@ fn handshake(host: &str) -> StageOutcome {
 fn ok(stage: Stage, micros: u64, evidence: Evidence) -> StageOutcome {
     StageOutcome {
         subject: None,
+        optional: false,
         stage,
         took: Duration::from_micros(micros),
         result: Ok(evidence),

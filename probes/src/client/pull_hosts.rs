@@ -2,11 +2,14 @@
 //! its `hosts.toml`, or the registry alone. Read again for each round, as containerd does for each
 //! pull.
 
+use hyper::HeaderMap;
+
+use super::containerd;
 use crate::{
     node::{
         Node,
         certs_d::{self, HostsConfig, Misconfigured},
-        registry_host::{HostScheme, RegistryHost, TlsSettings},
+        registry_host::{Capabilities, HostScheme, RegistryHost, TlsSettings},
     },
     words::endpoint::{Endpoint, Role, Scheme, Turn},
 };
@@ -31,6 +34,10 @@ pub(crate) struct PullHost {
     /// Whether requests name the registry in `?ns=`, because this host is another one.
     pub(crate) needs_ns: bool,
     pub(crate) tls: TlsSettings,
+    /// What it is trusted to do.
+    pub(crate) capabilities: Capabilities,
+    /// Whether it has a client of its own, and so tokens of its own.
+    pub(crate) has_own_client: bool,
 }
 
 impl PullHosts {
@@ -59,11 +66,45 @@ impl PullHosts {
         }
     }
 
-    /// When the client asks the registry itself, and so the endpoints that it leads to.
-    pub(crate) fn registrys_turn(&self) -> Turn {
+    /// When the client asks the registry itself, and with which trust; both hold for the hosts that it leads to.
+    pub(crate) fn registrys(&self) -> (Turn, &TlsSettings) {
+        static OWN: TlsSettings = TlsSettings {
+            ca: Vec::new(),
+            skip_verify: false,
+            client: Vec::new(),
+        };
         let mut hosts = self.hosts.iter();
         let registry = hosts.find(|host| host.endpoint.role == Role::Login);
-        registry.map_or(Turn::Never, |registry| registry.turn)
+        registry.map_or((Turn::Never, &OWN), |registry| {
+            (registry.turn, &registry.tls)
+        })
+    }
+
+    /// The hosts as a pull of an image goes through them.
+    pub(crate) fn for_pull(&self, login: &Endpoint) -> Vec<containerd::Host> {
+        let asked = || {
+            self.hosts
+                .iter()
+                .enumerate()
+                .filter(|(_, host)| host.turn != Turn::Never)
+        };
+        let shared = asked()
+            .find(|(_, host)| !host.has_own_client)
+            .map(|(place, _)| place);
+        let hosts = asked().map(|(place, host)| {
+            let mut url = host.endpoint.origin();
+            url.set_path(&host.path);
+            containerd::Host {
+                place,
+                url,
+                namespace: host.needs_ns.then(|| login.authority()),
+                resolves: host.capabilities.resolve,
+                pulls: host.capabilities.pull,
+                headers: HeaderMap::new(),
+                tokens_of: shared.filter(|_| !host.has_own_client).unwrap_or(place),
+            }
+        });
+        hosts.collect()
     }
 
     fn configured(config: HostsConfig, login: &Endpoint) -> Self {
@@ -94,10 +135,13 @@ impl PullHost {
             path: "/v2".to_owned(),
             needs_ns: false,
             tls: TlsSettings::default(),
+            capabilities: Capabilities::ALL,
+            has_own_client: false,
         }
     }
 
     fn new(host: RegistryHost, turn: Turn, login: &Endpoint) -> Self {
+        let has_own_client = host.tls != TlsSettings::default() || host.dial_timeout.is_some();
         let is_registry = *host.host == *login.host && host.port == login.port;
         let scheme = match host.scheme {
             HostScheme::Http => Scheme::Http,
@@ -120,6 +164,8 @@ impl PullHost {
             path: host.path,
             needs_ns: host.needs_ns,
             tls: host.tls,
+            capabilities: host.capabilities,
+            has_own_client,
         }
     }
 }

@@ -4,14 +4,10 @@
 
 use super::finding::{Code, Finding, Severity};
 use crate::{
+    client::go_error,
     outcome::{EndpointOutcome, Fault},
-    stages::{http::fault::HttpFault, proxy::ProxyFault, resolve::Lookup},
-    words::{
-        acr::AcrName,
-        did_you_mean::did_you_mean,
-        endpoint::Endpoint,
-        reason::{Reason, Stage},
-    },
+    stages::{http::fault::HttpFault, resolve::Lookup},
+    words::{acr::AcrName, did_you_mean::did_you_mean, endpoint::Endpoint, reason::Stage},
 };
 
 pub(super) const MEND_THE_MIRROR: &str =
@@ -107,69 +103,24 @@ pub(super) fn of_fault(code: Code, seen: &EndpointOutcome, stage: Stage, fault: 
 /// What containerd prints if TLS or a request fails.
 pub(super) fn client_error(stage: Stage, fault: &Fault, seen: &EndpointOutcome) -> Option<String> {
     let host = &seen.endpoint.host;
-    Some(match (stage, fault.reason()) {
-        (Stage::Tls, Reason::Timeout) => "net/http: TLS handshake timeout".to_owned(),
-        (Stage::Tls, Reason::UnknownIssuer) => {
-            "x509: certificate signed by unknown authority".to_owned()
-        }
-        (Stage::Tls, Reason::Expired | Reason::NotYetValid) => {
-            "x509: certificate has expired or is not yet valid".to_owned()
-        }
-        (Stage::Tls, Reason::NameMismatch) => {
-            let leaf = fault.chain().and_then(|chain| chain.leaf());
-            let names = leaf.map(|leaf| leaf.names.join(", "));
-            match names.filter(|names| !names.is_empty()) {
-                Some(names) => format!("x509: certificate is valid for {names}, not {host}"),
-                None => "x509: certificate relies on legacy Common Name field, use SANs instead"
-                    .to_owned(),
-            }
-        }
-        (Stage::Tls, Reason::NotTls) => {
-            "http: server gave HTTP response to HTTPS client".to_owned()
-        }
-        (Stage::Tls, Reason::Version) => {
-            "remote error: tls: protocol version not supported".to_owned()
-        }
-        (Stage::Tls, Reason::Alert) => "remote error: tls: handshake failure".to_owned(),
-        // Go prints the status without its number.
-        (Stage::Proxy, Reason::AuthRequired) => "Proxy Authentication Required".to_owned(),
-        (Stage::Proxy, Reason::Denied | Reason::Malformed) => match fault {
-            Fault::Proxy(ProxyFault::Denied(status) | ProxyFault::Failed(status)) => {
-                let (_, text) = status.split_once(' ')?;
-                text.to_owned()
-            }
-            _ => return None,
-        },
-        (Stage::Manifest, Reason::NotFound) => match seen.failed_subject() {
-            Some(image) => format!("{host}/{image}: not found"),
-            None => return None,
-        },
-        (Stage::Manifest, Reason::PlatformMismatch) => match seen.failed_subject() {
-            Some(image) => format!("no match for platform in manifest {image}: not found"),
-            None => return None,
-        },
-        (Stage::Blob, _) => format!("failed to copy: httpReadSeeker: failed open: {fault}"),
-        (_, Reason::Closed) => "EOF".to_owned(),
-        (_, Reason::Reset) => "read: connection reset by peer".to_owned(),
-        (Stage::Token, _) => match fault {
-            Fault::Http(HttpFault::Refused(refusal)) => {
-                let status = short(refusal.status);
-                format!("failed to fetch anonymous token: unexpected status: {status}")
-            }
-            _ => return None,
-        },
-        (_, Reason::Timeout) => "net/http: timeout awaiting response headers".to_owned(),
-        _ => match fault {
-            Fault::Http(HttpFault::Refused(refusal)) => {
-                let (origin, status) = (origin(&seen.endpoint), short(refusal.status));
-                format!(
-                    "unexpected status from HEAD request to \
-                     {origin}/v2/<repository>/manifests/<tag>: {status}"
-                )
-            }
-            _ => return None,
-        },
-    })
+    if let Some(text) = go_error::text(fault, host) {
+        return Some(match stage {
+            Stage::Blob => format!("failed to copy: httpReadSeeker: failed open: {text}"),
+            _ => text,
+        });
+    }
+    match (stage, fault) {
+        (Stage::Token, Fault::Http(HttpFault::Refused(refusal))) => Some(format!(
+            "failed to fetch anonymous token: unexpected status: {}",
+            short(refusal.status)
+        )),
+        (Stage::Challenge, Fault::Http(HttpFault::Refused(refusal))) => Some(format!(
+            "unexpected status from HEAD request to {}/v2/<repository>/manifests/<tag>: {}",
+            origin(&seen.endpoint),
+            short(refusal.status)
+        )),
+        _ => None,
+    }
 }
 
 /// The beginning of the endpoint's URLs, without the scheme's default port.

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The findings of one endpoint.
-type EndpointFindings<'a> = (&'a EndpointOutcome, Vec<Finding>);
+pub(super) type EndpointFindings<'a> = (&'a EndpointOutcome, Vec<Finding>);
 
 /// Weighs the findings of all hosts against each other; returns the turn of the first host that works.
 pub(super) fn settle(judged: &mut [EndpointFindings<'_>]) -> Option<Turn> {

@@ -6,7 +6,11 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 use super::{Code, Expectations, Finding, Severity, Verdict, diagnose};
 use crate::{
     node::certs_d::Misconfigured,
-    words::endpoint::{Nameserver, Role},
+    outcome::{Walk, WalkEnd},
+    words::{
+        endpoint::{Endpoint, Nameserver, Role},
+        target::Image,
+    },
 };
 
 use self::build::{Met, expecting_private, outcome};
@@ -53,6 +57,8 @@ struct Story {
     title: &'static str,
     met: Vec<Met>,
     misconfigured: Option<Misconfigured>,
+    /// How the walk to its image ended.
+    walk: Option<WalkEnd>,
     expectations: Expectations,
     verdict: Verdict,
     finds: Vec<Expected>,
@@ -64,6 +70,7 @@ fn story(title: &'static str, met: impl IntoIterator<Item = Met>) -> Story {
         title,
         met: met.into_iter().collect(),
         misconfigured: None,
+        walk: None,
         expectations: expecting_private(),
         verdict: Verdict::Ok,
         finds: Vec::new(),
@@ -79,6 +86,17 @@ impl Story {
     fn with_hosts_toml(mut self, fatal: bool) -> Self {
         let problem = "hosts.toml: line 3: not TOML".to_owned();
         self.misconfigured = Some(Misconfigured { problem, fatal });
+        self
+    }
+
+    /// A walk through all endpoints failed, and containerd would print this.
+    fn whose_walk_fails(self, denied: bool, error: &str) -> Self {
+        let error = Some(error.to_owned());
+        self.whose_walk(WalkEnd::Failed { error, denied })
+    }
+
+    fn whose_walk(mut self, end: WalkEnd) -> Self {
+        self.walk = Some(end);
         self
     }
 
@@ -103,6 +121,12 @@ impl Story {
     fn check(&self) -> Result<(), String> {
         let mut outcome = outcome(self.met.clone());
         outcome.misconfigured.clone_from(&self.misconfigured);
+        let route = || outcome.endpoints.iter().map(|seen| seen.endpoint.clone());
+        outcome.walks = self
+            .walk
+            .iter()
+            .map(|end| walk(end.clone(), route().collect()))
+            .collect();
         let diagnosis = diagnose(&outcome, &self.expectations);
         let mut wrong: Vec<String> = Vec::new();
         if diagnosis.verdict() != self.verdict {
@@ -123,6 +147,19 @@ impl Story {
             true => Ok(()),
             false => Err(format!("{}\n  {}", self.title, wrong.join("\n  "))),
         }
+    }
+}
+
+fn walk(end: WalkEnd, route: Vec<Endpoint>) -> Walk {
+    let (repository, reference) = ("probe/hello".to_owned(), "v1".to_owned());
+    Walk {
+        image: Image {
+            repository,
+            reference,
+        },
+        end,
+        route,
+        challenge: None,
     }
 }
 

@@ -1,6 +1,8 @@
 //! Removes secrets from what others say before anything prints it: signed queries and user information
 //! in URLs, and whatever looks like credentials or a token in a sentence.
 
+use url::{Position, Url};
+
 /// Schemes of `Authorization`: what follows them is a credential.
 const SCHEMES: [&str; 2] = ["bearer", "basic"];
 /// Names whose values are secrets.
@@ -33,6 +35,24 @@ pub fn redacted(url: &str) -> String {
         None => head.to_owned(),
     };
     head + hidden
+}
+
+/// Parameters of a registry's own URLs, whose values are worth showing.
+const OPEN: [&str; 3] = ["ns", "scope", "service"];
+
+/// `url` as a client prints it, but for user information, fragment and the values of parameters that may be secret.
+pub(crate) fn shown(url: &Url) -> String {
+    let path = redacted(&url[..Position::AfterPath]);
+    let Some(query) = url.query() else {
+        return path;
+    };
+    let pairs = query.split('&').map(|pair| match pair.split_once('=') {
+        Some((name, _)) if OPEN.contains(&name) => pair.to_owned(),
+        Some((name, _)) => format!("{name}=…"),
+        None => "…".to_owned(),
+    });
+    let pairs: Vec<_> = pairs.collect();
+    format!("{path}?{}", pairs.join("&"))
 }
 
 /// A peer's sentence without the secrets of URLs, credentials and tokens. It cannot recognise
@@ -94,7 +114,7 @@ fn looks_random(word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{redacted, without_secrets};
+    use super::*;
 
     #[test]
     fn a_peers_text_keeps_no_secrets() {
@@ -125,6 +145,23 @@ mod tests {
             ),
         ] {
             assert_eq!(without_secrets(said), clean);
+        }
+    }
+
+    #[test]
+    fn a_printed_url_keeps_what_tells_nothing() {
+        for (url, printed) in [
+            (
+                "https://t.example/token?scope=repository%3Aa%3Apull&service=r",
+                "https://t.example/token?scope=repository%3Aa%3Apull&service=r",
+            ),
+            (
+                "https://u:p@s.example/blob?sig=x&se=2099&flag#end",
+                "https://…@s.example/blob?sig=…&se=…&…",
+            ),
+            ("https://r.example/v2/", "https://r.example/v2/"),
+        ] {
+            assert_eq!(shown(&Url::parse(url).unwrap()), printed);
         }
     }
 

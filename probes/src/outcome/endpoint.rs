@@ -15,7 +15,7 @@ use crate::{
     },
     words::{
         endpoint::{Endpoint, Origin, Role, Turn},
-        reason::Stage,
+        reason::{Reason, Stage},
         scope::Expectation,
     },
 };
@@ -174,7 +174,7 @@ impl EndpointOutcome {
     /// The image or blob at which a pull would fail.
     pub fn failed_subject(&self) -> Option<&str> {
         let mut stages = self.on_path()?.stages.iter();
-        let failed = stages.find(|stage| stage.result.is_err())?;
+        let failed = stages.find(|stage| stage.result.is_err() && !stage.optional)?;
         failed.subject.as_deref()
     }
 
@@ -203,29 +203,56 @@ impl EndpointOutcome {
         (needs_one && self.lookups.iter().all(of_config)).then_some(&ResolveFault::NoNameserver)
     }
 
-    /// Copies the requests that were not due this time. They still hold as long as the path to them
-    /// works and the name still leads to where they went.
+    /// How the answer to `/v2/` fails, if it does.
+    pub(super) fn challenge_fault(&self) -> Option<Reason> {
+        let challenge = self.stage(Stage::Challenge)?;
+        challenge.result.as_ref().err().map(Fault::reason)
+    }
+
+    /// Notes that a pull works without what was asked of `/v2/`.
+    pub(super) fn make_challenge_optional(&mut self) {
+        let stages = self
+            .addresses
+            .iter_mut()
+            .flat_map(|address| &mut address.stages);
+        let challenges = stages.filter(|stage| stage.stage == Stage::Challenge);
+        challenges.for_each(|challenge| challenge.optional = true);
+    }
+
+    /// Whether the name still leads to where it led `before`, and a connection there still comes about.
+    pub(super) fn leads_where(&self, before: &Self) -> bool {
+        let network_fails = |seen: &Self| match seen.failure() {
+            Some((stage, _)) => !stage.is_http(),
+            None => false,
+        };
+        let still_there = |earlier: &AddressOutcome| {
+            self.addresses
+                .iter()
+                .any(|seen| seen.address == earlier.address)
+        };
+        match before.on_path() {
+            Some(earlier) if !network_fails(before) => still_there(earlier) && !network_fails(self),
+            _ => network_fails(self),
+        }
+    }
+
+    /// Requests that were not due this time still hold, as long as the path to them does and the
+    /// name still leads to where they went.
     pub(super) fn take_over_requests(&mut self, before: &Self) {
-        let (Some(earlier), path) = (before.on_path(), self.path.address()) else {
+        let Some(earlier) = before.on_path().filter(|_| self.leads_where(before)) else {
             return;
         };
-        if self
-            .addresses
-            .iter()
-            .all(|seen| seen.address != earlier.address)
-        {
-            return;
-        }
+        let path = self.path.address();
         let mut addresses = self.addresses.iter_mut();
         let on_path = addresses.find(|seen| Some(seen.address) == path);
         let Some(seen) = on_path.filter(|seen| seen.failure().is_none()) else {
             return;
         };
-        for stage in &earlier.stages {
-            if stage.stage.is_http() && seen.stages.iter().all(|seen| seen.stage != stage.stage) {
-                seen.stages.push(stage.clone());
-            }
-        }
+        let asked: Vec<_> = seen.stages.iter().map(|stage| stage.stage).collect();
+        let not_due =
+            |stage: &&StageOutcome| stage.stage.is_http() && !asked.contains(&stage.stage);
+        seen.stages
+            .extend(earlier.stages.iter().filter(not_due).cloned());
     }
 
     /// Why there is no address to use: none was found, or none accepted a connection.
@@ -316,7 +343,8 @@ pub struct AddressOutcome {
 impl AddressOutcome {
     /// The first stage that failed here.
     pub fn failure(&self) -> Option<(Stage, FaultRef<'_>)> {
-        self.stages.iter().find_map(|outcome| {
+        let needed = self.stages.iter().filter(|outcome| !outcome.optional);
+        needed.into_iter().find_map(|outcome| {
             let fault = outcome.result.as_ref().err()?;
             Some((outcome.stage, FaultRef::Stage(fault)))
         })

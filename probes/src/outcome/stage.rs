@@ -8,7 +8,6 @@ use crate::{
         challenge::Challenge,
         connect::Connected,
         http::{HttpAnswer, fault::HttpFault},
-        manifest::Manifest,
         proxy::{ProxyFault, Tunnel},
         resolve::ResolveFault,
         tls::{Chain, Handshake, TlsFault},
@@ -26,6 +25,8 @@ pub struct StageOutcome {
     pub subject: Option<Arc<str>>,
     /// The time since the end of the stage before; zero if it was refused before anything was sent.
     pub took: Duration,
+    /// Whether a pull works without it: what it asked is no part of one.
+    pub optional: bool,
     /// Its evidence or its fault.
     pub result: Result<Evidence, Fault>,
 }
@@ -37,6 +38,7 @@ impl StageOutcome {
             stage,
             subject: None,
             took,
+            optional: false,
             result,
         }
     }
@@ -55,8 +57,8 @@ pub enum Evidence {
     Challenge(Challenge),
     /// Of `token`.
     Token(Token),
-    /// Of `manifest`.
-    Manifest(Manifest),
+    /// Of `manifest`: served, or a redirect, or a challenge that the client answers.
+    Manifest(HttpAnswer),
     /// Of `blob`: served, or redirected to the next host.
     Blob(HttpAnswer),
     /// Of `http`.

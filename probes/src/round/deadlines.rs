@@ -7,7 +7,10 @@ use tokio::time::Instant;
 /// How much longer than one stage a round may take.
 const GRACE: Duration = Duration::from_millis(1500);
 
-/// When each stage has to end: after its limit, and no later than the round.
+/// Requests of a walk come one after another, and each may be slow.
+const STAGES_OF_A_WALK: u32 = 3;
+
+/// When each stage has to end: after the limit of a stage, and no later than the round.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadlines {
     stage: Duration,
@@ -15,10 +18,12 @@ pub(crate) struct Deadlines {
 }
 
 impl Deadlines {
-    pub(crate) fn start(stage: Duration) -> Self {
+    /// A round that walks `images` has the time of three stages.
+    pub(crate) fn start(stage: Duration, walks: bool) -> Self {
+        let stages = if walks { STAGES_OF_A_WALK } else { 1 };
         Self {
             stage,
-            round: Instant::now() + stage + GRACE,
+            round: Instant::now() + stage * stages + GRACE,
         }
     }
 
@@ -27,7 +32,12 @@ impl Deadlines {
         limit.min(self.round.saturating_duration_since(Instant::now()))
     }
 
-    /// The deadline of a stage that begins now.
+    /// Whether a stage that began just now, and ends at `limit`, has less than its time.
+    pub(crate) fn is_cut_short(&self, limit: Instant) -> bool {
+        limit == self.round
+    }
+
+    /// For a stage that begins now.
     pub(crate) fn next(&self) -> Instant {
         self.round.min(Instant::now() + self.stage)
     }

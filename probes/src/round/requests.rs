@@ -6,30 +6,20 @@ use std::net::IpAddr;
 use tokio::time::Instant;
 
 use crate::{
-    net::wire::Stopwatch,
+    client::containerd::{self, Content, FaultKind, Read, WalkReply},
+    net::{io_fault::IoFault, wire::Stopwatch},
     outcome::{Evidence, Fault, StageOutcome},
-    round::visit::{Stream, Visit},
+    round::{
+        visit::{Stream, Visit},
+        walk_request,
+    },
     stages::{
-        blob::{BlobStep, Hop},
-        challenge::{self, Access, Challenge, ChallengeStep},
+        challenge::{self, Challenge, ChallengeStep},
         http::{self, connection::HttpConnection, fault::HttpFault},
-        manifest::{Descriptor, ManifestWalk},
-        pull::Pull,
-        token::{self, Realm, Secret, Token},
+        token::{self, Realm},
     },
-    words::{
-        reason::Stage,
-        target::{Image, Target},
-    },
+    words::{reason::Stage, target::Target},
 };
-
-/// What an anonymous pull needs after the challenge.
-pub(crate) enum AfterChallenge {
-    /// Nothing: the registry is open.
-    Open,
-    /// A token from this realm.
-    Token(Realm),
-}
 
 /// Requests to one address of an endpoint.
 pub(crate) struct Requests<'a> {
@@ -66,20 +56,18 @@ impl<'a> Requests<'a> {
         (self.address, self.stages)
     }
 
-    /// Requests the challenge at `target`; returns what a pull needs next, if that is `wanted`.
-    pub(crate) async fn challenge(&mut self, target: &str, wanted: bool) -> Option<AfterChallenge> {
+    /// Asks for the challenge at `target`; returns the realm to ask for a token, if that is `wanted` and
+    /// there is one.
+    pub(crate) async fn challenge(&mut self, target: &str, wanted: bool) -> Option<Realm> {
         let start = self.begin();
         let result = self.answer_to(target).await?;
-        let answered = result.as_ref().ok();
-        let access = answered.map(|challenge| challenge.access.clone());
+        let bearer = result
+            .as_ref()
+            .ok()
+            .and_then(|challenge| challenge.bearer().cloned());
         self.record(Stage::Challenge, start, result.map(Evidence::Challenge));
-        let bearer = match access.filter(|_| wanted)? {
-            Access::Open => return Some(AfterChallenge::Open),
-            Access::Basic => return None,
-            Access::Bearer(bearer) => bearer,
-        };
-        match Realm::parse(&bearer, self.visit.endpoint) {
-            Ok(realm) => Some(AfterChallenge::Token(realm)),
+        match Realm::parse(&bearer.filter(|_| wanted)?, self.visit.endpoint) {
+            Ok(realm) => Some(realm),
             Err(fault) => {
                 self.record(Stage::Token, Instant::now(), Err(fault));
                 None
@@ -108,86 +96,103 @@ impl<'a> Requests<'a> {
         Some(Err(HttpFault::TooManyRedirects(challenge::MAX_REDIRECTS)))
     }
 
-    /// Requests an anonymous token from `realm`; returns it if it is granted.
-    pub(crate) async fn token(&mut self, realm: &Realm, target: &Target) -> Option<Secret> {
+    /// Asks `realm` for an anonymous token.
+    pub(crate) async fn token(&mut self, realm: &Realm, target: &Target) {
         let repositories = target.repositories();
         let deadline = self.visit.deadlines.next();
         let start = self.begin();
         let expected = target.anonymous_pull;
         let result = loop {
-            let result = match self.connection().await? {
-                Ok(http) => token::token(http, realm, &repositories, expected, deadline).await,
-                Err(fault) => Err(fault),
+            let result = match self.connection().await {
+                Some(Ok(http)) => {
+                    token::token(http, realm, &repositories, expected, deadline).await
+                }
+                Some(Err(fault)) => Err(fault),
+                None => return,
             };
             if !self.asks_again() {
                 break result;
             }
         };
-        let granted = match &result {
-            Ok(Token::Granted(secret)) => Some(secret.clone()),
-            _ => None,
-        };
         self.record(Stage::Token, start, result.map(Evidence::Token));
-        granted
     }
 
-    /// Walks to the manifest of an image, then requests its blobs; returns where they redirect to.
-    pub(crate) async fn image(&mut self, pull: &Pull<'_>, image: &Image) -> Vec<(Descriptor, Hop)> {
-        let mut walk = ManifestWalk::start(pull, &image.reference);
-        let deadline = self.visit.deadlines.next();
-        let start = self.begin();
-        let result = loop {
-            let step = match self.connection().await {
-                Some(Ok(http)) => walk.step(http, deadline).await,
-                Some(Err(fault)) => Err(fault),
-                None => return Vec::new(),
-            };
-            match step {
-                Ok(Some(manifest)) => break Ok(manifest),
-                Ok(None) => {}
-                Err(_) if self.asks_again() => {}
-                Err(fault) => break Err(fault),
-            }
-        };
-        let found = result.as_ref().ok();
-        let blobs = found.map(|found| found.blobs.clone()).unwrap_or_default();
-        let result = result.map(Evidence::Manifest);
-        self.record_of(image.to_string(), Stage::Manifest, start, result);
-        let mut hops = Vec::new();
-        for descriptor in blobs {
-            let first = Hop::first(pull, &descriptor);
-            let next = self.blob(pull, &descriptor, &first).await;
-            hops.extend(next.map(|hop| (descriptor, hop)));
-        }
-        hops
-    }
-
-    /// Requests the first byte of a blob at `hop`; returns the next hop if it is not served here.
-    pub(crate) async fn blob(
+    /// Sends a request of a walk. An error of the registry that the client would print is on record as the
+    /// stage's; what it only answers, as a challenge, is not one.
+    pub(crate) async fn answer(
         &mut self,
-        pull: &Pull<'_>,
-        descriptor: &Descriptor,
-        hop: &Hop,
-    ) -> Option<Hop> {
-        let deadline = self.visit.deadlines.next();
+        request: &containerd::WalkRequest,
+        expected: bool,
+    ) -> WalkReply {
+        let limit = self.visit.deadlines.next();
+        let cut_short = self.visit.deadlines.is_cut_short(limit);
         let start = self.begin();
-        let step = loop {
-            let step = match self.connection().await? {
-                Ok(http) => hop.fetch(http, pull, descriptor, deadline).await,
-                Err(fault) => Err(fault),
+        let mut ranged = request.read == Read::FirstByte;
+        let result = loop {
+            let sent = match self.connection().await {
+                Some(Ok(http)) => walk_request::send(http, request, ranged, limit).await,
+                Some(Err(fault)) => Err(fault),
+                None => return self.lost(),
             };
-            if !self.asks_again() {
-                break step;
+            match sent {
+                // The client itself asks for no range.
+                Ok((response, _)) if ranged && response.status == 416 => ranged = false,
+                _ if self.asks_again() => {}
+                sent => break sent,
             }
         };
-        let (result, next) = match step {
-            Ok(BlobStep::Served(answered)) => (Ok(answered), None),
-            Ok(BlobStep::Redirect(answered, next)) => (Ok(answered), Some(next)),
-            Err(fault) => (Err(fault), None),
+        if cut_short && matches!(result, Err(HttpFault::Io(IoFault::Timeout))) {
+            let endpoint = self.visit.endpoint;
+            return WalkReply::NotSeen(format!("the round had no time left for {endpoint}"));
+        }
+        let (reply, result) = match result {
+            Ok((response, refused)) => {
+                let evidence = walk_request::evidence(request, &response, refused, expected);
+                (WalkReply::Response(response), evidence)
+            }
+            Err(fault) => (
+                WalkReply::Fault(walk_request::go_fault(
+                    &Fault::Http(fault.clone()),
+                    &self.visit.endpoint.host,
+                )),
+                Err(fault),
+            ),
         };
-        let subject = descriptor.digest.to_string();
-        self.record_of(subject, Stage::Blob, start, result.map(Evidence::Blob));
-        next
+        self.record(walk_request::stage_of(request.content), start, result);
+        if let Some(recorded) = self
+            .stages
+            .last_mut()
+            .filter(|_| !request.subject.is_empty())
+        {
+            recorded.subject = Some(request.subject.as_str().into());
+        }
+        reply
+    }
+
+    /// The client cannot use the last answer, or does not go where it leads for `content`.
+    pub(crate) fn blame(&mut self, content: Option<Content>, fault: HttpFault) {
+        match (content, self.stages.last_mut()) {
+            (None, Some(last)) => last.result = Err(Fault::Http(fault)),
+            (None, None) => {}
+            (Some(content), _) => {
+                self.record(walk_request::stage_of(content), Instant::now(), Err(fault))
+            }
+        }
+    }
+
+    /// A new connection could not be had.
+    fn lost(&self) -> WalkReply {
+        let last = self
+            .stages
+            .last()
+            .and_then(|stage| stage.result.as_ref().err());
+        let unknown = containerd::WalkFault {
+            text: None,
+            kind: FaultKind::Other,
+        };
+        WalkReply::Fault(last.map_or(unknown, |fault| {
+            walk_request::go_fault(fault, &self.visit.endpoint.host)
+        }))
     }
 
     /// Requests `target`; any status is an answer.
@@ -258,18 +263,5 @@ impl<'a> Requests<'a> {
         let outcome = StageOutcome::new(stage, took, result);
         self.visit.report(&outcome);
         self.stages.push(outcome);
-    }
-
-    fn record_of(
-        &mut self,
-        subject: String,
-        stage: Stage,
-        start: Instant,
-        result: Result<Evidence, HttpFault>,
-    ) {
-        self.record(stage, start, result);
-        if let Some(recorded) = self.stages.last_mut() {
-            recorded.subject = Some(subject.into());
-        }
     }
 }

@@ -94,6 +94,18 @@ impl<'a> Survey<'a> {
         }
     }
 
+    /// What was seen so far.
+    pub(crate) fn seen(&mut self) -> EndpointOutcome {
+        EndpointOutcome {
+            lookups: self.lookups.clone(),
+            addresses: self.addresses.clone(),
+            proxy: self.visit.proxy.map(ToString::to_string),
+            dialled: self.visit.dial_host().into(),
+            pinned: self.pinned.clone(),
+            ..EndpointOutcome::new(self.visit.endpoint.clone(), self.path().clone())
+        }
+    }
+
     /// What was seen; `over` is the address that the requests used, with their stages.
     pub(crate) fn outcome(mut self, over: Option<(IpAddr, Vec<StageOutcome>)>) -> EndpointOutcome {
         let path = self.path().clone();

@@ -27,8 +27,7 @@ pub(crate) async fn token(
         .get(&realm.target(repositories), deadline)
         .await?;
     match response.status {
-        StatusCode::OK => Ok(Token::Granted(granted(&response.body(deadline).await?)?)),
-        StatusCode::UNAUTHORIZED if !expected => Ok(Token::Denied),
+        StatusCode::OK => granted(&response.body(deadline).await?).map(|_| Token::Granted),
         status if status.is_redirection() => {
             let location = response.header(hyper::header::LOCATION).unwrap_or_default();
             Err(HttpFault::redirect_denied(
@@ -36,7 +35,10 @@ pub(crate) async fn token(
                 "redirects of token services are not followed",
             ))
         }
-        _ => Err(response.refusal(deadline).await),
+        _ => match response.refusal(deadline).await {
+            fault if fault.is_denial() && !expected => Ok(Token::Denied),
+            fault => Err(fault),
+        },
     }
 }
 
@@ -44,8 +46,8 @@ pub(crate) async fn token(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Token {
     /// Anonymous pulls are allowed.
-    Granted(Secret),
-    /// Credentials are required, as in most private registries.
+    Granted,
+    /// Credentials are wanted: what most private registries answer.
     Denied,
 }
 

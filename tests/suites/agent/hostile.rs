@@ -123,8 +123,8 @@ struct Hostile {
 }
 
 /// The places whose text people see.
-const QUOTED: [&str; 9] = [
-    "error", "retry", "redirect", "realm", "token", "manifest", "platform", "alias", "proxy",
+const QUOTED: [&str; 8] = [
+    "error", "retry", "redirect", "realm", "manifest", "platform", "alias", "proxy",
 ];
 /// The places whose text is in documents only.
 const DOCUMENTED: [&str; 3] = ["header", "subject", "issuer"];
@@ -177,7 +177,7 @@ impl Hostile {
         // With any other text this would not be a challenge.
         let markup = MARKUP.replace('"', "'");
         let realm = Challenge::Realm(format!("ftp://auth.example/{}", of("realm", &markup)));
-        plain("realm", Route::Ping, Answer::Challenge(realm))?;
+        plain("realm", Route::Manifest, Answer::Challenge(realm))?;
         let challenge = Challenge::Raw(vec![
             format!("{} realm=\"{}\"", value("scheme"), value("scheme")),
             format!(

@@ -220,10 +220,11 @@ impl Ground {
         check.arg(format!("--config.file={}", self.config.display()));
         check.output()?;
         let manifests = self.acrs[0].seen_on(Route::Manifest);
-        let sent = manifests
-            .first()
-            .and_then(|seen| seen.header("authorization"));
+        let mut sent = manifests
+            .iter()
+            .filter_map(|seen| seen.header("authorization"));
         let (_, token) = sent
+            .next()
             .context("no token was sent")?
             .split_once(' ')
             .context("no token")?;
@@ -246,7 +247,7 @@ impl Ground {
         let elsewhere = format!("https://reader:{PASSWORD}@portal.example/v2/?sig={SIGNATURE}");
         northwind.answer(Route::Ping, Answer::RedirectTo(elsewhere));
         let realm = format!("https://reader:{PASSWORD}@auth.example/token?sig={SIGNATURE}");
-        adatum.answer(Route::Ping, Answer::Challenge(Challenge::Realm(realm)));
+        adatum.answer(Route::Manifest, Answer::Challenge(Challenge::Realm(realm)));
         let line = format!("407 Basic {CREDENTIALS} is no leave of agent:{PASSWORD}@proxy.example");
         self.proxy.tunnel(Tunnel::Line(line));
         self.write_hosts_toml(

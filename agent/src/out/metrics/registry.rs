@@ -21,7 +21,7 @@ owned_metrics! {
     /// What a registry has once.
     OfRegistry {
         verdict: Gauge = "registry_verdict",
-            "Verdict of a registry: 0 ok, 1 degraded, 2 failing.";
+            "Verdict of a registry: -1 unknown, 0 ok, 1 degraded, 2 failing.";
         predicted_delay: Gauge = "predicted_pull_delay_seconds",
             "Time that a pull would wait for servers that do not answer.";
         findings: Facts = "finding",
@@ -120,6 +120,7 @@ impl RegistryMetrics {
 
     fn show_verdict(&mut self, round: &Round) {
         self.own.verdict.show(match round.diagnosis.verdict() {
+            Verdict::Unknown => -1.0,
             Verdict::Ok => 0.0,
             Verdict::Degraded => 1.0,
             Verdict::Failing => 2.0,

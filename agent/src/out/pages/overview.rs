@@ -160,6 +160,9 @@ fn registry(html: &mut Html, seen: &RegistryStatus, place: usize, open: bool, ro
         if seen.server != seen.name {
             html.leaf("p", &[("class", &"where")], &seen.server);
         }
+        if let Some(unseen) = &seen.unseen {
+            html.leaf("p", &[], format_args!("Not seen: {unseen}"));
+        }
         if seen.endpoints.is_empty() {
             html.leaf("p", &[], "The first round has not finished yet.");
             return;

@@ -87,6 +87,7 @@ pub(super) fn expecting_anonymous_pull() -> Expectations {
 pub(super) fn outcome(met: impl IntoIterator<Item = Met>) -> Outcome {
     Outcome {
         endpoints: met.into_iter().map(Met::seen).collect(),
+        walks: Vec::new(),
         misconfigured: None,
     }
 }

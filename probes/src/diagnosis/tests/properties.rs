@@ -112,14 +112,12 @@ fn what_is_down_has_a_critical_finding(
 }
 
 fn the_verdict_is_that_of_the_worst_finding(diagnosis: &Diagnosis) -> Result<(), TestCaseError> {
-    let has = |least| {
-        diagnosis
-            .findings
-            .iter()
-            .any(|finding| finding.severity >= least)
-    };
+    let findings = || diagnosis.findings.iter();
+    let is_local = |finding: &Finding| finding.reason == Some(Reason::Local);
+    let has = |least| findings().any(|one| one.severity >= least && !is_local(one));
     let expected = match (has(Severity::Warning), has(Severity::Critical)) {
         (_, true) => Verdict::Failing,
+        _ if diagnosis.unseen.is_some() => Verdict::Unknown,
         (true, false) => Verdict::Degraded,
         (false, false) => Verdict::Ok,
     };

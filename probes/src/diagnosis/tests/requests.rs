@@ -17,7 +17,9 @@ use crate::{
         NotARegistry, PlatformMismatch, PrivateEndpointTimeout, RegistryError, RegistryFirewall,
         Throttled,
     },
+    diagnosis::Verdict,
     net::io_fault::IoFault,
+    outcome::WalkEnd,
     stages::tls::TlsFault,
     words::{
         endpoint::{Role, Turn},
@@ -143,26 +145,27 @@ fn images() -> Vec<Story> {
     let manifest = |fault| login().fails_on(IMAGE, Stage::Manifest, fault);
     let blob = |fault| login().fails_on("probe/hello@sha256:e3b0", Stage::Blob, fault);
     vec![
-        story("the image is not there", [manifest(refused(404))]).fails_by([critical(
-            ImageNotFound,
-        )
-        .on(PRIVATE_LOGIN)
-        .saying("contoso.azurecr.io/probe/hello:v1: not found")]),
+        story("the image is not there", [manifest(refused(404))])
+            .whose_walk_fails(false, "contoso.azurecr.io/probe/hello:v1: not found")
+            .fails_by([critical(ImageNotFound)
+                .on(PRIVATE_LOGIN)
+                .saying("contoso.azurecr.io/probe/hello:v1: not found")]),
         story(
             "the image is not for this node",
             [manifest(other_platform())],
         )
+        .whose_walk_fails(false, "no match for platform in manifest: not found")
         .fails_by([critical(PlatformMismatch)
             .on(PRIVATE_LOGIN)
-            .saying("no match for platform in manifest probe/hello:v1")]),
-        story("its manifest cannot be served", [manifest(refused(500))]).fails_by([critical(
-            RegistryError,
-        )
-        .on(PRIVATE_LOGIN)
-        .saying("500")]),
-        story("a layer is gone", [blob(refused(404))]).fails_by([critical(BlobUnavailable)
-            .on(PRIVATE_LOGIN)
-            .saying("failed to copy")]),
+            .saying("no match for platform in manifest")]),
+        story("its manifest cannot be served", [manifest(refused(500))])
+            .whose_walk_fails(false, "500 Internal Server Error")
+            .fails_by([critical(RegistryError).on(PRIVATE_LOGIN).saying("500")]),
+        story("a layer is gone", [blob(refused(404))])
+            .whose_walk_fails(false, "failed to copy: not found")
+            .fails_by([critical(BlobUnavailable)
+                .on(PRIVATE_LOGIN)
+                .saying("failed to copy")]),
         story(
             "storage refuses a layer",
             [
@@ -170,10 +173,28 @@ fn images() -> Vec<Story> {
                 storage().fails_on("probe/hello@sha256:e3b0", Stage::Blob, refused(403)),
             ],
         )
+        .whose_walk_fails(false, "failed to copy: 403 Forbidden")
         .fails_by([critical(BlobUnavailable)
             .at(Role::Storage)
             .on("203.0.113.30")
             .saying("failed to copy")]),
+        story("a pull fails and no rule says why", [login()])
+            .whose_walk_fails(false, "unsupported protocol scheme")
+            .fails_by([critical(NotARegistry)
+                .on(PRIVATE_LOGIN)
+                .saying("unsupported protocol")]),
+        story("an image is not for everybody", [login()])
+            .whose_walk_fails(true, "401 Unauthorized")
+            .ok_with([info(CredentialsRequired).on(PRIVATE_LOGIN)]),
+        story("an image that should be for everybody is not", [login()])
+            .under(expecting_anonymous_pull())
+            .whose_walk_fails(true, "401 Unauthorized")
+            .fails_by([critical(CredentialsRequired)
+                .on(PRIVATE_LOGIN)
+                .saying("401")]),
+        story("a walk was not seen to its end", [login()])
+            .whose_walk(WalkEnd::NotSeen("the round had no time left".to_owned()))
+            .ends(Verdict::Unknown, []),
         story(
             "storage is silent",
             [

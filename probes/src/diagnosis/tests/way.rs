@@ -1,7 +1,7 @@
 //! Stories about the way to a host: addresses, the proxy, TLS.
 
 use super::{
-    Story,
+    Story, Verdict,
     build::{
         FIRST, PRIVATE_DATA, PRIVATE_LOGIN, PUBLIC, bad_chain, certificate_ending_in_days, data,
         dial, expecting_any, found, login, no_route, no_such_name, proxy, tls,
@@ -188,7 +188,8 @@ fn proxies() -> Vec<Story> {
         story(
             "a proxy that this agent cannot use says nothing about the registry",
             [behind().fails(Stage::Proxy, proxy(ProxyFault::Socks))],
-        ),
+        )
+        .ends(Verdict::Unknown, []),
     ]
 }
 

@@ -233,7 +233,7 @@ fn bearer() -> Challenge {
 }
 
 pub(super) fn granted() -> Evidence {
-    Evidence::Token(Token::Granted("token".into()))
+    Evidence::Token(Token::Granted)
 }
 
 pub(super) fn denied() -> Evidence {

@@ -6,8 +6,9 @@ use std::future::Future;
 use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::{
+    HeaderMap, Method,
     client::conn::http1::{self, SendRequest},
-    header::{ACCEPT, AUTHORIZATION, CONNECTION, HOST, HeaderValue, RANGE, USER_AGENT},
+    header::{ACCEPT, CONNECTION, HOST, HeaderValue, USER_AGENT},
 };
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -104,22 +105,21 @@ impl HttpConnection {
         request: Request<'_>,
         deadline: Instant,
     ) -> Result<Response, HttpFault> {
-        let mut get = hyper::Request::get(request.target)
-            .header(HOST, self.authority.as_str())
-            .header(USER_AGENT, AGENT)
-            .header(ACCEPT, request.accept)
-            .header(CONNECTION, "keep-alive");
-        if let Some(bearer) = request.authorization {
-            get = get.header(AUTHORIZATION, bearer);
-        }
-        if let Some(range) = request.range {
-            get = get.header(RANGE, range);
-        }
-        let request = get
-            .body(Empty::new())
+        let mut sent = hyper::Request::new(Empty::new());
+        *sent.method_mut() = request.method;
+        *sent.uri_mut() = request
+            .target
+            .parse()
             .map_err(|error| HttpFault::Malformed(format!("the request target: {error}")))?;
+        let authority = HeaderValue::try_from(self.authority.as_str())
+            .map_err(|error| HttpFault::Malformed(format!("the host: {error}")))?;
+        let headers = sent.headers_mut();
+        *headers = request.headers;
+        headers.insert(HOST, authority);
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        headers.insert(CONNECTION, HeaderValue::from_static("keep-alive"));
         self.allowance.renew(0);
-        let answer = within(deadline, self.sender.send_request(request)).await;
+        let answer = within(deadline, self.sender.send_request(sent)).await;
         self.state = match (&answer, self.state) {
             (Ok(_), _) => ConnectionState::Proven,
             (Err(HttpFault::Io(IoFault::Closed | IoFault::Reset)), ConnectionState::Proven) => {
@@ -138,26 +138,22 @@ impl Drop for HttpConnection {
     }
 }
 
-/// A `GET` request. It has no `Debug`, because the target may be signed.
+/// A request without a body. It has no `Debug`: the target may be signed.
 pub(crate) struct Request<'a> {
+    pub method: Method,
     /// Path and query.
     pub target: &'a str,
-    /// The header `Accept`.
-    pub accept: &'a str,
-    /// The header `Authorization`.
-    pub authorization: Option<HeaderValue>,
-    /// The header `Range`.
-    pub range: Option<&'static str>,
+    /// Those that say more than whom and by whom.
+    pub headers: HeaderMap,
 }
 
 impl<'a> Request<'a> {
-    /// A request for `target` of any type.
+    /// A `GET` of `target`, whatever its type.
     pub(crate) fn of(target: &'a str) -> Self {
         Self {
+            method: Method::GET,
             target,
-            accept: "*/*",
-            authorization: None,
-            range: None,
+            headers: HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("*/*"))]),
         }
     }
 }

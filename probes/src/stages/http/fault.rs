@@ -118,6 +118,19 @@ impl HttpFault {
         }
     }
 
+    /// Whether the registry itself wants credentials, or better ones: 401, or 403 in its own words that does not
+    /// name the client's address.
+    pub(crate) fn is_denial(&self) -> bool {
+        let Self::Refused(refusal) = self else {
+            return false;
+        };
+        match refusal.status {
+            401 => true,
+            403 => refusal.code.is_some() && refusal.client_ip.is_none(),
+            _ => false,
+        }
+    }
+
     fn broken_tls(error: &rustls::Error) -> Self {
         Self::Malformed(format!("TLS broke off ({error})"))
     }

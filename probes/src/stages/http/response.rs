@@ -18,8 +18,9 @@ use crate::net::{allowance::Allowance, inert::excerpt, io_fault::IoFault};
 
 /// Bytes of body that are read.
 const MAX_BODY: usize = 64 * 1024;
-/// ACR's header for the id that its support asks for.
-const CORRELATION_ID: HeaderName = HeaderName::from_static("x-ms-correlation-request-id");
+/// ACR's name for the id that its support asks for.
+pub(crate) const CORRELATION_ID: HeaderName =
+    HeaderName::from_static("x-ms-correlation-request-id");
 
 /// The head of an answer, and its body until it is read. It has no `Debug`, because headers may be
 /// signed.

@@ -61,7 +61,11 @@ pub(super) fn token() -> Vec<Case> {
         ("malformed", Answer::Garbage),
         ("malformed", Answer::NotJson),
         ("malformed", Answer::EmptyJson),
-        ("forbidden", Answer::Status(403)),
+        // With a registry's error code it is a denial.
+        (
+            "forbidden",
+            Answer::Body(403, "text/html", "<html>".to_owned()),
+        ),
         ("firewall", Answer::Firewall([203, 0, 113, 9].into())),
         ("not_found", Answer::Status(404)),
         ("throttled", Answer::Throttled(None)),

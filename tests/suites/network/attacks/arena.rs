@@ -284,11 +284,12 @@ impl Arena {
     }
 
     fn expect(&self, attack: &Attack, failed: &Failures) -> Result<()> {
-        let expected: BTreeSet<_> = attack
-            .expected
-            .map(|(stage, reason)| (stage.to_owned(), reason.to_owned()))
-            .into_iter()
-            .collect();
+        let failure = |(stage, reason): (&str, &str)| (stage.to_owned(), reason.to_owned());
+        let mut expected: BTreeSet<_> = attack.expected.map(failure).into_iter().collect();
+        // Who breaks every session breaks the pull as well.
+        if let (By::Session(..), Some(("challenge", reason))) = (&attack.by, attack.expected) {
+            expected.insert(failure(("manifest", reason)));
+        }
         ensure!(
             failed.0 == expected,
             "{failed:?} in place of {expected:?}; the log:\n{}",

@@ -11,6 +11,9 @@ use super::attack::{Site, Talk, Turn};
 use super::speech::{self, say};
 
 pub(crate) const REALM: &str = "https://attacked.registry.example/token";
+/// Where challenges are.
+pub(crate) const CHALLENGES: &str = "challenges";
+const CONFIG: &str = r#"{"os":"linux","architecture":"amd64","rootfs":{"diff_ids":["x"]}}"#;
 pub(crate) const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// Over TLS, request after request.
@@ -25,9 +28,9 @@ pub(crate) fn talk(site: &Site, tls: Arc<ServerConfig>) -> Talk {
             };
             while let Some(head) = speech::head(&mut stream).await {
                 let path = head.split(' ').nth(1).unwrap_or_default();
-                let speech = match path.starts_with(at) && (at != "/v2/" || path == at) {
+                let speech = match is_attacked(at, path, &head) {
                     true => says.clone(),
-                    false => say(sound(path)).listen(),
+                    false => say(sound(path, &head)).listen(),
                 };
                 let Some(bytes) = speech.in_passing() else {
                     return speech.deliver(stream).await;
@@ -53,13 +56,39 @@ pub(crate) fn session(turn: &Turn, tls: ServerConfig) -> Talk {
     })
 }
 
-fn sound(path: &str) -> String {
-    let challenge = format!("Www-Authenticate: {}", bearer(REALM));
-    match path.split(['?', '/']).nth(1).unwrap_or_default() {
+/// Whether the request is one for `at`. A challenge of `/v2/` is also that of its manifests.
+fn is_attacked(at: &str, path: &str, head: &str) -> bool {
+    match at {
+        "/v2/" => path == at,
+        CHALLENGES => path == "/v2/" || path.contains("/manifests/") && !has_token(head),
+        prefix => path.starts_with(prefix) && (prefix == "/token" || has_token(head)),
+    }
+}
+
+fn has_token(head: &str) -> bool {
+    head.to_lowercase().contains("\r\nauthorization: ")
+}
+
+fn sound(path: &str, head: &str) -> String {
+    let answer = match path.split(['?', '/']).nth(1).unwrap_or_default() {
         "token" => answer("200 OK", &[], r#"{"token":"lab"}"#),
-        _ if path.contains("/manifests/") => manifest(),
-        _ if path.contains("/blobs/") => answer("206 Partial Content", &[], "x"),
-        _ => answer("401 Unauthorized", &[&challenge], "{}"),
+        _ if !has_token(head) => {
+            let challenge = format!("Www-Authenticate: {}", bearer(REALM));
+            answer("401 Unauthorized", &[&challenge], "{}")
+        }
+        _ if path.ends_with(&digest(CONFIG)) => answer("200 OK", &[], CONFIG),
+        _ if path.contains("/blobs/") => {
+            answer("206 Partial Content", &["Content-Range: bytes 0-0/5"], "l")
+        }
+        _ => manifest(),
+    };
+    match head.starts_with("HEAD ") {
+        true => answer
+            .split_inclusive("\r\n\r\n")
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
+        false => answer,
     }
 }
 
@@ -68,14 +97,16 @@ pub(crate) fn bearer(realm: &str) -> String {
 }
 
 pub(crate) fn manifest() -> String {
-    let digest = digest("config");
-    let descriptor = format!(r#"{{"mediaType":"a/b","digest":"{digest}","size":6}}"#);
-    let body = format!(r#"{{"schemaVersion":2,"config":{descriptor},"layers":[{descriptor}]}}"#);
-    answer(
-        "200 OK",
-        &[&format!("Content-Type: {MANIFEST_TYPE}")],
-        &body,
-    )
+    let entry = |kind: &str, content: &str| {
+        let (digest, size) = (digest(content), content.len());
+        format!(r#"{{"mediaType":"{kind}","digest":"{digest}","size":{size}}}"#)
+    };
+    let config = entry("application/vnd.oci.image.config.v1+json", CONFIG);
+    let layer = entry("application/vnd.oci.image.layer.v1.tar", "layer");
+    let body = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layer}]}}"#);
+    let named = format!("Docker-Content-Digest: {}", digest(&body));
+    let kind = format!("Content-Type: {MANIFEST_TYPE}");
+    answer("200 OK", &[&kind, &named], &body)
 }
 
 pub(crate) fn digest(content: impl AsRef<[u8]>) -> String {

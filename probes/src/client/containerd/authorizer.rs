@@ -1,0 +1,241 @@
+//! containerd's authorizer: what a challenge makes it ask for, and the token that goes along with the next
+//! request. Without credentials only a Bearer challenge has an answer.
+//!
+//! Source: containerd `core/remotes/docker/authorizer.go` and `auth/{parse,fetch}.go`.
+
+use std::collections::HashMap;
+
+use hyper::{HeaderMap, Method, header::HeaderValue};
+use url::Url;
+
+use super::{
+    auth_header::challenges,
+    go_http::{self, Anonymous, Authorize, Followed},
+    go_json,
+    stop::{Class, GoError, Stop},
+    transport::{BodyEnd, Content, Read, Transport, WalkFault, WalkRequest},
+};
+use crate::{
+    net::{inert::excerpt, redact::shown},
+    stages::http::fault::HttpFault,
+};
+
+/// Go's JSON decoder reads no limit; nobody's token is as large.
+const MAX_TOKEN: u64 = 1024 * 1024;
+
+/// One for each host that has a client of its own, and one for all others together.
+#[derive(Default)]
+pub(crate) struct Authorizer {
+    /// Whose client asks for tokens.
+    host: usize,
+    /// By `host:port` as URLs write it.
+    handlers: HashMap<String, Handler>,
+}
+
+struct Handler {
+    realm: Url,
+    service: String,
+    scopes: Vec<String>,
+    /// By the scopes asked for, joined by spaces. A failure is kept like a token.
+    tokens: HashMap<String, Result<HeaderValue, Stop>>,
+}
+
+impl Authorizer {
+    pub(super) fn of(host: usize) -> Self {
+        Self {
+            host,
+            handlers: HashMap::new(),
+        }
+    }
+
+    /// What `Authorization` a request to `url` gets that needs `scope`: none before a challenge.
+    async fn authorization<T: Transport>(
+        &mut self,
+        transport: &mut T,
+        url: &Url,
+        scope: &str,
+    ) -> Result<Option<HeaderValue>, Stop> {
+        let host = self.host;
+        let Some(handler) = self.handlers.get_mut(&authority(url)) else {
+            return Ok(None);
+        };
+        let mut scopes = handler.scopes.clone();
+        scopes.push(scope.to_owned());
+        scopes.sort();
+        scopes.dedup();
+        let key = scopes.join(" ");
+        if let Some(known) = handler.tokens.get(&key) {
+            return known.clone().map(Some);
+        }
+        let token = handler.fetch(transport, host, &scopes).await;
+        let token = token.map_err(|stop| stop.within("failed to fetch anonymous token"));
+        handler.tokens.insert(key, token.clone());
+        token.map(Some)
+    }
+
+    /// Takes up the challenge of a 401; whether the request is worth another attempt. `repeated` is
+    /// whether the answer before was to the same request.
+    pub(super) fn add(&mut self, answer: &Followed, repeated: bool) -> Result<bool, Stop> {
+        let host = authority(&answer.url);
+        let known = challenges(&answer.response.headers);
+        let Some(challenge) = known.first() else {
+            return Ok(false);
+        };
+        // The kubelet's pull has a password for no registry.
+        if !challenge.is_bearer {
+            let text = format!("{INVALID}: no basic auth credentials");
+            return Err(GoError::new(Class::InvalidAuthorization, text).into());
+        }
+        let parameter = |name: &str| challenge.parameter(name);
+        if let Some(error) = parameter("error").filter(|error| !error.is_empty()) {
+            self.handlers.remove(&host);
+            if repeated {
+                let text = format!("server message: {}: {INVALID}", excerpt(error.as_bytes()));
+                return Err(GoError::new(Class::InvalidAuthorization, text).into());
+            }
+        }
+        if self.handlers.contains_key(&host) {
+            return Ok(true);
+        }
+        let Some(realm) = parameter("realm") else {
+            let text = "no realm specified for token auth challenge";
+            let error = GoError::new(Class::Other, text);
+            let fault = HttpFault::NotARegistry {
+                status: 401,
+                why: "no realm to ask for a token",
+            };
+            return Err(error.blamed_for(Content::Token, fault).into());
+        };
+        let Ok(realm) = Url::parse(realm) else {
+            let error = GoError::untold(Class::Other).within("invalid token auth challenge realm");
+            return Err(error
+                .blamed_for(
+                    Content::Token,
+                    HttpFault::Malformed("the realm is no URL".to_owned()),
+                )
+                .into());
+        };
+        let scopes = parameter("scope").map(|scope| scope.split(' ').map(str::to_owned));
+        let handler = Handler {
+            realm,
+            service: parameter("service").unwrap_or_default().to_owned(),
+            scopes: scopes.map(Iterator::collect).unwrap_or_default(),
+            tokens: HashMap::new(),
+        };
+        self.handlers.insert(host, handler);
+        Ok(true)
+    }
+}
+
+/// An authorizer on behalf of a pull.
+pub(super) struct Scoped<'a> {
+    pub(super) authorizer: &'a mut Authorizer,
+    pub(super) scope: &'a str,
+}
+
+impl<T: Transport> Authorize<T> for Scoped<'_> {
+    async fn authorize(
+        &mut self,
+        transport: &mut T,
+        url: &Url,
+    ) -> Result<Option<HeaderValue>, Stop> {
+        self.authorizer
+            .authorization(transport, url, self.scope)
+            .await
+    }
+}
+
+/// `docker.ErrInvalidAuthorization`.
+const INVALID: &str = "authorization failed";
+
+impl Handler {
+    async fn fetch<T: Transport>(
+        &self,
+        transport: &mut T,
+        host: usize,
+        scopes: &[String],
+    ) -> Result<HeaderValue, Stop> {
+        let request = WalkRequest {
+            host,
+            content: Content::Token,
+            subject: String::new(),
+            method: Method::GET,
+            url: self.url(scopes),
+            headers: HeaderMap::new(),
+            read: Read::Whole(MAX_TOKEN),
+        };
+        let Followed { response, url, .. } =
+            go_http::send(transport, &mut Anonymous, &request).await?;
+        if !(200..400).contains(&response.status) {
+            return Err(unexpected_status(&Method::GET, &url, response.status).into());
+        }
+        match response.body.end {
+            BodyEnd::Complete => {}
+            BodyEnd::Cut(WalkFault { text, .. }) => {
+                let error = GoError {
+                    text,
+                    ..GoError::untold(Class::Other)
+                };
+                return Err(error.within("unable to decode token response").into());
+            }
+            BodyEnd::TooLarge => return Err(GoError::untold(Class::Other).into()),
+        }
+        let token = go_json::token(&response.body.bytes).map_err(|error| {
+            let fault = HttpFault::Malformed("an answer that is no token".to_owned());
+            error
+                .within("unable to decode token response")
+                .with_content(fault)
+        })?;
+        let Some(token) = token else {
+            let text = "authorization server did not include a token in the response";
+            let fault = HttpFault::Malformed("no token in the answer".to_owned());
+            return Err(GoError::new(Class::Other, text).with_content(fault).into());
+        };
+        HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
+            let text = "net/http: invalid header field value for \"Authorization\"";
+            let fault = HttpFault::Malformed("a token that no header can carry".to_owned());
+            GoError::new(Class::Other, text).with_content(fault).into()
+        })
+    }
+
+    /// The realm with service and scopes among its parameters, sorted by name as Go encodes them.
+    fn url(&self, scopes: &[String]) -> Url {
+        let mut pairs: Vec<(String, String)> = self.realm.query_pairs().into_owned().collect();
+        if !self.service.is_empty() {
+            pairs.push(("service".to_owned(), self.service.clone()));
+        }
+        pairs.extend(
+            scopes
+                .iter()
+                .map(|scope| ("scope".to_owned(), scope.clone())),
+        );
+        pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let mut url = self.realm.clone();
+        url.query_pairs_mut().clear().extend_pairs(pairs);
+        url
+    }
+}
+
+/// `ErrUnexpectedStatus` of containerd 1.7 and later.
+pub(super) fn unexpected_status(method: &Method, url: &Url, status: u16) -> GoError {
+    let text = format!(
+        "unexpected status from {method} request to {}: {}",
+        shown(url),
+        phrase(status)
+    );
+    GoError::new(Class::Status(status), text)
+}
+
+/// As Go writes a status.
+pub(super) fn phrase(status: u16) -> String {
+    let known = hyper::StatusCode::from_u16(status).ok();
+    let reason = known.and_then(|status| status.canonical_reason());
+    reason.map_or_else(|| status.to_string(), |reason| format!("{status} {reason}"))
+}
+
+/// `URL.Host`: with the port where the URL names one.
+fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}

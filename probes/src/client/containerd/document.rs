@@ -1,0 +1,217 @@
+//! What a fetched document says a pull goes on with: the entries of an index, the configuration and layers of a
+//! manifest, and what its configuration must be.
+//!
+//! Sources: containerd `core/images/image.go` (`Children`, `validateMediaType`, `Manifest`),
+//! `core/images/handlers.go` (`FilterPlatforms`, `LimitManifests`) and `core/unpack/unpacker.go`.
+
+use serde_json::value::RawValue;
+
+use super::{
+    go_json::{Fields, list, number, object, text},
+    stop::{Class, GoError},
+};
+use crate::{
+    net::inert::excerpt,
+    stages::http::fault::HttpFault,
+    words::{digest::Digest, platform::Platform},
+};
+
+/// What a document or a reference points at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Descriptor {
+    pub media_type: String,
+    pub digest: Digest,
+    pub size: u64,
+    /// As the index says it, where it does.
+    pub platform: Option<Platform>,
+}
+
+impl Descriptor {
+    pub(super) fn is_index(&self) -> bool {
+        INDEX.contains(&&*self.media_type)
+    }
+
+    pub(super) fn is_manifest(&self) -> bool {
+        MANIFEST.contains(&&*self.media_type)
+    }
+
+    /// What containerd unpacks.
+    pub(super) fn is_layer(&self) -> bool {
+        const DOCKER: [&str; 5] = [
+            "application/vnd.docker.image.rootfs.diff.tar",
+            "application/vnd.docker.image.rootfs.diff.tar.gzip",
+            "application/vnd.docker.image.rootfs.diff.tar.zstd",
+            "application/vnd.docker.image.rootfs.foreign.diff.tar",
+            "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+        ];
+        let base = self.media_type.split('+').next().unwrap_or_default();
+        self.media_type
+            .starts_with("application/vnd.oci.image.layer.")
+            || DOCKER.contains(&base)
+    }
+}
+
+/// Platforms of an index that a message names.
+const OFFERED: usize = 10;
+pub(super) const SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+const INDEX: [&str; 2] = [
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+];
+const MANIFEST: [&str; 2] = [
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+];
+
+/// A manifest as a pull takes it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Contents {
+    pub config: Descriptor,
+    pub layers: Vec<Descriptor>,
+}
+
+/// The entry of an index that a node of this platform pulls: the best for it, else the first that says nothing of
+/// its platform.
+pub(super) fn chosen(
+    body: &[u8],
+    index: &Descriptor,
+    node: &Platform,
+) -> Result<Descriptor, GoError> {
+    let document = valid(body, index)?;
+    let (mut entries, mut offered) = (Vec::new(), Vec::new());
+    for entry in list(document.get("manifests"))? {
+        let fields = object(Some(entry), &DESCRIPTOR)?;
+        let platform = platform(fields.get("platform"))?;
+        let rank = platform
+            .as_ref()
+            .map_or(Some(usize::MAX), |platform| node.rank(platform));
+        if offered.len() < OFFERED {
+            offered.extend(
+                platform
+                    .clone()
+                    .filter(|platform| !offered.contains(platform)),
+            );
+        }
+        entries.extend(rank.map(|rank| (rank, fields, platform)));
+    }
+    let best = entries.into_iter().min_by_key(|(rank, ..)| *rank);
+    let (_, fields, platform) = best.ok_or_else(|| mismatch(node, &offered))?;
+    Ok(Descriptor {
+        platform,
+        ..descriptor(&fields)?
+    })
+}
+
+/// The configuration and layers that a manifest names.
+pub(super) fn contents(body: &[u8], manifest: &Descriptor) -> Result<Contents, GoError> {
+    let document = valid(body, manifest)?;
+    let config = descriptor(&object(document.get("config"), &DESCRIPTOR)?)?;
+    let layers = list(document.get("layers"))?;
+    let layers = layers
+        .into_iter()
+        .map(|layer| descriptor(&object(Some(layer), &DESCRIPTOR)?));
+    Ok(Contents {
+        config,
+        layers: layers.collect::<Result<_, _>>()?,
+    })
+}
+
+/// Whether the image of `config` can be unpacked on `node`. `of_index` is the entry of the index that led here:
+/// where that says nothing of its platform, the configuration's counts.
+pub(super) fn check_config(
+    config: &[u8],
+    contents: &Contents,
+    of_index: Option<&Descriptor>,
+    node: &Platform,
+) -> Result<(), GoError> {
+    let text = String::from_utf8_lossy(config);
+    let raw: &RawValue =
+        serde_json::from_str(&text).map_err(|_| malformed("unmarshal image config"))?;
+    let image = object(Some(raw), &["os", "architecture", "variant", "rootfs"])?;
+    let rootfs = object(image.get("rootfs"), &["diff_ids"])?;
+    let diff_ids = list(rootfs.get("diff_ids"))?.len();
+    let layers = contents
+        .layers
+        .iter()
+        .filter(|layer| layer.is_layer())
+        .count();
+    if layers != 0 && layers != diff_ids {
+        let text = format!("number of layers and diffIDs don't match: {layers} != {diff_ids}");
+        let fault = HttpFault::Malformed(text.clone());
+        return Err(GoError::new(Class::Other, text).with_content(fault));
+    }
+    if of_index.is_some_and(|entry| entry.platform.is_none()) {
+        let platform = platform_of(&image)?;
+        if node.rank(&platform).is_none() {
+            return Err(mismatch(node, &[platform]));
+        }
+    }
+    Ok(())
+}
+
+const DESCRIPTOR: [&str; 4] = ["mediaType", "digest", "size", "platform"];
+
+fn descriptor(fields: &Fields<'_>) -> Result<Descriptor, GoError> {
+    let digest = text(fields.get("digest"))?;
+    Ok(Descriptor {
+        media_type: text(fields.get("mediaType"))?,
+        digest: Digest::parse(&digest)
+            .ok_or_else(|| malformed("an entry without a valid digest"))?,
+        size: u64::try_from(number(fields.get("size"))?)
+            .map_err(|_| malformed("an entry of negative size"))?,
+        platform: None,
+    })
+}
+
+fn platform(raw: Option<&RawValue>) -> Result<Option<Platform>, GoError> {
+    match raw.filter(|raw| raw.get() != "null") {
+        None => Ok(None),
+        Some(raw) => platform_of(&object(Some(raw), &["os", "architecture", "variant"])?).map(Some),
+    }
+}
+
+fn platform_of(fields: &Fields<'_>) -> Result<Platform, GoError> {
+    let [os, architecture, variant] =
+        ["os", "architecture", "variant"].map(|name| text(fields.get(name)));
+    Ok(Platform::normal(&os?, &architecture?, &variant?))
+}
+
+/// The fields of a document that is what its descriptor says.
+fn valid<'a>(body: &'a [u8], said: &Descriptor) -> Result<Fields<'a>, GoError> {
+    const KNOWN: [&str; 5] = ["mediaType", "config", "layers", "manifests", "fsLayers"];
+    let raw: &RawValue =
+        serde_json::from_slice(body).map_err(|_| malformed("a document that is no JSON"))?;
+    let fields = object(Some(raw), &KNOWN)?;
+    let has = |name| fields.has(name);
+    let media_type = text(fields.get("mediaType"))?;
+    let kind = &said.media_type;
+    let wrong = if has("fsLayers") {
+        "media-type: schema 1 not supported".to_owned()
+    } else if said.is_manifest() && (has("manifests") || INDEX.contains(&&*media_type)) {
+        format!("media-type: expected manifest but found index ({kind})")
+    } else if said.is_index()
+        && (has("config") || has("layers") || MANIFEST.contains(&&*media_type))
+    {
+        format!("media-type: expected index but found manifest ({kind})")
+    } else {
+        return Ok(fields);
+    };
+    let fault = HttpFault::Malformed(wrong.clone());
+    let error = GoError::new(Class::Other, wrong).with_content(fault);
+    Err(error.within(format_args!("children: invalid desc {}", said.digest)))
+}
+
+/// No entry of an index, or a configuration of another platform.
+fn mismatch(node: &Platform, offered: &[Platform]) -> GoError {
+    let offered: Vec<_> = offered.iter().map(ToString::to_string).collect();
+    GoError::not_found("no match for platform in manifest").with_content(
+        HttpFault::PlatformMismatch {
+            platform: node.to_string(),
+            offered: excerpt(offered.join(", ").as_bytes()),
+        },
+    )
+}
+
+fn malformed(what: &str) -> GoError {
+    GoError::untold(Class::Other).with_content(HttpFault::Malformed(what.to_owned()))
+}

@@ -1,0 +1,228 @@
+//! What a pull fetches below a descriptor: documents whole, the configuration whole, of layers the first byte.
+//!
+//! Source: containerd `core/remotes/docker/fetcher.go`, `core/remotes/handlers.go`, `core/images/handlers.go`.
+
+use hyper::Method;
+
+use super::{
+    document::{self, Descriptor, SCHEMA_1},
+    go_http::Followed,
+    retries,
+    source::{MAX_MANIFEST, Source, header, whole},
+    stop::{Class, GoError, Stop},
+    transport::{Content, Read, Transport},
+};
+use crate::{
+    net::inert::excerpt,
+    stages::http::fault::HttpFault,
+    words::{digest::Digest, platform::Platform},
+};
+
+/// A configuration is read whole; no tool writes a larger one.
+const MAX_CONFIG: u64 = 4 * 1024 * 1024;
+/// Indexes above the manifest; images have one.
+const MAX_INDEXES: usize = 3;
+/// Of so many layers the first byte is fetched.
+const LAYERS: usize = 1;
+
+/// A pull that would work.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Pulled {
+    /// Of the manifest for this platform.
+    pub manifest: Digest,
+    /// As the index says; `None` where the reference is the manifest's own, or the index does not say.
+    pub platform: Option<Platform>,
+}
+
+impl<T: Transport> Source<'_, T> {
+    /// Everything below a descriptor that this platform needs.
+    pub(super) async fn fetch_all(&mut self, root: Descriptor) -> Result<Pulled, Stop> {
+        let mut document = root;
+        let mut of_index = None;
+        for _ in 0..=MAX_INDEXES {
+            if !document.is_index() {
+                return self.fetch_manifest(&document, of_index.as_ref()).await;
+            }
+            let answer = self.fetch_document(&document).await?;
+            let body = checked(&answer, &document).map_err(copying)?;
+            let chosen = document::chosen(body, &document, self.image.platform).map_err(unread)?;
+            document = chosen.clone();
+            of_index = Some(chosen);
+        }
+        Err(Stop::NotSeen(format!(
+            "what is below {MAX_INDEXES} indexes in one another"
+        )))
+    }
+
+    async fn fetch_manifest(
+        &mut self,
+        manifest: &Descriptor,
+        of_index: Option<&Descriptor>,
+    ) -> Result<Pulled, Stop> {
+        if manifest.media_type == SCHEMA_1 {
+            let text =
+                format!("media type {SCHEMA_1:?} is no longer supported since containerd v2.1");
+            let fault = HttpFault::Malformed("an image manifest of schema 1".to_owned());
+            return Err(GoError::new(Class::NotImplemented, text)
+                .with_content(fault)
+                .into());
+        }
+        if !manifest.is_manifest() {
+            // containerd fetches it like any blob, and finds nothing in it to unpack.
+            self.fetch_blob(manifest, Read::FirstByte).await?;
+            let (kind, digest) = (&manifest.media_type, &manifest.digest);
+            let what = format!("unexpected media type {kind} for {digest}");
+            let fault = HttpFault::Malformed(format!(
+                "the media type {} is no image's",
+                excerpt(kind.as_bytes())
+            ));
+            let error = GoError::not_found(what).blamed_for(Content::Manifest, fault);
+            return Err(error.into());
+        }
+        let answer = self.fetch_document(manifest).await?;
+        let body = checked(&answer, manifest).map_err(copying)?;
+        let contents = document::contents(body, manifest).map_err(unread)?;
+        let config = self
+            .fetch_blob(
+                &contents.config,
+                Read::Whole(contents.config.size.min(MAX_CONFIG)),
+            )
+            .await?;
+        if contents.config.size > MAX_CONFIG {
+            let size = contents.config.size;
+            return Err(Stop::NotSeen(format!(
+                "a configuration of {size} bytes is not read"
+            )));
+        }
+        let config = checked(&config, &contents.config).map_err(copying)?;
+        document::check_config(config, &contents, of_index, self.image.platform).map_err(unread)?;
+        for layer in contents.layers.iter().take(LAYERS) {
+            let answer = self.fetch_blob(layer, Read::FirstByte).await?;
+            has_length(&answer, layer).map_err(copying)?;
+        }
+        Ok(Pulled {
+            manifest: manifest.digest.clone(),
+            platform: of_index.and_then(|entry| entry.platform.clone()),
+        })
+    }
+
+    async fn fetch_document(&mut self, document: &Descriptor) -> Result<Followed, Stop> {
+        self.fetch(
+            document,
+            "manifests",
+            Read::Whole(document.size.min(MAX_MANIFEST)),
+        )
+        .await
+    }
+
+    async fn fetch_blob(&mut self, blob: &Descriptor, read: Read) -> Result<Followed, Stop> {
+        if blob.size == 0 {
+            let digest = &blob.digest;
+            let text = format!(
+                "unable to fetch descriptor ({digest}) which reports content size of zero: invalid argument"
+            );
+            let fault = HttpFault::Malformed(format!("{digest} is said to be empty"));
+            return Err(GoError::new(Class::Other, text).with_content(fault).into());
+        }
+        self.fetch(blob, "blobs", read).await
+    }
+
+    /// Content by its digest, from the first host that has it; the first error counts.
+    async fn fetch(
+        &mut self,
+        descriptor: &Descriptor,
+        kind: &str,
+        read: Read,
+    ) -> Result<Followed, Stop> {
+        self.fetch_in_turn(descriptor, kind, read)
+            .await
+            .map_err(copying_open)
+    }
+
+    async fn fetch_in_turn(
+        &mut self,
+        descriptor: &Descriptor,
+        kind: &str,
+        read: Read,
+    ) -> Result<Followed, Stop> {
+        let mut first: Option<GoError> = None;
+        let part = format!("{kind}/{}", descriptor.digest);
+        let accepted = format!("{}, */*", descriptor.media_type);
+        for at in 0..self.hosts.len() {
+            let request = self.request(at, Method::GET, &part, &accepted, read);
+            let last = at + 1 == self.hosts.len();
+            let sent = self.send(at, request, last).await;
+            match sent.and_then(retries::refuse_errors) {
+                Ok(answer) => return Ok(answer),
+                Err(Stop::Failed(error)) => first = first.or(Some(error)),
+                Err(not_seen) => return Err(not_seen),
+            }
+        }
+        let error = first.unwrap_or_else(|| GoError::not_found("no pull hosts"));
+        if error.class == Class::NotFound && kind == "blobs" {
+            let Descriptor {
+                digest, media_type, ..
+            } = descriptor;
+            let what =
+                format!("could not fetch content descriptor {digest} ({media_type}) from remote");
+            return Err(GoError::not_found(what).into());
+        }
+        Err(error.into())
+    }
+}
+
+/// A document that Go's decoder does not take.
+fn unread(error: GoError) -> GoError {
+    let fault = || HttpFault::Malformed("a document that containerd cannot read".to_owned());
+    match error.blame {
+        Some(_) => error,
+        None => error.with_content(fault()),
+    }
+}
+
+fn copying(stop: Stop) -> Stop {
+    stop.within("failed to copy")
+}
+
+fn copying_open(stop: Stop) -> Stop {
+    copying(stop.within("httpReadSeeker: failed open"))
+}
+
+/// Content as its descriptor names it, or containerd refuses to store it.
+fn checked<'a>(answer: &'a Followed, descriptor: &Descriptor) -> Result<&'a [u8], Stop> {
+    let body = whole(answer)?;
+    let (got, wanted) = (body.len() as u64, descriptor.size);
+    let digest = &descriptor.digest;
+    let text = match got.cmp(&wanted) {
+        std::cmp::Ordering::Less => "unexpected EOF".to_owned(),
+        std::cmp::Ordering::Greater => {
+            format!("httpReadSeeker: read past expected size {wanted}: failed precondition")
+        }
+        std::cmp::Ordering::Equal if descriptor.digest.names(body) => return Ok(body),
+        std::cmp::Ordering::Equal => format!(
+            "unexpected commit digest {}, expected {}: failed precondition",
+            Digest::of(body),
+            digest
+        ),
+    };
+    let fault = HttpFault::Malformed(format!("the content is not that of {digest}"));
+    Err(GoError::new(Class::Other, text).with_content(fault).into())
+}
+
+/// The length that the headers give a blob, where they give one.
+fn has_length(answer: &Followed, descriptor: &Descriptor) -> Result<(), Stop> {
+    let total = header(answer, &hyper::header::CONTENT_RANGE)
+        .and_then(|range| range.rsplit_once('/')?.1.parse().ok());
+    let length = match answer.response.status {
+        206 => total,
+        _ => answer.response.length,
+    };
+    match length {
+        Some(length) if length != descriptor.size => {
+            let text = format!("{length} bytes of a blob of {} bytes", descriptor.size);
+            let error = GoError::new(Class::Other, "unexpected EOF");
+            Err(error.with_content(HttpFault::Malformed(text)).into())
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,162 @@
+//! Go's `http.Client.Do`: redirects, and which headers go along.
+//!
+//! Source: Go `net/http/client.go` (`redirectBehavior`, `shouldCopyHeaderOnRedirect`, `do`).
+
+use hyper::{
+    Method,
+    header::{AUTHORIZATION, HeaderValue, LOCATION},
+};
+use url::Url;
+
+use super::{
+    stop::{Class, GoError, Stop},
+    transport::{FaultKind, Transport, WalkReply, WalkRequest, WalkResponse},
+};
+use crate::{net::redact::shown, stages::http::fault::HttpFault};
+
+const MAX_REDIRECTS: usize = 10;
+
+/// An answer, and the URL that gave it.
+pub(super) struct Followed {
+    pub response: WalkResponse,
+    pub url: Url,
+    pub method: Method,
+}
+
+/// Who puts an `Authorization` on each request.
+pub(super) trait Authorize<T: Transport> {
+    /// That of a request to `url`; `None` where it needs none.
+    async fn authorize(
+        &mut self,
+        transport: &mut T,
+        url: &Url,
+    ) -> Result<Option<HeaderValue>, Stop>;
+}
+
+/// Nobody: a token request carries nothing.
+pub(super) struct Anonymous;
+
+impl<T: Transport> Authorize<T> for Anonymous {
+    async fn authorize(&mut self, _: &mut T, _: &Url) -> Result<Option<HeaderValue>, Stop> {
+        Ok(None)
+    }
+}
+
+/// Sends a request and follows its redirects. `by` is asked for each hop, as containerd's `CheckRedirect` does.
+pub(super) async fn send<T: Transport>(
+    transport: &mut T,
+    by: &mut impl Authorize<T>,
+    request: &WalkRequest,
+) -> Result<Followed, Stop> {
+    let first = request.clone();
+    let mut request = request.clone();
+    let authorization = by.authorize(transport, &request.url).await;
+    set(
+        &mut request,
+        authorization.map_err(|stop| stop.within("failed to authorize"))?,
+    );
+    let mut hops = 0;
+    loop {
+        let response = match transport.send(&request).await {
+            WalkReply::Response(response) => response,
+            WalkReply::NotSeen(why) => return Err(Stop::NotSeen(why)),
+            WalkReply::Fault(fault) => {
+                let class = match fault.kind {
+                    FaultKind::Timeout | FaultKind::Eof => Class::Transient,
+                    FaultKind::Dial | FaultKind::Other => Class::Other,
+                };
+                let text = fault
+                    .text
+                    .map(|text| url_error(&first.method, &request.url, &text));
+                return Err(GoError {
+                    text,
+                    ..GoError::untold(class)
+                }
+                .into());
+            }
+        };
+        let Some(next) = redirect(&request, &response)? else {
+            return Ok(Followed {
+                response,
+                url: request.url,
+                method: request.method,
+            });
+        };
+        hops += 1;
+        // `len(via)` is how many requests were sent before.
+        if hops >= MAX_REDIRECTS {
+            let text = format!("stopped after {MAX_REDIRECTS} redirects");
+            let error = GoError::new(Class::Other, url_error(&first.method, &next.1, &text));
+            let fault = HttpFault::TooManyRedirects(MAX_REDIRECTS);
+            return Err(error.with_content(fault).into());
+        }
+        let (method, url) = next;
+        let keeps = keeps_credentials(&first.url, &url);
+        request.method = method;
+        request.url = url;
+        if !keeps {
+            request.headers.remove(AUTHORIZATION);
+        }
+        let authorization = by.authorize(transport, &request.url).await;
+        let authorization =
+            authorization.map_err(|stop| stop.within("failed to authorize redirect"));
+        set(&mut request, authorization?);
+    }
+}
+
+fn set(request: &mut WalkRequest, authorization: Option<HeaderValue>) {
+    if let Some(value) = authorization {
+        request.headers.insert(AUTHORIZATION, value);
+    }
+}
+
+/// Where an answer leads, and by which method; `None` where it is the end.
+fn redirect(request: &WalkRequest, response: &WalkResponse) -> Result<Option<(Method, Url)>, Stop> {
+    let method = match (response.status, &request.method) {
+        (301..=303, &Method::GET | &Method::HEAD) | (307 | 308, _) => request.method.clone(),
+        (301..=303, _) => Method::GET,
+        _ => return Ok(None),
+    };
+    // Without a location the answer itself is the end.
+    let Some(location) = response
+        .headers
+        .get(LOCATION)
+        .filter(|value| !value.is_empty())
+    else {
+        return Ok(None);
+    };
+    let location = String::from_utf8_lossy(location.as_bytes());
+    let Ok(url) = request.url.join(&location) else {
+        let text = format!("failed to parse Location header {location:?}");
+        let error = GoError::untold(Class::Other).within(text);
+        let fault = HttpFault::Malformed("a redirect to what is no URL".to_owned());
+        return Err(error.with_content(fault).into());
+    };
+    if !matches!(url.scheme(), "http" | "https") {
+        let text = format!("unsupported protocol scheme {:?}", url.scheme());
+        let error = GoError::new(Class::Other, url_error(&method, &url, &text));
+        let fault = HttpFault::redirect_denied(url.as_str(), "neither https nor http");
+        return Err(error.with_content(fault).into());
+    }
+    Ok(Some((method, url)))
+}
+
+/// Whether a header with credentials goes along from the first URL: to the same host and to those below it.
+fn keeps_credentials(first: &Url, to: &Url) -> bool {
+    let (Some(from), Some(to)) = (first.host_str(), to.host_str()) else {
+        return false;
+    };
+    from == to
+        || to
+            .strip_suffix(from)
+            .is_some_and(|rest| rest.ends_with('.'))
+}
+
+/// `url.Error` as it prints.
+pub(super) fn url_error(method: &Method, url: &Url, text: &str) -> String {
+    let mut verb = method.as_str().to_lowercase();
+    if let Some(first) = verb.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    format!("{verb} \"{}\": {text}", shown(url))
+}

@@ -1,0 +1,30 @@
+//! A whole pull: the reference to a descriptor, then every document and blob below it that this node needs.
+//!
+//! Source: containerd `client/pull.go` (`fetch`).
+
+use super::{
+    fetch::Pulled,
+    retries::Retries,
+    source::{Host, Source, WantedImage},
+    stop::Stop,
+    transport::Transport,
+};
+
+/// Pulls `image` from `hosts` in turn, as far as a probe goes: documents and the configuration whole, of each
+/// layer the first byte.
+pub(crate) async fn pull<T: Transport>(
+    transport: &mut T,
+    image: &WantedImage<'_>,
+    hosts: &[Host],
+    retries: Retries,
+) -> Result<Pulled, Stop> {
+    let mut source = Source::new(transport, image, hosts, retries);
+    let failed = |stop: Stop| {
+        stop.within(format_args!(
+            "failed to resolve reference {:?}",
+            image.reference
+        ))
+    };
+    let root = source.resolve().await.map_err(failed)?;
+    source.fetch_all(root).await
+}

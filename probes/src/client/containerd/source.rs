@@ -1,0 +1,161 @@
+//! Whom a pull asks, and how: the hosts of an image, each with its tokens.
+//!
+//! Source: containerd `core/remotes/docker/resolver.go` (`dockerBase`, `request`).
+
+use std::collections::HashMap;
+
+use hyper::{
+    HeaderMap, Method,
+    header::{ACCEPT, HeaderName, HeaderValue},
+};
+use url::Url;
+
+use super::{
+    authorizer::Authorizer,
+    go_http::Followed,
+    retries::{self, Retries},
+    stop::{Class, GoError, Stop},
+    transport::{BodyEnd, Content, Read, Transport, WalkRequest},
+};
+use crate::words::platform::Platform;
+
+/// `MaxManifestSize`.
+pub(super) const MAX_MANIFEST: u64 = 4 * 1024 * 1024;
+
+/// A host to pull from.
+pub(crate) struct Host {
+    /// By which the transport knows it.
+    pub place: usize,
+    /// With scheme and port; the path is the root of its API.
+    pub url: Url,
+    /// The registry that a mirror stands in for, as `ns=` names it.
+    pub namespace: Option<String>,
+    /// Whether tags may be resolved here, and content fetched.
+    pub resolves: bool,
+    pub pulls: bool,
+    /// Headers of `hosts.toml`.
+    pub headers: HeaderMap,
+    /// The place of the host whose tokens are used, and whose client asks for them: itself, where `hosts.toml` gives
+    /// it a client of its own, else the first that has none.
+    pub tokens_of: usize,
+}
+
+/// What is pulled.
+pub(crate) struct WantedImage<'a> {
+    /// As the configuration names it, without the registry.
+    pub name: &'a str,
+    /// As the pod names it.
+    pub reference: &'a str,
+    /// As `probe/hello`.
+    pub repository: &'a str,
+    /// A tag or a digest.
+    pub object: &'a str,
+    pub platform: &'a Platform,
+}
+
+/// The hosts of one image, and what is known of them during its pull.
+pub(super) struct Source<'a, T> {
+    transport: &'a mut T,
+    pub(super) image: &'a WantedImage<'a>,
+    pub(super) hosts: &'a [Host],
+    retries: Retries,
+    /// By the place of the host whose tokens they are.
+    authorizers: HashMap<usize, Authorizer>,
+    scope: String,
+}
+
+impl<'a, T: Transport> Source<'a, T> {
+    pub(super) fn new(
+        transport: &'a mut T,
+        image: &'a WantedImage<'a>,
+        hosts: &'a [Host],
+        retries: Retries,
+    ) -> Self {
+        Self {
+            transport,
+            image,
+            hosts,
+            retries,
+            authorizers: HashMap::new(),
+            scope: format!("repository:{}:pull", image.repository),
+        }
+    }
+
+    /// A request for a part of the repository, as `manifests/v1`, at the host of this number.
+    pub(super) fn request(
+        &self,
+        at: usize,
+        method: Method,
+        part: &str,
+        accept: &str,
+        read: Read,
+    ) -> WalkRequest {
+        let host = &self.hosts[at];
+        let mut url = host.url.clone();
+        let root = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{root}/{}/{part}", self.image.repository));
+        if let Some(namespace) = &host.namespace {
+            url.query_pairs_mut().append_pair("ns", namespace);
+        }
+        let mut headers = host.headers.clone();
+        if let Ok(accept) = HeaderValue::from_str(accept) {
+            headers.insert(ACCEPT, accept);
+        }
+        let (content, subject) = match part.split_once('/') {
+            Some(("blobs", digest)) if read != Read::Nothing => (Content::Blob, digest.to_owned()),
+            _ => (Content::Manifest, self.image.name.to_owned()),
+        };
+        WalkRequest {
+            host: host.place,
+            content,
+            subject,
+            method,
+            url,
+            headers,
+            read,
+        }
+    }
+
+    /// Sends it, `last` if no other host is asked after this one.
+    pub(super) async fn send(
+        &mut self,
+        at: usize,
+        request: WalkRequest,
+        last: bool,
+    ) -> Result<Followed, Stop> {
+        let tokens_of = self.hosts[at].tokens_of;
+        let authorizer = self
+            .authorizers
+            .entry(tokens_of)
+            .or_insert_with(|| Authorizer::of(tokens_of));
+        retries::send(
+            self.transport,
+            authorizer,
+            self.retries,
+            request,
+            &self.scope,
+            last,
+        )
+        .await
+    }
+}
+
+/// A header as text, unless it is empty.
+pub(super) fn header(answer: &Followed, name: &HeaderName) -> Option<String> {
+    let value = answer.response.headers.get(name)?;
+    Some(String::from_utf8_lossy(value.as_bytes()).into_owned()).filter(|text| !text.is_empty())
+}
+
+/// The body, where all of it came.
+pub(super) fn whole(answer: &Followed) -> Result<&[u8], Stop> {
+    let text = match &answer.response.body.end {
+        BodyEnd::Complete => return Ok(&answer.response.body.bytes),
+        BodyEnd::Cut(fault) => fault.text.clone(),
+        BodyEnd::TooLarge => None,
+    };
+    Err(GoError {
+        text,
+        ..GoError::untold(Class::Other)
+    }
+    .into())
+}

@@ -1,0 +1,115 @@
+//! What the machine asks of the world, and what it gets back.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::{HeaderMap, Method};
+use url::Url;
+
+/// Who sends requests for the machine.
+pub(crate) trait Transport {
+    /// Sends one request and waits for its answer. It follows nothing and repeats nothing.
+    fn send(&mut self, request: &WalkRequest) -> impl Future<Output = WalkReply>;
+
+    /// Waits, as the client does between two attempts; `false` where there is no time for another.
+    fn pause(&mut self, time: Duration) -> impl Future<Output = bool>;
+}
+
+/// One request, as containerd sends it; the agent names itself in `User-Agent`.
+#[derive(Clone, Debug)]
+pub(crate) struct WalkRequest {
+    /// Whose client sends it: the place of a host. Its TLS settings and its dial limit hold, wherever the URL leads.
+    pub host: usize,
+    pub content: Content,
+    /// The image, or the digest of a blob.
+    pub subject: String,
+    pub method: Method,
+    pub url: Url,
+    pub headers: HeaderMap,
+    /// How much of the body the machine reads.
+    pub read: Read,
+}
+
+/// What a request is for, wherever it is redirected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    Token,
+    Manifest,
+    Blob,
+}
+
+/// How much of a body is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// Status and headers decide.
+    Nothing,
+    /// All of it; of a larger body than this nobody reads on.
+    Whole(u64),
+    /// Its first byte, and its length by the headers. The client would read all of it; a transport may ask for less.
+    FirstByte,
+}
+
+/// What came of a request.
+#[derive(Clone, Debug)]
+pub(crate) enum WalkReply {
+    Response(WalkResponse),
+    /// Go's client would have failed.
+    Fault(WalkFault),
+    /// The agent did not ask, or could not wait as long as the client would: why.
+    NotSeen(String),
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub(crate) struct WalkResponse {
+    pub status: u16,
+    pub headers: HeaderMap,
+    /// `Content-Length`, also of an answer to HEAD.
+    pub length: Option<u64>,
+    pub body: Body,
+}
+
+/// What was read of a body.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Body {
+    pub bytes: Bytes,
+    pub end: BodyEnd,
+}
+
+/// Why reading ended.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum BodyEnd {
+    /// All was read that was asked for.
+    #[default]
+    Complete,
+    /// The connection ended or fell silent before.
+    Cut(WalkFault),
+    /// The body is larger than the agent reads.
+    TooLarge,
+}
+
+/// Why Go's client gets no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WalkFault {
+    /// As Go prints it behind `Get "url": `; `None` where that is not known.
+    pub text: Option<String>,
+    pub kind: FaultKind,
+}
+
+/// What containerd tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FaultKind {
+    /// `net.Error` with `Timeout()`.
+    Timeout,
+    /// Closed before an answer.
+    Eof,
+    /// Nobody to connect to.
+    Dial,
+    Other,
+}
+
+impl FaultKind {
+    pub(crate) fn is_timeout(self) -> bool {
+        matches!(self, Self::Timeout)
+    }
+}

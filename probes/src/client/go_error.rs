@@ -1,0 +1,55 @@
+//! What Go's HTTP client prints for a fault of a stage, behind the URL that it asked.
+
+use crate::{
+    outcome::Fault,
+    stages::{http::fault::HttpFault, proxy::ProxyFault},
+    words::reason::Reason,
+};
+
+/// The text for `fault`, met on the way to `host` or in place of its answer; `None` where it is not known.
+pub(crate) fn text(fault: &Fault, host: &str) -> Option<String> {
+    let known = |text: &str| Some(text.to_owned());
+    match (fault, fault.reason()) {
+        (Fault::Connect(_), _) => None,
+        (Fault::Proxy(fault), reason) => match (fault, reason) {
+            (_, Reason::AuthRequired) => known("Proxy Authentication Required"),
+            // Go prints the status without its number.
+            (ProxyFault::Denied(status) | ProxyFault::Failed(status), _) => {
+                status.split_once(' ').map(|(_, text)| text.to_owned())
+            }
+            (_, Reason::Closed) => known("EOF"),
+            (_, Reason::Reset) => known("read: connection reset by peer"),
+            _ => None,
+        },
+        (Fault::Tls(_), Reason::Timeout) => known("net/http: TLS handshake timeout"),
+        (Fault::Tls(_), Reason::UnknownIssuer) => {
+            known("x509: certificate signed by unknown authority")
+        }
+        (Fault::Tls(_), Reason::Expired | Reason::NotYetValid) => {
+            known("x509: certificate has expired or is not yet valid")
+        }
+        (Fault::Tls(_), Reason::NameMismatch) => {
+            let leaf = fault.chain().and_then(|chain| chain.leaf());
+            let names = leaf.map(|leaf| leaf.names.join(", "));
+            match names.filter(|names| !names.is_empty()) {
+                Some(names) => Some(format!(
+                    "x509: certificate is valid for {names}, not {host}"
+                )),
+                None => {
+                    known("x509: certificate relies on legacy Common Name field, use SANs instead")
+                }
+            }
+        }
+        (Fault::Tls(_), Reason::NotTls) => known("http: server gave HTTP response to HTTPS client"),
+        (Fault::Tls(_), Reason::Version) => {
+            known("remote error: tls: protocol version not supported")
+        }
+        (Fault::Tls(_), Reason::Alert) => known("remote error: tls: handshake failure"),
+        (Fault::Http(HttpFault::Io(_)), Reason::Timeout) => {
+            known("net/http: timeout awaiting response headers")
+        }
+        (_, Reason::Closed) => known("EOF"),
+        (_, Reason::Reset) => known("read: connection reset by peer"),
+        _ => None,
+    }
+}

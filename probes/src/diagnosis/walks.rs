@@ -1,0 +1,89 @@
+//! What the walks say of a pull: where every image came, nothing beside its way can have stopped it, and where one
+//! did not, something has.
+
+use super::{
+    Expectations, advice,
+    finding::{Code, Finding, Severity},
+    mirrors::EndpointFindings,
+};
+use crate::{
+    outcome::{EndpointOutcome, Outcome, Walk, WalkEnd},
+    words::reason::Stage,
+};
+
+/// Weighs findings beside the way of walks that all ended well.
+pub(super) fn settle(judged: &mut [EndpointFindings<'_>], walks: &[Walk]) {
+    if walks.is_empty() || !walks.iter().all(Walk::has_pulled) {
+        return;
+    }
+    let on_route = |seen: &EndpointOutcome| {
+        let mut routes = walks.iter().flat_map(|walk| &walk.route);
+        routes.any(|endpoint| endpoint.is_same_server(&seen.endpoint))
+    };
+    for (_, findings) in judged.iter_mut().filter(|(seen, _)| !on_route(seen)) {
+        for finding in findings {
+            finding.severity = finding.severity.min(Severity::Warning);
+        }
+    }
+}
+
+/// Says what the client prints where a walk failed; a failure that no other rule names is told as one of a registry
+/// that a pull cannot use.
+pub(super) fn explain(outcome: &Outcome, expectations: &Expectations, findings: &mut Vec<Finding>) {
+    for walk in &outcome.walks {
+        let WalkEnd::Failed { error, denied } = &walk.end else {
+            continue;
+        };
+        let Some(last) = walk.last() else { continue };
+        let is_critical = |finding: &&mut Finding| finding.severity == Severity::Critical;
+        let at_last = |finding: &&mut Finding| finding.endpoint.is_same_server(last);
+        if let Some(cause) = findings.iter_mut().filter(is_critical).find(at_last) {
+            if let Some(error) = error {
+                cause.client_error = Some(error.clone());
+            }
+            continue;
+        }
+        if findings.iter_mut().any(|finding| is_critical(&finding)) {
+            continue;
+        }
+        let Some(seen) = outcome.of(last) else {
+            continue;
+        };
+        let code = match denied {
+            true => Code::CredentialsRequired,
+            false => Code::NotARegistry,
+        };
+        if findings.iter().any(|finding| finding.code == code) {
+            continue;
+        }
+        let image = &walk.image;
+        let message = match denied {
+            true => format!("the registry does not give {image} without credentials"),
+            false => format!("containerd cannot pull {image} from {last}"),
+        };
+        let asked: Vec<_> = walk.route.iter().map(ToString::to_string).collect();
+        let finding = Finding {
+            address: seen.path.address(),
+            evidence: vec![format!("asked for it, in this order: {}", asked.join(", "))],
+            ..advice::critical(code, seen, Stage::Manifest, message)
+        };
+        findings.push(match *denied && !expectations.anonymous_pull {
+            true => Finding {
+                severity: Severity::Info,
+                ..finding
+            },
+            false => Finding {
+                client_error: error.clone(),
+                ..finding
+            },
+        });
+    }
+}
+
+/// What could not be told of a pull, and why.
+pub(super) fn unseen(outcome: &Outcome) -> Option<String> {
+    outcome.walks.iter().find_map(|walk| match &walk.end {
+        WalkEnd::NotSeen(why) => Some(format!("{}: {why}", walk.image)),
+        WalkEnd::Pulled { .. } | WalkEnd::Failed { .. } => None,
+    })
+}

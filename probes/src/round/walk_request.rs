@@ -1,0 +1,320 @@
+//! One request of a walk over HTTP: what is sent, what of the answer is read, and what the stage has to show for it.
+
+use bytes::Bytes;
+use hyper::{
+    Method,
+    header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue, RANGE, SERVER, WWW_AUTHENTICATE},
+};
+use tokio::time::Instant;
+use url::Position;
+
+use crate::{
+    client::{
+        containerd::{self, Body, BodyEnd, Content, FaultKind, Read},
+        go_error,
+    },
+    net::inert::excerpt,
+    outcome::{Evidence, Fault},
+    stages::{
+        http::{
+            HttpAnswer,
+            connection::{self, HttpConnection},
+            fault::HttpFault,
+            response::CORRELATION_ID,
+        },
+        token::Token,
+    },
+    words::reason::{Reason, Stage},
+};
+
+/// The stage that a request for `content` is part of.
+pub(super) fn stage_of(content: Content) -> Stage {
+    match content {
+        Content::Token => Stage::Token,
+        Content::Manifest => Stage::Manifest,
+        Content::Blob => Stage::Blob,
+    }
+}
+
+/// Sends `request` once; with the answer comes what is wrong with it: it means no, or its body does not come.
+pub(super) async fn send(
+    http: &mut HttpConnection,
+    request: &containerd::WalkRequest,
+    ranged: bool,
+    deadline: Instant,
+) -> Result<(containerd::WalkResponse, Option<HttpFault>), HttpFault> {
+    let mut headers = request.headers.clone();
+    if ranged {
+        headers.insert(RANGE, HeaderValue::from_static("bytes=0-0"));
+    }
+    let target = &request.url[Position::BeforePath..Position::AfterQuery];
+    let method = request.method.clone();
+    let mut response = http
+        .send(
+            connection::Request {
+                method,
+                target,
+                headers,
+            },
+            deadline,
+        )
+        .await?;
+    let (status, headers) = (response.status.as_u16(), response.headers.clone());
+    let length = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok());
+    let answer = |body| containerd::WalkResponse {
+        status,
+        headers,
+        length,
+        body,
+    };
+    if response.redirect().is_some() {
+        // Read for the sake of the connection.
+        let _ = response.body(deadline).await;
+        return Ok((answer(Body::default()), None));
+    }
+    if status >= 400 {
+        return Ok((
+            answer(Body::default()),
+            Some(response.refusal(deadline).await),
+        ));
+    }
+    let read = match request.read {
+        Read::Nothing => Ok(Bytes::new()),
+        Read::FirstByte => {
+            let first = response.has_first_byte(deadline).await;
+            first.map(|is_there| Bytes::from_static(if is_there { b"." } else { b"" }))
+        }
+        Read::Whole(cap) => {
+            let cap = usize::try_from(cap).unwrap_or(usize::MAX);
+            response.body_up_to(cap, deadline).await
+        }
+    };
+    let (bytes, end, fault) = match read {
+        Ok(bytes) => (bytes, BodyEnd::Complete, None),
+        Err(fault @ HttpFault::TooLarge(_)) => (Bytes::new(), BodyEnd::TooLarge, Some(fault)),
+        Err(fault) => {
+            let end = BodyEnd::Cut(go_fault(&Fault::Http(fault.clone()), ""));
+            (Bytes::new(), end, Some(fault))
+        }
+    };
+    Ok((answer(Body { bytes, end }), fault))
+}
+
+/// What the stage has to show for an answer. `expected` is whether the token must be granted.
+pub(super) fn evidence(
+    request: &containerd::WalkRequest,
+    response: &containerd::WalkResponse,
+    fault: Option<HttpFault>,
+    expected: bool,
+) -> Result<Evidence, HttpFault> {
+    let header = |name| {
+        response
+            .headers
+            .get(name)
+            .map(|value: &HeaderValue| excerpt(value.as_bytes()))
+    };
+    let answered = HttpAnswer {
+        status: response.status,
+        server: header(SERVER),
+        correlation_id: header(CORRELATION_ID),
+    };
+    let goes_on = match response.status {
+        401 => {
+            !request.headers.contains_key(AUTHORIZATION)
+                && response.headers.contains_key(WWW_AUTHENTICATE)
+        }
+        405 => request.method == Method::HEAD,
+        _ => false,
+    };
+    match (request.content, fault) {
+        (Content::Token, Some(fault)) if fault.is_denial() && !expected => {
+            Ok(Evidence::Token(Token::Denied))
+        }
+        (Content::Manifest, Some(fault)) if fault.is_denial() && !expected => {
+            Ok(Evidence::Manifest(answered))
+        }
+        (Content::Manifest | Content::Blob, Some(fault)) if !goes_on => Err(fault),
+        (Content::Token, Some(fault)) => Err(fault),
+        (Content::Token, None) => Ok(Evidence::Token(Token::Granted)),
+        (Content::Manifest, _) => Ok(Evidence::Manifest(answered)),
+        (Content::Blob, _) => Ok(Evidence::Blob(answered)),
+    }
+}
+
+/// A fault of a stage as the client meets it.
+pub(super) fn go_fault(fault: &Fault, host: &str) -> containerd::WalkFault {
+    let kind = match (fault, fault.reason()) {
+        (Fault::Connect(_), _) => FaultKind::Dial,
+        (_, Reason::Timeout) => FaultKind::Timeout,
+        (_, Reason::Closed) => FaultKind::Eof,
+        _ => FaultKind::Other,
+    };
+    containerd::WalkFault {
+        text: go_error::text(fault, host),
+        kind,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use hyper::HeaderMap;
+
+    use super::*;
+    use crate::{
+        net::io_fault::IoFault,
+        stages::fake::{Fake, answer},
+    };
+
+    async fn ask(
+        fake: &Fake,
+        content: Content,
+        read: Read,
+        ranged: bool,
+    ) -> Result<(containerd::WalkResponse, Option<HttpFault>), HttpFault> {
+        let mut url = fake.endpoint().origin();
+        url.set_path("/v2/a/blobs/x");
+        let request = request(content, read, url);
+        let deadline = Instant::now() + Duration::from_millis(500);
+        send(&mut fake.http().await, &request, ranged, deadline).await
+    }
+
+    fn request(content: Content, read: Read, url: url::Url) -> containerd::WalkRequest {
+        containerd::WalkRequest {
+            host: 0,
+            content,
+            subject: String::new(),
+            method: Method::GET,
+            url,
+            headers: HeaderMap::new(),
+            read,
+        }
+    }
+
+    fn reason(refused: &Option<HttpFault>) -> Option<Reason> {
+        refused.as_ref().map(HttpFault::reason)
+    }
+
+    #[tokio::test]
+    async fn of_a_blob_one_byte_is_read_however_long_it_is() {
+        let fake = Fake::endless("HTTP/1.1 200 OK\r\n\r\n", "xxxxxxxx").await;
+        let (response, refused) = ask(&fake, Content::Blob, Read::FirstByte, true)
+            .await
+            .unwrap();
+        assert_eq!((response.body.bytes.len(), refused), (1, None));
+        assert!(fake.heads()[0].contains("\r\nrange: bytes=0-0\r\n"));
+
+        let empty = Fake::answering([answer("200 OK", &[], "")]).await;
+        let (response, _) = ask(&empty, Content::Blob, Read::FirstByte, false)
+            .await
+            .unwrap();
+        assert!(response.body.bytes.is_empty() && response.length == Some(0));
+        assert!(!empty.heads()[0].contains("range:"));
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_up_to_a_cap_and_an_end_before_its_length_is_told() {
+        let read = async |text: String| {
+            let fake = Fake::answering([text]).await;
+            let (response, _) = ask(&fake, Content::Manifest, Read::Whole(4), false)
+                .await
+                .unwrap();
+            (response.body.bytes, response.body.end)
+        };
+        let (bytes, end) = read(answer("200 OK", &[], "{}")).await;
+        assert!(&*bytes == b"{}" && matches!(end, BodyEnd::Complete));
+        let (_, end) = read(answer("200 OK", &[], "12345")).await;
+        assert!(matches!(end, BodyEnd::TooLarge));
+        let (_, end) = read("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n12".to_owned()).await;
+        assert!(matches!(end, BodyEnd::Cut(_)));
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_an_answer_and_a_no_says_why() {
+        let statuses = [
+            ("307 Temporary Redirect", &["Location: /x"][..], None),
+            ("304 Not Modified", &[], None),
+            ("403 Forbidden", &[], Some(Reason::Forbidden)),
+            ("404 Not Found", &[], Some(Reason::NotFound)),
+            ("429 Too Many Requests", &[], Some(Reason::Throttled)),
+            ("500 Internal Server Error", &[], Some(Reason::ServerError)),
+        ];
+        for (status, headers, why) in statuses {
+            let fake = Fake::answering([answer(status, headers, "")]).await;
+            let (_, refused) = ask(&fake, Content::Blob, Read::FirstByte, true)
+                .await
+                .unwrap();
+            assert_eq!(reason(&refused), why, "{status}");
+        }
+        let silent = ask(&Fake::silent().await, Content::Blob, Read::Nothing, false).await;
+        assert_eq!(silent.unwrap_err(), HttpFault::Io(IoFault::Timeout));
+        let garbage = Fake::answering(["\x16\x03\x01\r\n\r\n".to_owned()]).await;
+        let garbage = ask(&garbage, Content::Blob, Read::Nothing, false).await;
+        assert_eq!(garbage.unwrap_err().reason(), Reason::Malformed);
+    }
+
+    #[tokio::test]
+    async fn a_challenge_and_a_denial_without_credentials_are_no_faults() {
+        const DENIED: &str = r#"{"errors":[{"code":"DENIED","message":"no"}]}"#;
+        let challenge = &["Www-Authenticate: Bearer realm=\"https://t\""][..];
+        let cases = [
+            (
+                Content::Manifest,
+                "401 Unauthorized",
+                challenge,
+                "",
+                true,
+                None,
+            ),
+            (
+                Content::Manifest,
+                "401 Unauthorized",
+                &[],
+                "",
+                true,
+                Some(Reason::Unauthorized),
+            ),
+            (Content::Manifest, "401 Unauthorized", &[], "", false, None),
+            (Content::Token, "401 Unauthorized", &[], "", false, None),
+            (Content::Token, "403 Forbidden", &[], DENIED, false, None),
+            (
+                Content::Token,
+                "403 Forbidden",
+                &[],
+                DENIED,
+                true,
+                Some(Reason::Forbidden),
+            ),
+            (
+                Content::Token,
+                "403 Forbidden",
+                &[],
+                "<html>",
+                false,
+                Some(Reason::Forbidden),
+            ),
+            (
+                Content::Blob,
+                "401 Unauthorized",
+                &[],
+                "",
+                false,
+                Some(Reason::Unauthorized),
+            ),
+        ];
+        for (content, status, headers, body, expected, why) in cases {
+            let fake = Fake::answering([answer(status, headers, body)]).await;
+            let (response, refused) = ask(&fake, content, Read::Nothing, false).await.unwrap();
+            let request = request(content, Read::Nothing, fake.endpoint().origin());
+            let shown = evidence(&request, &response, refused, expected);
+            assert_eq!(
+                shown.err().map(|fault| fault.reason()),
+                why,
+                "{content:?} {status} {body}"
+            );
+        }
+    }
+}

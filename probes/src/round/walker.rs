@@ -1,0 +1,280 @@
+//! The walks of a round: one for each configured image, one after another, by the rules of the node's client.
+//! Requests go to lanes, one for each endpoint and trust; the round runs them, and surveys meanwhile.
+
+use std::{net::IpAddr, sync::OnceLock, time::Duration};
+
+use hyper::header::AUTHORIZATION;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::sleep,
+};
+
+use crate::{
+    client::{
+        containerd::{self, Blame, Class, Content, FaultKind, Retries, Stop, Transport, WalkReply},
+        pull_hosts::{PullHost, PullHosts},
+    },
+    net::{inert, off_limits::led_from},
+    node::registry_host::TlsSettings,
+    outcome::{Walk, WalkEnd},
+    stages::http::fault::HttpFault,
+    words::{
+        endpoint::{Endpoint, Role, Scheme, Turn},
+        platform::Platform,
+        target::{Image, Target},
+    },
+};
+
+/// Endpoints that a round is led to by walks.
+const MAX_OPENED: usize = 32;
+
+/// What a lane is told.
+pub(super) enum Order {
+    /// To send a request, and what came back.
+    Send(Box<containerd::WalkRequest>, oneshot::Sender<WalkReply>),
+    /// That the client cannot use the last answer, or does not go where it leads for this.
+    Blame(Option<Content>, HttpFault),
+}
+
+/// An endpoint that a walk was led to.
+pub(super) struct Opened<'a> {
+    pub endpoint: Endpoint,
+    pub turn: Turn,
+    pub tls: &'a TlsSettings,
+    pub orders: mpsc::Receiver<Order>,
+}
+
+/// An endpoint, and whose trust holds there.
+pub(super) struct Lane<'a> {
+    pub endpoint: Endpoint,
+    pub tls: &'a TlsSettings,
+    pub orders: mpsc::Sender<Order>,
+}
+
+/// Asks for the images of a round.
+pub(super) struct Walker<'a> {
+    pub target: &'a Target,
+    pub hosts: &'a PullHosts,
+    pub lanes: Vec<Lane<'a>>,
+    pub opened: mpsc::UnboundedSender<Opened<'a>>,
+    /// Where the registry itself lives, once that is known.
+    pub login_at: &'a OnceLock<Option<IpAddr>>,
+    /// Places of lanes, in the order in which the walk under way asked them.
+    route: Vec<usize>,
+    /// Whether the last request was not answered in time.
+    timed_out: bool,
+}
+
+impl<'a> Walker<'a> {
+    pub(super) fn new(
+        target: &'a Target,
+        hosts: &'a PullHosts,
+        lanes: Vec<Lane<'a>>,
+        opened: mpsc::UnboundedSender<Opened<'a>>,
+        login_at: &'a OnceLock<Option<IpAddr>>,
+    ) -> Self {
+        Self {
+            target,
+            hosts,
+            lanes,
+            opened,
+            login_at,
+            route: Vec::new(),
+            timed_out: false,
+        }
+    }
+
+    /// Walks to each of `images`; the lanes end with the walker.
+    pub(super) async fn walk(mut self, images: &[Image]) -> Vec<Walk> {
+        let hosts = self.hosts.for_pull(&self.target.login);
+        let platform = Platform::of_this_node();
+        let mut walks = Vec::with_capacity(images.len());
+        for image in images {
+            walks.push(self.walk_to(image, &hosts, &platform).await);
+        }
+        walks
+    }
+
+    async fn walk_to(
+        &mut self,
+        image: &Image,
+        hosts: &[containerd::Host],
+        platform: &Platform,
+    ) -> Walk {
+        let name = image.to_string();
+        let reference = format!("{}/{name}", self.target.login.authority());
+        let asked = containerd::WantedImage {
+            name: &name,
+            reference: &reference,
+            repository: &image.repository,
+            object: &image.reference,
+            platform,
+        };
+        self.route.clear();
+        let pulled = containerd::pull(self, &asked, hosts, Retries::NEWEST).await;
+        let end = match pulled {
+            Ok(pulled) => WalkEnd::Pulled {
+                manifest: pulled.manifest,
+                platform: pulled.platform,
+            },
+            Err(Stop::NotSeen(why)) => WalkEnd::NotSeen(why),
+            Err(Stop::Failed(error)) => {
+                if let Some(Blame { content, fault }) = error.blame {
+                    self.blame(content, fault).await;
+                }
+                WalkEnd::Failed {
+                    error: error.text.as_deref().map(inert::message),
+                    denied: error.class.is_denial(),
+                }
+            }
+        };
+        let mut route: Vec<Endpoint> = Vec::new();
+        for place in self.route.iter().rev() {
+            let endpoint = &self.lanes[*place].endpoint;
+            if !route.contains(endpoint) {
+                route.push(endpoint.clone());
+            }
+        }
+        route.reverse();
+        Walk {
+            image: image.clone(),
+            end,
+            route,
+            challenge: None,
+        }
+    }
+
+    /// Which addresses a registry may lead to.
+    fn may_dial(&self) -> fn(IpAddr) -> bool {
+        led_from(self.login_at.get().copied().flatten())
+    }
+
+    /// Tells the lane that answered last what is wrong.
+    async fn blame(&mut self, content: Option<Content>, fault: HttpFault) {
+        if let Some(&last) = self.route.last() {
+            // It is there as long as the walker is.
+            let _ = self.lanes[last]
+                .orders
+                .send(Order::Blame(content, fault))
+                .await;
+        }
+    }
+
+    /// The lane to `endpoint` with the trust of `host`, opened if it is not there yet.
+    fn lane(&mut self, endpoint: Endpoint, host: &'a PullHost) -> Result<usize, &'static str> {
+        let is_it =
+            |lane: &Lane<'_>| lane.endpoint.is_same_server(&endpoint) && *lane.tls == host.tls;
+        if let Some(place) = self.lanes.iter().position(is_it) {
+            return Ok(place);
+        }
+        if self.lanes.len() >= MAX_OPENED {
+            return Err("a round visits no more endpoints");
+        }
+        let known = self
+            .lanes
+            .iter()
+            .find(|lane| lane.endpoint.is_same_server(&endpoint));
+        let endpoint = known.map_or(endpoint, |known| known.endpoint.clone());
+        let (sender, orders) = mpsc::channel(1);
+        self.lanes.push(Lane {
+            endpoint: endpoint.clone(),
+            tls: &host.tls,
+            orders: sender,
+        });
+        let opened = Opened {
+            endpoint,
+            turn: host.turn,
+            tls: &host.tls,
+            orders,
+        };
+        // The round listens as long as the walker is there.
+        let _ = self.opened.send(opened);
+        Ok(self.lanes.len() - 1)
+    }
+}
+
+impl Transport for Walker<'_> {
+    async fn send(&mut self, request: &containerd::WalkRequest) -> WalkReply {
+        let hosts = self.hosts;
+        let Some(host) = hosts.hosts.get(request.host) else {
+            return WalkReply::NotSeen("no such host".to_owned());
+        };
+        let role = match request.content {
+            Content::Token => Role::Token,
+            Content::Manifest | Content::Blob => Role::Storage,
+        };
+        if let Some(why) = not_followed(request, &host.endpoint, self.may_dial()) {
+            let fault = HttpFault::redirect_denied(request.url.as_str(), why);
+            let said = fault.to_string();
+            self.blame(Some(request.content), fault).await;
+            return WalkReply::NotSeen(said);
+        }
+        let Some(endpoint) = Endpoint::of(&request.url, role) else {
+            let scheme = request.url.scheme();
+            let fault = HttpFault::redirect_denied(request.url.as_str(), "neither https nor http");
+            self.blame(Some(request.content), fault).await;
+            return WalkReply::Fault(containerd::WalkFault {
+                text: Some(format!("unsupported protocol scheme {scheme:?}")),
+                kind: FaultKind::Other,
+            });
+        };
+        let place = match self.lane(endpoint, host) {
+            Ok(place) => place,
+            Err(why) => return WalkReply::NotSeen(why.to_owned()),
+        };
+        self.route.push(place);
+        let (sender, reply) = oneshot::channel();
+        let order = Order::Send(Box::new(request.clone()), sender);
+        let gone = || WalkReply::NotSeen("the round is over".to_owned());
+        if self.lanes[place].orders.send(order).await.is_err() {
+            return gone();
+        }
+        let reply = reply.await.unwrap_or_else(|_| gone());
+        self.timed_out = matches!(&reply, WalkReply::Fault(fault) if fault.kind.is_timeout());
+        reply
+    }
+
+    async fn pause(&mut self, time: Duration) -> bool {
+        // The client would wait for longer, and so has to be taken at the first time-out.
+        if self.timed_out {
+            return false;
+        }
+        sleep(time).await;
+        true
+    }
+}
+
+/// Why a probe does not go where the client would.
+fn not_followed(
+    request: &containerd::WalkRequest,
+    host: &Endpoint,
+    may_dial: fn(IpAddr) -> bool,
+) -> Option<&'static str> {
+    let url = &request.url;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Some("the URL carries credentials");
+    }
+    let there = Endpoint::of(url, host.role)?;
+    if there.is_same_server(host) {
+        return None;
+    }
+    let address = there.literal();
+    if address.is_some_and(|address| !may_dial(address)) {
+        return Some("a probe is not led to this node, its link or a metadata service");
+    }
+    let in_the_clear = url.scheme() == "http" && host.scheme == Scheme::Https;
+    if in_the_clear && request.headers.contains_key(AUTHORIZATION) {
+        return Some("a token would go there in the clear");
+    }
+    if in_the_clear && request.content == Content::Token {
+        return Some("a token would come from there in the clear");
+    }
+    None
+}
+
+impl Class {
+    /// Whether the registry wants credentials, or better ones.
+    fn is_denial(self) -> bool {
+        matches!(self, Self::InvalidAuthorization | Self::Status(401 | 403))
+    }
+}
