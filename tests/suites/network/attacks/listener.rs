@@ -13,8 +13,8 @@ use regprobe_lab::{client, wait};
 
 /// Timeout for one answer, and for the agent to recover.
 const SOON: Duration = Duration::from_secs(5);
-/// How long an honest client may wait during an attack, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// A client that waits longer is locked out: the timeout of a scrape.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How much memory an attack may leave allocated, in KiB.
 const GROWTH: i64 = 2048;
 /// Limit for the memory of the process at any time, in KiB.
