@@ -15,7 +15,7 @@ use nix::sys::{
 const FILES: u64 = 65_536;
 
 /// Less than the smallest core file. A limit of 0 does not keep the kernel from piping a core to a program, and
-/// 1 does. Source: Linux, `fs/coredump.c`.
+/// 1 does. Who starts the agent may have set 0, and then it stays. Source: Linux, `fs/coredump.c`.
 const NO_CORE: u64 = 1;
 
 /// Why privileges could not be dropped.
@@ -36,7 +36,9 @@ pub(crate) const TO_LISTEN: &[Capability] = &[Capability::CAP_NET_BIND_SERVICE];
 /// gain no privileges, whatever the mode of their file.
 pub(crate) fn give_up_all_but(kept: &[Capability]) -> Result<(), PrivilegeError> {
     prctl::set_no_new_privs()?;
-    setrlimit(Resource::RLIMIT_CORE, NO_CORE, NO_CORE)?;
+    let (_, hard) = getrlimit(Resource::RLIMIT_CORE)?;
+    let core = NO_CORE.min(hard);
+    setrlimit(Resource::RLIMIT_CORE, core, core)?;
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     let wanted = FILES.min(hard);
     if soft < wanted {

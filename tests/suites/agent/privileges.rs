@@ -26,6 +26,7 @@ pub(crate) fn suite() -> Suite {
         test("root drops its privileges", root_gives_up).needs([Need::Root]),
         test("a low port is opened before that", low_port).needs([Need::Root]),
         test("a check drops the same privileges", check_gives_up).needs([Need::Root, Need::STRACE]),
+        test("a core limit of 0 that cannot be raised stays", core_limit).needs([Need::Root]),
         test("a limit of open files that is too low is logged", low_limit),
         test(
             "the seccomp profile lists all system calls",
@@ -54,6 +55,23 @@ fn root_gives_up() -> Result<()> {
     // Without privileges, the test could not see whether they are dropped.
     let own = fs::read_to_string("/proc/self/status")?;
     ensure!(field(&own, "CapEff")? != NONE && field(&own, "NoNewPrivs")? == "0");
+    Ok(())
+}
+
+fn core_limit() -> Result<()> {
+    let ground = Ground::new()?;
+    let config = ground.config(&[&ground.contoso_entry()])?;
+    let out = Command::new("/usr/bin/setpriv")
+        .args([
+            "--bounding-set=-sys_resource",
+            "/usr/bin/prlimit",
+            "--core=0:0",
+        ])
+        .arg(&*REGPROBE)
+        .arg("check")
+        .arg(format!("--config.file={}", config.display()))
+        .output()?;
+    ensure!(out.status.success(), "{}", printed(&out));
     Ok(())
 }
 
