@@ -47,8 +47,8 @@ pub fn challenges(line: &str) -> Vec<(String, Vec<(String, String)>)> {
 /// # Errors
 /// If `body` grants no usable token.
 pub fn authorization(body: &[u8]) -> Result<Vec<u8>, HttpFault> {
-    let value = token::granted(body)?.authorization()?;
-    Ok(value.as_bytes().to_owned())
+    let token = token::granted(body)?;
+    Ok(format!("Bearer {token}").into_bytes())
 }
 
 /// The hosts that a `hosts.toml` lists for `contoso.azurecr.io`: name, port and API root.

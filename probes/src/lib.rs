@@ -70,7 +70,7 @@ pub use crate::{
         proxy::{ProxyFault, Tunnel},
         resolve::{Alias, Answer, Lookup, Negative, ResolveFault, lookup},
         tls::{Certificate, CertificateProblem, Chain, Handshake, TlsClients, TlsFault},
-        token::{Secret, Token},
+        token::Token,
     },
     words::{
         acr::{AcrCloud, AcrEndpoint, AcrName, expand_bare_name},

@@ -343,8 +343,8 @@ pub struct AddressOutcome {
 impl AddressOutcome {
     /// The first stage that failed here.
     pub fn failure(&self) -> Option<(Stage, FaultRef<'_>)> {
-        let needed = self.stages.iter().filter(|outcome| !outcome.optional);
-        needed.into_iter().find_map(|outcome| {
+        let mut needed = self.stages.iter().filter(|outcome| !outcome.optional);
+        needed.find_map(|outcome| {
             let fault = outcome.result.as_ref().err()?;
             Some((outcome.stage, FaultRef::Stage(fault)))
         })

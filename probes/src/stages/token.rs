@@ -1,7 +1,7 @@
 //! The stage `token`: the anonymous token request to the realm that a challenge names. A healthy token
 //! service may grant or deny; the caller says whether it expects a grant. No credential is ever sent.
 
-use hyper::{StatusCode, header::HeaderValue};
+use hyper::StatusCode;
 use serde::Deserialize;
 use tokio::time::Instant;
 use url::Url;
@@ -49,33 +49,6 @@ pub enum Token {
     Granted,
     /// Credentials are wanted: what most private registries answer.
     Denied,
-}
-
-/// A token; `Debug` never shows it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The value of the header `Authorization`, which `Debug` never shows either.
-    pub(crate) fn authorization(&self) -> Result<HeaderValue, HttpFault> {
-        let mut value = HeaderValue::try_from(format!("Bearer {}", self.0))
-            .map_err(|_| HttpFault::Malformed("a token that no header can carry".to_owned()))?;
-        value.set_sensitive(true);
-        Ok(value)
-    }
-}
-
-#[cfg(test)]
-impl From<&str> for Secret {
-    fn from(token: &str) -> Self {
-        Self(token.to_owned())
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(…)")
-    }
 }
 
 /// The URL that issues tokens, checked to be one that a probe may request.
@@ -126,12 +99,12 @@ impl std::fmt::Debug for Realm {
 }
 
 /// The token in the body of an answer.
-pub(crate) fn granted(body: &[u8]) -> Result<Secret, HttpFault> {
+pub(crate) fn granted(body: &[u8]) -> Result<String, HttpFault> {
     let grant: Grant = serde_json::from_slice(body).map_err(|error| {
         let error = excerpt(error.to_string().as_bytes());
         HttpFault::Malformed(format!("no token in the answer ({error})"))
     })?;
-    let token = grant.usable_token().map(Secret);
+    let token = grant.usable_token();
     token.ok_or_else(|| HttpFault::Malformed("no token in the answer".to_owned()))
 }
 
@@ -216,17 +189,5 @@ mod tests {
         let realm = Realm::parse(&signed, &login(Scheme::Https, 443)).unwrap();
         let shown = format!("{realm:?} {signed:?}");
         assert!(shown.contains("auth.example/token") && !shown.contains("c2VjcmV0"));
-    }
-
-    #[test]
-    fn a_token_is_sent_and_never_shown() {
-        let value = Secret::from("abc.def").authorization().unwrap();
-        assert_eq!(value, "Bearer abc.def");
-        assert!(!format!("{value:?}").contains("abc"));
-        let fault = Secret::from("a\r\nHost: b").authorization().unwrap_err();
-        assert_eq!(
-            fault.to_string(),
-            "malformed answer: a token that no header can carry"
-        );
     }
 }

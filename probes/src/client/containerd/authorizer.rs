@@ -13,7 +13,7 @@ use super::{
     go_http::{self, Anonymous, Authorize, Followed},
     go_json,
     stop::{Class, GoError, Stop},
-    transport::{BodyEnd, Content, Read, Transport, WalkFault, WalkRequest},
+    transport::{Content, Read, Transport, WalkRequest},
 };
 use crate::{
     net::{inert::excerpt, redact::shown},
@@ -145,6 +145,7 @@ impl<T: Transport> Authorize<T> for Scoped<'_> {
     }
 }
 
+const UNDECODED: &str = "unable to decode token response";
 /// `docker.ErrInvalidAuthorization`.
 const INVALID: &str = "authorization failed";
 
@@ -164,38 +165,22 @@ impl Handler {
             headers: HeaderMap::new(),
             read: Read::Whole(MAX_TOKEN),
         };
-        let Followed { response, url, .. } =
-            go_http::send(transport, &mut Anonymous, &request).await?;
-        if !(200..400).contains(&response.status) {
-            return Err(unexpected_status(&Method::GET, &url, response.status).into());
+        let answer = go_http::send(transport, &mut Anonymous, &request).await?;
+        let status = answer.response.status;
+        if !(200..400).contains(&status) {
+            return Err(unexpected_status(&Method::GET, &answer.url, status).into());
         }
-        match response.body.end {
-            BodyEnd::Complete => {}
-            BodyEnd::Cut(WalkFault { text, .. }) => {
-                let error = GoError {
-                    text,
-                    ..GoError::untold(Class::Other)
-                };
-                return Err(error.within("unable to decode token response").into());
-            }
-            BodyEnd::TooLarge => return Err(GoError::untold(Class::Other).into()),
-        }
-        let token = go_json::token(&response.body.bytes).map_err(|error| {
+        let body = answer.whole().map_err(|stop| stop.within(UNDECODED))?;
+        let token = go_json::token(body).map_err(|error| {
             let fault = HttpFault::Malformed("an answer that is no token".to_owned());
-            error
-                .within("unable to decode token response")
-                .with_content(fault)
+            error.within(UNDECODED).with_content(fault)
         })?;
         let Some(token) = token else {
             let text = "authorization server did not include a token in the response";
             let fault = HttpFault::Malformed("no token in the answer".to_owned());
             return Err(GoError::new(Class::Other, text).with_content(fault).into());
         };
-        HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
-            let text = "net/http: invalid header field value for \"Authorization\"";
-            let fault = HttpFault::Malformed("a token that no header can carry".to_owned());
-            GoError::new(Class::Other, text).with_content(fault).into()
-        })
+        Ok(bearer(&token)?)
     }
 
     /// The realm with service and scopes among its parameters, sorted by name as Go encodes them.
@@ -214,6 +199,17 @@ impl Handler {
         url.query_pairs_mut().clear().extend_pairs(pairs);
         url
     }
+}
+
+/// The header `Authorization` with a token, which `Debug` never shows.
+fn bearer(token: &str) -> Result<HeaderValue, GoError> {
+    let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
+        let text = "net/http: invalid header field value for \"Authorization\"";
+        let fault = HttpFault::Malformed("a token that no header can carry".to_owned());
+        GoError::new(Class::Other, text).with_content(fault)
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// `ErrUnexpectedStatus` of containerd 1.7 and later.
@@ -238,4 +234,21 @@ fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port()
         .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_sent_and_never_shown() {
+        let value = bearer("abc.def").unwrap();
+        assert_eq!(value, "Bearer abc.def");
+        assert!(!format!("{value:?}").contains("abc"));
+        let blame = bearer("a\r\nHost: b").unwrap_err().blame.unwrap();
+        assert_eq!(
+            blame.fault.to_string(),
+            "malformed answer: a token that no header can carry"
+        );
+    }
 }

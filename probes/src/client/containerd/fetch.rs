@@ -8,7 +8,7 @@ use super::{
     document::{self, Descriptor, SCHEMA_1},
     go_http::Followed,
     retries,
-    source::{MAX_MANIFEST, Source, header, whole},
+    source::{MAX_MANIFEST, Source, header},
     stop::{Class, GoError, Stop},
     transport::{Content, Read, Transport},
 };
@@ -190,7 +190,7 @@ fn copying_open(stop: Stop) -> Stop {
 
 /// Content as its descriptor names it, or containerd refuses to store it.
 fn checked<'a>(answer: &'a Followed, descriptor: &Descriptor) -> Result<&'a [u8], Stop> {
-    let body = whole(answer)?;
+    let body = answer.whole()?;
     let (got, wanted) = (body.len() as u64, descriptor.size);
     let digest = &descriptor.digest;
     let text = match got.cmp(&wanted) {

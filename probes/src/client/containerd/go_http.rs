@@ -10,7 +10,7 @@ use url::Url;
 
 use super::{
     stop::{Class, GoError, Stop},
-    transport::{FaultKind, Transport, WalkReply, WalkRequest, WalkResponse},
+    transport::{BodyEnd, FaultKind, Transport, WalkReply, WalkRequest, WalkResponse},
 };
 use crate::{net::redact::shown, stages::http::fault::HttpFault};
 
@@ -21,6 +21,22 @@ pub(super) struct Followed {
     pub response: WalkResponse,
     pub url: Url,
     pub method: Method,
+}
+
+impl Followed {
+    /// The body, where all of it came.
+    pub(super) fn whole(&self) -> Result<&[u8], Stop> {
+        let text = match &self.response.body.end {
+            BodyEnd::Complete => return Ok(&self.response.body.bytes),
+            BodyEnd::Cut(fault) => fault.text.clone(),
+            BodyEnd::TooLarge => None,
+        };
+        Err(GoError {
+            text,
+            ..GoError::untold(Class::Other)
+        }
+        .into())
+    }
 }
 
 /// Who puts an `Authorization` on each request.

@@ -11,7 +11,7 @@ use super::{
     authorizer::unexpected_status,
     document::Descriptor,
     go_http::Followed,
-    source::{MAX_MANIFEST, Source, header, whole},
+    source::{MAX_MANIFEST, Source, header},
     stop::{Class, GoError, Stop},
     transport::{Read, Transport},
 };
@@ -137,7 +137,7 @@ impl<T: Transport> Source<'_, T> {
             let status = answer.response.status;
             return Err(unexpected_status(&answer.method, &answer.url, status).into());
         }
-        let body = whole(&answer)?;
+        let body = answer.whole()?;
         Ok(Descriptor {
             media_type: media_type(&answer),
             digest: named.unwrap_or_else(|| Digest::of(body)),

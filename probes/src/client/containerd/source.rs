@@ -14,8 +14,8 @@ use super::{
     authorizer::Authorizer,
     go_http::Followed,
     retries::{self, Retries},
-    stop::{Class, GoError, Stop},
-    transport::{BodyEnd, Content, Read, Transport, WalkRequest},
+    stop::Stop,
+    transport::{Content, Read, Transport, WalkRequest},
 };
 use crate::words::platform::Platform;
 
@@ -144,18 +144,4 @@ impl<'a, T: Transport> Source<'a, T> {
 pub(super) fn header(answer: &Followed, name: &HeaderName) -> Option<String> {
     let value = answer.response.headers.get(name)?;
     Some(String::from_utf8_lossy(value.as_bytes()).into_owned()).filter(|text| !text.is_empty())
-}
-
-/// The body, where all of it came.
-pub(super) fn whole(answer: &Followed) -> Result<&[u8], Stop> {
-    let text = match &answer.response.body.end {
-        BodyEnd::Complete => return Ok(&answer.response.body.bytes),
-        BodyEnd::Cut(fault) => fault.text.clone(),
-        BodyEnd::TooLarge => None,
-    };
-    Err(GoError {
-        text,
-        ..GoError::untold(Class::Other)
-    }
-    .into())
 }
