@@ -8,3 +8,4 @@ pub mod private_link;
 pub mod proxy;
 pub mod relay;
 pub mod sockets;
+pub mod socks;

@@ -41,6 +41,15 @@ impl Image {
 
     /// An image for the given platforms, each `os/architecture`.
     pub fn new(repository: &str, tag: &str, platforms: &[&str]) -> Result<Self> {
+        Self::indexed(repository, tag, platforms, true)
+    }
+
+    /// An image whose index does not say what its manifests are for.
+    pub fn without_platforms(repository: &str, tag: &str, platforms: &[&str]) -> Result<Self> {
+        Self::indexed(repository, tag, platforms, false)
+    }
+
+    fn indexed(repository: &str, tag: &str, platforms: &[&str], says: bool) -> Result<Self> {
         let tar = layer_tar()?;
         let layer = gzip(&tar)?;
         let layer_digest = digest(&layer);
@@ -65,12 +74,15 @@ impl Image {
             })
             .to_string()
             .into_bytes();
-            entries.push(json!({
+            let mut entry = json!({
                 "mediaType": MANIFEST,
                 "digest": digest(&manifest),
                 "size": manifest.len(),
-                "platform": {"os": os, "architecture": architecture},
-            }));
+            });
+            if says {
+                entry["platform"] = json!({"os": os, "architecture": architecture});
+            }
+            entries.push(entry);
             blobs.insert(digest(&config), config);
             manifests.insert(
                 digest(&manifest),

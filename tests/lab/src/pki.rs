@@ -13,9 +13,9 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose,
 };
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{RootCertStore, ServerConfig, server::WebPkiClientVerifier};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -262,18 +262,29 @@ impl Identity {
 
     /// A server that presents this identity, speaks TLS 1.2 and 1.3, and offers HTTP/1.1.
     pub fn server_config(&self) -> Result<Arc<ServerConfig>> {
-        self.server_config_for(rustls::ALL_VERSIONS)
+        self.server_config_for(rustls::ALL_VERSIONS, None)
     }
 
+    /// The same with these versions alone; a client needs a certificate of the authority of `clients`.
     pub(crate) fn server_config_for(
         &self,
         versions: &[&'static rustls::SupportedProtocolVersion],
+        clients: Option<&Pki>,
     ) -> Result<Arc<ServerConfig>> {
-        let mut config =
-            ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-                .with_protocol_versions(versions)?
-                .with_no_client_auth()
-                .with_single_cert(self.chain.clone(), self.key_der())?;
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let verifier = match clients {
+            None => WebPkiClientVerifier::no_client_auth(),
+            Some(pki) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(pki.ca_der().clone())?;
+                WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone())
+                    .build()?
+            }
+        };
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)?
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(self.chain.clone(), self.key_der())?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 pub use self::setting::{
     Answers, Blobs, Certificate, ChallengeForm, Connection, Names, Nameserver, NameserverIs,
-    Packets, ProxyIs, Registry, Setting, Site, Target,
+    Packets, ProxyIs, Registry, Said, Setting, Site, Target,
 };
 
 /// One scenario.
@@ -121,6 +121,7 @@ pub enum Does {
 pub enum Verdict {
     Ok,
     Degraded,
+    Unknown,
     Failing,
 }
 
@@ -147,6 +148,7 @@ impl Verdict {
         match self {
             Self::Ok => "ok",
             Self::Degraded => "degraded",
+            Self::Unknown => "unknown",
             Self::Failing => "failing",
         }
     }
@@ -190,7 +192,10 @@ impl Scenario {
 
     /// What the words mean together must hold as well.
     fn check(&self) -> Result<()> {
-        let agrees = (self.containerd.does == Does::Pulls) == (self.verdict != Verdict::Failing);
+        let agrees = match self.verdict {
+            Verdict::Unknown => false,
+            verdict => (self.containerd.does == Does::Pulls) == (verdict != Verdict::Failing),
+        };
         ensure!(
             agrees != self.containerd.although.is_some(),
             "`although` is for scenarios in which pull and verdict disagree, and for them alone"
@@ -200,8 +205,8 @@ impl Scenario {
             "a verdict of ok leaves nothing loud to say"
         );
         ensure!(
-            self.verdict == Verdict::Ok || !self.loud.is_empty(),
-            "a verdict other than ok has a loud finding"
+            matches!(self.verdict, Verdict::Ok | Verdict::Unknown) || !self.loud.is_empty(),
+            "a verdict of degraded or failing has a loud finding"
         );
         ensure!(
             self.containerd.does != Does::Hangs || self.containerd.saying.is_none(),

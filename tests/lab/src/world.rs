@@ -16,7 +16,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-use self::endpoints::Endpoints;
+use self::endpoints::{Endpoints, LabPki};
 pub use self::running::{LISTENS_AT, Running};
 pub use self::scene::{Checked, STAGE_TIMEOUT, Scene};
 use crate::netns::{Direction, Namespace};
@@ -29,7 +29,7 @@ pub struct World {
     node: Namespace,
     network: Namespace,
     containerd: Containerd,
-    pki: Pki,
+    pki: LabPki,
     folder: TempDir,
     nameservers: Vec<(Nameserver, nameservers::Server)>,
     /// How many scenes there have been.
@@ -54,7 +54,10 @@ impl World {
             node,
             network,
             containerd,
-            pki: Pki::new()?,
+            pki: LabPki {
+                nodes: Pki::new()?,
+                corporate: Pki::new()?,
+            },
             folder: tempfile::tempdir()?,
             nameservers: Vec::new(),
             scenes: 0,
@@ -72,13 +75,17 @@ impl World {
             .network
             .enter(|| endpoints::open(&self.pki, setting))
             .context("failed to open the endpoints")?;
+        let on_the_node = self
+            .node
+            .enter(|| endpoints::open_on_the_node(&self.pki, setting))
+            .context("failed to open what is on the node")?;
         let proxy = setting
             .proxy
             .map(|is| self.network.enter(|| proxy::start(is)))
             .transpose()
             .context("failed to start the proxy")?;
         self.filter(setting)?;
-        Scene::new(self, scenario, endpoints, proxy)
+        Scene::new(self, scenario, [endpoints, on_the_node], proxy)
     }
 
     fn routes(&self, setting: &Setting) -> Result<()> {

@@ -170,7 +170,7 @@ impl Hostile {
         plain(
             "error",
             Route::Ping,
-            Answer::Body(403, JSON, error("error")),
+            Answer::Body(403, JSON.into(), error("error")),
         )?;
         let elsewhere = format!("https://portal.example/{}", value("redirect"));
         plain("redirect", Route::Ping, Answer::RedirectTo(elsewhere))?;
@@ -187,21 +187,21 @@ impl Hostile {
         ]);
         plain("challenge", Route::Ping, Answer::Challenge(challenge))?;
         let token = json!({"token": text("token"), "expires_in": text("token")}).to_string();
-        plain("token", Route::Token, Answer::Body(200, JSON, token))?;
+        plain("token", Route::Token, Answer::Body(200, JSON.into(), token))?;
         let token = json!({"token": {"a": text("json")}, "access_token": [text("json")]});
         plain(
             "json",
             Route::Token,
-            Answer::Body(200, JSON, token.to_string()),
+            Answer::Body(200, JSON.into(), token.to_string()),
         )?;
         let media_type = vec![("Content-Type".to_owned(), value("manifest"))];
         plain("manifest", Route::Manifest, Answer::With(media_type))?;
-        let platform = Answer::Body(200, INDEX, index(&text("platform")));
+        let platform = Answer::Body(200, INDEX.into(), index(&text("platform")));
         plain("platform", Route::Manifest, platform)?;
         plain(
             "retry",
             Route::Token,
-            Answer::Body(429, JSON, error("retry")),
+            Answer::Body(429, JSON.into(), error("retry")),
         )?;
 
         // A certificate that is rejected and described, and one that is trusted.

@@ -15,11 +15,12 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
 use jiff::SignedDuration;
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 
-pub use self::answer::{Answer, Challenge};
+pub use self::answer::{Answer, Challenge, Kind};
 use self::registry::{LOGIN, Registry, Site, State};
-pub use self::service::CREDENTIALS;
+pub use self::service::{CREDENTIALS, pull_token};
 use crate::background::Background;
 use crate::fakes::http;
 use crate::image::Image;
@@ -204,22 +205,15 @@ impl Acr {
 
     /// From now on this endpoint presents this certificate, on new connections.
     pub fn present(&self, host: &str, identity: &Identity) -> Result<&Self> {
-        let config = identity.server_config()?;
-        self.registry
-            .state()
-            .identities
-            .insert(host.to_owned(), config);
-        Ok(self)
+        Ok(self.present_as(host, identity.server_config()?))
     }
 
-    /// As [`Acr::present`], and the endpoint ends at TLS 1.2.
-    pub fn present_tls12(&self, host: &str, identity: &Identity) -> Result<&Self> {
-        let config = identity.server_config_for(&[&rustls::version::TLS12])?;
-        self.registry
-            .state()
-            .identities
-            .insert(host.to_owned(), config);
-        Ok(self)
+    /// From now on this endpoint speaks TLS so, on new connections.
+    pub fn present_as(&self, host: &str, config: Arc<ServerConfig>) -> &Self {
+        let mut state = self.registry.state();
+        state.identities.insert(host.to_owned(), config);
+        drop(state);
+        self
     }
 
     /// The form of every challenge from now on; the usual one if none is given.
@@ -236,6 +230,12 @@ impl Acr {
 
     pub fn allow_anonymous_pull(&self, allowed: bool) -> &Self {
         self.registry.state().anonymous_pull = allowed;
+        self
+    }
+
+    /// From now on manifests and blobs need no token.
+    pub fn open(&self, is_open: bool) -> &Self {
+        self.registry.state().is_open = is_open;
         self
     }
 

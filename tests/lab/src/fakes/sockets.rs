@@ -132,7 +132,7 @@ pub fn tls11_only(at: impl Into<SocketAddr>) -> Result<Trap> {
 
 /// A sound server of TLS 1.2 that knows no 1.3; it answers any request with an empty 200.
 pub fn tls12_only(at: impl Into<SocketAddr>, identity: &Identity) -> Result<Trap> {
-    let acceptor = TlsAcceptor::from(identity.server_config_for(&[&rustls::version::TLS12])?);
+    let acceptor = TlsAcceptor::from(identity.server_config_for(&[&rustls::version::TLS12], None)?);
     serve(at, move |stream| {
         let acceptor = acceptor.clone();
         async move {

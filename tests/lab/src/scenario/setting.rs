@@ -21,8 +21,10 @@ pub struct Setting {
     pub hosts: Option<String>,
     /// What the node's environment says of proxies, for containerd and the agent alike.
     pub environment: BTreeMap<String, String>,
-    /// The `hosts.toml` of a registry's folder under `certs.d`, word for word.
+    /// The `hosts.toml` of a registry's folder under `certs.d`, word for word, except for the names of files.
     pub hosts_toml: BTreeMap<String, String>,
+    /// Other files under `certs.d`, by their path there, with what stands in them.
+    pub certs_d: BTreeMap<String, String>,
     /// What the network does to packets for an endpoint, or for one address.
     pub packets: BTreeMap<Target, Packets>,
     /// The node has lost its default route, and knows its own link only.
@@ -41,7 +43,11 @@ pub struct Setting {
     pub mirror: Option<Site>,
     /// `auth.contoso.example`, 203.0.113.20: a separate token server.
     pub token_server: Option<Site>,
-    /// `proxy.contoso.example`, 198.18.2.30, port 3128.
+    /// `registry-1.docker.io`, 203.0.113.50: who answers for images of `docker.io`.
+    pub docker_hub: Option<Site>,
+    /// `localhost` of the node.
+    pub on_the_node: Option<Site>,
+    /// `proxy.contoso.example`, 198.18.2.30, port 3128, or 1080 for SOCKS.
     pub proxy: Option<ProxyIs>,
 }
 
@@ -166,11 +172,15 @@ pub enum Packets {
 pub struct Registry {
     /// Anonymous clients get a token.
     pub anonymous_pull: bool,
+    /// Manifests and blobs need no token.
+    pub open: bool,
     /// Its clock against the node's.
     pub clock_ahead_seconds: i64,
     pub challenge: ChallengeForm,
     /// `os/architecture`, of its one image.
     pub platforms: Vec<String>,
+    /// The index does not say which of its manifests is for which platform.
+    pub platforms_unsaid: bool,
     pub blobs: Blobs,
     /// What a data endpoint answers to a request without a signature.
     pub unsigned_status: u16,
@@ -180,9 +190,11 @@ impl Default for Registry {
     fn default() -> Self {
         Self {
             anonymous_pull: true,
+            open: false,
             clock_ahead_seconds: 0,
             challenge: ChallengeForm::Usual,
             platforms: vec!["linux/amd64".to_owned(), "linux/arm64".to_owned()],
+            platforms_unsaid: false,
             blobs: Blobs::FromData,
             unsigned_status: 403,
         }
@@ -228,7 +240,12 @@ pub enum ChallengeForm {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Site {
+    /// Where it listens: 443, or 80 in plain HTTP, unless it says otherwise.
+    pub port: Option<u16>,
+    pub plain_http: bool,
     pub certificate: Certificate,
+    /// Clients need a certificate of the lab's authority.
+    pub asks_for_certificate: bool,
     pub connection: Connection,
     /// How it answers everything.
     pub answers: Answers,
@@ -253,6 +270,9 @@ pub enum Certificate {
     EndsInThreeDays,
     #[serde(rename = "by an unknown issuer")]
     UnknownIssuer,
+    /// That of CORP_CA, which the node does not trust by itself.
+    #[serde(rename = "by the corporate authority")]
+    ByCorporateAuthority,
     #[serde(rename = "for another name")]
     OtherName,
     #[serde(rename = "without names")]
@@ -300,12 +320,26 @@ pub enum Connection {
 }
 
 /// How an endpoint answers over HTTP.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Answers {
     #[default]
     Well,
     Status(u16),
+    Says(Said),
+    /// 401 with this in `Www-Authenticate`.
+    Challenge(String),
+    /// 307 to the same path and query behind this.
+    #[serde(rename = "redirect to")]
+    RedirectTo(String),
+    /// To HEAD so, and well to everything else.
+    #[serde(rename = "to HEAD")]
+    ToHead(Box<Self>),
+    #[serde(rename = "to GET")]
+    ToGet(Box<Self>),
+    /// To requests for a part of a blob so, and well to everything else.
+    #[serde(rename = "to a range")]
+    ToRange(Box<Self>),
     /// 403, naming the client's address.
     #[serde(rename = "as the firewall")]
     Firewall,
@@ -343,6 +377,25 @@ pub enum Answers {
     Once,
 }
 
+/// An answer word for word. `TOKEN` stands for a token for `probe/hello`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Said {
+    #[serde(default = "ok")]
+    pub status: u16,
+    #[serde(rename = "type", default = "json")]
+    pub media_type: String,
+    pub text: String,
+}
+
+fn ok() -> u16 {
+    200
+}
+
+fn json() -> String {
+    "application/json".to_owned()
+}
+
 /// The proxy and what it does with CONNECT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -364,6 +417,15 @@ pub enum ProxyIs {
     Babbling,
     /// It opens the tunnel to itself, with a certificate that it made.
     Intercepting,
+    /// It speaks SOCKS 5, on port 1080, and knows all names.
+    #[serde(rename = "for SOCKS")]
+    Socks,
+    /// The same, for `reader` with the password `secret` alone.
+    #[serde(rename = "for SOCKS with a password")]
+    SocksWithPassword,
+    /// The same, and no rule allows the registry.
+    #[serde(rename = "for SOCKS and denying")]
+    SocksDenying,
     /// Nothing listens there.
     Closed,
 }

@@ -7,17 +7,25 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::places::{self, Place};
-use crate::fakes::acr::{Acr, Answer, Challenge, Route};
+use crate::fakes::acr::{Acr, Answer, Challenge, Kind, Route, pull_token};
 use crate::fakes::relay::{self, Relay};
 use crate::fakes::sockets::{self, Trap};
 use crate::image::Image;
 use crate::pki::{self, Identity, Pki};
-use crate::scenario::{Answers, Blobs, Certificate, ChallengeForm, Connection, Setting, Site};
-
-const HTTPS: u16 = 443;
+use crate::scenario::{
+    Answers, Blobs, Certificate, ChallengeForm, Connection, Said, Setting, Site,
+};
 
 /// The address that the firewall says it saw.
 const EGRESS: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
+
+/// The authorities of a world.
+pub(super) struct LabPki {
+    /// The node trusts it.
+    pub(super) nodes: Pki,
+    /// Only a `hosts.toml` may name it.
+    pub(super) corporate: Pki,
+}
 
 /// Everything that serves, until dropped.
 #[derive(Default)]
@@ -37,7 +45,7 @@ enum Front {
 }
 
 /// Opens everything that a setting has; to be called inside the network.
-pub(super) fn open(pki: &Pki, setting: &Setting) -> Result<Endpoints> {
+pub(super) fn open(pki: &LabPki, setting: &Setting) -> Result<Endpoints> {
     let well = Site::default();
     let mut opened = Endpoints::default();
     let (data, public_data): (&[_], &[_]) = match setting.registry.blobs {
@@ -52,11 +60,14 @@ pub(super) fn open(pki: &Pki, setting: &Setting) -> Result<Endpoints> {
     opened.registry(pki, setting, (&places::LOGIN, &setting.login), data)?;
     let public_login = (&places::PUBLIC_LOGIN, &setting.public_login);
     opened.registry(pki, setting, public_login, public_data)?;
-    if let Some(mirror) = &setting.mirror {
-        opened.registry(pki, setting, (&places::MIRROR, mirror), &[])?;
-    }
-    if let Some(tokens) = &setting.token_server {
-        opened.registry(pki, setting, (&places::TOKEN_SERVER, tokens), &[])?;
+    for (place, site) in [
+        (&places::MIRROR, &setting.mirror),
+        (&places::TOKEN_SERVER, &setting.token_server),
+        (&places::DOCKER_HUB, &setting.docker_hub),
+    ] {
+        if let Some(site) = site {
+            opened.registry(pki, setting, (place, site), &[])?;
+        }
     }
     if redirects_away(setting) {
         let portal = Site {
@@ -64,6 +75,15 @@ pub(super) fn open(pki: &Pki, setting: &Setting) -> Result<Endpoints> {
             ..Site::default()
         };
         opened.registry(pki, setting, (&places::PORTAL, &portal), &[])?;
+    }
+    Ok(opened)
+}
+
+/// Opens what a setting has on the node itself; to be called there.
+pub(super) fn open_on_the_node(pki: &LabPki, setting: &Setting) -> Result<Endpoints> {
+    let mut opened = Endpoints::default();
+    if let Some(site) = &setting.on_the_node {
+        opened.registry(pki, setting, (&places::ON_THE_NODE, site), &[])?;
     }
     Ok(opened)
 }
@@ -82,15 +102,18 @@ fn redirects_away(setting: &Setting) -> bool {
 impl Endpoints {
     fn registry(
         &mut self,
-        pki: &Pki,
+        pki: &LabPki,
         setting: &Setting,
         (place, login): (&Place, &Site),
         data: &[(&Place, &Site)],
     ) -> Result<()> {
-        let mut acr = Acr::at(place.host, self.listens(place, login)?).tls(pki);
+        let mut acr = Acr::at(place.host, self.listens(place, login)?);
+        if !login.plain_http {
+            acr = acr.tls(&pki.nodes);
+        }
         if !has_front(login) {
             for address in &place.addresses[1..] {
-                acr = acr.also_at((*address, HTTPS));
+                acr = acr.also_at((*address, login.port()));
             }
         }
         for (place, site) in data {
@@ -98,9 +121,13 @@ impl Endpoints {
         }
         let registry = &setting.registry;
         let platforms: Vec<_> = registry.platforms.iter().map(String::as_str).collect();
-        acr = acr.image(Image::new("probe/hello", "v1", &platforms)?);
-        let acr = acr.start()?;
+        let image = match registry.platforms_unsaid {
+            true => Image::without_platforms("probe/hello", "v1", &platforms)?,
+            false => Image::new("probe/hello", "v1", &platforms)?,
+        };
+        let acr = acr.image(image).start()?;
         acr.allow_anonymous_pull(registry.anonymous_pull)
+            .open(registry.open)
             .set_clock_ahead(registry.clock_ahead_seconds)
             .answer_unsigned(registry.unsigned_status)
             .challenge(challenge(registry.challenge));
@@ -108,10 +135,10 @@ impl Endpoints {
             self.dress(&acr, pki, place, site)?;
         }
         for (route, answers) in [
-            (Route::Ping, login.ping),
-            (Route::Token, login.token),
-            (Route::Manifest, login.manifest),
-            (Route::Blob, login.blob),
+            (Route::Ping, &login.ping),
+            (Route::Token, &login.token),
+            (Route::Manifest, &login.manifest),
+            (Route::Blob, &login.blob),
         ] {
             acr.answer(route, answer(answers));
         }
@@ -121,31 +148,41 @@ impl Endpoints {
 
     /// Where a site's server listens: at its place, or behind the front that stands there.
     fn listens(&mut self, place: &Place, site: &Site) -> Result<SocketAddr> {
-        let at = SocketAddr::new(place.address(), HTTPS);
+        let at = SocketAddr::new(place.address(), site.port());
         if !has_front(site) {
             return Ok(at);
         }
         // The same port, since a registry tells clients its own.
         self.behind += 1;
-        let behind = SocketAddr::new(Ipv4Addr::new(127, 1, 0, self.behind).into(), HTTPS);
+        let behind = SocketAddr::new(Ipv4Addr::new(127, 1, 0, self.behind).into(), site.port());
         self.fronts.push(front(site, at, behind)?);
         Ok(behind)
     }
 
-    fn dress(&mut self, acr: &Acr, pki: &Pki, place: &Place, site: &Site) -> Result<()> {
+    fn dress(&mut self, acr: &Acr, pki: &LabPki, place: &Place, site: &Site) -> Result<()> {
+        if site.answers != Answers::Well {
+            acr.answer_at(place.host, answer(&site.answers));
+        }
+        if site.plain_http {
+            return Ok(());
+        }
         let identity = identity(pki, place.host, site.certificate)?;
         if site.certificate == Certificate::SelfSignedTrusted {
             self.trusted.push_str(identity.chain_pem());
         }
-        if site.connection == Connection::Tls12 {
-            acr.present_tls12(place.host, &identity)?;
-        } else {
-            acr.present(place.host, &identity)?;
-        }
-        if site.answers != Answers::Well {
-            acr.answer_at(place.host, answer(site.answers));
-        }
+        let versions: &[_] = match site.connection {
+            Connection::Tls12 => &[&rustls::version::TLS12],
+            _ => rustls::ALL_VERSIONS,
+        };
+        let clients = site.asks_for_certificate.then_some(&pki.nodes);
+        acr.present_as(place.host, identity.server_config_for(versions, clients)?);
         Ok(())
+    }
+}
+
+impl Site {
+    fn port(&self) -> u16 {
+        self.port.unwrap_or(if self.plain_http { 80 } else { 443 })
     }
 }
 
@@ -175,16 +212,17 @@ fn front(site: &Site, at: SocketAddr, behind: SocketAddr) -> Result<Front> {
     Ok(Front::Trap { _held: trap? })
 }
 
-fn identity(pki: &Pki, host: &str, certificate: Certificate) -> Result<Identity> {
+fn identity(pki: &LabPki, host: &str, certificate: Certificate) -> Result<Identity> {
     const THREE_DAYS: Duration = Duration::from_secs(3 * 24 * 60 * 60);
-    let leaf = || pki.leaf([host]);
+    let leaf = || pki.nodes.leaf([host]);
     match certificate {
         Certificate::Good => leaf().issue(),
         Certificate::Expired => leaf().expired().issue(),
         Certificate::NotYetValid => leaf().not_yet_valid().issue(),
         Certificate::EndsInThreeDays => leaf().expires_in(THREE_DAYS).issue(),
         Certificate::UnknownIssuer => Pki::new()?.leaf([host]).issue(),
-        Certificate::OtherName => pki.leaf(["fabrikam.azurecr.io"]).issue(),
+        Certificate::ByCorporateAuthority => pki.corporate.leaf([host]).issue(),
+        Certificate::OtherName => pki.nodes.leaf(["fabrikam.azurecr.io"]).issue(),
         Certificate::WithoutNames => leaf().without_san().issue(),
         Certificate::ByIntermediate => leaf().via_intermediate().issue(),
         Certificate::ByUnsentIntermediate => leaf().via_unsent_intermediate().issue(),
@@ -209,10 +247,24 @@ fn challenge(form: ChallengeForm) -> Option<Challenge> {
     })
 }
 
-fn answer(answers: Answers) -> Answer {
+fn answer(answers: &Answers) -> Answer {
+    let only = |kind, answers| Answer::Only(kind, Box::new(answer(answers)));
     match answers {
         Answers::Well => Answer::AsAzure,
-        Answers::Status(status) => Answer::Status(status),
+        Answers::Status(status) => Answer::Status(*status),
+        Answers::Says(Said {
+            status,
+            media_type,
+            text,
+        }) => {
+            let text = text.replace("TOKEN", &pull_token("probe/hello"));
+            Answer::Body(*status, media_type.clone(), text)
+        }
+        Answers::Challenge(line) => Answer::Challenge(Challenge::Raw(vec![line.clone()])),
+        Answers::RedirectTo(place) => Answer::MovedTo(place.clone()),
+        Answers::ToHead(answers) => only(Kind::Head, answers),
+        Answers::ToGet(answers) => only(Kind::Get, answers),
+        Answers::ToRange(answers) => only(Kind::Range, answers),
         Answers::Firewall => Answer::Firewall(IpAddr::V4(EGRESS)),
         Answers::Throttled => Answer::Throttled(Some(Duration::from_secs(30))),
         Answers::Mcr => Answer::Mcr,

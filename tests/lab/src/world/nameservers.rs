@@ -160,6 +160,7 @@ fn fill(dns: &Dns, wanted: &Nameserver) {
         &places::TOKEN_SERVER,
         &places::PROXY,
         &places::PORTAL,
+        &places::DOCKER_HUB,
     ] {
         if !wanted.lacks.iter().any(|host| host == place.host) {
             dns.address(place.host, [place.address()], TTL);

@@ -33,6 +33,7 @@ pub const PROXY_NAMESERVER: IpAddr = v4(198, 18, 2, 53);
 const CLOSED: IpAddr = v4(10, 240, 1, 2);
 
 pub const PROXY_PORT: u16 = 3128;
+pub const SOCKS_PORT: u16 = 1080;
 
 pub const LOGIN: Place = Place {
     host: "myregistry.azurecr.io",
@@ -89,6 +90,18 @@ pub const PROXY: Place = Place {
     addresses: &[v4(198, 18, 2, 30)],
 };
 
+/// Whom images of `docker.io` come from.
+pub const DOCKER_HUB: Place = Place {
+    host: "registry-1.docker.io",
+    addresses: &[v4(203, 0, 113, 50)],
+};
+
+/// A registry on the node itself.
+pub const ON_THE_NODE: Place = Place {
+    host: "localhost",
+    addresses: &[v4(127, 0, 0, 1)],
+};
+
 /// Where clients are sent that shall log in first.
 pub const PORTAL: Place = Place {
     host: "portal.contoso.example",
@@ -96,7 +109,7 @@ pub const PORTAL: Place = Place {
 };
 
 /// Every place where somebody is, by the word that scenarios have for it.
-const ALL: [(&str, &Place); 10] = [
+const ALL: [(&str, &Place); 11] = [
     ("login", &LOGIN),
     ("data", &DATA),
     ("north_data", &NORTH_DATA),
@@ -107,6 +120,7 @@ const ALL: [(&str, &Place); 10] = [
     ("token_server", &TOKEN_SERVER),
     ("proxy", &PROXY),
     ("portal", &PORTAL),
+    ("docker_hub", &DOCKER_HUB),
 ];
 
 /// Every address that answers in some way; all others are silent.
@@ -114,6 +128,12 @@ pub(crate) fn addresses() -> impl Iterator<Item = IpAddr> {
     let places = ALL.into_iter().flat_map(|(_, place)| place.addresses);
     let others = NAMESERVERS.into_iter().chain([PROXY_NAMESERVER, CLOSED]);
     places.copied().chain(others)
+}
+
+/// The address of a host, as a healthy nameserver gives it.
+pub(crate) fn address_of(host: &str) -> Option<IpAddr> {
+    let mut places = ALL.into_iter().map(|(_, place)| place);
+    places.find(|place| place.host == host).map(Place::address)
 }
 
 pub(crate) fn named(word: &str) -> Option<&'static Place> {

@@ -9,6 +9,7 @@ use super::{endpoints, nameservers, places};
 use crate::fakes::acr::Acr;
 use crate::fakes::dns::Dns;
 use crate::fakes::proxy::{Proxy, Tunnel};
+use crate::fakes::socks::{Socks, SocksProxy};
 use crate::scenario::{Names, ProxyIs};
 use crate::servers::{Squid, SquidBuilder};
 
@@ -17,6 +18,7 @@ pub(super) enum Server {
     Squid { _squid: Squid, _nameserver: Dns },
     Lab { _proxy: Proxy },
     Interceptor { _proxy: Proxy, _impostor: Acr },
+    Socks { _proxy: SocksProxy },
     Nobody,
 }
 
@@ -35,6 +37,9 @@ pub(super) fn start(is: ProxyIs) -> Result<Server> {
         ProxyIs::Hanging => broken(at, Tunnel::Hangs),
         ProxyIs::Babbling => broken(at, Tunnel::Garbage),
         ProxyIs::Intercepting => intercepting(at),
+        ProxyIs::Socks => socks(Socks::Opens),
+        ProxyIs::SocksWithPassword => socks(Socks::WantsPassword),
+        ProxyIs::SocksDenying => socks(Socks::Denies),
         ProxyIs::Closed => Ok(Server::Nobody),
     }
 }
@@ -48,6 +53,13 @@ fn squid(
     Ok(Server::Squid {
         _nameserver: nameservers::knowing(nameserver, login)?,
         _squid: rules(Squid::at(at, nameserver)).start()?,
+    })
+}
+
+fn socks(socks: Socks) -> Result<Server> {
+    let at = SocketAddr::new(places::PROXY.address(), places::SOCKS_PORT);
+    Ok(Server::Socks {
+        _proxy: SocksProxy::start(at, socks, places::address_of)?,
     })
 }
 

@@ -24,7 +24,7 @@ pub struct Scene<'w> {
     scenario: &'w Scenario,
     /// The node's files; those of the scene before are not among them.
     folder: PathBuf,
-    _endpoints: Endpoints,
+    _endpoints: [Endpoints; 2],
     _proxy: Option<proxy::Server>,
 }
 
@@ -41,15 +41,21 @@ impl<'w> Scene<'w> {
     pub(super) fn new(
         world: &'w World,
         scenario: &'w Scenario,
-        endpoints: Endpoints,
+        endpoints: [Endpoints; 2],
         proxy: Option<proxy::Server>,
     ) -> Result<Self> {
         let folder = world.folder.path().join(world.scenes.to_string());
         fs::create_dir_all(folder.join("certs.d"))?;
         // Go looks for more authorities in a folder; there shall be none.
         fs::create_dir_all(folder.join("no-more-authorities"))?;
-        let bundle = world.pki.ca_pem() + &endpoints.trusted;
+        let trusted = endpoints.iter().map(|opened| &*opened.trusted);
+        let bundle = world.pki.nodes.ca_pem() + &trusted.collect::<String>();
         fs::write(folder.join("ca.pem"), bundle)?;
+        fs::write(folder.join("corporate.pem"), world.pki.corporate.ca_pem())?;
+        let client = world.pki.nodes.leaf(["node"]).issue()?;
+        client.write(&folder)?;
+        let both = [client.chain_pem(), client.key_pem()].concat();
+        fs::write(folder.join("both.pem"), both)?;
         let scene = Self {
             world,
             scenario,
@@ -209,13 +215,30 @@ impl<'w> Scene<'w> {
         for (host, text) in &setting.hosts_toml {
             let folder = self.certs_d().join(host);
             fs::create_dir_all(&folder)?;
-            let ca = self.folder.join("ca.pem");
-            fs::write(
-                folder.join("hosts.toml"),
-                text.replace("CA_FILE", &ca.to_string_lossy()),
-            )?;
+            fs::write(folder.join("hosts.toml"), self.with_files(text))?;
+        }
+        for (path, text) in &setting.certs_d {
+            let path = self.certs_d().join(path);
+            fs::create_dir_all(path.parent().unwrap_or(&path))?;
+            fs::write(path, self.with_content(text)?)?;
         }
         Ok(())
+    }
+
+    /// A text with the paths of the files that it names.
+    fn with_files(&self, text: &str) -> String {
+        FILES.iter().fold(text.to_owned(), |text, (word, file)| {
+            text.replace(word, &self.folder.join(file).to_string_lossy())
+        })
+    }
+
+    /// What stands in the file that a text names, if it is the name of one.
+    fn with_content(&self, text: &str) -> Result<String> {
+        let named = FILES.iter().find(|(word, _)| *word == text.trim());
+        Ok(match named {
+            Some((_, file)) => fs::read_to_string(self.folder.join(file))?,
+            None => text.to_owned(),
+        })
     }
 
     fn resolv_conf(&self) -> String {
@@ -229,6 +252,15 @@ impl<'w> Scene<'w> {
 }
 
 const TIMEOUT: &str = "/usr/bin/timeout";
+
+/// The files that scenarios name, by the words that they have for them.
+const FILES: [(&str, &str); 5] = [
+    ("CA_FILE", "ca.pem"),
+    ("CORP_CA", "corporate.pem"),
+    ("CLIENT_CERT", "tls.crt"),
+    ("CLIENT_KEY", "tls.key"),
+    ("CLIENT_BOTH", "both.pem"),
+];
 
 fn timed(command: &mut Command) -> Result<(Output, Duration)> {
     let began = Instant::now();

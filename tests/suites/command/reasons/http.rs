@@ -64,7 +64,7 @@ pub(super) fn token() -> Vec<Case> {
         // With a registry's error code it is a denial.
         (
             "forbidden",
-            Answer::Body(403, "text/html", "<html>".to_owned()),
+            Answer::Body(403, "text/html".into(), "<html>".to_owned()),
         ),
         ("firewall", Answer::Firewall([203, 0, 113, 9].into())),
         ("not_found", Answer::Status(404)),

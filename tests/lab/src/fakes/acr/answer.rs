@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::fakes::http::{Framing, Response};
+use crate::fakes::http::{Framing, Request, Response};
 
 /// How an endpoint answers; anything but [`Answer::AsAzure`] is a fault or at least odd.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub enum Answer {
     /// This status, with an error of this message.
     Refused(u16, String),
     /// This status, and a body of this type.
-    Body(u16, &'static str, String),
+    Body(u16, String, String),
     /// The healthy answer with these headers before its own.
     With(Vec<(String, String)>),
     /// 429, with `Retry-After` where a time is given.
@@ -40,6 +40,10 @@ pub enum Answer {
     CaptivePortal,
     /// 302 to another URL.
     RedirectTo(String),
+    /// 307 to the same path and query behind this.
+    MovedTo(String),
+    /// So to some requests, and as Azure to all others.
+    Only(Kind, Box<Self>),
     /// 302 to the very URL that was asked.
     RedirectLoop,
     /// The request is read and never answered.
@@ -64,6 +68,15 @@ pub enum Answer {
     Chunked,
     /// The healthy answer, and the connection is closed in place of the next one.
     Once,
+}
+
+/// A kind of request that an answer can be for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Head,
+    Get,
+    /// With `Range`.
+    Range,
 }
 
 /// Challenges that are legal (RFC 9110, section 11) and not what Azure sends.
@@ -108,6 +121,7 @@ pub(super) enum Then {
 /// What an answer may need to know of the request it answers.
 pub(super) struct Asked<'a> {
     pub(super) url: String,
+    pub(super) request: &'a Request,
     pub(super) realm: String,
     pub(super) service: &'a str,
 }
@@ -133,6 +147,14 @@ impl Answer {
             }
             Self::HugeJson => respond(Response::new(200).json(&huge_json())),
             Self::CaptivePortal => respond(captive_portal()),
+            // What has moved is there.
+            Self::MovedTo(place) if asked.url.starts_with(place.as_str()) => respond(azure),
+            Self::MovedTo(place) => {
+                let url = format!("{place}{}", asked.request.target);
+                respond(Response::new(307).header("Location", url))
+            }
+            Self::Only(kind, answer) if kind.is_of(asked.request) => answer.act(asked, azure),
+            Self::Only(..) => respond(azure),
             Self::RedirectTo(url) => respond(Response::new(302).header("Location", url)),
             Self::RedirectLoop => respond(Response::new(302).header("Location", &asked.url)),
             Self::HangBeforeHeaders => Act::Raw(Vec::new(), Then::Hang),
@@ -152,6 +174,16 @@ impl Answer {
             Self::Http10 => Act::Respond(azure, Framing::Http10),
             Self::Chunked => Act::Respond(azure, Framing::Chunked),
             Self::Once => Act::RespondOnce(azure),
+        }
+    }
+}
+
+impl Kind {
+    fn is_of(self, request: &Request) -> bool {
+        match self {
+            Self::Head => request.method == "HEAD",
+            Self::Get => request.method == "GET",
+            Self::Range => request.header("range").is_some(),
         }
     }
 }

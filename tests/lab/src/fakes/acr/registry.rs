@@ -37,6 +37,7 @@ pub(super) struct Site {
 pub(super) struct State {
     pub(super) images: Vec<Image>,
     pub(super) anonymous_pull: bool,
+    pub(super) is_open: bool,
     pub(super) identities: HashMap<String, Arc<ServerConfig>>,
     pub(super) answers: HashMap<Route, Answer>,
     pub(super) answers_at: HashMap<String, Answer>,
@@ -81,6 +82,7 @@ impl Registry {
         let login_url = self.url(LOGIN);
         let asked = Asked {
             url: format!("{}{}", self.url(site), request.target),
+            request,
             realm: format!("{login_url}/oauth2/token"),
             service: &self.sites[LOGIN].host,
         };
@@ -101,6 +103,7 @@ impl Registry {
             data_url: data_url.as_deref(),
             images: &state.images,
             anonymous_pull: state.anonymous_pull,
+            is_open: state.is_open,
             challenge: state.challenge.as_ref(),
             unsigned_status: state.unsigned_status,
         };

@@ -18,6 +18,8 @@ pub(super) struct Service<'a> {
     pub(super) data_url: Option<&'a str>,
     pub(super) images: &'a [Image],
     pub(super) anonymous_pull: bool,
+    /// Manifests and blobs need no token.
+    pub(super) is_open: bool,
     /// The form of its challenges, if it is not the usual one.
     pub(super) challenge: Option<&'a Challenge>,
     /// What a data endpoint answers without a signature, if it is not 403.
@@ -29,9 +31,9 @@ impl Route {
     pub(super) fn of(path: &str) -> Self {
         match path {
             "/v2" | "/v2/" => Self::Ping,
-            "/oauth2/token" => Self::Token,
-            _ if path.starts_with("/v2/") && path.contains("/manifests/") => Self::Manifest,
-            _ if path.starts_with("/v2/") && path.contains("/blobs/") => Self::Blob,
+            _ if path.ends_with("/oauth2/token") => Self::Token,
+            _ if path.contains("/v2/") && path.contains("/manifests/") => Self::Manifest,
+            _ if path.contains("/v2/") && path.contains("/blobs/") => Self::Blob,
             _ => Self::Other,
         }
     }
@@ -128,7 +130,7 @@ impl Service<'_> {
     fn authorize(&self, request: &Request, repository: &str) -> Result<(), Response> {
         let scope = pull_scope(repository);
         let granted = format!("Bearer {}", token_for(&scope));
-        if request.header("authorization") == Some(&granted) {
+        if self.is_open || request.header("authorization") == Some(&granted) {
             Ok(())
         } else {
             Err(self.challenge(&scope))
@@ -153,6 +155,12 @@ fn pull_scope(repository: &str) -> String {
     format!("repository:{repository}:pull")
 }
 
+/// A token for pulls of a repository.
+#[must_use]
+pub fn pull_token(repository: &str) -> String {
+    token_for(&pull_scope(repository))
+}
+
 /// A token is the scope it grants, so any registry of the lab takes what any other has issued.
 fn token_for(scope: &str) -> String {
     format!("lab.{}.token", URL_SAFE_NO_PAD.encode(scope))
@@ -173,11 +181,10 @@ fn signed_url(data: &str, digest: &str) -> String {
     format!("{data}/lab-0123456789//docker/registry/v2/blobs/sha256/{first}/{hex}/data?{query}")
 }
 
-/// Splits `/v2/<repository><between><last>`.
+/// Splits `…/v2/<repository><between><last>`.
 fn split<'a>(path: &'a str, between: &str) -> (&'a str, &'a str) {
-    path.trim_start_matches("/v2/")
-        .split_once(between)
-        .unwrap_or_default()
+    let (_, path) = path.split_once("/v2/").unwrap_or_default();
+    path.split_once(between).unwrap_or_default()
 }
 
 /// The blob, or the one range of it that was asked for (RFC 9110, section 14).
