@@ -21,7 +21,7 @@ use hickory_resolver::proto::rr::{DNSClass, Name, RecordType};
 
 pub use self::alertmanager::{Alertmanager, Webhook};
 pub use self::bind::{Bind, BindBuilder};
-pub use self::containerd::{Containerd, Pull};
+pub use self::containerd::{Containerd, Containerds, Pull, Release};
 pub use self::dnsmasq::{Dnsmasq, DnsmasqBuilder};
 pub use self::docker_registry::DockerRegistry;
 pub use self::nginx::{Nginx, NginxBuilder};

@@ -12,6 +12,7 @@ mod scene;
 use std::fs;
 use std::net::IpAddr;
 use std::process::Command;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
@@ -22,13 +23,13 @@ pub use self::scene::{Checked, STAGE_TIMEOUT, Scene};
 use crate::netns::{Direction, Namespace};
 use crate::pki::Pki;
 use crate::scenario::{Nameserver, NameserverIs, Packets, Scenario, Setting};
-use crate::servers::Containerd;
+use crate::servers::Containerds;
 
 /// A node and its network.
 pub struct World {
     node: Namespace,
     network: Namespace,
-    containerd: Containerd,
+    containerds: Arc<Containerds>,
     pki: LabPki,
     folder: TempDir,
     nameservers: Vec<(Nameserver, nameservers::Server)>,
@@ -37,8 +38,13 @@ pub struct World {
 }
 
 impl World {
-    /// A world with a running containerd, and nobody to pull from.
+    /// A world with nobody to pull from.
     pub fn new() -> Result<Self> {
+        Self::with(Arc::default())
+    }
+
+    /// Worlds can share containerds, which only store what the node's `ctr` pulls.
+    pub fn with(containerds: Arc<Containerds>) -> Result<Self> {
         let node = Namespace::new("node")?;
         let network = Namespace::new("network")?;
         node.cable(places::NODE, &network, places::ROUTER)?;
@@ -49,11 +55,10 @@ impl World {
         }
         // Hosts report every closed port, without a limit on the number of messages.
         network.enter(|| Ok(fs::write("/proc/sys/net/ipv4/icmp_ratemask", "0")?))?;
-        let containerd = node.enter(Containerd::start)?;
         Ok(Self {
             node,
             network,
-            containerd,
+            containerds,
             pki: LabPki {
                 nodes: Pki::new()?,
                 corporate: Pki::new()?,

@@ -18,7 +18,7 @@ use regprobe_harness::output::schema;
 use regprobe_harness::program::{REGPROBE, repository};
 use regprobe_harness::suite::{Suite, Test, test};
 use regprobe_lab::scenario::{Does, Scenario};
-use regprobe_lab::servers::Pull;
+use regprobe_lab::servers::{Containerds, Pull, Release};
 use regprobe_lab::world::{Checked, STAGE_TIMEOUT, Scene, World};
 use serde_json::Value;
 
@@ -129,6 +129,7 @@ fn wait(scenario: &Scenario) -> Duration {
 /// The free worlds, and the results so far.
 #[derive(Default)]
 struct Lab {
+    containerds: Arc<Containerds>,
     worlds: Mutex<Vec<World>>,
     seen: Mutex<Seen>,
 }
@@ -147,7 +148,7 @@ impl Lab {
         let free = lock(&self.worlds).pop();
         let mut world = match free {
             Some(world) => world,
-            None => World::new().context("failed to make a world")?,
+            None => World::with(Arc::clone(&self.containerds)).context("failed to make a world")?,
         };
         let result = run(&mut world, scenario);
         // Also after a failure: the next scene sets the world up again.
@@ -195,7 +196,7 @@ fn run(world: &mut World, scenario: &Scenario) -> Result<Shown> {
     // Both run in the same world at the same time.
     let (pull, checked) = thread::scope(|threads| {
         let check = agent_is_judged().then(|| threads.spawn(|| check(&scene)));
-        let pull = scene.pull();
+        let pull = release().and_then(|release| scene.pull(release));
         let checked = check.map(|check| check.join().expect("a check does not panic"));
         (pull, checked)
     });
@@ -344,6 +345,23 @@ fn tell(scenario: &Scenario, faults: &[String], pull: &Pull, checked: Option<&Ch
 /// `REGPROBE_LAB_ORACLE_ONLY=1` runs containerd without the agent.
 fn agent_is_judged() -> bool {
     std::env::var("REGPROBE_LAB_ORACLE_ONLY").as_deref() != Ok("1")
+}
+
+/// `REGPROBE_LAB_CONTAINERD=2.4` runs that one of those that `tests/oracles/bring` brings, in place of the
+/// machine's own.
+fn release() -> Result<Option<Release>> {
+    let Some(wanted) = std::env::var_os("REGPROBE_LAB_CONTAINERD") else {
+        return Ok(None);
+    };
+    let release = Release::ALL
+        .into_iter()
+        .find(|release| *release.as_str() == *wanted)
+        .with_context(|| format!("no containerd {wanted:?} is known"))?;
+    ensure!(
+        release.is_here(),
+        "containerd {release} is missing: run tests/oracles/bring"
+    );
+    Ok(Some(release))
 }
 
 /// The image's binary, if there is one, because its system calls are what counts.

@@ -13,7 +13,7 @@ use super::running::{LISTENS_AT, Running};
 use super::{Endpoints, World, proxy, wanted_nameservers};
 use crate::container::{self, Container};
 use crate::scenario::{Client, Nameserver, Scenario};
-use crate::servers::Pull;
+use crate::servers::{Pull, Release};
 
 /// How long one stage of the agent may take.
 pub const STAGE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -67,33 +67,24 @@ impl<'w> Scene<'w> {
         Ok(scene)
     }
 
-    /// Pulls as the scenario's containerd would.
-    pub fn pull(&self) -> Result<Pull> {
+    /// Pulls as the scenario's containerd would: of this release, or the machine's own.
+    pub fn pull(&self, release: Option<Release>) -> Result<Pull> {
         let Client {
             image, credentials, ..
         } = &self.scenario.containerd;
-        let reference = format!("{}/{image}", self.scenario.agent.server);
+        let containerd = self.world.containerds.of(release)?;
         // A namespace of containerd's own has nothing pulled yet.
-        let namespace = format!("scene-{}", self.world.scenes);
-        let mut ctr = self.command(TIMEOUT);
-        ctr.arg("--kill-after=1s")
-            .arg(format!(
-                "{}s",
-                self.scenario.containerd.patience().as_secs_f64()
-            ))
-            .args(["/usr/bin/ctr", "--namespace", &namespace, "--address"])
-            .arg(self.world.containerd.socket())
-            .args(["images", "pull", "--snapshotter", "native", "--hosts-dir"])
-            .arg(self.certs_d());
+        let namespace = format!("{}-{}", self.world.node.name(), self.world.scenes);
+        let patience = self.scenario.containerd.patience().as_secs_f64();
+        let mut pull = self.command(TIMEOUT);
+        pull.arg("--kill-after=1s")
+            .arg(format!("{patience}s"))
+            .args(containerd.pull_command(&namespace, &self.certs_d()));
         if let Some(credentials) = credentials {
-            ctr.args(["--user", credentials]);
+            pull.args(["--user", credentials]);
         }
-        let (out, took) = timed(ctr.arg(reference))?;
-        Ok(Pull {
-            ok: out.status.success(),
-            took,
-            said: String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned(),
-        })
+        let reference = format!("{}/{image}", self.scenario.agent.server);
+        Pull::by(pull.arg(reference))
     }
 
     /// Runs the agent, from its binary, once, as confined as the chart has it.
