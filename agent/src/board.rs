@@ -100,6 +100,7 @@ impl Board {
     pub(crate) fn count(&mut self, fleet: Fleet) {
         self.metrics.show_fleet(&fleet);
         self.fleet = Some(fleet);
+        self.shown.change(|snapshot| snapshot.fleet = Some(fleet));
         self.show_paces();
     }
 

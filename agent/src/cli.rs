@@ -62,6 +62,9 @@ pub(crate) struct RunArgs {
     /// Reload the configuration when its file changes. Mount a ConfigMap as a directory.
     #[arg(long = "config.auto-reload")]
     pub config_auto_reload: bool,
+    /// Start with this configuration if the other cannot be used, and load that once it can.
+    #[arg(long = "config.fallback-file", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config_fallback_file: Option<PathBuf>,
     /// The address to serve HTTP on.
     #[arg(
         long = "web.listen-address",

@@ -12,7 +12,7 @@ use tokio::{
 use crate::{
     board::Board,
     cli::RunArgs,
-    config,
+    config::{self, Config},
     out::{history::SharedHistory, metrics::Exporter},
     plan::{self, Plan},
     process::{
@@ -36,17 +36,15 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let watch = args
         .config_auto_reload
         .then(|| ConfigWatch::start(&args.config_file));
-    let config = config::load(&args.config_file)?;
     if args.config_check {
-        load_settings(args.web_config_file.as_deref())?;
-        let (file, registries) = (args.config_file.display(), config.registries.len());
-        return Ok(print(&format!("{file}: valid, {registries} registries\n")));
+        return check(&args);
     }
     logging::start(args.log_level, args.log_format);
     let node = plan::node_name();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting regprobe");
 
-    let plan = Plan::new(&config, &[]).context("failed to set up TLS")?;
+    let Loaded { config, plan, file } =
+        Loaded::first(&args.config_file, args.config_fallback_file.as_deref())?;
     let exporter = Arc::new(Exporter::new(&config.metrics));
     let settings = load_settings(args.web_config_file.as_deref())?;
     let listener = web::listen(&args.listen_address).map_err(|error| {
@@ -81,7 +79,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 
     let mut scheduler = Scheduler::new(&plan, &node, reports);
     apply(&plan, &mut board, &mut scheduler);
-    board.reloaded(&Ok(()));
+    board.reloaded(&file);
     let mut agent = Agent {
         config_file: &args.config_file,
         watch,
@@ -98,6 +96,50 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     server.await.context("failed to end the web server")?;
     drop(reload_requests);
     Ok(ExitCode::SUCCESS)
+}
+
+/// `--config.check`: reads the files that a start would read.
+fn check(args: &RunArgs) -> anyhow::Result<ExitCode> {
+    let config = config::load(&args.config_file)?;
+    load_settings(args.web_config_file.as_deref())?;
+    let (file, registries) = (args.config_file.display(), config.registries.len());
+    Ok(print(&format!("{file}: valid, {registries} registries\n")))
+}
+
+/// A configuration, and what follows from it.
+struct Loaded {
+    config: Config,
+    plan: Plan,
+    /// Why the configuration is not that of the file, but of the fallback.
+    file: Result<(), String>,
+}
+
+impl Loaded {
+    fn from(path: &Path) -> anyhow::Result<Self> {
+        let config = config::load(path)?;
+        let plan = Plan::new(&config, &[]).context("failed to set up TLS")?;
+        Ok(Self {
+            config,
+            plan,
+            file: Ok(()),
+        })
+    }
+
+    /// What to start with: the file, or the fallback if the file cannot be used.
+    fn first(path: &Path, fallback: Option<&Path>) -> anyhow::Result<Self> {
+        let (error, fallback) = match (Self::from(path), fallback) {
+            (Err(error), Some(fallback)) => (format!("{error:#}"), fallback),
+            (loaded, _) => return loaded,
+        };
+        let loaded = Self::from(fallback).map_err(|second| {
+            anyhow::anyhow!("{error}; and the fallback is no better: {second:#}")
+        })?;
+        tracing::error!(error, fallback = %fallback.display(), "starting with the fallback configuration");
+        Ok(Self {
+            file: Err(error),
+            ..loaded
+        })
+    }
 }
 
 /// Loads the settings of the web server; the error names the file.
@@ -144,10 +186,8 @@ impl Agent<'_> {
 
     /// Applies the configuration file; on any error the old configuration stays.
     fn reload(&mut self) -> Result<(), String> {
-        let plan = config::load(self.config_file)
-            .and_then(|config| Plan::new(&config, &[]).context("failed to set up TLS"));
-        let result = match plan {
-            Ok(plan) => {
+        let result = match Loaded::from(self.config_file) {
+            Ok(Loaded { plan, .. }) => {
                 apply(&plan, &mut self.board, &mut self.scheduler);
                 tracing::info!(registries = plan.registries.len(), "configuration reloaded");
                 Ok(())

@@ -8,6 +8,7 @@ pub mod fleet;
 pub mod pace;
 pub mod timetable;
 
+mod cluster_dns;
 mod retry_after;
 mod scheduler;
 mod service;

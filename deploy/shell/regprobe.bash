@@ -316,13 +316,28 @@ _regprobe() {
             return 0
             ;;
         regprobe__subcmd__run)
-            opts="-h -V --config.file --config.check --config.auto-reload --web.listen-address --web.config.file --web.enable-lifecycle --history.limit --log.level --log.format --help --version"
+            opts="-h -V --config.file --config.check --config.auto-reload --config.fallback-file --web.listen-address --web.config.file --web.enable-lifecycle --history.limit --log.level --log.format --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config.file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --config.fallback-file)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then
                         oldifs="$IFS"

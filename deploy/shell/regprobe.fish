@@ -33,6 +33,7 @@ complete -c regprobe -n "__fish_regprobe_needs_command" -f -a "completions" -d '
 complete -c regprobe -n "__fish_regprobe_needs_command" -f -a "man" -d 'Print the manual page'
 complete -c regprobe -n "__fish_regprobe_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c regprobe -n "__fish_regprobe_using_subcommand run" -l config.file -d 'The configuration' -r -F
+complete -c regprobe -n "__fish_regprobe_using_subcommand run" -l config.fallback-file -d 'Start with this configuration if the other cannot be used, and load that once it can' -r -F
 complete -c regprobe -n "__fish_regprobe_using_subcommand run" -l web.listen-address -d 'The address to serve HTTP on' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand run" -l web.config.file -d 'TLS, passwords and headers, in the format of Prometheus exporters; reloaded when it changes' -r -F
 complete -c regprobe -n "__fish_regprobe_using_subcommand run" -l history.limit -d 'The most memory for past rounds, in bytes, KiB or MiB; 0 keeps none' -r

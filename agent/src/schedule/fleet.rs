@@ -98,6 +98,11 @@ impl Fleet {
         }
     }
 
+    /// Whether its size is no more than an assumption, although there is a Service to ask for.
+    pub fn is_assumed(&self) -> bool {
+        self.is_counted && self.source == Source::Assumed
+    }
+
     /// Whether it is so small that all its nodes may send requests at the same moment: when they start,
     /// or once more after a failure. This never holds for a fleet that is counted: it may grow.
     pub fn may_ask_at_once(&self, images: usize) -> bool {

@@ -18,17 +18,16 @@ use tokio::{sync::watch, time::sleep};
 
 use super::{
     clock::Moment,
-    fleet::{Census, Count, Fleet},
+    cluster_dns::ClusterDns,
+    fleet::{Census, Count, Fleet, Source},
     timetable::hash,
 };
 use crate::config;
 
 /// For one question.
 const LIMIT: Duration = Duration::from_secs(3);
-const DNS_PORT: u16 = 53;
-/// The API server has the first address of the network of Services. kubeadm gives the cluster's
-/// nameserver the tenth, and so do AKS, EKS and GKE by default.
-const FROM_API_SERVER: u32 = 9;
+/// After this many questions without an answer, two minutes, the agent says that it assumes a size.
+const PATIENCE: u32 = 12;
 
 /// Counts until it is dropped. It reports what is known before the first answer, and each change.
 pub(super) async fn count(
@@ -41,23 +40,60 @@ pub(super) async fn count(
         fleet.send_if_modified(|before| std::mem::replace(before, known) != known);
     };
     report(&census);
-    let Some((service, nameserver)) = config.service.as_ref().zip(nameserver(&config)) else {
+    let Some(service) = config.service else {
         return;
     };
+    let address = ClusterDns::of_this_pod().place(&service, config.nameserver);
+    let (service, nameserver) = match address {
+        Ok((service, address)) => (service, nameserver(address)),
+        Err(why) => {
+            let assumed = census.fleet().size;
+            tracing::warn!(%service, %why, assumed, "{NOT_COUNTED}");
+            return;
+        }
+    };
+    let mut unanswered = 0;
     loop {
-        let lookup = lookup(&nameserver, service.as_str(), LIMIT, u16::MAX).await;
+        let lookup = lookup(&nameserver, &service, LIMIT, u16::MAX).await;
         let answers = [&lookup.a, &lookup.aaaa].into_iter().flatten();
         match answers.max_by_key(|answer| answer.addresses.len()) {
-            Some(answer) => census.hear(Moment::now(), counted(answer, &own_addresses())),
+            Some(answer) => {
+                census.hear(Moment::now(), counted(answer, &own_addresses()));
+                if unanswered >= PATIENCE {
+                    tracing::info!(agents = census.fleet().size, "the fleet is counted");
+                }
+                unanswered = 0;
+            }
             None => {
-                let why = lookup.fault().map(ToString::to_string);
-                tracing::debug!(%service, nameserver = %nameserver.address, why, "fleet not counted");
                 census.miss();
+                let why = lookup.fault().map(ToString::to_string);
+                let (asked, Fleet { size, source, .. }) = (nameserver.address, census.fleet());
+                unanswered += 1;
+                match unanswered {
+                    PATIENCE if source == Source::Assumed => {
+                        tracing::warn!(%service, nameserver = %asked, why, assumed = size, "{NOT_COUNTED}");
+                    }
+                    _ => {
+                        tracing::debug!(%service, nameserver = %asked, why, "fleet not counted");
+                    }
+                }
             }
         }
         report(&census);
         sleep(census.wait(Moment::now())).await;
     }
+}
+
+/// What an assumed fleet means.
+const NOT_COUNTED: &str = "the fleet cannot be counted, so a large one is assumed and requests are rare; set \
+                           fleet.nameserver or fleet.size";
+
+fn nameserver(address: SocketAddr) -> Arc<Nameserver> {
+    Arc::new(Nameserver {
+        address,
+        name: None,
+        origin: Origin::Config,
+    })
 }
 
 /// What the rules need of an answer.
@@ -74,29 +110,6 @@ fn counted(answer: &probes::Answer, own: &[IpAddr]) -> Count {
     }
 }
 
-/// The configured one, otherwise the one that clusters usually have.
-fn nameserver(config: &config::FleetConfig) -> Option<Arc<Nameserver>> {
-    let usual = || usual_nameserver(&std::env::var("KUBERNETES_SERVICE_HOST").ok()?);
-    let address = config.nameserver.or_else(usual)?;
-    Some(Arc::new(Nameserver {
-        address,
-        name: None,
-        origin: Origin::Config,
-    }))
-}
-
-fn usual_nameserver(api_server: &str) -> Option<SocketAddr> {
-    let address = match api_server.parse().ok()? {
-        IpAddr::V4(first) => IpAddr::V4(u32::from(first).saturating_add(FROM_API_SERVER).into()),
-        IpAddr::V6(first) => IpAddr::V6(
-            u128::from(first)
-                .saturating_add(FROM_API_SERVER.into())
-                .into(),
-        ),
-    };
-    Some((address, DNS_PORT).into())
-}
-
 /// The addresses of this node's, or pod's, interfaces.
 fn own_addresses() -> Vec<IpAddr> {
     let interfaces = getifaddrs().into_iter().flatten();
@@ -111,19 +124,6 @@ fn own_addresses() -> Vec<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_usual_nameserver_is_the_tenth_of_the_network() {
-        for (api_server, expected) in [
-            ("10.0.0.1", Some("10.0.0.10:53")),
-            ("10.96.0.1", Some("10.96.0.10:53")),
-            ("fd00:10::1", Some("[fd00:10::a]:53")),
-            ("kubernetes", None),
-        ] {
-            let expected = expected.map(|text| text.parse().unwrap());
-            assert_eq!(usual_nameserver(api_server), expected, "{api_server}");
-        }
-    }
 
     #[test]
     fn a_node_knows_its_own_addresses() {

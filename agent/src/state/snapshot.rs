@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 
 use super::registry::RegistryState;
-use crate::plan::NodeSource;
+use crate::{plan::NodeSource, schedule::fleet::Fleet};
 
 /// The latest snapshot, shared by everyone who reads it. Nobody holds the lock for long.
 #[derive(Clone, Default)]
@@ -35,6 +35,8 @@ pub(crate) struct Snapshot {
     pub registries: Vec<Arc<RegistryState>>,
     /// `None` where no configuration can be reloaded.
     pub config: Option<ConfigState>,
+    /// `None` until it was counted for the first time, and where nothing is counted.
+    pub fleet: Option<Fleet>,
     /// Where to read the node's settings, for documents that show them.
     pub node: Option<Arc<NodeSource>>,
 }

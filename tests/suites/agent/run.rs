@@ -61,6 +61,10 @@ pub(crate) fn suite() -> Suite {
             fleet::never_counted,
         ),
         test(
+            "an agent without the cluster's nameserver says so",
+            fleet::no_nameserver_to_ask,
+        ),
+        test(
             "the fleet is larger than one DNS answer",
             fleet::larger_than_an_answer,
         ),

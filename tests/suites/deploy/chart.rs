@@ -10,6 +10,8 @@ mod monitor;
 mod node;
 mod pod;
 mod pod_security;
+mod readme;
+mod rendered_twice;
 mod secured;
 mod values;
 
@@ -29,8 +31,20 @@ pub(crate) fn suite() -> Suite {
         test("every configuration is valid", values::configs_are_good),
         test(
             "wrong values are rejected",
-            values::wrong_values_are_refused,
+            values::refused::wrong_values_are_refused,
         ),
+        test(
+            "what the agent refuses, Helm or the Job refuses in its words",
+            values::agreed::refused_alike,
+        ),
+        test("null for every value", values::each::null),
+        test(
+            "another type for every value",
+            values::each::of_another_type,
+        ),
+        test("too much for every value", values::each::too_long),
+        test("every list twice", values::each::twice),
+        test("the README lists the values", readme::lists_the_values),
         test(
             "the schema knows the configuration",
             values::the_schema_knows_the_configuration,
@@ -41,6 +55,13 @@ pub(crate) fn suite() -> Suite {
             values::only_metrics_restart,
         ),
         test("values have an effect", values::values_are_heard),
+        test("narrower labels win", values::narrower_labels_win),
+        test(
+            "releases share the budget",
+            values::releases_share_the_budget,
+        ),
+        test("any name is a text", values::any_name_is_a_text),
+        test("alerts can be changed", values::alerts_can_be_changed),
         test(
             "the notes say what is missing",
             values::notes_tell_what_is_missing,
@@ -62,7 +83,14 @@ pub(crate) fn suite() -> Suite {
         ),
     ];
     let chart = chart.map(|test| test.needs([Need::HELM]));
-    let kustomize = [test("kustomize builds", kustomize::builds).needs([Need::KUBECTL])];
+    let kustomize = [
+        test("kustomize builds", kustomize::builds).needs([Need::KUBECTL]),
+        test(
+            "Argo CD, Flux and kustomize get the same bytes twice",
+            rendered_twice::same_bytes,
+        )
+        .needs([Need::HELM, Need::KUBECTL]),
+    ];
     let pods = [
         test("a pod on Ubuntu pulls and follows its node", node::ubuntu),
         test(
@@ -71,6 +99,10 @@ pub(crate) fn suite() -> Suite {
         ),
         test("a pod sees less of the node with lean values", node::lean),
         test("a pod on an IPv6 node", node::ipv6),
+        test(
+            "a pod starts although its configuration is broken",
+            node::broken_by_hand,
+        ),
         test("a pod has as many series as documented", node::series),
     ];
     let pods = pods.map(|test| test.needs([Need::HELM, Need::Root, Need::IPROUTE]));
@@ -114,7 +146,7 @@ fn objects_are_valid() -> Result<()> {
             kinds.insert(object["kind"].as_str().unwrap_or_default().to_owned());
         }
     }
-    // Every template is rendered.
+    // Every template is rendered. Some are named after what they are for and not after their kind.
     let templates = fs::read_dir(helm::chart().join("templates"))?;
     let templates = templates.filter_map(|file| file.ok()?.file_name().into_string().ok());
     let seen: BTreeSet<_> = kinds
@@ -122,7 +154,13 @@ fn objects_are_valid() -> Result<()> {
         .map(|kind| format!("{}.yaml", kind.to_lowercase()))
         .collect();
     let all: BTreeSet<_> = templates
-        .filter(|name| name.ends_with(".yaml") && name != "dashboards.yaml")
+        .filter(|name| name.ends_with(".yaml"))
+        .map(|name| match &*name {
+            "dashboards.yaml" => "configmap.yaml".to_owned(),
+            "configcheck.yaml" => "job.yaml".to_owned(),
+            "extramanifests.yaml" => "networkpolicy.yaml".to_owned(),
+            _ => name,
+        })
         .collect();
     ensure!(seen == all, "kinds {seen:?}, templates {all:?}");
     Ok(())

@@ -18,6 +18,7 @@ use crate::{
         history::{History, Kept},
         status::RegistryStatus,
     },
+    schedule::fleet::Fleet,
     state::{RoundId, Snapshot},
 };
 
@@ -86,10 +87,18 @@ fn header(html: &mut Html, node: &str, started: Timestamp, snapshot: &Snapshot, 
                     time(html, config.loaded_at);
                 }
                 Some(config) => {
-                    html.leaf("strong", &[], "failed to reload the configuration: ");
+                    html.leaf("strong", &[], "failed to load the configuration: ");
                     html.text(config.reload_error.as_deref().unwrap_or_default());
                 }
                 None => html.text("no configuration loaded yet"),
+            }
+            if let Some(fleet) = snapshot.fleet.filter(Fleet::is_assumed) {
+                html.text("; ");
+                html.leaf("strong", &[], "the fleet is not counted");
+                html.text(format_args!(
+                    ": {} agents are assumed, so requests are rare",
+                    fleet.size
+                ));
             }
         });
         html.tag("nav", &[("aria-label", &"Links")], |html| {

@@ -14,18 +14,27 @@
 {{- end }}
 
 {{- define "regprobe.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "regprobe.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "regprobe.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
-{{- define "regprobe.labels" -}}
-{{ include "regprobe.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
+{{- define "regprobe.namespace" -}}
+{{- .Values.namespaceOverride | default .Release.Namespace }}
 {{- end }}
+
+{{- /* The labels of an object: a list of the root and of the values that add labels, the widest first. Each key
+appears once, and the labels of the selector always win. */}}
+{{- define "regprobe.labels" -}}
+{{- $root := first . }}
+{{- $labels := dict
+  "app.kubernetes.io/version" $root.Chart.AppVersion
+  "app.kubernetes.io/managed-by" $root.Release.Service
+  "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63)
+}}
+{{- range prepend (rest .) $root.Values.commonLabels }}
+{{- $labels = mergeOverwrite $labels (. | default dict) }}
+{{- end }}
+{{- mergeOverwrite $labels (include "regprobe.selectorLabels" $root | fromYaml) | toYaml }}
 {{- end }}
 
 {{- define "regprobe.serviceAccountName" -}}
@@ -33,29 +42,33 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- .Values.serviceAccount.name | default $own }}
 {{- end }}
 
+{{- define "regprobe.imageRegistry" -}}
+{{- (.Values.global).imageRegistry | default .Values.image.registry | default "" }}
+{{- end }}
+
 {{- define "regprobe.image" -}}
 {{- with .Values.image }}
-{{- with .registry }}{{ . }}/{{ end }}
+{{- with include "regprobe.imageRegistry" $ }}{{ . }}/{{ end }}
 {{- .repository }}
 {{- if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{- /* The chart's own pull secrets and those of a parent chart, which also writes them as plain names. */}}
+{{- define "regprobe.imagePullSecrets" -}}
+{{- $secrets := list }}
+{{- range concat (.Values.imagePullSecrets | default list) ((.Values.global).imagePullSecrets | default list) }}
+{{- $secrets = append $secrets (ternary . (dict "name" .) (kindIs "map" .)) }}
+{{- end }}
+{{- with $secrets }}
+imagePullSecrets:
+  {{- uniq . | toYaml | nindent 2 }}
 {{- end }}
 {{- end }}
 
 {{- /* The volume name for a node directory. */}}
 {{- define "regprobe.volumeName" -}}
 {{- printf "host%s" (regexReplaceAll "[^a-z0-9]+" (lower .) "-") | trunc 63 | trimSuffix "-" }}
-{{- end }}
-
-{{- /* Refuses two directories with the same volume name; Kubernetes' own error would be unclear. */}}
-{{- define "regprobe.refuseSameVolumes" -}}
-{{- $seen := dict }}
-{{- range $directory := .Values.hostDirectories }}
-{{- $name := include "regprobe.volumeName" $directory }}
-{{- with get $seen $name }}
-{{- fail (printf "hostDirectories: %s and %s would both be the volume %s; mount their parent directory instead" . $directory $name) }}
-{{- end }}
-{{- $_ := set $seen $name $directory }}
-{{- end }}
 {{- end }}
 
 {{- /* config.yaml: the values, plus settings that only the chart knows. */}}
@@ -65,27 +78,49 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $_ := set $config "node" (merge ($config.node | default dict) $node) }}
 {{- $fleet := $config.fleet | default dict }}
 {{- if not $fleet.service }}
-{{- $service := printf "%s.%s.svc.%s" (include "regprobe.fullname" .) .Release.Namespace .Values.clusterDomain }}
-{{- $_ := set $fleet "service" $service }}
+{{- /* Without namespace: the agent knows its own. */}}
+{{- $_ := set $fleet "service" (include "regprobe.fullname" .) }}
 {{- end }}
 {{- $_ := set $config "fleet" $fleet }}
 {{- toYaml $config }}
 {{- end }}
 
+{{- /* The variables of the proxy settings. */}}
+{{- define "regprobe.proxies" -}}
+{{- with .Values.proxy }}
+{{- dict "HTTPS_PROXY" .httpsProxy "HTTP_PROXY" .httpProxy "NO_PROXY" .noProxy | toYaml }}
+{{- end }}
+{{- end }}
+
+{{- define "regprobe.configMap" -}}
+{{- .Values.existingConfigMap | default (include "regprobe.fullname" .) }}
+{{- end }}
+
 {{- /* The name of the Secret with web.yaml; empty if the listener has no such file. */}}
 {{- define "regprobe.webSecret" -}}
 {{- with .Values.web }}
-{{- if and .config .existingSecret }}
-{{- fail "web.config and web.existingSecret: set only one of them" }}
-{{- end }}
-{{- if and .config (ne (hasKey .config "tls_server_config") (eq .scheme "HTTPS")) }}
-{{- fail "web.scheme: must be HTTPS if web.config has tls_server_config, and HTTP otherwise; with the wrong one, kubelet restarts every pod" }}
-{{- end }}
 {{- if .config }}
 {{- printf "%s-web" (include "regprobe.fullname" $) }}
 {{- else }}
 {{- .existingSecret }}
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* A probe of kubelet: a list of the root, the path and the value of the probe. */}}
+{{- define "regprobe.probe" -}}
+{{- $web := (first .).Values.web }}
+httpGet:
+  path: {{ index . 1 }}
+  port: metrics
+  {{- if eq $web.scheme "HTTPS" }}
+  scheme: HTTPS
+  {{- end }}
+  {{- if not (has $web.address (list "" nil "0.0.0.0" "::")) }}
+  host: {{ $web.address | quote }}
+  {{- end }}
+{{- with last . }}
+{{ toYaml . }}
 {{- end }}
 {{- end }}
 
@@ -117,6 +152,10 @@ relabelings:
   # Prometheus Operator sets it to the name of the port; the agent uses it for a registry's endpoint.
   - action: labeldrop
     regex: endpoint
+  {{- range $label, $ofNode := .nodeLabels }}
+  - sourceLabels: [__meta_kubernetes_node_label_{{ regexReplaceAll "[^A-Za-z0-9_]" $ofNode "_" }}]
+    targetLabel: {{ $label | quote }}
+  {{- end }}
   {{- with .relabelings }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -127,5 +166,27 @@ metricRelabelings:
 {{- end }}
 
 {{- define "regprobe.scrapeLimits" -}}
-{{- pick . "labelLimit" "labelNameLengthLimit" "labelValueLengthLimit" | toYaml }}
+{{- range $limit := list "sampleLimit" "labelLimit" "labelNameLengthLimit" "labelValueLengthLimit" }}
+{{- with get $ $limit }}
+{{ $limit }}: {{ int64 . }}
+{{- end }}
+{{- end }}
+{{- if .nodeLabels }}
+attachMetadata:
+  node: true
+{{- end }}
+{{- end }}
+
+{{- /* A rule as the values change it: a list of the value `prometheusRule` and the rule. */}}
+{{- define "regprobe.rule" -}}
+{{- $values := first . }}
+{{- $rule := last . | deepCopy }}
+{{- with get ($values.for | default dict) ($rule.alert | default "") }}
+{{- $_ := set $rule "for" . }}
+{{- end }}
+{{- with $rule.annotations }}
+{{- $page := last (splitList "/deploy/runbooks/" .runbook_url) }}
+{{- $_ := set . "runbook_url" (printf "%s/%s" (trimSuffix "/" $values.runbookBase) $page) }}
+{{- end }}
+{{- toYaml $rule }}
 {{- end }}

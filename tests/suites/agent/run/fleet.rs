@@ -77,7 +77,26 @@ pub(crate) fn never_counted() -> Result<()> {
     ensure!(scrape.value("regprobe_fleet_size_source", &assumed)? == 1.0);
     ensure!(scrape.value("regprobe_fleet_size", &[])? == 5000.0);
     ensure!(interval(&scrape, "request")? > 500.0);
+    let page = agent.get("/")?.expect_status(200)?.text();
+    ensure!(page.contains("the fleet is not counted"), "{page}");
     Ok(())
+}
+
+/// This machine's own resolv.conf is not that of a pod.
+pub(crate) fn no_nameserver_to_ask() -> Result<()> {
+    let ground = Ground::new()?;
+    let section = format!("fleet: {{service: {SERVICE}}}\n");
+    let config = ground.config_with(&[&ground.contoso_entry()], &section)?;
+    let agent = Agent::ready(&config, &[])?;
+    agent.until("says that it cannot count", |agent| {
+        let log = agent.log().join("\n");
+        ensure!(log.contains("the fleet cannot be counted"), "{log}");
+        ensure!(
+            log.contains("the cluster's nameserver is not in /etc/resolv.conf"),
+            "{log}"
+        );
+        Ok(())
+    })
 }
 
 pub(crate) fn larger_than_an_answer() -> Result<()> {

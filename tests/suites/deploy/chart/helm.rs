@@ -71,8 +71,13 @@ impl Objects {
 
     pub(crate) fn parse(manifests: &str) -> Result<Self> {
         let documents = serde_yaml::Deserializer::from_str(manifests);
+        // By way of a type that refuses the same key twice, as kustomize does.
         let mut objects = documents
-            .map(|document| Ok(Value::deserialize(document)?))
+            .map(|document| {
+                Ok(serde_json::to_value(serde_yaml::Value::deserialize(
+                    document,
+                )?)?)
+            })
             .collect::<Result<Vec<_>>>()?;
         objects.retain(|object| !object.is_null());
         Ok(Self(objects))

@@ -1,24 +1,28 @@
 //! Objects checked by Kubernetes' own types. The types ignore unknown fields, so an object is only valid if
 //! it is the same after a round trip through them.
 
-use std::collections::BTreeMap;
+mod rules;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Checks that all supported versions of Kubernetes accept this object.
 pub(crate) fn check(object: &Value) -> Result<()> {
     let said = format!("{} {}", object["apiVersion"], object["kind"]);
     kubernetes_1_31(object).with_context(|| format!("{said} in Kubernetes 1.31"))?;
-    kubernetes_1_37(object).with_context(|| format!("{said} in Kubernetes 1.37"))
+    kubernetes_1_37(object).with_context(|| format!("{said} in Kubernetes 1.37"))?;
+    rules::check(object).context(said)
 }
 
 macro_rules! version {
     ($name:ident, $types:ident) => {
         fn $name(object: &Value) -> Result<()> {
-            use $types::api::{apps::v1 as apps, core::v1 as core, networking::v1 as networking};
+            use $types::api::networking::v1 as networking;
+            use $types::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core};
             let text = |field: &str| object[field].as_str().unwrap_or_default();
             match (text("apiVersion"), text("kind")) {
                 ("v1", "ConfigMap") => round_trip::<core::ConfigMap>(object),
@@ -26,6 +30,7 @@ macro_rules! version {
                 ("v1", "Service") => round_trip::<core::Service>(object),
                 ("v1", "ServiceAccount") => round_trip::<core::ServiceAccount>(object),
                 ("apps/v1", "DaemonSet") => round_trip::<apps::DaemonSet>(object),
+                ("batch/v1", "Job") => round_trip::<batch::Job>(object),
                 ("networking.k8s.io/v1", "NetworkPolicy") => {
                     round_trip::<networking::NetworkPolicy>(object)
                 }
@@ -47,8 +52,36 @@ version!(kubernetes_1_37, k8s_openapi_1_37);
 fn round_trip<T: DeserializeOwned + Serialize>(object: &Value) -> Result<()> {
     let typed: T = serde_json::from_value(object.clone())?;
     let again = serde_json::to_value(typed)?;
-    ensure!(again == *object, "went in: {object:#}\ncame out: {again:#}");
+    let lost = difference("", object, &again);
+    ensure!(
+        lost.is_none(),
+        "not as the API writes it: {}",
+        lost.unwrap_or_default()
+    );
     Ok(())
+}
+
+/// The first place in which two objects differ.
+fn difference(path: &str, one: &Value, other: &Value) -> Option<String> {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            let keys: BTreeSet<_> = one.keys().chain(other.keys()).collect();
+            let mut keys = keys.into_iter();
+            let of = |fields: &Map<String, Value>, key| fields.get(key).cloned();
+            keys.find_map(|key| {
+                let path = format!("{path}/{key}");
+                match (of(one, key), of(other, key)) {
+                    (Some(one), Some(other)) => difference(&path, &one, &other),
+                    (one, other) => Some(format!("{path}: {one:?} became {other:?}")),
+                }
+            })
+        }
+        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
+            let mut pairs = one.iter().zip(other).zip(0..);
+            pairs.find_map(|((one, other), at)| difference(&format!("{path}/{at}"), one, other))
+        }
+        _ => (one != other).then(|| format!("{path}: {one} became {other}")),
+    }
 }
 
 /// The parts of Prometheus Operator's kinds that the chart uses; no crate has them. Source: its API
@@ -66,9 +99,16 @@ struct Custom<Spec> {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct PodMonitor {
     job_label: String,
-    label_limit: u64,
-    label_name_length_limit: u64,
-    label_value_length_limit: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sample_limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label_limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label_name_length_limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label_value_length_limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attach_metadata: Option<AttachMetadata>,
     namespace_selector: NamespaceSelector,
     selector: k8s_openapi_1_37::apimachinery::pkg::apis::meta::v1::LabelSelector,
     pod_metrics_endpoints: Vec<Endpoint>,
@@ -78,12 +118,25 @@ struct PodMonitor {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct ServiceMonitor {
     job_label: String,
-    label_limit: u64,
-    label_name_length_limit: u64,
-    label_value_length_limit: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sample_limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label_limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label_name_length_limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label_value_length_limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attach_metadata: Option<AttachMetadata>,
     namespace_selector: NamespaceSelector,
     selector: k8s_openapi_1_37::apimachinery::pkg::apis::meta::v1::LabelSelector,
     endpoints: Vec<Endpoint>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct AttachMetadata {
+    node: bool,
 }
 
 #[derive(Deserialize, Serialize)]

@@ -18,7 +18,8 @@ const HEAD: &str = "\
 ";
 
 pub(crate) fn base_is_the_chart() -> Result<()> {
-    let rendered = manifests(&[])?;
+    // kustomize has no hooks.
+    let rendered = manifests(&["--no-hooks"])?;
     // These lines only make sense with Helm.
     let of_helm = [
         "# Source: ",
@@ -67,6 +68,12 @@ pub(crate) fn builds() -> Result<()> {
     ensure!(image == "myregistry.azurecr.io/regprobe:0.1.0", "{image}");
     let config = regprobe::config::Config::parse(example.config()?)?;
     ensure!(config.registries[0].server.to_string() == "contoso.azurecr.io");
-    ensure!(config.fleet.nameserver.is_some());
+    // Without a namespace, so that an overlay may choose another.
+    ensure!(
+        config
+            .fleet
+            .service
+            .is_some_and(|service| service.as_str() == "regprobe")
+    );
     Ok(())
 }

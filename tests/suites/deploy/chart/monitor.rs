@@ -44,7 +44,10 @@ fn keeps_labels(values: &str, kind: &str, endpoints: &str) -> Result<()> {
             "metrics_path": endpoint["path"],
             "static_configs": [{
                 "targets": [running.address()?],
-                "labels": {"__meta_kubernetes_pod_node_name": "aks-system-0"},
+                "labels": {
+                    "__meta_kubernetes_pod_node_name": "aks-system-0",
+                    "__meta_kubernetes_pod_label_app_kubernetes_io_instance": "regprobe",
+                },
             }],
             "relabel_configs": relabelings,
             "metric_relabel_configs": as_prometheus(&endpoint["metricRelabelings"])?,

@@ -13,7 +13,7 @@ use regprobe_lab::pki::Pki;
 use serde_json::Value;
 
 use super::helm::{Objects, chart};
-use super::pod::{Node, Pod};
+use super::pod::{Node, Pod, Running};
 
 /// Azure's DNS.
 const AZURE_DNS: &str = "168.63.129.16";
@@ -259,4 +259,44 @@ pub(crate) fn ipv6() -> Result<()> {
     let pod = pod("default-values.yaml")?;
     let mut running = pod.start(&node)?;
     running.until_ready()
+}
+
+/// Somebody edits the ConfigMap: agents that start later take the configuration that Helm installed, say so,
+/// and load the other once it is right.
+pub(crate) fn broken_by_hand() -> Result<()> {
+    let node = Node::new("10.240.0.4")?;
+    node.write("/etc/ssl/certs/ca-certificates.crt", &Pki::new()?.ca_pem())?;
+    let pod = pod("default-values.yaml")?;
+    let good = pod
+        .objects
+        .config()?
+        .replacen("fleet:\n", "fleet:\n  size: 1\n", 1);
+    pod.configure("registries: [{server: contoso}]\n")?;
+    let mut running = pod.start(&node)?;
+    running.until_ready()?;
+    let has = |line: &'static str| {
+        move |pod: &Running<'_>| {
+            let metrics = pod.get("/metrics")?.expect_status(200)?.text();
+            ensure!(metrics.lines().any(|other| other == line), "no {line}");
+            Ok(())
+        }
+    };
+    running.until(
+        "the file is refused",
+        has("regprobe_config_last_reload_successful 0"),
+    )?;
+    let status = running.get("/api/v1/status")?.json()?;
+    ensure!(
+        status["registries"][0]["name"] == "mcr.microsoft.com",
+        "{status}"
+    );
+    let why = status["config"]["reload_error"]
+        .as_str()
+        .unwrap_or_default();
+    ensure!(why.contains("is not a full host name"), "{status}");
+    pod.configure(&good)?;
+    running.until(
+        "the file is loaded",
+        has("regprobe_config_last_reload_successful 1"),
+    )
 }

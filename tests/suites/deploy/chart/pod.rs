@@ -18,7 +18,7 @@ use regprobe_lab::wait;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::helm::Objects;
+use super::helm::{NAMESPACE, Objects};
 use super::image::Image;
 
 /// Timeout for anything that the agent should show.
@@ -111,10 +111,16 @@ impl Pod {
         let generation = format!("..{}", fs::read_dir(self.config.path())?.count());
         fs::create_dir(at(&generation))?;
         fs::write(at(&generation).join("config.yaml"), text)?;
+        fs::write(
+            at(&generation).join("installed.yaml"),
+            self.objects.config()?,
+        )?;
         symlink(&generation, at("..data_tmp"))?;
         fs::rename(at("..data_tmp"), at("..data"))?;
-        if !at("config.yaml").exists() {
-            symlink("..data/config.yaml", at("config.yaml"))?;
+        for file in ["config.yaml", "installed.yaml"] {
+            if !at(file).exists() {
+                symlink(format!("..data/{file}"), at(file))?;
+            }
         }
         Ok(())
     }
@@ -310,6 +316,7 @@ fn environment(container: &Value, node: &Node, image: &Image) -> Result<BTreeMap
             Value::String(value) => value.clone(),
             _ => match variable["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
                 Some("spec.nodeName") => "aks-system-0".to_owned(),
+                Some("metadata.namespace") => NAMESPACE.to_owned(),
                 Some("status.hostIP" | "status.podIP") => node.ip.to_string(),
                 _ => bail!("{variable} is not for this test"),
             },

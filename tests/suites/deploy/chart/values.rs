@@ -1,6 +1,10 @@
 //! The chart's values: the files in `ci/` are valid, and wrong values are rejected before anything reaches
 //! a cluster.
 
+pub(crate) mod agreed;
+pub(crate) mod each;
+pub(crate) mod refused;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Command, Stdio};
@@ -11,6 +15,7 @@ use regprobe_harness::program::repository;
 use serde_json::Value;
 
 use super::helm::{NAMESPACE, Objects, chart, ci_files, expect_success, helm, manifests};
+use super::kubernetes;
 
 pub(crate) fn lint() -> Result<()> {
     let chart = chart().display().to_string();
@@ -44,244 +49,6 @@ pub(crate) fn configs_are_good() -> Result<()> {
             .output()?;
         expect_success(&out).with_context(|| format!("{}:\n{config}", values.display()))?;
     }
-    Ok(())
-}
-
-/// The values, and helm's error.
-const WRONG: &[(&str, &str)] = &[
-    (
-        "config: {registries: []}",
-        "'/config/registries': minItems: got 0, want 1",
-    ),
-    (
-        "config: {registries: [contoso.azurecr.io]}",
-        "'/config/registries/0': got string, want object",
-    ),
-    (
-        "config: {registries: [{name: contoso}]}",
-        "'/config/registries/0': missing property 'server'",
-    ),
-    (
-        "config: {registries: [{server: 'https://contoso.azurecr.io'}]}",
-        "'/config/registries/0/server': 'https://contoso.azurecr.io' does not match pattern",
-    ),
-    (
-        "config: {registries: [{server: contoso.azurecr.io/app}]}",
-        "'/config/registries/0/server': 'contoso.azurecr.io/app' does not match pattern",
-    ),
-    (
-        "config: {registries: [{server: a.example, region: westeurope}]}",
-        "'/config/registries/0': additional properties 'region' not allowed",
-    ),
-    (
-        "config: {registries: [{server: a.azurecr.io, regions: [West Europe]}]}",
-        "'/config/registries/0/regions/0': 'West Europe' does not match pattern",
-    ),
-    (
-        "config: {registries: [{server: a.example, private: yes please}]}",
-        "'/config/registries/0/private': got string, want boolean or array",
-    ),
-    (
-        "config: {registries: [{server: a.example, private: []}]}",
-        "'/config/registries/0/private': minItems: got 0, want 1",
-    ),
-    (
-        "config: {registries: [{server: a.example, private: [intranet]}]}",
-        "'/config/registries/0/private/0': 'intranet' does not match pattern",
-    ),
-    (
-        "config: {registries: [{server: a.example, images: [hello]}]}",
-        "'/config/registries/0/images/0': 'hello' does not match pattern",
-    ),
-    (
-        "config: {nameservers: [{name: azure}]}",
-        "'/config/nameservers/0': missing property 'address'",
-    ),
-    (
-        "config: {nameservers: [{address: dns.contoso.com}]}",
-        "'/config/nameservers/0/address': 'dns.contoso.com' does not match pattern",
-    ),
-    (
-        "config: {node: {resolv_conf: etc/resolv.conf}}",
-        "'/config/node/resolv_conf': 'etc/resolv.conf' does not match pattern",
-    ),
-    (
-        "config: {node: {proxy: auto}}",
-        "'/config/node/proxy': value must be one of 'env', 'none'",
-    ),
-    (
-        "config: {schedule: {timeout: 10}}",
-        "'/config/schedule/timeout': got number, want string",
-    ),
-    (
-        "config: {schedule: {interval: 10s}}",
-        "'/config/schedule': additional properties 'interval' not allowed",
-    ),
-    (
-        "config: {schedule: {network_interval: 15 s}}",
-        "'/config/schedule/network_interval': '15 s' does not match pattern",
-    ),
-    (
-        "config: {fleet: {size: 0}}",
-        "'/config/fleet/size': minimum: got 0, want 1",
-    ),
-    (
-        "config: {fleet: {nameserver: kube-dns}}",
-        "'/config/fleet/nameserver': 'kube-dns' does not match pattern",
-    ),
-    (
-        "config: {fleet: {requests_per_minute: 0}}",
-        "'/config/fleet/requests_per_minute': minimum: got 0, want 1",
-    ),
-    (
-        "config: {tls: {ca_file: ca.crt}}",
-        "'/config/tls/ca_file': 'ca.crt' does not match pattern",
-    ),
-    (
-        "config: {metrics: {buckets: [0]}}",
-        "'/config/metrics/buckets/0': exclusiveMinimum: got 0, want 0",
-    ),
-    (
-        "config: {metrics: {histograms: 'no'}}",
-        "'/config/metrics/histograms': got string, want boolean",
-    ),
-    (
-        "config: {registry: []}",
-        "'/config': additional properties 'registry' not allowed",
-    ),
-    (
-        "image: {registry: 'https://myregistry.azurecr.io'}",
-        "'/image/registry': 'https://myregistry.azurecr.io' does not match pattern",
-    ),
-    (
-        "image: {registry: myregistry.azurecr.io/}",
-        "'/image/registry': 'myregistry.azurecr.io/' does not match pattern",
-    ),
-    (
-        "image: {repository: ''}",
-        "'/image/repository': '' does not match pattern",
-    ),
-    ("image: {tag: 0.1}", "'/image/tag': got number, want string"),
-    (
-        "image: {digest: 0123abcd}",
-        "'/image/digest': '0123abcd' does not match pattern",
-    ),
-    (
-        "image: {pullPolicy: Sometimes}",
-        "'/image/pullPolicy': value must be one of 'Always', 'IfNotPresent', 'Never'",
-    ),
-    (
-        "image: {name: regprobe}",
-        "'/image': additional properties 'name' not allowed",
-    ),
-    (
-        "imagePullSecrets: [pull-secret]",
-        "'/imagePullSecrets/0': got string, want object",
-    ),
-    (
-        "nodeselector: {}",
-        "additional properties 'nodeselector' not allowed",
-    ),
-    (
-        "hostDirectories: [etc]",
-        "'/hostDirectories/0': 'etc' does not match pattern",
-    ),
-    (
-        "hostDirectories: [/]",
-        "'/hostDirectories/0': '/' does not match pattern",
-    ),
-    (
-        "hostDirectories: [/etc/a-b, /etc/a_b]",
-        "hostDirectories: /etc/a-b and /etc/a_b would both be the volume host-etc-a-b",
-    ),
-    (
-        "web: {port: 99999}",
-        "'/web/port': maximum: got 99,999, want 65,535",
-    ),
-    (
-        "web: {scheme: https}",
-        "'/web/scheme': value must be one of 'HTTP', 'HTTPS'",
-    ),
-    (
-        "web: {config: {rate_limit: {interval: 1s}}, existingSecret: web}",
-        "web.config and web.existingSecret: set only one of them",
-    ),
-    (
-        "web: {config: {tls_server_config: {cert_file: a, key_file: b}}}",
-        "web.scheme: must be HTTPS if web.config has tls_server_config",
-    ),
-    (
-        "log: {level: trace}",
-        "'/log/level': value must be one of 'error', 'warn', 'info', 'debug'",
-    ),
-    (
-        "extraArgs: [log.level=debug]",
-        "'/extraArgs/0': 'log.level=debug' does not match pattern",
-    ),
-    (
-        "hostNetwork: 'true'",
-        "'/hostNetwork': got string, want boolean",
-    ),
-    (
-        "dnsPolicy: default",
-        "'/dnsPolicy': value must be one of 'Default', 'ClusterFirst'",
-    ),
-    (
-        "tolerations: {operator: Exists}",
-        "'/tolerations': got object, want array",
-    ),
-    (
-        "updateStrategy: {type: Recreate}",
-        "'/updateStrategy/type': value must be one of 'RollingUpdate', 'OnDelete'",
-    ),
-    (
-        "terminationGracePeriodSeconds: 1",
-        "'/terminationGracePeriodSeconds': minimum: got 1, want 6",
-    ),
-    (
-        "podAnnotations: {scrape: true}",
-        "'/podAnnotations/scrape': got boolean, want string",
-    ),
-    (
-        "livenessProbe: {path: /}",
-        "'/livenessProbe': additional properties 'path' not allowed",
-    ),
-    (
-        "podMonitor: {apiVersion: v1}",
-        "'/podMonitor/apiVersion': value must be one of 'monitoring.coreos.com/v1', 'azmonitoring.coreos.com/v1'",
-    ),
-    (
-        "podMonitor: {interval: 30}",
-        "'/podMonitor/interval': got number, want string",
-    ),
-    (
-        "podMonitor: {enabled: true}\nserviceMonitor: {enabled: true}",
-        "podMonitor and serviceMonitor: enable only one of them, or every agent is scraped twice",
-    ),
-    (
-        "dashboards: {labels: {grafana_dashboard: 1}}",
-        "'/dashboards/labels/grafana_dashboard': got number, want string",
-    ),
-    (
-        "networkPolicy: {from: {}}",
-        "'/networkPolicy/from': got object, want array",
-    ),
-];
-
-pub(crate) fn wrong_values_are_refused() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let file = folder.path().join("values.yaml");
-    let [chart, values] = [&chart(), &file].map(|path| path.display().to_string());
-    let mut wrong = String::new();
-    for (text, complaint) in WRONG {
-        fs::write(&file, text)?;
-        let out = helm(&["template", "regprobe", &chart, "--values", &values])?;
-        let complaints = String::from_utf8_lossy(&out.stderr);
-        if out.status.success() || !complaints.contains(complaint) {
-            wrong += &format!("{text}\n  expected: {complaint}\n  got: {complaints}\n");
-        }
-    }
-    ensure!(wrong.is_empty(), "\n{wrong}");
     Ok(())
 }
 
@@ -347,27 +114,157 @@ pub(crate) fn values_are_heard() -> Result<()> {
     for (flag, expected) in [
         ("image.tag=v9", "image: regprobe:v9\n"),
         (
-            "clusterDomain=cluster.example",
-            "service: regprobe.kube-system.svc.cluster.example\n",
+            "namespaceOverride=monitoring",
+            "namespace: \"monitoring\"\n",
         ),
+        (
+            "global.imageRegistry=r.example",
+            "image: r.example/regprobe:0.1.0\n",
+        ),
+        (
+            "global.imagePullSecrets={pull}",
+            "imagePullSecrets:\n        - name: pull\n",
+        ),
+        (
+            "existingConfigMap=own",
+            "configMap:\n            name: \"own\"\n",
+        ),
+        (
+            "web.address=127.0.0.1",
+            "--web.listen-address=127.0.0.1:9118\n",
+        ),
+        (
+            "web.address=127.0.0.1",
+            "port: metrics\n              host: \"127.0.0.1\"\n",
+        ),
+        ("hostMountPropagation=None", "mountPropagation: None\n"),
+        (
+            "dnsConfig.nameservers={10.0.0.10}",
+            "dnsConfig:\n        nameservers:\n        - 10.0.0.10\n",
+        ),
+        ("extraContainers[0].name=proxy", "- name: proxy\n"),
         ("config.fleet.service=x.y.svc.z", "service: x.y.svc.z\n"),
         ("config.node.root=/node", "root: /node\n"),
-        ("nameOverride=agent", "name: regprobe-agent\n"),
+        ("nameOverride=agent", "name: \"regprobe-agent\"\n"),
         ("hostNetwork=false", "fieldPath: status.podIP\n"),
         (
             "proxy.httpsProxy=http://192.0.2.1:3128",
-            "name: HTTPS_PROXY\n              value: \"http://192.0.2.1:3128\"\n",
+            "name: \"HTTPS_PROXY\"\n              value: \"http://192.0.2.1:3128\"\n",
         ),
         ("web.enableLifecycle=true", "- --web.enable-lifecycle\n"),
-        ("web.existingSecret=own", "secretName: own\n"),
+        ("web.existingSecret=own", "secretName: \"own\"\n"),
         ("web.scheme=HTTPS", "scheme: HTTPS\n"),
-        ("serviceAccount.name=other", "serviceAccountName: other\n"),
+        (
+            "serviceAccount.name=other",
+            "serviceAccountName: \"other\"\n",
+        ),
     ] {
         let rendered = manifests(&["--set", flag])?;
         ensure!(
             rendered.contains(expected),
             "{flag}: no {expected} in {rendered}"
         );
+    }
+    Ok(())
+}
+
+/// Each key of a label appears once, and the narrower value wins.
+pub(crate) fn narrower_labels_win() -> Result<()> {
+    let objects = Objects::rendered(&[
+        "--set=commonLabels.team=a,commonLabels.release=a",
+        "--set=podLabels.team=b",
+        "--set=podMonitor.enabled=true,podMonitor.labels.release=b",
+    ])?;
+    let template = &objects.only("DaemonSet")?["spec"]["template"]["metadata"]["labels"];
+    let monitor = &objects.only("PodMonitor")?["metadata"]["labels"];
+    let service = &objects.only("Service")?["metadata"]["labels"];
+    ensure!(
+        template["team"] == "b" && template["release"] == "a",
+        "{template}"
+    );
+    ensure!(
+        monitor["team"] == "a" && monitor["release"] == "b",
+        "{monitor}"
+    );
+    ensure!(
+        service["team"] == "a" && service["release"] == "a",
+        "{service}"
+    );
+    Ok(())
+}
+
+/// The Service of each release has the agents of all, so that they share the budget; monitors and DaemonSets keep
+/// to their own.
+pub(crate) fn releases_share_the_budget() -> Result<()> {
+    let objects = Objects::rendered(&["--set=serviceMonitor.enabled=true"])?;
+    let selector = &objects.only("Service")?["spec"]["selector"];
+    ensure!(*selector == serde_json::json!({"app.kubernetes.io/name": "regprobe"}));
+    let job = &objects.only("Job")?["spec"]["template"]["metadata"]["labels"];
+    ensure!(
+        job["app.kubernetes.io/name"] != "regprobe",
+        "the Job's pod counts as an agent"
+    );
+    let own = &objects.only("DaemonSet")?["spec"]["selector"]["matchLabels"];
+    ensure!(own["app.kubernetes.io/instance"] == "regprobe", "{own}");
+    let endpoint = &objects.only("ServiceMonitor")?["spec"]["endpoints"][0];
+    let keep = serde_json::json!({
+        "action": "keep",
+        "regex": "regprobe",
+        "sourceLabels": ["__meta_kubernetes_pod_label_app_kubernetes_io_instance"],
+    });
+    let relabelings = endpoint["relabelings"].as_array();
+    ensure!(
+        relabelings.into_iter().flatten().any(|rule| *rule == keep),
+        "{endpoint}"
+    );
+    Ok(())
+}
+
+/// Names that YAML would read as something else than a text.
+pub(crate) fn any_name_is_a_text() -> Result<()> {
+    let chart = chart().display().to_string();
+    for name in ["12", "1e3", "true", "null"] {
+        let fullname = format!("--set-string=fullnameOverride={name}");
+        let command = ["template", name, &chart, "--namespace", name, &fullname];
+        let objects = Objects::parse(&expect_success(&helm(&command)?)?)?;
+        for object in &objects.0 {
+            kubernetes::check(object)?;
+        }
+        ensure!(objects.only("DaemonSet")?["metadata"]["name"] == *name);
+    }
+    Ok(())
+}
+
+/// Alerts can be left out, wait for longer, and link to other pages.
+pub(crate) fn alerts_can_be_changed() -> Result<()> {
+    let objects = Objects::rendered(&[
+        "--set=prometheusRule.enabled=true,prometheusRule.disabled={RegprobeThrottled}",
+        "--set=prometheusRule.for.RegprobeAgentDown=45m",
+        "--set=prometheusRule.runbookBase=http://runbooks.contoso.com/runbooks/",
+    ])?;
+    let groups = objects.only("PrometheusRule")?["spec"]["groups"].as_array();
+    let rules = groups.into_iter().flatten();
+    let rules = rules.flat_map(|group| group["rules"].as_array().into_iter().flatten());
+    let alerts: Vec<_> = rules.filter(|rule| rule["alert"].is_string()).collect();
+    ensure!(
+        alerts.len() > 10
+            && alerts
+                .iter()
+                .all(|rule| rule["alert"] != "RegprobeThrottled")
+    );
+    for rule in alerts {
+        ensure!(
+            (rule["alert"] == "RegprobeAgentDown") == (rule["for"] == "45m"),
+            "{rule}"
+        );
+        let page = rule["annotations"]["runbook_url"]
+            .as_str()
+            .unwrap_or_default();
+        ensure!(
+            page.starts_with("http://runbooks.contoso.com/runbooks/"),
+            "{page}"
+        );
+        ensure!(page.ends_with(".md") && !page.contains("github"), "{page}");
     }
     Ok(())
 }
@@ -390,6 +287,33 @@ pub(crate) fn notes_tell_what_is_missing() -> Result<()> {
     for flags in [&[][..], &with_rules] {
         let said = notes(flags)?;
         ensure!(!said.contains(RULES), "{said}");
+    }
+    for (flag, expected) in [
+        (
+            "image.registry=mcr.microsoft.com",
+            "The agent's own image comes from mcr.microsoft.com, which it watches",
+        ),
+        (
+            "dnsPolicy=Default",
+            "The agents cannot count each other, because with dnsPolicy Default",
+        ),
+        (
+            "dnsPolicy=ClusterFirst",
+            "The agents cannot count each other, because with dnsPolicy ClusterFirst",
+        ),
+        (
+            "existingConfigMap=own",
+            "the registries of the ConfigMap own",
+        ),
+        (
+            "web.address=127.0.0.1",
+            "curl http://127.0.0.1:9118/metrics",
+        ),
+    ] {
+        let said = notes(&["--set", flag])?;
+        ensure!(said.contains(expected), "{flag}: {said}");
+        let usual = notes(&[])?;
+        ensure!(!usual.contains(expected), "without {flag}: {usual}");
     }
     Ok(())
 }
