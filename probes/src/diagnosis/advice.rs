@@ -274,7 +274,7 @@ pub(super) fn remedy(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>
                 .to_owned()
         }
         Code::LargeClientHelloDropped => {
-            "A device on the path drops TLS hellos larger than one packet, as containerd 2.3 and \
+            "A device on the path drops TLS hellos larger than one packet, as containerd 2.2 and \
              later send them: update or bypass it, or check the path's MTU."
                 .to_owned()
         }
