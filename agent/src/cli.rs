@@ -3,15 +3,15 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
-use regprobe_probes::Code;
 
-use self::code::CodeParser;
+use self::{runbook_name::RunbookParser, runbooks::Runbook};
 use crate::config::{
     Image, Region, Server, ServerError, check_interval, check_timeout, parse_duration,
     parse_nameserver, parse_range,
 };
 
-mod code;
+mod runbook_name;
+pub(crate) mod runbooks;
 pub(crate) mod shell;
 
 /// The exit statuses of `check`.
@@ -37,7 +37,7 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Probe once, now, and report what is wrong and how to fix it.
     Check(CheckArgs),
-    /// Explain a finding: what it means, how to confirm it, how to fix it.
+    /// Explain a finding or an alert, or print a guide.
     Explain(ExplainArgs),
     /// Print the completions for a shell.
     Completions {
@@ -163,9 +163,10 @@ pub(crate) struct CheckArgs {
 /// `regprobe explain`.
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
-    /// The code of a finding, in upper or lower case; without it, all codes are listed.
-    #[arg(value_name = "CODE", value_parser = CodeParser, hide_possible_values = true)]
-    pub code: Option<Code>,
+    /// The code of a finding, or the name of an alert or a guide, in upper or lower case; without it, all are
+    /// listed.
+    #[arg(value_name = "NAME", value_parser = RunbookParser, hide_possible_values = true)]
+    pub runbook: Option<Runbook>,
 }
 
 /// Shells with completions.

@@ -9,6 +9,5 @@ pub(crate) mod explain;
 pub(crate) mod history;
 pub(crate) mod metrics;
 pub(crate) mod pages;
-pub(crate) mod runbooks;
 pub(crate) mod screen;
 pub(crate) mod status;

@@ -1,33 +1,35 @@
-//! `regprobe explain`: the runbook of a finding, or the list of all findings.
+//! `regprobe explain`: a runbook, or the list of all.
 
 use std::borrow::Cow;
 
-use regprobe_probes::Code;
-
-use crate::out::{
-    runbooks,
-    screen::{Layout, PLAIN, Screen},
+use crate::{
+    cli::runbooks::Runbook,
+    out::screen::{Layout, PLAIN, Screen},
 };
 
-/// The runbook of `code`, or the list of all codes.
-pub(crate) fn explain(code: Option<Code>) -> Cow<'static, str> {
-    match code {
-        Some(code) => runbooks::text(code).into(),
+/// The runbook, or the list of all.
+pub(crate) fn explain(runbook: Option<Runbook>) -> Cow<'static, str> {
+    match runbook {
+        Some(runbook) => runbook.text().into(),
         None => list(Screen::of_stdout()).into(),
     }
 }
 
+/// Findings, alerts and guides, with an empty line between.
 fn list(screen: Screen) -> String {
-    let longest = Code::ALL.iter().map(|code| code.as_str().len()).max();
-    let hang = longest.unwrap_or_default() + 2;
-    let mut layout = Layout::new(screen);
-    for code in Code::ALL {
-        layout
-            .line(0, hang)
-            .cell(0, PLAIN, code.as_str())
-            .words_at_hang(code.meaning());
-    }
-    layout.into_text()
+    let groups = Runbook::all().map(|(_, runbooks)| {
+        let longest = runbooks.iter().map(|runbook| runbook.name.len()).max();
+        let hang = longest.unwrap_or_default() + 2;
+        let mut layout = Layout::new(screen);
+        for runbook in runbooks {
+            layout
+                .line(0, hang)
+                .cell(0, PLAIN, runbook.name)
+                .words_at_hang(runbook.about);
+        }
+        layout.into_text()
+    });
+    groups.join("\n")
 }
 
 #[cfg(test)]
@@ -41,6 +43,7 @@ mod tests {
             colour: false,
         });
         assert!(list.lines().all(|line| line.len() <= 80), "{list}");
-        assert!(list.contains("ClockSkew                 The node's clock is wrong.\n"));
+        assert!(list.contains("ClockSkew                 The node's clock is wrong.\n\n"));
+        assert!(list.contains("\n\nfirst-ten-minutes   Pulls fail: where to start.\n"));
     }
 }

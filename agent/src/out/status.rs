@@ -10,7 +10,7 @@ use serde::Serialize;
 pub(crate) use self::endpoint::{AddressStatus, EndpointStatus, LookupStatus, StageStatus};
 use self::{endpoint::seconds, node::NodeSettings};
 use crate::{
-    out::runbooks,
+    cli::runbooks,
     state::{ConfigState, RegistryState, Round, Snapshot, condition::Condition},
 };
 

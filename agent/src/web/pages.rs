@@ -3,7 +3,6 @@
 use std::cmp::Ordering;
 
 use hyper::{HeaderMap, StatusCode, header};
-use regprobe_probes::Code;
 use url::form_urlencoded;
 
 use super::{
@@ -12,6 +11,7 @@ use super::{
     site::Site,
 };
 use crate::{
+    cli::runbooks::Runbook,
     out::pages::{self, ASSETS},
     state::RoundId,
 };
@@ -73,11 +73,11 @@ pub(super) fn runbooks() -> Reply {
     html(pages::runbooks())
 }
 
-/// `/runbook/CODE`
-pub(super) fn runbook(code: &str) -> Reply {
-    match Code::ALL.iter().find(|known| known.as_str() == code) {
-        Some(code) => html(pages::runbook(*code)),
-        None => reply::text(StatusCode::NOT_FOUND, "No finding has this code.\n"),
+/// `/runbook/NAME`
+pub(super) fn runbook(name: &str) -> Reply {
+    match Runbook::named(name) {
+        Some(runbook) => html(pages::runbook(runbook)),
+        None => reply::text(StatusCode::NOT_FOUND, "No runbook has this name.\n"),
     }
 }
 

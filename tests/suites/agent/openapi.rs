@@ -78,6 +78,8 @@ fn documented() -> Result<()> {
         ("/round/{id}", id, 200),
         ("/round/{id}", "7", 404),
         ("/runbook/{id}", "AddressDown", 200),
+        ("/runbook/{id}", "RegprobeAgentDown", 200),
+        ("/runbook/{id}", "first-ten-minutes", 200),
         ("/runbook/{id}", "Nothing", 404),
     ] {
         let reply = agent

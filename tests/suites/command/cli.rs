@@ -15,8 +15,8 @@ pub(crate) fn suite() -> Suite {
             a_runbook_is_printed_as_it_is,
         ),
         test(
-            "explain without a code lists all codes",
-            without_a_code_all_are_listed,
+            "explain without a name lists all",
+            without_a_name_all_are_listed,
         ),
         test(
             "an unknown code is a usage error with a hint",
@@ -50,16 +50,30 @@ fn stdout(output: &Output) -> &str {
 }
 
 fn a_runbook_is_printed_as_it_is() -> Result<()> {
-    let explained = regprobe(&["explain", "clockSKEW"]);
-    let page = include_str!("../../../deploy/runbooks/ClockSkew.md");
-    assert_eq!(
-        (explained.status.code(), stdout(&explained)),
-        (Some(0), page)
-    );
+    for (name, page) in [
+        (
+            "clockSKEW",
+            include_str!("../../../deploy/runbooks/ClockSkew.md"),
+        ),
+        (
+            "RegprobeAgentDown",
+            include_str!("../../../deploy/runbooks/alerts/RegprobeAgentDown.md"),
+        ),
+        (
+            "first-ten-minutes",
+            include_str!("../../../deploy/runbooks/guides/first-ten-minutes.md"),
+        ),
+    ] {
+        let explained = regprobe(&["explain", name]);
+        assert_eq!(
+            (explained.status.code(), stdout(&explained)),
+            (Some(0), page)
+        );
+    }
     Ok(())
 }
 
-fn without_a_code_all_are_listed() -> Result<()> {
+fn without_a_name_all_are_listed() -> Result<()> {
     let listed = regprobe(&["explain"]);
     assert_eq!(listed.status.code(), Some(0));
     assert!(stdout(&listed).starts_with("PrivateLinkZoneNotLinked  The name leaves"));

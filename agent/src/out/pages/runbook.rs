@@ -1,38 +1,38 @@
 //! The runbooks as pages, because they are needed where the web may be unreachable.
 
-use regprobe_probes::Code;
-
 use super::{
     frame::{ABOVE, HERE, frame},
     html::Html,
 };
-use crate::out::runbooks;
+use crate::cli::runbooks::Runbook;
 
 /// The list of all runbooks.
 pub(crate) fn runbooks() -> String {
     frame("Runbooks – regprobe", HERE, |html| {
         header(html, "Runbooks");
         html.tag("main", &[], |html| {
-            html.tag("ul", &[("class", &"rounds")], |html| {
-                for code in Code::ALL {
-                    html.tag("li", &[], |html| {
-                        let href = html.local(format_args!("runbook/{code}"));
-                        html.leaf("a", &[("href", &href)], code);
-                        html.text(format_args!(": {}", code.meaning()));
-                    });
-                }
-            });
+            for (group, runbooks) in Runbook::all() {
+                html.leaf("h2", &[], group);
+                html.tag("ul", &[("class", &"rounds")], |html| {
+                    for runbook in runbooks {
+                        html.tag("li", &[], |html| {
+                            let href = html.local(format_args!("runbook/{}", runbook.name));
+                            html.leaf("a", &[("href", &href)], runbook.name);
+                            html.text(format_args!(": {}", runbook.about));
+                        });
+                    }
+                });
+            }
         });
     })
 }
 
-/// The runbook of `code`, as `regprobe explain` prints it.
-pub(crate) fn runbook(code: Code) -> String {
-    frame(&format!("{code} – regprobe"), ABOVE, |html| {
-        header(html, code.as_str());
+/// One runbook, as `regprobe explain` prints it.
+pub(crate) fn runbook(runbook: Runbook) -> String {
+    frame(&format!("{} – regprobe", runbook.name), ABOVE, |html| {
+        let (title, text) = runbook.text().split_once('\n').unwrap_or_default();
+        header(html, title.trim_start_matches("# "));
         html.tag("main", &[], |html| {
-            let text = runbooks::text(code);
-            let (_, text) = text.split_once('\n').unwrap_or_default();
             html.tag("pre", &[("tabindex", &"0")], |html| {
                 for line in text.trim().lines() {
                     html.text(line);
