@@ -26,8 +26,21 @@ use crate::{
 /// Reports that can wait for the board.
 const REPORTS: usize = 64;
 
-/// Runs until SIGTERM or SIGINT.
+/// Runs until SIGTERM or SIGINT, or only checks the configuration. What ends the agent is logged as
+/// everything else is.
 pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
+    if args.config_check {
+        return check(&args);
+    }
+    logging::start(args.log_level, args.log_format);
+    Ok(work(args).await.unwrap_or_else(|error| {
+        let error = format!("{error:#}");
+        tracing::error!(error, "fatal");
+        ExitCode::from(2)
+    }))
+}
+
+async fn work(args: RunArgs) -> anyhow::Result<ExitCode> {
     // First: without a listener, a signal would end the process, SIGHUP included.
     let termination = Termination::listen().context("failed to listen for signals")?;
     let hangup = signal(SignalKind::hangup()).context("failed to listen for signals")?;
@@ -36,10 +49,6 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let watch = args
         .config_auto_reload
         .then(|| ConfigWatch::start(&args.config_file));
-    if args.config_check {
-        return check(&args);
-    }
-    logging::start(args.log_level, args.log_format);
     let node = plan::node_name();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting regprobe");
 

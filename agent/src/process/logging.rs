@@ -1,4 +1,5 @@
-//! Log lines on standard error, as logfmt or JSON. Set up once, before anything logs.
+//! Log lines on standard error, as logfmt or JSON: in both `ts`, `level` and `msg` come first, then what
+//! the event has. Set up once, before anything logs.
 
 use std::{
     fmt,
@@ -37,7 +38,7 @@ pub(crate) fn start(level: LogLevel, format: LogFormat) {
         .with_writer(|| Stderr);
     match format {
         LogFormat::Logfmt => lines.event_format(Logfmt).init(),
-        LogFormat::Json => lines.json().flatten_event(true).init(),
+        LogFormat::Json => lines.event_format(Json).init(),
     }
 }
 
@@ -79,43 +80,106 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let level = event.metadata().level().as_str().to_lowercase();
-        write!(writer, "ts={:.3} level={level}", jiff::Timestamp::now())?;
-        let mut fields = Fields {
-            line: String::new(),
-            message: String::new(),
-        };
-        event.record(&mut fields);
-        writeln!(writer, " msg={}{}", quoted(&fields.message), fields.line)
+        let Line { ts, level, fields } = Line::of(event);
+        write!(
+            writer,
+            "ts={ts} level={level} msg={}",
+            quoted(&fields.message)
+        )?;
+        for (name, value) in fields.others {
+            let text = value.as_str().map(quoted);
+            write!(
+                writer,
+                " {name}={}",
+                text.unwrap_or_else(|| value.to_string())
+            )?;
+        }
+        writeln!(writer)
     }
 }
 
-struct Fields {
-    line: String,
-    message: String,
+/// `{"ts":"…","level":"info","msg":"…","key":"value"}`.
+struct Json;
+
+impl<S, N> FormatEvent<S, N> for Json
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let Line { ts, level, fields } = Line::of(event);
+        let message = serde_json::Value::from(fields.message);
+        write!(writer, r#"{{"ts":"{ts}","level":"{level}","msg":{message}"#)?;
+        for (name, value) in fields.others {
+            write!(writer, r#","{name}":{value}"#)?;
+        }
+        writeln!(writer, "}}")
+    }
 }
 
-impl Fields {
-    fn add(&mut self, field: &Field, value: &str) {
-        match field.name() {
-            "message" => value.clone_into(&mut self.message),
-            name => {
-                self.line.push(' ');
-                self.line.push_str(name);
-                self.line.push('=');
-                self.line.push_str(&quoted(value));
-            }
+/// What both formats write.
+struct Line {
+    ts: String,
+    level: String,
+    fields: Fields,
+}
+
+impl Line {
+    fn of(event: &Event<'_>) -> Self {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        Self {
+            ts: format!("{:.3}", jiff::Timestamp::now()),
+            level: event.metadata().level().as_str().to_lowercase(),
+            fields,
         }
     }
 }
 
+#[derive(Default)]
+struct Fields {
+    message: String,
+    others: Vec<(&'static str, serde_json::Value)>,
+}
+
+impl Fields {
+    fn add(&mut self, field: &Field, value: impl Into<serde_json::Value>) {
+        self.others.push((field.name(), value.into()));
+    }
+}
+
 impl Visit for Fields {
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field, value);
+    }
+
     fn record_str(&mut self, field: &Field, value: &str) {
         self.add(field, value);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.add(field, &format!("{value:?}"));
+        let text = format!("{value:?}");
+        match field.name() {
+            "message" => self.message = text,
+            _ => self.add(field, text),
+        }
     }
 }
 

@@ -73,7 +73,7 @@ fn agent() -> Result<()> {
         let agent = hostile.agent(&flags)?;
         let lines = agent.log();
         let lines = log_lines::parse(format, &lines)?;
-        ensure!(lines.iter().all(|line| line["message"] != "owned"));
+        ensure!(lines.iter().all(|line| line["msg"] != "owned"));
         let log = agent.log().join("\n");
         ensure!(is_inert(&log), "{log:?}");
 

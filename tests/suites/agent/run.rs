@@ -257,7 +257,11 @@ fn cannot_start() -> Result<()> {
         check(arguments, 2, &bad)?;
         check(arguments, 2, "(line 2, column 11)")?;
     }
-    Ok(())
+    check(
+        &[&file, "--log.format=json"],
+        2,
+        &format!(r#""level":"error","msg":"fatal","error":"{bad}"#),
+    )
 }
 
 fn logs_are_lines_on_change() -> Result<()> {
@@ -296,7 +300,7 @@ fn logs_are_lines_on_change() -> Result<()> {
         let endpoint = &down[0];
         for (key, value) in [
             ("level", "warn"),
-            ("message", "endpoint down"),
+            ("msg", "endpoint down"),
             ("registry", "contoso"),
             ("endpoint", &login),
             ("role", "login"),

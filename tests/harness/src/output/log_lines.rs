@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-/// Key → value, the level in lower case and the text under `message` in either format.
+/// Key → value; both formats begin with `ts`, `level` and `msg`.
 pub type Line = BTreeMap<String, String>;
 
 pub fn parse(format: &str, lines: &[String]) -> Result<Vec<Line>> {
@@ -13,12 +13,25 @@ pub fn parse(format: &str, lines: &[String]) -> Result<Vec<Line>> {
         "json" => json,
         _ => logfmt,
     };
-    let parse = |line: &String| parse(line).with_context(|| format!("cannot read {line:?}"));
+    let parse = |line: &String| {
+        let read = parse(line).with_context(|| format!("cannot read {line:?}"))?;
+        let has = |key| {
+            read.get(key)
+                .with_context(|| format!("{line:?} has no {key}"))
+        };
+        has("ts")?.parse::<jiff::Timestamp>()?;
+        ensure!(
+            ["error", "warn", "info", "debug"].contains(&&**has("level")?),
+            "{line:?}"
+        );
+        has("msg")?;
+        Ok(read)
+    };
     lines.iter().map(parse).collect()
 }
 
 pub fn with_message<'a>(lines: &'a [Line], message: &'a str) -> impl Iterator<Item = &'a Line> {
-    lines.iter().filter(move |line| line["message"] == message)
+    lines.iter().filter(move |line| line["msg"] == message)
 }
 
 fn json(line: &str) -> Result<Line> {
@@ -33,9 +46,6 @@ fn json(line: &str) -> Result<Line> {
         };
         line.insert(key, value);
     }
-    let level = line.get_mut("level").context("no level")?;
-    *level = level.to_lowercase();
-    line["timestamp"].parse::<jiff::Timestamp>()?;
     Ok(line)
 }
 
@@ -55,15 +65,12 @@ fn logfmt(line: &str) -> Result<Line> {
             false => value.to_owned(),
         };
         ensure!(!value.contains('\n') && !key.contains(['"', ' ']), "{key}");
-        let key = if key == "msg" { "message" } else { key };
         ensure!(
             fields.insert(key.to_owned(), value).is_none(),
             "{key} twice"
         );
         rest = after.strip_prefix(' ').unwrap_or(after);
     }
-    fields["ts"].parse::<jiff::Timestamp>()?;
-    ensure!(fields.contains_key("level") && fields.contains_key("message"));
     Ok(fields)
 }
 
