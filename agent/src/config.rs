@@ -12,6 +12,7 @@ mod location;
 mod rules;
 mod scalar;
 mod sections;
+mod similar;
 mod yaml;
 
 pub use self::checked::{Config, RegistryConfig};
@@ -29,4 +30,5 @@ pub use self::sections::{
     FleetConfig, FleetSize, FleetSizeError, MetricsConfig, NameserverConfig, NodeConfig,
     ProxySource, ProxySourceError, ScheduleConfig, TlsConfig,
 };
+pub(crate) use self::similar::most_similar;
 pub(crate) use self::yaml::read as from_yaml;

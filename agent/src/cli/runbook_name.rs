@@ -8,9 +8,7 @@ use clap::{
 };
 
 use super::runbooks::Runbook;
-
-/// The least similarity for a suggestion; clap uses the same for its hints.
-const SIMILAR: f64 = 0.7;
+use crate::config::most_similar;
 
 /// Reads a name in upper or lower case.
 #[derive(Clone)]
@@ -44,17 +42,10 @@ fn parse_runbook(text: &str) -> Result<Runbook, String> {
     if let Some(runbook) = Runbook::named(text) {
         return Ok(runbook);
     }
-    let typed = text.to_ascii_lowercase();
-    let similarity =
-        |runbook: &Runbook| strsim::jaro_winkler(&typed, &runbook.name.to_ascii_lowercase());
-    let nearest = all()
-        .max_by(|a, b| similarity(a).total_cmp(&similarity(b)))
-        .filter(|runbook| similarity(runbook) > SIMILAR);
+    let nearest = most_similar(text, all().map(|runbook| runbook.name));
     let hint = "'regprobe explain' lists them";
     Err(match nearest {
-        Some(Runbook { name, .. }) => {
-            format!("no runbook has this name; did you mean {name}? {hint}")
-        }
+        Some(name) => format!("no runbook has this name; did you mean {name}? {hint}"),
         None => format!("no runbook has this name; {hint}"),
     })
 }

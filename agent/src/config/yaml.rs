@@ -14,6 +14,7 @@ use serde::de::{
 
 use super::error::ConfigError;
 use super::location::{KeyPath, Location, Step};
+use super::similar::most_similar;
 use crate::printable::printable;
 
 /// The most values in a file, aliases counted in full: far more than any config has, and few
@@ -101,12 +102,28 @@ fn unreadable(error: &serde_yaml::Error, text: &str) -> ConfigError {
     for (theirs, ours) in WORDS {
         message = message.replace(theirs, ours);
     }
+    if let Some(meant) = meant_key(&message) {
+        message = message.replacen(
+            ", expected ",
+            &format!("; did you mean `{meant}`? Expected "),
+            1,
+        );
+    }
     message = printable(&message).into_owned();
     if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE) {
         message.truncate(end);
         message.push('…');
     }
     ConfigError::Unreadable { message, location }
+}
+
+/// The key that was probably meant, of a message such as "unknown key `regoins`, expected one of `server`,
+/// `regions`".
+fn meant_key(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("unknown key `")?;
+    let (typed, expected) = rest.split_once("`, expected ")?;
+    // What is between backquotes is every second part.
+    most_similar(typed, expected.split('`').skip(1).step_by(2))
 }
 
 /// Refuses what libyaml reports without a line, or needs minutes for.
