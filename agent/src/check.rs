@@ -55,7 +55,7 @@ async fn once(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     {
         anyhow::bail!("failed to write the report: {error}");
     }
-    Ok(exit_status::of(&checked?))
+    Ok(exit_status::of(&checked?, args.fail_on))
 }
 
 async fn check_once(args: &CheckArgs) -> anyhow::Result<Snapshot> {

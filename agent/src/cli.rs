@@ -15,15 +15,35 @@ pub(crate) mod runbooks;
 pub(crate) mod shell;
 
 /// The exit statuses of `check`.
-pub(crate) const CHECK_STATUS: &str = "Exit status: 0 no registry is failing; 1 some are; 2 could not tell: usage error, bad \
-     configuration, or a fault of this machine.";
+pub(crate) const CHECK_STATUS: &str = "Exit status: 0 no registry is failing (or degraded, with --fail-on=degraded); 1 some are; 2 could \
+     not tell: a registry is unknown, usage error, bad configuration, or a fault of this machine.";
 /// The exit statuses of `run`.
 pub(crate) const RUN_STATUS: &str = "Exit status: 0 ended by SIGTERM or SIGINT, or the checked configuration is valid; 2 could not start: \
      usage error, bad configuration, or address in use.";
 
+const EXAMPLES: &str = "Examples:
+  regprobe check contoso --region=westeurope --private
+  kubectl debug node/NODE -it --image=IMAGE -- regprobe check contoso
+  regprobe explain PrivateLinkZoneNotLinked
+  kubectl get pods -A -o json | regprobe discover > config.yaml";
+const CHECK_EXAMPLES: &str = "Examples:
+  regprobe check
+      every registry that this node is known to use
+  regprobe check contoso --region=westeurope --private=10.240.0.0/16
+      an Azure Container Registry behind a private endpoint
+  regprobe check registry.example:5000 --image=team/app:v1
+      any registry, as far as the blobs of an image
+  regprobe check contoso --watch
+      until Ctrl-C, what changes";
+const DISCOVER_EXAMPLES: &str = "Examples:
+  kubectl get pods -A -o json | regprobe discover > config.yaml
+      the registries of all pods, each with the image that most pods use
+  regprobe discover --node-root=/host
+      the registries that containerd has settings for";
+
 /// Checks whether this node can pull images, and says why not.
 #[derive(Debug, Parser)]
-#[command(name = "regprobe", version, propagate_version = true)]
+#[command(name = "regprobe", version, propagate_version = true, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     /// The command.
     #[command(subcommand)]
@@ -39,6 +59,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Explain a finding or an alert, or print a guide.
     Explain(ExplainArgs),
+    /// Write a configuration for the registries in use.
+    Discover(DiscoverArgs),
     /// Print the completions for a shell.
     Completions {
         /// The shell.
@@ -97,7 +119,7 @@ pub(crate) struct RunArgs {
 
 /// `regprobe check`.
 #[derive(Debug, Args)]
-#[command(after_help = CHECK_STATUS)]
+#[command(after_help = format!("{CHECK_STATUS}\n\n{CHECK_EXAMPLES}"))]
 pub(crate) struct CheckArgs {
     /// A server, with http:// for plain HTTP, or the name of an Azure Container Registry.
     ///
@@ -155,6 +177,12 @@ pub(crate) struct CheckArgs {
     /// The output format.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
+    /// The mildest condition that exits with 1.
+    #[arg(long, value_name = "CONDITION", value_enum, default_value_t = FailOn::Failing)]
+    pub fail_on: FailOn,
+    /// Where the node's file system is [default: as configured, or /host if a node is there, or /].
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, value_parser = parse_directory)]
+    pub node_root: Option<PathBuf>,
     /// Check only registries whose name or server matches (* and ?).
     #[arg(long, value_name = "GLOB", value_hint = ValueHint::Other)]
     pub only: Option<String>,
@@ -167,6 +195,24 @@ pub(crate) struct ExplainArgs {
     /// listed.
     #[arg(value_name = "NAME", value_parser = RunbookParser, hide_possible_values = true)]
     pub runbook: Option<Runbook>,
+}
+
+/// `regprobe discover`.
+#[derive(Debug, Args)]
+#[command(after_help = DISCOVER_EXAMPLES)]
+pub(crate) struct DiscoverArgs {
+    /// Where the node's file system is, if standard input has no pods [default: /host if a node is there, or /].
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, value_parser = parse_directory)]
+    pub node_root: Option<PathBuf>,
+}
+
+/// The mildest condition of a registry that makes `check` exit with 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    /// A pull would fail.
+    Failing,
+    /// A pull would work, but something is wrong or slow.
+    Degraded,
 }
 
 /// Shells with completions.
@@ -206,6 +252,14 @@ fn parse_size(text: &str) -> Result<usize, String> {
         .ok_or_else(|| {
             "write a number of bytes, or a number with KiB or MiB, such as 512KiB".to_owned()
         })
+}
+
+fn parse_directory(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match path.is_absolute() && path.is_dir() {
+        true => Ok(path),
+        false => Err("write the absolute path of a directory, such as /host".to_owned()),
+    }
 }
 
 fn parse_interval(text: &str) -> Result<Duration, String> {

@@ -66,6 +66,7 @@ fn work(command: Command) -> anyhow::Result<ExitCode> {
         match command {
             Command::Run(args) => run::run(args).await,
             Command::Check(args) => check::check(args).await,
+            Command::Discover(args) => plan::discover(&args),
             Command::Explain(args) => Ok(print(&explain::explain(args.runbook))),
             Command::Completions { shell } => Ok(print(shell::completions(shell))),
             Command::Man => Ok(print(shell::MANUAL)),

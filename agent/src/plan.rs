@@ -6,9 +6,15 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use jiff::Timestamp;
 use regprobe_probes::{Endpoint, Expectation, Expectations, Role, Scheme, Target, TrustError};
 
-pub(crate) use self::node::{NodeSource, node_name};
+pub(crate) use self::{
+    certs_d::{node_at, of_containerd},
+    discover::discover,
+    node::{NodeSource, node_name},
+};
 use crate::config::{self, Config, Private, Server};
 
+mod certs_d;
+mod discover;
 mod node;
 
 /// Files that the agent always has open, not counting connections of its web server.

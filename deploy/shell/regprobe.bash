@@ -28,6 +28,9 @@ _regprobe() {
             regprobe,completions)
                 cmd="regprobe__subcmd__completions"
                 ;;
+            regprobe,discover)
+                cmd="regprobe__subcmd__discover"
+                ;;
             regprobe,explain)
                 cmd="regprobe__subcmd__explain"
                 ;;
@@ -45,6 +48,9 @@ _regprobe() {
                 ;;
             regprobe__subcmd__help,completions)
                 cmd="regprobe__subcmd__help__subcmd__completions"
+                ;;
+            regprobe__subcmd__help,discover)
+                cmd="regprobe__subcmd__help__subcmd__discover"
                 ;;
             regprobe__subcmd__help,explain)
                 cmd="regprobe__subcmd__help__subcmd__explain"
@@ -65,7 +71,7 @@ _regprobe() {
 
     case "${cmd}" in
         regprobe)
-            opts="-h -V --help --version run check explain completions man help"
+            opts="-h -V --help --version run check explain discover completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -79,7 +85,7 @@ _regprobe() {
             return 0
             ;;
         regprobe__subcmd__check)
-            opts="-h -V --config.file --private --region --image --nameserver --ca-file --timeout --watch --output --only --help --version"
+            opts="-h -V --config.file --private --region --image --nameserver --ca-file --timeout --watch --output --fail-on --node-root --only --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -161,6 +167,17 @@ _regprobe() {
                     COMPREPLY=($(compgen -W "text json npd" -- "${cur}"))
                     return 0
                     ;;
+                --fail-on)
+                    COMPREPLY=($(compgen -W "failing degraded" -- "${cur}"))
+                    return 0
+                    ;;
+                --node-root)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
                 --only)
                     COMPREPLY=("${cur}")
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
@@ -189,6 +206,27 @@ _regprobe() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        regprobe__subcmd__discover)
+            opts="-h -V --node-root --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --node-root)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         regprobe__subcmd__explain)
             opts="-h -V --help --version PrivateLinkZoneNotLinked PrivateLinkRecordMissing PrivateLinkShadowZone PublicAddress UnexpectedAddress NameserversDisagree NameserverDown NameserverFailing NoNameserver NameNotFound NoAddress HostsFileOverride PrivateEndpointTimeout EndpointTimeout ConnectionRefused NoRoute AddressDown ProxyUnreachable ProxyDenied ProxyAuthRequired ProxyBroken TlsIntercepted CertificateExpired CertificateNotYetValid CertificateExpiringSoon CertificateNameMismatch TlsStalled TlsDropped LargeClientHelloDropped NotTls TlsVersion RegistryFirewall Forbidden NotARegistry Throttled RegistryError NoResponse ConnectionDropped MalformedResponse CredentialsRequired ImageNotFound PlatformMismatch BlobUnavailable MirrorFailing ClockSkew RegprobeRegistryFailingOnManyNodes RegprobeAgentDown RegprobeAgentAbsent RegprobeConfigReloadFailed RegprobeSlowPullsPredicted RegprobeLatencySloBurn first-ten-minutes node-shell unauthorized green-but-failing proof-from-azure required-egress node-does-not-join replace-a-node add-a-region artifact-cache localdns snat-exhaustion windows-nodes"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -204,7 +242,7 @@ _regprobe() {
             return 0
             ;;
         regprobe__subcmd__help)
-            opts="run check explain completions man help"
+            opts="run check explain discover completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -232,6 +270,20 @@ _regprobe() {
             return 0
             ;;
         regprobe__subcmd__help__subcmd__completions)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        regprobe__subcmd__help__subcmd__discover)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

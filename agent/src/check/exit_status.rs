@@ -2,18 +2,26 @@
 
 use std::process::ExitCode;
 
-use crate::state::{Snapshot, condition::Condition};
+use crate::{
+    cli::FailOn,
+    state::{Snapshot, condition::Condition},
+};
 
 /// The check could not tell.
 pub(super) const COULD_NOT_TELL: u8 = 2;
 
-/// 1 if any registry is failing, else 2 if any is unknown, else 0.
-pub(super) fn of(snapshot: &Snapshot) -> ExitCode {
-    let registries = snapshot.registries.iter();
-    let worst = registries.map(|state| Condition::of(state)).max();
-    ExitCode::from(match worst {
-        Some(Condition::Failing) => 1,
-        Some(Condition::Unknown) => COULD_NOT_TELL,
-        Some(Condition::Ok | Condition::Degraded) | None => 0,
+/// 1 if any registry is in the condition that `fail_on` names or in a worse one, else 2 if any is unknown,
+/// else 0.
+pub(super) fn of(snapshot: &Snapshot, fail_on: FailOn) -> ExitCode {
+    let is_any = |condition| {
+        let mut conditions = snapshot.registries.iter().map(|state| Condition::of(state));
+        conditions.any(|found| found == condition)
+    };
+    let fails =
+        is_any(Condition::Failing) || fail_on == FailOn::Degraded && is_any(Condition::Degraded);
+    ExitCode::from(match (fails, is_any(Condition::Unknown)) {
+        (true, _) => 1,
+        (false, true) => COULD_NOT_TELL,
+        (false, false) => 0,
     })
 }

@@ -1,7 +1,7 @@
 //! Which registries to check, and with which settings: those on the command line, those of a
 //! configuration, or, if neither names any, those that this node is known to use.
 
-use std::{io, path::Path};
+use std::path::Path;
 
 use anyhow::{Context, bail};
 use wildmatch::WildMatch;
@@ -12,12 +12,11 @@ use crate::{
     config::{
         self, Config, ConfigFile, Private, Problem, RegistryConfig, RegistryFile, Server, Violation,
     },
+    plan,
 };
 
 /// The configuration to use if none is named: the Helm chart mounts it there.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/regprobe/config.yaml";
-/// containerd's directory for all registries without a directory.
-const ANY_REGISTRY: &str = "_default";
 
 /// What to check.
 pub(super) struct Selection {
@@ -45,6 +44,9 @@ pub(super) async fn select(args: &CheckArgs) -> anyhow::Result<Selection> {
         },
     };
     let config = &mut selection.config;
+    if let Some(root) = &args.node_root {
+        config.node.root.clone_from(root);
+    }
     if let Some(ca_file) = &args.ca_file {
         config.tls.ca_file = Some(ca_file.clone());
     }
@@ -85,7 +87,7 @@ fn of_this_pod(args: &CheckArgs) -> anyhow::Result<Option<Config>> {
 /// The registries on the command line: as in `known` if it has them, else with the settings of the flags.
 fn named(args: &CheckArgs, known: Option<Config>) -> anyhow::Result<Config> {
     let mut configured = Vec::new();
-    let mut file = ConfigFile::default();
+    let mut file = without_configuration(args);
     for name in &args.registries {
         let by_name = |registry: &&RegistryConfig| registry.name == *name;
         let registries = known.iter().flat_map(|known| &known.registries);
@@ -126,13 +128,15 @@ async fn find(args: &CheckArgs) -> anyhow::Result<Selection> {
             found: Some(DEFAULT_CONFIG.to_owned()),
         });
     }
-    let certs_d = config::NodeConfig::default().certs_d;
+    let mut file = without_configuration(args);
+    let certs_d = &file.node.certs_d;
     let watched = local_agent::registries().await;
     let (registries, source) = match watched.filter(|(_, watched)| !watched.is_empty()) {
         None => {
-            let servers = of_containerd(&certs_d)?;
-            let registries = servers.map(|server| by_flags(args, server)).collect();
-            (registries, certs_d.display().to_string())
+            let servers = plan::of_containerd(&file.node)
+                .context("name the registry, as in 'regprobe check myregistry'")?;
+            let registries = servers.into_iter().map(|server| by_flags(args, server));
+            (registries.collect(), certs_d.display().to_string())
         }
         Some((address, watched)) => {
             refuse_settings(args, &format!("of the agent at {address}"))?;
@@ -148,56 +152,19 @@ async fn find(args: &CheckArgs) -> anyhow::Result<Selection> {
             certs_d.display()
         );
     }
-    let config = checked(ConfigFile {
-        registries,
-        ..ConfigFile::default()
-    })?;
+    file.registries = registries;
     Ok(Selection {
-        config,
+        config: checked(file)?,
         found: Some(source),
     })
 }
 
-/// The registries that containerd has settings for: it has a directory for each.
-fn of_containerd(certs_d: &Path) -> anyhow::Result<impl Iterator<Item = Server> + use<>> {
-    let mut servers: Vec<Server> = Vec::new();
-    let entries = match certs_d.read_dir() {
-        Ok(entries) => entries.collect::<io::Result<Vec<_>>>(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
-    };
-    let entries = entries.with_context(|| {
-        let certs_d = certs_d.display();
-        format!("cannot read {certs_d}; name the registry, as in 'regprobe check myregistry'")
-    })?;
-    for entry in entries {
-        let name = entry.file_name();
-        let Some(server) = name.to_str().and_then(server_of_directory) else {
-            continue;
-        };
-        // Of two directories for the same server, containerd uses one.
-        let is_new = servers
-            .iter()
-            .all(|known| (known.host(), known.port()) != (server.host(), server.port()));
-        if is_new && entry.path().is_dir() {
-            servers.push(server);
-        }
+/// No registries, and the node's files where this process sees them.
+fn without_configuration(args: &CheckArgs) -> ConfigFile {
+    ConfigFile {
+        node: plan::node_at(args.node_root.as_deref()),
+        ..ConfigFile::default()
     }
-    servers.sort_by_key(ToString::to_string);
-    Ok(servers.into_iter())
-}
-
-/// `registry.example`, `registry.example:5000` or `registry.example_5000_`.
-fn server_of_directory(name: &str) -> Option<Server> {
-    let with_port = name
-        .strip_suffix('_')
-        .and_then(|name| name.rsplit_once('_'))
-        .map(|(host, port)| format!("{host}:{port}"));
-    let server = with_port.as_deref().unwrap_or(name);
-    if name == ANY_REGISTRY {
-        return None;
-    }
-    server.parse().ok()
 }
 
 /// A registry with the settings of the command line.
@@ -278,8 +245,6 @@ fn retain(registries: &mut Vec<RegistryConfig>, glob: &str) -> anyhow::Result<()
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]
@@ -296,39 +261,5 @@ mod tests {
         ] {
             assert_eq!(WildMatch::new(glob).matches(text), fits, "{glob} {text}");
         }
-    }
-
-    #[test]
-    fn directories_of_certs_d_are_registries() {
-        let folder = tempfile::tempdir().unwrap();
-        for name in [
-            "_default",
-            "contoso.azurecr.io",
-            "registry.example_5000_",
-            "registry.example:5000",
-            "docker.io",
-            "kind-registry:5000",
-            "[fd00::1]_5000_",
-            "under_score",
-            "..data",
-            "bare",
-        ] {
-            fs::create_dir(folder.path().join(name)).unwrap();
-        }
-        fs::write(folder.path().join("a.file"), "").unwrap();
-        let servers = of_containerd(folder.path()).unwrap();
-        let servers: Vec<_> = servers.map(|server| server.to_string()).collect();
-        let expected = [
-            "[fd00::1]:5000",
-            "contoso.azurecr.io",
-            "docker.io",
-            "kind-registry:5000",
-            "registry.example:5000",
-        ];
-        assert_eq!(servers, expected);
-        assert_eq!(
-            of_containerd(&folder.path().join("none")).unwrap().count(),
-            0
-        );
     }
 }

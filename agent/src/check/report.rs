@@ -33,7 +33,38 @@ pub(crate) fn text(snapshot: &Snapshot, screen: Screen) -> String {
         }
         registry(&mut layout, state);
     }
+    layout.gap();
+    layout.line(0, 2).words(0, &totals(snapshot));
     layout.into_text()
+}
+
+/// `3 registries: 1 failing, 2 ok`, the worst condition first.
+fn totals(snapshot: &Snapshot) -> String {
+    let conditions: Vec<_> = snapshot
+        .registries
+        .iter()
+        .map(|state| Condition::of(state))
+        .collect();
+    let all = [
+        Condition::Failing,
+        Condition::Unknown,
+        Condition::Degraded,
+        Condition::Ok,
+    ];
+    let counts = all.into_iter().filter_map(|condition| {
+        let count = conditions
+            .iter()
+            .filter(|found| **found == condition)
+            .count();
+        (count > 0).then(|| format!("{count} {}", condition.as_str()))
+    });
+    let noun = if conditions.len() == 1 {
+        "registry"
+    } else {
+        "registries"
+    };
+    let counts: Vec<_> = counts.collect();
+    format!("{} {noun}: {}", conditions.len(), counts.join(", "))
 }
 
 fn registry(layout: &mut Layout, state: &RegistryState) {

@@ -58,7 +58,10 @@ pub(super) async fn watch(args: &CheckArgs, interval: Duration) -> anyhow::Resul
         Err(error) if is_closed(&error) => {}
         ended => ended?,
     }
-    let status = watch.last.as_ref().map(exit_status::of);
+    let status = watch
+        .last
+        .as_ref()
+        .map(|last| exit_status::of(last, args.fail_on));
     Ok(status.unwrap_or_else(|| ExitCode::from(COULD_NOT_TELL)))
 }
 

@@ -159,6 +159,12 @@ fn private() -> Result<()> {
         let lookup = report.lookup()?;
         ensure!(lookup["private"] == true, "{flag}: {lookup}");
         ensure!(lookup["expected"] == expected, "{flag}: {lookup}");
+        ensure!(report.status == Some(0), "{flag}: {report:?}");
+        let mut strict = contoso
+            .node
+            .regprobe(["check", &server, "--fail-on=degraded", flag]);
+        let status = strict.args(leading_to(&contoso)).output()?.status;
+        ensure!((status.code() == Some(1)) != expected, "{flag}: {status}");
     }
     ensure!(check(None)?.lookup()?["expected"] == true);
     Ok(())

@@ -1,7 +1,8 @@
 //! The binary for scripts and node-problem-detector: standard output, exit status, time.
 
+use std::fs::File;
 use std::net::UdpSocket;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -31,6 +32,12 @@ pub(crate) fn suite() -> Suite {
             "the npd output is one line even without a configuration",
             npd_has_its_line_even_where_nothing_can_be_checked,
         ),
+        test("pods become a configuration", pods_become_a_configuration),
+        test(
+            "the registries of certs.d become a configuration",
+            certs_d_becomes_a_configuration,
+        ),
+        test("the node's files are below --node-root", node_root),
         test(
             "a report to a pipe has no colour",
             a_report_to_a_pipe_has_no_colour,
@@ -41,8 +48,72 @@ pub(crate) fn suite() -> Suite {
 fn regprobe(arguments: &[&str]) -> Output {
     Command::new(&*REGPROBE)
         .args(arguments)
+        .stdin(Stdio::null())
         .output()
         .expect("the binary was built for this test")
+}
+
+fn pods_become_a_configuration() -> Result<()> {
+    let pods = br#"{"kind": "List", "items": [{"spec": {"containers": [
+        {"image": "contoso.azurecr.io/team/app:v1"}, {"image": "nginx"}]}}]}"#;
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("pods.json");
+    std::fs::write(&path, pods)?;
+    let mut discover = Command::new(&*REGPROBE);
+    let found = discover
+        .arg("discover")
+        .stdin(File::open(&path)?)
+        .output()?;
+    assert_eq!(found.status.code(), Some(0), "{found:?}");
+    for line in [
+        "  - server: \"contoso.azurecr.io\"\n    images: [\"team/app:v1\"]",
+        "  - server: \"docker.io\"\n    images: [\"library/nginx:latest\"]",
+    ] {
+        assert!(stdout(&found).contains(line), "{found:?}");
+    }
+    // It is valid.
+    let config = folder.path().join("config.yaml");
+    std::fs::write(&config, &found.stdout)?;
+    let config = format!("--config.file={}", config.display());
+    let checked = regprobe(&["run", "--config.check", &config]);
+    assert_eq!(checked.status.code(), Some(0), "{checked:?}");
+    Ok(())
+}
+
+fn certs_d_becomes_a_configuration() -> Result<()> {
+    let root = tempfile::tempdir()?;
+    let flag = format!("--node-root={}", root.path().display());
+    let nothing = regprobe(&["discover", &flag]);
+    assert_eq!(nothing.status.code(), Some(2), "{nothing:?}");
+    let certs_d = root.path().join("etc/containerd/certs.d");
+    std::fs::create_dir_all(certs_d.join("registry.example_5000_"))?;
+    let found = regprobe(&["discover", &flag]);
+    let entry = "registries:\n  - server: \"registry.example:5000\"\n";
+    assert!(stdout(&found).ends_with(entry), "{found:?}");
+    Ok(())
+}
+
+fn node_root() -> Result<()> {
+    let root = tempfile::tempdir()?;
+    std::fs::create_dir(root.path().join("etc"))?;
+    // Nobody listens there.
+    std::fs::write(
+        root.path().join("etc/resolv.conf"),
+        "nameserver 127.0.0.93\n",
+    )?;
+    std::fs::write(
+        root.path().join("etc/hosts"),
+        "127.0.0.94 registry.example\n",
+    )?;
+    let flag = format!("--node-root={}", root.path().display());
+    let told = regprobe(&["check", &flag, "--timeout=1s", "registry.example"]);
+    let report = stdout(&told);
+    assert!(report.contains("nameserver 127.0.0.93:53"), "{report}");
+    assert!(report.contains("hosts file: 127.0.0.94"), "{report}");
+    assert!(report.ends_with("\n1 registry: 1 failing\n"), "{report}");
+    let missing = regprobe(&["check", "--node-root=/nonexistent", "registry.example"]);
+    assert_eq!(missing.status.code(), Some(2), "{missing:?}");
+    Ok(())
 }
 
 fn stdout(output: &Output) -> &str {
