@@ -46,6 +46,7 @@ fn diagnosis(bencher: Bencher) {
         endpoints: endpoints.into_iter().enumerate().map(failing).collect(),
         walks: Vec::new(),
         misconfigured: None,
+        unseen_hosts: None,
     };
     let expectations = Expectations {
         private: Expectation::PrivateScope,

@@ -37,11 +37,9 @@ pub struct Diagnosis {
 }
 
 impl Diagnosis {
-    /// The verdict of the worst finding. A fault of this node is no proof of what a pull would meet.
+    /// The verdict of the worst finding, unless what was not seen may outweigh it.
     pub fn verdict(&self) -> Verdict {
-        let is_certain = |finding: &&Finding| finding.reason != Some(Reason::Local);
-        let certain = self.findings.iter().filter(is_certain);
-        match certain.map(|finding| finding.severity).max() {
+        match self.findings.iter().map(|finding| finding.severity).max() {
             Some(Severity::Critical) => Verdict::Failing,
             _ if self.unseen.is_some() => Verdict::Unknown,
             Some(Severity::Warning) => Verdict::Degraded,
@@ -92,16 +90,27 @@ pub fn diagnose(outcome: &Outcome, expectations: &Expectations) -> Diagnosis {
     let found = judged.into_iter().flat_map(|(_, findings)| findings);
     let mut findings = merge_shared_causes(found.chain(mirrors::misconfigured(outcome)));
     walks::explain(outcome, expectations, &mut findings);
+    if outcome.unseen_hosts.is_some() {
+        // The node's client may ask others, so nothing that was met here stops it for certain.
+        for finding in &mut findings {
+            finding.severity = finding.severity.min(Severity::Warning);
+            finding.client_error = None;
+        }
+    }
     findings.sort_by(|a, b| {
         let order = |finding: &Finding| (finding.code, finding.endpoint.to_string());
         b.severity
             .cmp(&a.severity)
             .then_with(|| order(a).cmp(&order(b)))
     });
-    let predicted_pull_delay = works.map(|turn| delay::predicted(outcome, turn));
+    let unseen = outcome.unseen_hosts.clone();
+    let unseen = unseen.or_else(|| walks::unseen(outcome));
+    let predicted_pull_delay = works
+        .filter(|_| outcome.unseen_hosts.is_none())
+        .map(|turn| delay::predicted(outcome, turn));
     Diagnosis {
         findings,
-        unseen: walks::unseen(outcome).or_else(|| local_fault(outcome)),
+        unseen: unseen.or_else(|| local_fault(outcome)),
         predicted_pull_delay,
     }
 }

@@ -50,7 +50,9 @@ pub use crate::{
         Hosts, Node, ProxyRules, ResolvConf, Root,
         certs_d::Misconfigured,
         regular_file::read_regular,
+        root::FileError,
         trust::{TrustError, TrustStore},
+        unseen::Unseen,
     },
     outcome::{
         AddressOutcome, EndpointOutcome, Evidence, Fault, FaultRef, Outcome, PullPath,

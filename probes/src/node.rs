@@ -18,6 +18,7 @@ pub(crate) mod regular_file;
 pub(crate) mod resolv_conf;
 pub(crate) mod root;
 pub(crate) mod trust;
+pub(crate) mod unseen;
 
 /// What all probes of a round share.
 #[derive(Clone)]

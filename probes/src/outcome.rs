@@ -27,6 +27,8 @@ pub struct Outcome {
     pub walks: Vec<Walk>,
     /// What is wrong with the registry's `hosts.toml`.
     pub misconfigured: Option<Misconfigured>,
+    /// Why it is not known which hosts the node's client asks, where it is not: then it may ask others than these.
+    pub unseen_hosts: Option<String>,
 }
 
 impl Outcome {

@@ -115,6 +115,7 @@ pub async fn run_with_progress(
         endpoints,
         walks: walks.unwrap_or_default(),
         misconfigured: hosts.misconfigured.clone(),
+        unseen_hosts: hosts.unseen.clone(),
     };
     outcome.settle_challenge();
     outcome

@@ -126,6 +126,7 @@ runbooks! {
     ConnectionRefused
     NoRoute
     AddressDown
+    NodePolicyBlocked
     ProxyUnreachable
     ProxyDenied
     ProxyAuthRequired

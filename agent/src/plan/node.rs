@@ -13,8 +13,8 @@ use std::{
 
 use nix::net::if_::if_nametoindex;
 use regprobe_probes::{
-    Hosts, Nameserver, Node, Origin, ProxyRules, ResolvConf, Root, TlsClients, TrustError,
-    read_regular,
+    FileError, Hosts, Nameserver, Node, Origin, ProxyRules, ResolvConf, Root, TlsClients,
+    TrustError,
 };
 
 use crate::config::{self, Config, ProxySource};
@@ -136,14 +136,13 @@ impl NodeSource {
     }
 
     fn text_of(&self, path: &Path) -> io::Result<String> {
-        let read = self.root.locate(path);
-        match read.and_then(|here| read_regular(&here, MAX_FILE)) {
+        match self.root.read(path, MAX_FILE) {
             Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-            Err(error) => {
+            Err(error) if error.is_not_found() => Ok(String::new()),
+            Err(FileError::Unseen(unseen)) => Err(io::Error::other(unseen.to_string())),
+            Err(FileError::Io(error)) => {
                 let text = format!(
-                    "cannot read {}: {error}; let this user read it, or name another file under node \
-                     in a configuration",
+                    "cannot read {}: {error}; name another file under node in a configuration",
                     path.display()
                 );
                 Err(io::Error::new(error.kind(), text))

@@ -103,7 +103,7 @@ mod tests {
         let diagnosis = &mut state.round_mut().diagnosis;
         diagnosis.unseen = Some("a:v1: the round is over".to_owned());
         assert_eq!(Condition::of(&state), Condition::Failing);
-        state.round_mut().diagnosis.findings[0].reason = Some(Reason::Local);
+        state.round_mut().diagnosis.findings[0].severity = Severity::Warning;
         assert_eq!(Condition::of(&state), Condition::Unknown);
         assert!(Condition::Failing > Condition::Unknown);
 

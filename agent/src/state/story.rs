@@ -205,6 +205,7 @@ fn state(
         endpoints,
         walks: Vec::new(),
         misconfigured: None,
+        unseen_hosts: None,
     };
     let at = time("2026-02-20T12:00:00Z");
     let round = Round {

@@ -40,6 +40,12 @@ pub(crate) enum DialFault {
     /// ENETUNREACH
     #[error("connect: network is unreachable")]
     NetworkUnreachable,
+    /// EPERM
+    #[error("connect: operation not permitted")]
+    NotPermitted,
+    /// EACCES
+    #[error("connect: permission denied")]
+    Prohibited,
     /// The survey did not dial this address, so nothing is known.
     #[error("not surveyed")]
     NotSurveyed,

@@ -40,6 +40,10 @@ pub(crate) enum LookupFault {
     PortClosed,
     /// There is no route to the nameserver.
     Unreachable,
+    /// EPERM: the node's firewall drops the question.
+    NotPermitted,
+    /// EACCES: a route prohibits the nameserver.
+    Prohibited,
     /// The time for the whole dial was over before the nameservers had used theirs.
     OutOfTime,
 }
@@ -79,6 +83,14 @@ impl fmt::Display for LookupError {
             LookupFault::PortClosed => {
                 write!(f, "read udp {from}->{nameserver}: read: connection refused")
             }
+            LookupFault::NotPermitted => write!(
+                f,
+                "write {transport} {from}->{nameserver}: write: operation not permitted"
+            ),
+            LookupFault::Prohibited => write!(
+                f,
+                "dial {transport} {nameserver}: connect: permission denied"
+            ),
             LookupFault::Unreachable => write!(
                 f,
                 "dial {transport} {nameserver}: connect: network is unreachable"

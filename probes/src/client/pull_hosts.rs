@@ -8,7 +8,7 @@ use super::containerd;
 use crate::{
     node::{
         Node,
-        certs_d::{self, HostsConfig, Misconfigured},
+        certs_d::{self, CertsDError, HostsConfig, Misconfigured},
         registry_host::{Capabilities, HostScheme, RegistryHost, TlsSettings},
     },
     words::endpoint::{Endpoint, Role, Scheme, Turn},
@@ -22,6 +22,8 @@ pub(crate) struct PullHosts {
     pub(crate) hosts: Vec<PullHost>,
     /// What is wrong with the configuration.
     pub(crate) misconfigured: Option<Misconfigured>,
+    /// Why the configuration is not known: the hosts may be others.
+    pub(crate) unseen: Option<String>,
 }
 
 /// A host to ask.
@@ -43,25 +45,27 @@ pub(crate) struct PullHost {
 impl PullHosts {
     /// Reads what the node's files say about the registry at `login`.
     pub(crate) fn read(node: &Node, login: &Endpoint) -> Self {
+        let registry_alone = || Self {
+            hosts: vec![PullHost::registry(login, Turn::FIRST)],
+            ..Self::default()
+        };
         if login.scheme == Scheme::Http {
-            return Self {
-                hosts: vec![PullHost::registry(login, Turn::FIRST)],
-                misconfigured: None,
-            };
+            return registry_alone();
         }
         let port = Some(login.port).filter(|port| *port != login.scheme.default_port());
         match certs_d::load(&node.root, &node.certs_d, &login.host, port) {
-            Ok(None) => Self {
-                hosts: vec![PullHost::registry(login, Turn::FIRST)],
-                misconfigured: None,
-            },
+            Ok(None) => registry_alone(),
             Ok(Some(config)) => Self::configured(config, login),
-            Err(error) => Self {
-                hosts: vec![PullHost::registry(login, Turn::FIRST)],
+            Err(error @ CertsDError::Read { .. }) => Self {
                 misconfigured: Some(Misconfigured {
                     problem: error.to_string(),
                     fatal: true,
                 }),
+                ..registry_alone()
+            },
+            Err(error) => Self {
+                unseen: Some(error.to_string()),
+                ..registry_alone()
             },
         }
     }
@@ -123,6 +127,7 @@ impl PullHosts {
         Self {
             hosts,
             misconfigured,
+            unseen: None,
         }
     }
 }

@@ -147,6 +147,10 @@ fn addresses(result: &Result<Answer, ResolveFault>) -> Result<Vec<IpAddr>, Looku
         Err(ResolveFault::LameReferral) => LookupFault::LameReferral,
         Err(ResolveFault::Malformed(_)) => LookupFault::Malformed,
         Err(ResolveFault::Io(IoFault::Refused)) => LookupFault::PortClosed,
+        Err(ResolveFault::Io(IoFault::Denied(errno))) if errno.0 == libc::EPERM => {
+            LookupFault::NotPermitted
+        }
+        Err(ResolveFault::Io(IoFault::Denied(_))) => LookupFault::Prohibited,
         Err(ResolveFault::Io(IoFault::Unreachable(_) | IoFault::Local(_) | IoFault::Unknown)) => {
             LookupFault::Unreachable
         }
@@ -163,6 +167,8 @@ fn dial_fault(fault: IoFault) -> DialFault {
             DialFault::NetworkUnreachable
         }
         IoFault::Unreachable(_) => DialFault::HostUnreachable,
+        IoFault::Denied(errno) if errno.0 == libc::EPERM => DialFault::NotPermitted,
+        IoFault::Denied(_) => DialFault::Prohibited,
         IoFault::Local(_) | IoFault::Unknown => DialFault::NotSurveyed,
     }
 }

@@ -49,6 +49,9 @@ pub(super) fn of_name(code: Code, seen: &EndpointOutcome, lookup: &Lookup) -> St
         }
         Code::NameserverDown => format!("nameserver {nameserver} does not answer"),
         Code::NameserverFailing => format!("nameserver {nameserver} cannot answer for {host}"),
+        Code::NodePolicyBlocked => {
+            format!("this node does not let questions to nameserver {nameserver} out")
+        }
         other => other.meaning().to_owned(),
     }
 }
@@ -71,6 +74,9 @@ pub(super) fn of_fault(code: Code, seen: &EndpointOutcome, stage: Stage, fault: 
         },
         Code::ConnectionRefused => format!("{endpoint} refuses connections{at}"),
         Code::NoRoute => format!("this node has no route to {endpoint}{at}"),
+        Code::NodePolicyBlocked => {
+            format!("this node does not let packets to {endpoint}{at} out: {fault}")
+        }
         Code::TlsIntercepted => {
             format!("the certificate of {endpoint} is not from an authority that this node trusts")
         }
@@ -237,6 +243,11 @@ pub(super) fn remedy(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>
         Code::NoRoute => "Check the node's own routes and rules; a route table of Azure drops silently \
                           and is not the cause."
             .to_owned(),
+        Code::NodePolicyBlocked => {
+            "Check this node's own rules: nft list ruleset, iptables-save, ip route get. Remove the one that \
+             refuses the packet; if it holds for this agent alone, allow the agent, and pulls are not affected."
+                .to_owned()
+        }
         Code::AddressDown => {
             "Fix the dead address, or remove it from DNS if another one stays; each pull that tries \
              it first waits half of 30 s."

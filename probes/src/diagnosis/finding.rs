@@ -148,6 +148,7 @@ impl Code {
             || matches!(
                 self,
                 Self::PrivateLinkZoneNotLinked
+                    | Self::NodePolicyBlocked
                     | Self::ProxyUnreachable
                     | Self::ProxyDenied
                     | Self::ProxyAuthRequired
@@ -199,6 +200,8 @@ codes! {
     NoRoute;
     /// One of several addresses is dead.
     AddressDown;
+    /// This node itself does not let the packet out.
+    NodePolicyBlocked;
     /// The proxy cannot be reached.
     ProxyUnreachable;
     /// The proxy forbids the connection.

@@ -68,7 +68,11 @@ pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> V
     if let Some(deciding) = deciding
         && let Some(code) = deciding.code
     {
-        findings.push(about(seen, deciding, code, deciding.weight(), &judged));
+        let weight = match is_prevented(seen) {
+            true => Severity::Warning,
+            false => deciding.weight(),
+        };
+        findings.push(about(seen, deciding, code, weight, &judged));
     }
     for other in judged
         .iter()
@@ -92,6 +96,11 @@ pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> V
         findings.extend(disagreement(seen, &judged));
     }
     findings
+}
+
+/// Whether the node itself keeps an answer from the agent. Its client may be allowed to get it.
+fn is_prevented(seen: &EndpointOutcome) -> bool {
+    matches!(seen.failure(), Some((Stage::Resolve, fault)) if fault.reason() == Reason::Local)
 }
 
 /// Whether a finding about the name explains the failure of the path after it: the name led to a wrong
@@ -173,6 +182,7 @@ impl<'a> Judged<'a> {
 fn fault_code(lookup: &Lookup, fault: &ResolveFault, host: &str) -> Option<Code> {
     let through_privatelink = || passes_privatelink(&chain(lookup));
     match fault {
+        ResolveFault::Io(IoFault::Denied(_)) => Some(Code::NodePolicyBlocked),
         ResolveFault::Io(IoFault::Local(_) | IoFault::Unknown) => None,
         ResolveFault::Io(_) => Some(Code::NameserverDown),
         ResolveFault::ServFail

@@ -9,10 +9,12 @@ use super::{
     finding::{Code, Finding, Severity},
 };
 use crate::{
+    net::io_fault::IoFault,
     outcome::{EndpointOutcome, Evidence, Fault, FaultRef, PullPath, StageOutcome},
     stages::{
         challenge::{Access, Challenge},
         http::fault::HttpFault,
+        proxy::ProxyFault,
         resolve::ResolveFault,
         tls::TlsFault,
         token::Token,
@@ -38,7 +40,7 @@ pub(super) fn failure(seen: &EndpointOutcome, expectations: &Expectations) -> Op
     };
     let address = seen.failed_address();
     let code = match (stage, &seen.proxy) {
-        (Stage::Connect, Some(_)) => Code::ProxyUnreachable,
+        (Stage::Connect, Some(_)) if fault.reason() != Reason::Local => Code::ProxyUnreachable,
         // Accepted and reset at once: the kernel may report it before the dial is over.
         (Stage::Connect, None) if fault.reason() == Reason::Reset => match seen.endpoint.scheme {
             Scheme::Https => Code::TlsDropped,
@@ -49,7 +51,7 @@ pub(super) fn failure(seen: &EndpointOutcome, expectations: &Expectations) -> Op
     let tolerated = stage == Stage::Token
         && fault.reason() == Reason::Throttled
         && !expectations.anonymous_pull;
-    let severity = match tolerated {
+    let severity = match tolerated || fault.reason() == Reason::Local {
         true => Severity::Warning,
         false => Severity::Critical,
     };
@@ -64,7 +66,7 @@ pub(super) fn failure(seen: &EndpointOutcome, expectations: &Expectations) -> Op
             .error()
             .map(str::to_owned)
             .or_else(|| advice::client_error(stage, fault, seen))
-            .filter(|_| !tolerated),
+            .filter(|_| severity == Severity::Critical),
         ..critical(code, seen, stage, message)
     })
 }
@@ -87,6 +89,16 @@ pub(super) fn blemishes(seen: &EndpointOutcome, expectations: &Expectations) -> 
     findings
 }
 
+/// Whether this node itself does not let the packet out.
+fn is_denied_by_node(fault: &Fault) -> bool {
+    matches!(
+        fault,
+        Fault::Connect(IoFault::Denied(_))
+            | Fault::Proxy(ProxyFault::Io(IoFault::Denied(_)))
+            | Fault::Http(HttpFault::Io(IoFault::Denied(_)))
+    ) || matches!(fault, Fault::Tls(fault) if matches!(**fault, TlsFault::Io(IoFault::Denied(_))))
+}
+
 fn is_large_hello(fault: &Fault) -> bool {
     matches!(fault, Fault::Tls(fault) if **fault == TlsFault::LargeHello)
 }
@@ -94,7 +106,7 @@ fn is_large_hello(fault: &Fault) -> bool {
 fn code(stage: Stage, fault: &Fault, to: Option<IpAddr>, expected: &Expectation) -> Option<Code> {
     let reason = fault.reason();
     if reason == Reason::Local {
-        return None;
+        return is_denied_by_node(fault).then_some(Code::NodePolicyBlocked);
     }
     Some(match stage {
         Stage::Resolve => return None,
@@ -168,12 +180,19 @@ fn blocked(seen: &EndpointOutcome, stage: Stage, fault: &Fault) -> Finding {
 fn proxy_unresolved(seen: &EndpointOutcome, fault: &ResolveFault) -> Option<Finding> {
     // Without a nameserver no name resolves: a separate finding reports that.
     let proxy = seen.proxy.as_ref().filter(|_| seen.no_lookup().is_none())?;
+    let (code, severity) = match fault {
+        ResolveFault::Io(IoFault::Denied(_)) => (Code::NodePolicyBlocked, Severity::Warning),
+        _ if fault.reason() == Reason::Local => return None,
+        _ => (Code::ProxyUnreachable, Severity::Critical),
+    };
     let message = format!("the name of the node's proxy {proxy} cannot be resolved");
+    let printed = seen.path.error().filter(|_| severity == Severity::Critical);
     Some(Finding {
+        severity,
         reason: Some(fault.reason()),
         evidence: vec![fault.to_string()],
-        client_error: seen.path.error().map(str::to_owned),
-        ..critical(Code::ProxyUnreachable, seen, Stage::Resolve, message)
+        client_error: printed.map(str::to_owned),
+        ..critical(code, seen, Stage::Resolve, message)
     })
 }
 
@@ -226,17 +245,27 @@ fn address_down(seen: &EndpointOutcome, address: IpAddr, failed: &StageOutcome) 
     // Without a route for this family, the client never waits for it.
     let no_family = address.is_ipv6() != used.is_ipv6() && fault.reason() == Reason::Unreachable;
     let host = &seen.endpoint.host;
-    let message = format!("{address}, one of the addresses of {host}, is dead");
+    let (code, message) = match is_denied_by_node(fault) {
+        true => (
+            Code::NodePolicyBlocked,
+            format!("this node does not let packets to {address}, an address of {host}, out"),
+        ),
+        false if fault.reason() == Reason::Local => return None,
+        false => (
+            Code::AddressDown,
+            format!("{address}, one of the addresses of {host}, is dead"),
+        ),
+    };
     // An address that only a nameserver off the path gives belongs to the finding about that
     // nameserver.
-    (seen.offers(address) && !no_family && fault.reason() != Reason::Local).then(|| Finding {
+    (seen.offers(address) && !no_family).then(|| Finding {
         reason: Some(fault.reason()),
         address: Some(address),
         evidence: vec![
             format!("{} at {address}: {fault}", failed.stage),
             format!("{used} accepts connections"),
         ],
-        ..warning(Code::AddressDown, seen, failed.stage, message)
+        ..warning(code, seen, failed.stage, message)
     })
 }
 

@@ -57,6 +57,8 @@ struct Story {
     title: &'static str,
     met: Vec<Met>,
     misconfigured: Option<Misconfigured>,
+    /// Why its hosts are not known.
+    unseen_hosts: Option<&'static str>,
     /// How the walk to its image ended.
     walk: Option<WalkEnd>,
     expectations: Expectations,
@@ -70,6 +72,7 @@ fn story(title: &'static str, met: impl IntoIterator<Item = Met>) -> Story {
         title,
         met: met.into_iter().collect(),
         misconfigured: None,
+        unseen_hosts: None,
         walk: None,
         expectations: expecting_private(),
         verdict: Verdict::Ok,
@@ -86,6 +89,11 @@ impl Story {
     fn with_hosts_toml(mut self, fatal: bool) -> Self {
         let problem = "hosts.toml: line 3: not TOML".to_owned();
         self.misconfigured = Some(Misconfigured { problem, fatal });
+        self
+    }
+
+    fn not_seeing_hosts(mut self, why: &'static str) -> Self {
+        self.unseen_hosts = Some(why);
         self
     }
 
@@ -108,6 +116,10 @@ impl Story {
         self.ends(Verdict::Failing, finds)
     }
 
+    fn unknown_with(self, finds: impl IntoIterator<Item = Expected>) -> Self {
+        self.ends(Verdict::Unknown, finds)
+    }
+
     fn ok_with(self, finds: impl IntoIterator<Item = Expected>) -> Self {
         self.ends(Verdict::Ok, finds)
     }
@@ -121,6 +133,7 @@ impl Story {
     fn check(&self) -> Result<(), String> {
         let mut outcome = outcome(self.met.clone());
         outcome.misconfigured.clone_from(&self.misconfigured);
+        outcome.unseen_hosts = self.unseen_hosts.map(str::to_owned);
         let route = || outcome.endpoints.iter().map(|seen| seen.endpoint.clone());
         outcome.walks = self
             .walk

@@ -23,6 +23,9 @@ pub enum IoFault {
     /// `ENETUNREACH`, `EHOSTUNREACH` and similar.
     #[error("{0}")]
     Unreachable(Errno),
+    /// `EPERM` or `EACCES`: this node does not let the packet out.
+    #[error("{0}")]
+    Denied(Errno),
     /// Any other errno: a fault of this node.
     #[error("{0}")]
     Local(Errno),
@@ -40,7 +43,7 @@ impl IoFault {
             Self::Reset => Reason::Reset,
             Self::Closed => Reason::Closed,
             Self::Unreachable(_) => Reason::Unreachable,
-            Self::Local(_) | Self::Unknown => Reason::Local,
+            Self::Denied(_) | Self::Local(_) | Self::Unknown => Reason::Local,
         }
     }
 }
@@ -58,6 +61,7 @@ impl From<&io::Error> for IoFault {
             io::ErrorKind::HostUnreachable
             | io::ErrorKind::NetworkUnreachable
             | io::ErrorKind::NetworkDown => errno.map_or(Self::Unknown, Self::Unreachable),
+            io::ErrorKind::PermissionDenied => errno.map_or(Self::Unknown, Self::Denied),
             _ => errno.map_or(Self::Unknown, Self::Local),
         }
     }

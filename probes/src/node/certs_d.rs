@@ -4,16 +4,15 @@
 //! Sources: containerd `core/remotes/docker/config/hosts.go` and `config_unix.go`.
 
 use std::{
-    fs,
-    io::{self, ErrorKind},
+    io,
     path::{Path, PathBuf},
 };
 
 use super::{
     hosts_toml::{self, HostsTomlError},
     registry_host::{ClientCertificate, RegistryHost, TlsSettings},
-    regular_file::read_regular,
-    root::Root,
+    root::{FileError, Root},
+    unseen::Unseen,
 };
 
 /// Larger files are refused, in bytes. containerd has no limit; a hosts.toml has a few hundred bytes.
@@ -43,9 +42,12 @@ pub struct Misconfigured {
 }
 
 /// Why the configuration of a registry could not be read. containerd fails the pull on
-/// [`Self::Read`].
+/// [`Self::Read`], and on nothing else.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CertsDError {
+    /// containerd may see it.
+    #[error(transparent)]
+    Unseen(Unseen),
     /// A file or directory exists and cannot be read.
     #[error("read {}: {source}", path.display())]
     Read {
@@ -68,6 +70,18 @@ pub(crate) enum CertsDError {
     },
 }
 
+impl CertsDError {
+    fn of(path: &Path, error: FileError) -> Self {
+        match error {
+            FileError::Unseen(unseen) => Self::Unseen(unseen),
+            FileError::Io(source) => Self::Read {
+                path: path.to_owned(),
+                source,
+            },
+        }
+    }
+}
+
 /// Reads what is configured for a registry under `certs_d`. `None` if nothing is: containerd then uses
 /// [`RegistryHost::upstream`] alone.
 ///
@@ -88,10 +102,10 @@ pub(crate) fn load(
         None => vec![registry_host.to_owned(), "_default".to_owned()],
     };
     for dir in directories.into_iter().map(|name| certs_d.join(name)) {
-        match root.locate(&dir).and_then(fs::metadata) {
+        match root.find(&dir) {
             Ok(_) => return load_dir(root, dir, registry_host, port).map(Some),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(source) => return Err(CertsDError::Read { path: dir, source }),
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(CertsDError::of(&dir, error)),
         }
     }
     Ok(None)
@@ -125,10 +139,8 @@ fn load_dir(
         _ => None,
     };
     let mut upstream = RegistryHost::upstream(registry_host, port);
-    docker_certificates(root, &dir, &mut upstream.tls).map_err(|source| CertsDError::Read {
-        path: dir.clone(),
-        source,
-    })?;
+    docker_certificates(root, &dir, &mut upstream.tls)
+        .map_err(|error| CertsDError::of(&dir, error))?;
     Ok(HostsConfig {
         dir,
         hosts: vec![upstream],
@@ -145,24 +157,21 @@ fn tables(toml: &[u8]) -> usize {
 
 /// `None` if there is no such file.
 fn read_capped(root: &Root, path: &Path) -> Result<Option<Vec<u8>>, CertsDError> {
-    let read = root.locate(path);
-    match read.and_then(|here| read_regular(&here, MAX_FILE + 1)) {
+    match root.read(path, MAX_FILE + 1) {
         Ok(bytes) if bytes.len() as u64 > MAX_FILE => Err(CertsDError::TooLarge {
             path: path.to_owned(),
         }),
         Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(CertsDError::Read {
-            path: path.to_owned(),
-            source,
-        }),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(CertsDError::of(path, error)),
     }
 }
 
 /// Docker's layout, used if there is no hosts.toml: `*.crt` are roots, `*.cert` and `*.key` are client
 /// certificates.
-fn docker_certificates(root: &Root, dir: &Path, tls: &mut TlsSettings) -> io::Result<()> {
-    let mut files: Vec<_> = fs::read_dir(root.locate(dir)?)?
+fn docker_certificates(root: &Root, dir: &Path, tls: &mut TlsSettings) -> Result<(), FileError> {
+    let mut files: Vec<_> = root
+        .list(dir)?
         .map(|entry| entry.map(|entry| dir.join(entry.file_name())))
         .collect::<Result<_, _>>()?;
     files.sort();
@@ -182,6 +191,8 @@ fn docker_certificates(root: &Root, dir: &Path, tls: &mut TlsSettings) -> io::Re
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const REGISTRY: &str = "contoso.azurecr.io";

@@ -1,14 +1,17 @@
 //! The node's file system as this process sees it: at `/` on the node itself, elsewhere in a pod that
-//! mounts parts of it. Everything that reads a file of the node finds it through [`Root::locate`];
-//! messages name files as the node does.
+//! mounts parts of it. Everything that reads a file of the node finds it through [`Root`]; messages name files as
+//! the node does.
 
 use std::{
     ffi::{OsStr, OsString},
-    fs, io,
+    fs,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
 
 use nix::errno::Errno;
+
+use super::{regular_file::read_regular, unseen::Unseen};
 
 /// As many symbolic links as Linux follows before it reports a loop.
 const MAX_LINKS: usize = 40;
@@ -59,6 +62,85 @@ impl Root {
             }
         }
         Ok(self.0.join(inside))
+    }
+
+    /// Where this process finds the node's file or directory `path`, which is there.
+    pub(crate) fn find(&self, path: &Path) -> Result<PathBuf, FileError> {
+        let here = self.locate(path)?;
+        match fs::metadata(&here) {
+            Ok(_) => Ok(here),
+            Err(error) => Err(self.explain(path, &here, error)),
+        }
+    }
+
+    /// Reads the first `limit` bytes of the node's file `path`.
+    ///
+    /// # Errors
+    /// If this process does not see it, or it cannot be read, or is not a regular file.
+    pub fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+        let here = self.locate(path)?;
+        read_regular(&here, limit).map_err(|error| self.explain(path, &here, error))
+    }
+
+    /// What is in the node's directory `path`.
+    pub(crate) fn list(&self, path: &Path) -> Result<fs::ReadDir, FileError> {
+        let here = self.locate(path)?;
+        fs::read_dir(&here).map_err(|error| self.explain(path, &here, error))
+    }
+
+    /// Whether the node may have `path` in a directory that is not mounted here.
+    pub(crate) fn not_mounted(&self, path: &Path) -> Option<Unseen> {
+        let here = self.locate(path).ok()?;
+        let parent = here.parent().filter(|_| self.is_elsewhere())?;
+        let is_mounted = parent.try_exists().unwrap_or(true);
+        (!is_mounted).then(|| Unseen::NotMounted {
+            path: path.to_owned(),
+            directory: Path::new("/").join(parent.strip_prefix(&self.0).unwrap_or(parent)),
+        })
+    }
+
+    /// What `error` means for `path`, which is at `here`. Only a link promises that there is something.
+    fn explain(&self, path: &Path, here: &Path, error: io::Error) -> FileError {
+        let is_linked = || here != self.0.join(path.strip_prefix("/").unwrap_or(path));
+        let unseen = match error.kind() {
+            ErrorKind::PermissionDenied => Some(self.forbidden(path)),
+            ErrorKind::NotFound if is_linked() => self.not_mounted(path),
+            _ => None,
+        };
+        unseen.map_or(FileError::Io(error), FileError::Unseen)
+    }
+
+    fn forbidden(&self, path: &Path) -> Unseen {
+        let is_there = |path: &&Path| {
+            self.locate(path)
+                .is_ok_and(|here| fs::metadata(here).is_ok())
+        };
+        let path = path.to_owned();
+        match path.ancestors().find(is_there) {
+            Some(closed) if closed != path => Unseen::Directory {
+                closed: closed.to_owned(),
+                path,
+            },
+            _ => Unseen::File { path },
+        }
+    }
+}
+
+/// Why a file of the node could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// This process does not see it; the node's own programs may.
+    #[error(transparent)]
+    Unseen(Unseen),
+    /// The node's own programs would not get it either.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl FileError {
+    /// Whether there is no such file.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == ErrorKind::NotFound)
     }
 }
 
@@ -141,6 +223,28 @@ mod tests {
             let error = locate(path).unwrap_err();
             assert_eq!(error.raw_os_error(), Some(Errno::ELOOP as i32), "{path}");
         }
+    }
+
+    #[test]
+    fn a_link_into_a_directory_that_is_not_mounted_is_no_missing_file() {
+        let (dir, root) = node();
+        symlink("/run/netconfig/resolv.conf", dir.path().join("etc/linked")).unwrap();
+        fs::write(dir.path().join("etc/hosts"), "text").unwrap();
+        let read = |path: &str| root.read(Path::new(path), 9);
+        assert_eq!(read("/etc/hosts").unwrap(), b"text");
+        // The directory is mounted, and the file is not there.
+        assert!(read("/etc/resolv.conf").unwrap_err().is_not_found());
+        assert!(read("/etc/missing").unwrap_err().is_not_found());
+        // Nothing promises that there is such a directory.
+        assert!(read("/opt/pki/ca.pem").unwrap_err().is_not_found());
+        let unseen = read("/etc/linked").unwrap_err().to_string();
+        let expected = "/etc/linked is in /run/netconfig, which this agent does not see; add that directory \
+                        to hostDirectories";
+        assert_eq!(unseen, expected);
+        let named = root.not_mounted(Path::new("/opt/pki/ca.pem")).unwrap();
+        assert!(named.to_string().contains("is in /opt/pki,"), "{named}");
+        let here = Root::default();
+        assert_eq!(here.not_mounted(Path::new("/no/such/ca.pem")), None);
     }
 
     #[test]

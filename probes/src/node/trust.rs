@@ -14,7 +14,11 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-use crate::node::{regular_file::read_regular, root::Root};
+use crate::node::{
+    regular_file::read_regular,
+    root::{FileError, Root},
+    unseen::Unseen,
+};
 
 /// Bytes that are read of a CA file, and of all files of the bundle; system bundles have a tenth of it.
 const MAX_FILE: u64 = 8 * 1024 * 1024;
@@ -38,6 +42,8 @@ const DIRECTORIES: [&str; 2] = ["/etc/ssl/certs", "/etc/pki/tls/certs"];
 #[derive(Clone, Debug)]
 pub struct TrustStore {
     pub(crate) roots: Arc<RootCertStore>,
+    /// What the node trusts as well, and cannot be seen from here.
+    pub(crate) unseen: Option<Unseen>,
     fingerprints: HashSet<[u8; 32]>,
 }
 
@@ -48,16 +54,17 @@ impl TrustStore {
     /// # Errors
     /// If the file cannot be used, or no root is found at all.
     pub fn load(root: &Root, own_file: Option<&Path>) -> Result<Self, TrustError> {
-        Self::with_files(root, own_file, &[])
+        Self::with_files(root, own_file, &[], None)
     }
 
-    /// The same, with the certificates of a host's `ca`.
+    /// The same, with the certificates of a host's `ca`, one of which may be `unseen`.
     pub(crate) fn with_files(
         root: &Root,
         own_file: Option<&Path>,
         host_files: &[CaFile],
+        unseen: Option<Unseen>,
     ) -> Result<Self, TrustError> {
-        let mut certificates = bundle(root);
+        let (mut certificates, unseen_bundle) = bundle(root);
         if let Some(path) = own_file {
             certificates.extend(CaFile::read_as(path, path)?.certificates()?);
         }
@@ -75,6 +82,7 @@ impl TrustStore {
         roots.add_parsable_certificates(certificates);
         Ok(Self {
             roots: Arc::new(roots),
+            unseen: unseen.or(unseen_bundle),
             fingerprints,
         })
     }
@@ -96,6 +104,9 @@ pub enum TrustError {
         /// What the kernel says.
         error: io::Error,
     },
+    /// This process does not see the file; the node's client may.
+    #[error(transparent)]
+    Unseen(Unseen),
     /// The configured file holds no certificate.
     #[error("no PEM certificate in CA file {path}; name one that has BEGIN CERTIFICATE in it")]
     Empty {
@@ -122,13 +133,15 @@ pub(crate) struct CaFile {
 impl CaFile {
     /// Reads a file as the node at `root` names it.
     pub(crate) fn read(root: &Root, path: &Path) -> Result<Self, TrustError> {
-        match root.locate(path) {
-            Ok(here) => Self::read_as(&here, path),
-            Err(error) => Err(TrustError::Unreadable {
-                path: path.to_owned(),
-                error,
-            }),
-        }
+        let path = path.to_owned();
+        let error = match root.read(&path, MAX_FILE) {
+            Ok(pem) => return Ok(Self { path, pem }),
+            Err(FileError::Unseen(unseen)) => return Err(TrustError::Unseen(unseen)),
+            Err(FileError::Io(error)) => error,
+        };
+        // containerd fails without a file that is named: it is somewhere.
+        let not_mounted = root.not_mounted(&path);
+        Err(not_mounted.map_or(TrustError::Unreadable { path, error }, TrustError::Unseen))
     }
 
     /// Reads the file at `here`; errors call it `name`.
@@ -151,23 +164,30 @@ impl CaFile {
     }
 }
 
-/// The bundle of the node at `root`, or this process's own if the node has none.
-fn bundle(root: &Root) -> Vec<CertificateDer<'static>> {
+/// The bundle of the node at `root`, or this process's own if the node's is not seen.
+fn bundle(root: &Root) -> (Vec<CertificateDer<'static>>, Option<Unseen>) {
     let named = |name| env::var_os(name).filter(|value| !value.is_empty());
     let (file, directories) = (named("SSL_CERT_FILE"), named("SSL_CERT_DIR"));
     if file.is_some() || directories.is_some() {
         let in_directories = directories.iter().flat_map(env::split_paths);
         let in_directories = in_directories.flat_map(|directory| files_in(&directory));
-        return of_files(file.map(PathBuf::from).into_iter().chain(in_directories));
+        let files = file.map(PathBuf::from).into_iter().chain(in_directories);
+        return (of_files(files), None);
     }
-    let nodes = BUNDLES
-        .iter()
-        .filter_map(|path| root.locate(path.as_ref()).ok());
-    let own = BUNDLES.iter().map(PathBuf::from);
-    match nodes.chain(own).find(|path| path.is_file()) {
-        Some(path) => of_files([path]),
-        None => of_files(DIRECTORIES.iter().flat_map(|path| files_in(path.as_ref()))),
+    let mut unseen = None;
+    for path in BUNDLES {
+        match root.read(path.as_ref(), MAX_FILE) {
+            Ok(pem) => return (certificates(&pem), unseen),
+            Err(FileError::Unseen(why)) => unseen = unseen.or(Some(why)),
+            Err(FileError::Io(_)) => {}
+        }
     }
+    if root.is_elsewhere() {
+        let (own, _) = bundle(&Root::default());
+        return (own, unseen.or(Some(Unseen::Bundle)));
+    }
+    let in_directories = DIRECTORIES.iter().flat_map(|path| files_in(path.as_ref()));
+    (of_files(in_directories), unseen)
 }
 
 fn files_in(directory: &Path) -> Vec<PathBuf> {

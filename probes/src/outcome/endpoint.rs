@@ -150,9 +150,8 @@ impl EndpointOutcome {
 
     /// The address at which a pull would fail.
     pub fn failed_address(&self) -> Option<IpAddr> {
-        let failed = || self.offered().find(|seen| seen.failure().is_some());
         let path = self.path.address();
-        path.or_else(|| failed().map(|seen| seen.address))
+        path.or_else(|| self.stopped_at().map(|seen| seen.address))
     }
 
     /// Whether the node's client would get this address, and not only others that were asked.
@@ -164,6 +163,17 @@ impl EndpointOutcome {
         self.pinned.contains(&address)
             || self.dialled.parse() == Ok(address)
             || self.lookups.iter().any(by_lookup)
+    }
+
+    /// The address that stops a pull for which none works. What this node itself prevents comes first: its client may
+    /// be allowed to.
+    fn stopped_at(&self) -> Option<&AddressOutcome> {
+        let failed = || self.offered().filter(|seen| seen.failure().is_some());
+        let is_local = |seen: &&AddressOutcome| {
+            seen.failure()
+                .is_some_and(|(_, fault)| fault.reason() == Reason::Local)
+        };
+        failed().find(is_local).or_else(|| failed().next())
     }
 
     fn offered(&self) -> impl Iterator<Item = &AddressOutcome> {
@@ -258,15 +268,16 @@ impl EndpointOutcome {
     /// Why there is no address to use: none was found, or none accepted a connection.
     fn unreached(&self) -> (Stage, FaultRef<'_>) {
         let from_node = |lookup: &&Lookup| lookup.nameserver.origin == Origin::Node;
-        let dialled = self.offered().find_map(AddressOutcome::failure);
+        let dialled = self.stopped_at().and_then(AddressOutcome::failure);
         let unresolved = || {
             let own = || self.lookups.iter().filter(from_node);
-            let mut negative = own().filter_map(Lookup::fault);
-            let negative = negative.find(|fault| fault.negative().is_some());
+            // An answer is final. What this node itself prevents may be an answer to its client.
+            let ends = |fault: &&ResolveFault| {
+                fault.negative().is_some() || fault.reason() == Reason::Local
+            };
+            let ending = own().filter_map(Lookup::fault).find(ends);
             let first = || own().find_map(Lookup::fault);
-            negative
-                .or_else(first)
-                .unwrap_or(&ResolveFault::NoNameserver)
+            ending.or_else(first).unwrap_or(&ResolveFault::NoNameserver)
         };
         dialled.unwrap_or_else(|| (Stage::Resolve, FaultRef::Resolve(unresolved())))
     }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 pub use self::setting::{
     Answers, Blobs, Certificate, ChallengeForm, Connection, Names, Nameserver, NameserverIs,
-    Packets, ProxyIs, Registry, Said, Setting, Site, Target,
+    NodePackets, Packets, ProxyIs, Registry, Said, Setting, Site, Target,
 };
 
 /// One scenario.
@@ -45,6 +45,9 @@ pub struct Scenario {
     /// Codes of findings of severity `info` that must be there; others may be, too.
     #[serde(default)]
     pub quiet: BTreeSet<String>,
+    /// A part of what the agent says that it could not see, if that leaves no verdict.
+    #[serde(default)]
+    pub unseen: Option<String>,
     /// Whether the agent's `predicted_pull_delay_seconds` is held against the wait containerd had.
     #[serde(default)]
     pub predicted_delay_seconds: Option<Tolerance>,
@@ -192,12 +195,10 @@ impl Scenario {
 
     /// What the words mean together must hold as well.
     fn check(&self) -> Result<()> {
-        let agrees = match self.verdict {
-            Verdict::Unknown => false,
-            verdict => (self.containerd.does == Does::Pulls) == (verdict != Verdict::Failing),
-        };
+        let agrees = (self.containerd.does == Does::Pulls) == (self.verdict != Verdict::Failing);
+        let is_unknown = self.verdict == Verdict::Unknown;
         ensure!(
-            agrees != self.containerd.although.is_some(),
+            is_unknown || agrees != self.containerd.although.is_some(),
             "`although` is for scenarios in which pull and verdict disagree, and for them alone"
         );
         ensure!(
@@ -205,8 +206,12 @@ impl Scenario {
             "a verdict of ok leaves nothing loud to say"
         );
         ensure!(
-            matches!(self.verdict, Verdict::Ok | Verdict::Unknown) || !self.loud.is_empty(),
-            "a verdict of degraded or failing has a loud finding"
+            self.verdict == Verdict::Ok || is_unknown || !self.loud.is_empty(),
+            "a verdict that is neither ok nor unknown has a loud finding"
+        );
+        ensure!(
+            is_unknown || self.unseen.is_none(),
+            "`unseen` is for the verdict unknown alone"
         );
         ensure!(
             self.containerd.does != Does::Hangs || self.containerd.saying.is_none(),

@@ -22,7 +22,7 @@ pub use self::running::{LISTENS_AT, Running};
 pub use self::scene::{Checked, STAGE_TIMEOUT, Scene};
 use crate::netns::{Direction, Namespace};
 use crate::pki::Pki;
-use crate::scenario::{Nameserver, NameserverIs, Packets, Scenario, Setting};
+use crate::scenario::{Nameserver, NameserverIs, NodePackets, Packets, Scenario, Setting};
 use crate::servers::Containerds;
 
 /// A node and its network.
@@ -74,6 +74,7 @@ impl World {
         let setting = &scenario.world;
         self.scenes += 1;
         self.network.clear_filters()?;
+        self.node.clear_filters()?;
         self.routes(setting)?;
         self.serve_names(&wanted_nameservers(setting))?;
         let endpoints = self
@@ -104,6 +105,10 @@ impl World {
             };
             run(self.node.command("/usr/sbin/ip").args(default))
         };
+        for family in ["-4", "-6"] {
+            let flush = [family, "route", "flush", "type", "prohibit"];
+            run(self.node.command("/usr/sbin/ip").args(flush))?;
+        }
         route("-4", !setting.no_default_route, places::ROUTER)?;
         route("-6", setting.node_ipv6, places::ROUTER_V6)
     }
@@ -138,7 +143,27 @@ impl World {
                 filter(&rule(*address, *packets))?;
             }
         }
+        for (target, packets) in &setting.node_packets {
+            for address in &target.0 {
+                self.refuse(*address, *packets)?;
+            }
+        }
         Ok(())
+    }
+
+    /// Has the node refuse to send to an address.
+    fn refuse(&self, address: IpAddr, packets: NodePackets) -> Result<()> {
+        match packets {
+            NodePackets::Dropped => {
+                let rule = format!("{} daddr {address} drop", family(address));
+                self.node.filter(Direction::Out, &rule)
+            }
+            NodePackets::Prohibited => {
+                let address = address.to_string();
+                let route = ["route", "add", "prohibit", &address];
+                run(self.node.command("/usr/sbin/ip").args(route))
+            }
+        }
     }
 }
 
@@ -167,8 +192,12 @@ fn rule(address: IpAddr, packets: Packets) -> String {
 
 /// Packets for an address that come over the cable; the proxy's are not among them.
 fn to(address: IpAddr) -> String {
-    let family = if address.is_ipv4() { "ip" } else { "ip6" };
+    let family = family(address);
     format!("iifname != \"lo\" {family} daddr {address}")
+}
+
+fn family(address: IpAddr) -> &'static str {
+    if address.is_ipv4() { "ip" } else { "ip6" }
 }
 
 fn run(command: &mut Command) -> Result<()> {

@@ -2,6 +2,7 @@
 //! ends. `reasons.rs` tests what each stage can report.
 
 mod documents;
+mod hidden;
 mod real;
 mod refused;
 mod terminal;
@@ -57,6 +58,10 @@ pub(crate) fn suite() -> Suite {
             configured,
         ),
         test("a local fault gives no verdict", local_fault),
+        test("a resolv.conf that is not mounted", hidden::resolv_conf),
+        test("a CA bundle that is not mounted", hidden::bundle),
+        test("a CA file that is not mounted", hidden::authority),
+        test("a certs.d that is not mounted", hidden::certs_d),
         test("a closed pipe is not an error", closed_pipe),
         test("an interrupt ends it immediately", interrupted),
         test("a terminal shows stages as they end", terminal::progress),

@@ -282,6 +282,11 @@ fn judge_agent(scenario: &Scenario, checked: &Checked, pull: &Pull) -> Vec<Strin
             registry["verdict"]
         ));
     }
+    let unseen = registry["unseen"].as_str().unwrap_or_default();
+    let expected = scenario.unseen.as_deref().unwrap_or_default();
+    if !unseen.contains(expected) {
+        faults.push(format!("{unseen:?} is not seen, not {expected:?}"));
+    }
     let codes = |loud: bool| -> BTreeSet<String> {
         let findings = registry["findings"].as_array().into_iter().flatten();
         findings

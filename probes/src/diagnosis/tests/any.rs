@@ -100,13 +100,14 @@ pub(super) fn any_outcome(wild: bool) -> BoxedStrategy<Outcome> {
         0.05,
         (hostile(), any::<bool>()).prop_map(|(problem, fatal)| Misconfigured { problem, fatal }),
     );
+    let unseen_hosts = prop::option::weighted(0.05, hostile());
     let path = prop::option::of((
         prop::option::of(any_address()),
         prop::option::of(any_nameserver()),
         hostile(),
     ));
-    (endpoints, misconfigured, path)
-        .prop_map(move |(met, misconfigured, path)| {
+    (endpoints, misconfigured, unseen_hosts, path)
+        .prop_map(move |(met, misconfigured, unseen_hosts, path)| {
             let mut outcome = outcome(met);
             // No configuration or registry makes a round meet one endpoint twice.
             let mut met = BTreeSet::new();
@@ -118,6 +119,7 @@ pub(super) fn any_outcome(wild: bool) -> BoxedStrategy<Outcome> {
                 ))
             });
             outcome.misconfigured = misconfigured;
+            outcome.unseen_hosts = unseen_hosts;
             if let (true, Some((address, nameserver, error))) = (wild, path) {
                 for seen in &mut outcome.endpoints {
                     let nameserver = nameserver.as_ref().map(|asked| asked.address);
@@ -263,6 +265,7 @@ fn any_said() -> impl Strategy<Value = NameserverSays> {
             nothing(ResolveFault::Io(IoFault::Refused)),
             nothing(ResolveFault::Io(IoFault::Unreachable(Errno(101)))),
             nothing(ResolveFault::Io(IoFault::Local(Errno(24)))),
+            nothing(ResolveFault::Io(IoFault::Denied(Errno(1)))),
         ]),
     ];
     (said, prop::bool::weighted(0.1)).prop_map(|(said, half)| match half {
@@ -280,6 +283,7 @@ fn any_failure() -> impl Strategy<Value = (Stage, Fault)> {
             IoFault::Closed,
             IoFault::Unreachable(Errno(113)),
             IoFault::Local(Errno(24)),
+            IoFault::Denied(Errno(13)),
         ])
     };
     let request = || {

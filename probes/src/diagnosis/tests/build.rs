@@ -89,6 +89,7 @@ pub(super) fn outcome(met: impl IntoIterator<Item = Met>) -> Outcome {
         endpoints: met.into_iter().map(Met::seen).collect(),
         walks: Vec::new(),
         misconfigured: None,
+        unseen_hosts: None,
     }
 }
 

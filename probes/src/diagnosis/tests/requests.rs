@@ -323,5 +323,11 @@ fn mirrors() -> Vec<Story> {
         story("certs.d cannot be read", [login()])
             .with_hosts_toml(true)
             .fails_by([critical(MirrorFailing).saying("line 3: not TOML")]),
+        story(
+            "certs.d is for root alone, and the registry is closed",
+            [login().fails(Stage::Connect, closed())],
+        )
+        .not_seeing_hosts("this agent may not read hosts.toml")
+        .unknown_with([warning(ConnectionRefused).on(PRIVATE_LOGIN)]),
     ]
 }

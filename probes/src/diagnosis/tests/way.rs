@@ -4,7 +4,7 @@ use super::{
     Story, Verdict,
     build::{
         FIRST, PRIVATE_DATA, PRIVATE_LOGIN, PUBLIC, bad_chain, certificate_ending_in_days, data,
-        dial, expecting_any, found, login, no_route, no_such_name, proxy, tls,
+        dial, expecting_any, found, login, no_route, no_such_name, nothing, proxy, tls,
     },
     critical, story, warning,
 };
@@ -12,12 +12,15 @@ use crate::{
     diagnosis::Code::{
         AddressDown, CertificateExpired, CertificateExpiringSoon, CertificateNameMismatch,
         CertificateNotYetValid, ConnectionRefused, EndpointTimeout, LargeClientHelloDropped,
-        NoNameserver, NoRoute, NotTls, PrivateEndpointTimeout, ProxyAuthRequired, ProxyBroken,
-        ProxyDenied, ProxyUnreachable, TlsDropped, TlsIntercepted, TlsStalled, TlsVersion,
+        NoNameserver, NoRoute, NodePolicyBlocked, NotTls, PrivateEndpointTimeout,
+        ProxyAuthRequired, ProxyBroken, ProxyDenied, ProxyUnreachable, TlsDropped, TlsIntercepted,
+        TlsStalled, TlsVersion,
     },
-    net::io_fault::IoFault,
+    net::io_fault::{Errno, IoFault},
+    node::unseen::Unseen,
     stages::{
         proxy::ProxyFault,
+        resolve::ResolveFault,
         tls::{CertificateProblem, TlsFault},
     },
     words::{endpoint::Role, reason::Stage},
@@ -73,6 +76,42 @@ fn addresses() -> Vec<Story> {
         .fails_by([critical(NoRoute)
             .on(PRIVATE_LOGIN)
             .saying("network is unreachable")]),
+        story(
+            "the node does not let the packet out",
+            [login().fails(Stage::Connect, dial(IoFault::Denied(Errno(13))))],
+        )
+        .unknown_with([warning(NodePolicyBlocked)
+            .on(PRIVATE_LOGIN)
+            .showing("permission denied")]),
+        story(
+            "the node lets packets out to one of two addresses",
+            [both().fails_at(
+                PRIVATE_LOGIN,
+                Stage::Connect,
+                dial(IoFault::Denied(Errno(1))),
+            )],
+        )
+        .degraded_by([warning(NodePolicyBlocked).on(PRIVATE_LOGIN)]),
+        story(
+            "the node has no descriptors left",
+            [login().fails(Stage::Connect, dial(IoFault::Local(Errno(24))))],
+        )
+        .unknown_with([]),
+        story(
+            "the node does not let questions out to its only nameserver",
+            [login().answered(&FIRST, nothing(ResolveFault::Io(IoFault::Denied(Errno(1)))))],
+        )
+        .unknown_with([warning(NodePolicyBlocked)
+            .by(&FIRST)
+            .showing("operation not permitted")]),
+        story(
+            "the authority is in a file that the agent may not read",
+            [login().fails(
+                Stage::Tls,
+                bad_chain(CertificateProblem::UnseenIssuer(Unseen::Bundle)),
+            )],
+        )
+        .unknown_with([]),
         story(
             "the first of two addresses is dead",
             [both().fails_at(PRIVATE_LOGIN, Stage::Connect, timeout())],

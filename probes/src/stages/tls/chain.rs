@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use crate::{net::inert::excerpt, words::reason::Reason};
+use crate::{net::inert::excerpt, node::unseen::Unseen, words::reason::Reason};
 
 /// More certificates than this are not described.
 const MAX_CERTIFICATES: usize = 10;
@@ -81,6 +81,9 @@ pub enum CertificateProblem {
     /// It does not lead to a trusted root.
     #[error("certificate signed by unknown authority")]
     UnknownIssuer,
+    /// It leads to no root that this process sees; the node has more.
+    #[error("certificate signed by no authority that this agent sees: {0}")]
+    UnseenIssuer(Unseen),
     /// It is for other names.
     #[error("certificate is not valid for this name")]
     NameMismatch,
@@ -96,6 +99,7 @@ impl CertificateProblem {
             Self::Expired => Reason::Expired,
             Self::NotYetValid => Reason::NotYetValid,
             Self::UnknownIssuer => Reason::UnknownIssuer,
+            Self::UnseenIssuer(_) => Reason::Local,
             Self::NameMismatch => Reason::NameMismatch,
             Self::Bad(_) => Reason::BadCertificate,
         }

@@ -14,6 +14,7 @@ use crate::node::{
     registry_host::TlsSettings,
     root::Root,
     trust::{CaFile, TrustError, TrustStore},
+    unseen::Unseen,
 };
 
 /// More than any node has hosts; beyond that, the clients are made again.
@@ -28,11 +29,11 @@ pub struct TlsClients {
 }
 
 /// What a host's settings ask for beside the node's own trust.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 enum Trust {
     Anyone,
-    /// The roots of files whose content has this digest.
-    Files([u8; 32]),
+    /// The roots of files whose content has this digest, and of one that is not seen.
+    Files([u8; 32], Option<Unseen>),
 }
 
 impl TlsClients {
@@ -65,10 +66,15 @@ impl TlsClients {
         let trust = match tls.skip_verify {
             true => Trust::Anyone,
             false => {
+                let mut unseen = None;
                 for path in &tls.ca {
-                    files.push(CaFile::read(&self.root, path)?);
+                    match CaFile::read(&self.root, path) {
+                        Ok(file) => files.push(file),
+                        Err(TrustError::Unseen(why)) => unseen = Some(why),
+                        Err(error) => return Err(error),
+                    }
                 }
-                Trust::Files(content(&files))
+                Trust::Files(content(&files), unseen)
             }
         };
         // A panic elsewhere cannot leave the map half written.
@@ -76,11 +82,13 @@ impl TlsClients {
         if let Some(client) = others.get(&trust) {
             return Ok(client.clone());
         }
-        let client = match trust {
+        let client = match &trust {
             Trust::Anyone => TlsClient::trusting_anyone()?,
-            Trust::Files(_) => {
-                let ca_file = self.ca_file.as_deref();
-                TlsClient::new(&TrustStore::with_files(&self.root, ca_file, &files)?)?
+            Trust::Files(_, unseen) => {
+                let (ca_file, unseen) = (self.ca_file.as_deref(), unseen.clone());
+                TlsClient::new(&TrustStore::with_files(
+                    &self.root, ca_file, &files, unseen,
+                )?)?
             }
         };
         if others.len() >= MAX_KEPT {

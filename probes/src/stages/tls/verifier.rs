@@ -109,19 +109,22 @@ impl ServerCertVerifier for DescribingVerifier {
             .chain(intermediates)
             .map(|certificate| CertificateDer::from_slice(certificate))
             .collect();
-        match self.verify(&presented, server_name, ocsp_response, now) {
-            Ok(()) => Ok(ServerCertVerified::assertion()),
+        let problem = match self.verify(&presented, server_name, ocsp_response, now) {
+            Ok(()) => return Ok(ServerCertVerified::assertion()),
             // For Go, a CA may be a leaf; what is wrong with a self-signed one is its authority.
             Err(CertificateProblem::Bad(_)) if signed_itself(leaf) => {
-                let chain = Chain::describe(std::slice::from_ref(leaf));
-                let problem = CertificateProblem::UnknownIssuer;
-                Err(RefusedChain { problem, chain }.into())
+                CertificateProblem::UnknownIssuer
             }
-            Err(problem) => {
-                let chain = Chain::describe(&presented);
-                Err(RefusedChain { problem, chain }.into())
+            Err(problem) => problem,
+        };
+        let problem = match (&problem, &self.roots.unseen) {
+            (CertificateProblem::UnknownIssuer, Some(unseen)) => {
+                CertificateProblem::UnseenIssuer(unseen.clone())
             }
-        }
+            _ => problem,
+        };
+        let chain = Chain::describe(&presented);
+        Err(RefusedChain { problem, chain }.into())
     }
 
     fn verify_tls12_signature(

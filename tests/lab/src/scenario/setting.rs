@@ -25,8 +25,13 @@ pub struct Setting {
     pub hosts_toml: BTreeMap<String, String>,
     /// Other files under `certs.d`, by their path there, with what stands in them.
     pub certs_d: BTreeMap<String, String>,
+    /// Files and folders that only root may read, by their path below the folder that has `certs.d` and
+    /// `corporate.pem`.
+    pub for_root_alone: Vec<String>,
     /// What the network does to packets for an endpoint, or for one address.
     pub packets: BTreeMap<Target, Packets>,
+    /// What the node itself does to packets on their way out.
+    pub node_packets: BTreeMap<Target, NodePackets>,
     /// The node has lost its default route, and knows its own link only.
     pub no_default_route: bool,
     /// The node has an IPv6 address and a route.
@@ -163,6 +168,16 @@ pub enum Packets {
     /// Answered with ICMP host unreachable.
     Unreachable,
     /// Answered with ICMP administratively prohibited.
+    Prohibited,
+}
+
+/// What the node itself does to packets for an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodePackets {
+    /// By a rule of its firewall: EPERM.
+    Dropped,
+    /// By a route: EACCES.
     Prohibited,
 }
 

@@ -1,7 +1,8 @@
 //! A world set for one scenario: the node's files as the scenario has them, and the two clients
 //! that are sent through it, containerd's and the agent.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -212,6 +213,12 @@ impl<'w> Scene<'w> {
             let path = self.certs_d().join(path);
             fs::create_dir_all(path.parent().unwrap_or(&path))?;
             fs::write(path, self.with_content(text)?)?;
+        }
+        for file in &setting.for_root_alone {
+            let path = self.folder.join(file);
+            let mode = if path.is_dir() { 0o700 } else { 0o600 };
+            fs::set_permissions(&path, Permissions::from_mode(mode))
+                .with_context(|| format!("failed to close {file}"))?;
         }
         Ok(())
     }
