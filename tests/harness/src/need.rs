@@ -31,6 +31,7 @@ impl Need {
     pub const FISH: Self = Self::Package("fish", "/usr/bin/fish");
     pub const GROFF: Self = Self::Package("groff-base", "/usr/bin/groff");
     pub const IPROUTE: Self = Self::Package("iproute2", "/usr/sbin/ip");
+    pub const IPTABLES: Self = Self::Package("iptables", "/usr/sbin/iptables-save");
     pub const NFTABLES: Self = Self::Package("nftables", "/usr/sbin/nft");
     pub const NGINX: Self = Self::Package("nginx-light", "/usr/sbin/nginx");
     pub const OPENSSL: Self = Self::Package("openssl", "/usr/bin/openssl");

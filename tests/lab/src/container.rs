@@ -1,6 +1,8 @@
 //! A program as the chart runs the agent, by runc: user 65532, no capability, no new privileges, a
 //! root file system that is only read, and the seccomp profile of `deploy/seccomp`.
 
+pub mod debug_shell;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -3,6 +3,7 @@
 mod attacks;
 mod faultlab;
 mod machine;
+mod pasted;
 
 use std::process::ExitCode;
 
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
             ("attacks", attacks::suite),
             ("faultlab", faultlab::suite),
             ("machine", machine::suite),
+            ("pasted", pasted::suite),
         ],
         &[("smoke", faultlab::smoke)],
     )

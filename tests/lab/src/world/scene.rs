@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::running::{LISTENS_AT, Running};
 use super::{Endpoints, World, proxy, wanted_nameservers};
+use crate::container::debug_shell::DebugShell;
 use crate::container::{self, Container};
 use crate::scenario::{Client, Nameserver, Scenario};
 use crate::servers::{Pull, Release};
@@ -124,6 +125,18 @@ impl<'w> Scene<'w> {
         let mut command = Command::new(&confined[0]);
         command.args(&confined[1..]);
         Running::start(&self.world.node, command, &self.folder)
+    }
+
+    /// Pastes a script into a shell on the node, and returns everything that appears.
+    pub fn paste(&self, script: &str) -> Result<String> {
+        let shell = DebugShell {
+            node: &self.world.node,
+            authorities: &self.folder.join("ca.pem"),
+            certs_d: &self.certs_d(),
+            environment: &self.scenario.world.environment,
+        };
+        let folder = tempfile::tempdir()?;
+        shell.paste(script, folder.path())
     }
 
     /// From now on a nameserver that `is: changing` says what is wanted.
