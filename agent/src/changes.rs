@@ -290,4 +290,16 @@ mod tests {
             last = now;
         }
     }
+
+    #[test]
+    fn what_is_asked_no_more_is_forgotten() {
+        let healthy = story::healthy();
+        let before = round(&healthy);
+        assert!(!before.answers.is_empty());
+        let mut outcome = before.outcome.clone();
+        outcome.endpoints.clear();
+        let depth = Depth::Network;
+        let now = next_round(Some(before), &healthy.planned, before.at, depth, outcome);
+        assert!(now.answers.is_empty());
+    }
 }

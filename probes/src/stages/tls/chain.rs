@@ -131,3 +131,18 @@ fn ip(octets: &[u8]) -> Option<String> {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_chains_and_lists_of_names_are_cut() {
+        let names: Vec<_> = (0..=MAX_NAMES).map(|n| format!("a{n}.example")).collect();
+        let made = rcgen::generate_simple_self_signed(names).unwrap();
+        let chain = vec![made.cert.der().clone(); MAX_CERTIFICATES + 1];
+        let described = Chain::describe(&chain).certificates;
+        assert_eq!(described.len(), MAX_CERTIFICATES);
+        assert_eq!(described[0].names.len(), MAX_NAMES);
+    }
+}
