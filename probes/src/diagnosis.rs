@@ -110,9 +110,20 @@ pub fn diagnose(outcome: &Outcome, expectations: &Expectations) -> Diagnosis {
         .map(|turn| delay::predicted(outcome, turn));
     Diagnosis {
         findings,
-        unseen: unseen.or_else(|| local_fault(outcome)),
+        unseen: unseen
+            .or_else(|| local_fault(outcome))
+            .or_else(|| unproven(outcome)),
         predicted_pull_delay,
     }
+}
+
+/// What only the walk of an image can tell.
+fn unproven(outcome: &Outcome) -> Option<String> {
+    let (login, fault) = outcome.unproven()?;
+    let endpoint = &login.endpoint;
+    Some(format!(
+        "GET /v2/ at {endpoint}: {fault}; pulls never ask that, so configure an image (images:) to be walked"
+    ))
 }
 
 /// What this node itself could not do.

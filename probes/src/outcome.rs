@@ -10,6 +10,7 @@ use crate::{
     node::certs_d::Misconfigured,
     words::{
         endpoint::{Endpoint, Role},
+        reason::Stage,
         target::Depth,
     },
 };
@@ -62,6 +63,9 @@ impl Outcome {
         let Some(login) = self.login_mut() else {
             return;
         };
+        if login.challenge_proves_nothing() {
+            login.make_challenge_optional();
+        }
         let Some(reason) = login.challenge_fault() else {
             return;
         };
@@ -88,6 +92,15 @@ impl Outcome {
         {
             login.make_challenge_optional();
         }
+    }
+
+    /// The answer to `/v2/` of a registry that has not been seen to serve an image, and that says nothing of pulls.
+    pub(crate) fn unproven(&self) -> Option<(&EndpointOutcome, &Fault)> {
+        let is_login = |seen: &&EndpointOutcome| seen.endpoint.role == Role::Login;
+        let login = self.endpoints.iter().find(is_login)?;
+        let challenge = login.stage(Stage::Challenge)?;
+        let fault = challenge.result.as_ref().err()?;
+        (challenge.optional && self.walks.is_empty()).then_some((login, fault))
     }
 
     fn login_mut(&mut self) -> Option<&mut EndpointOutcome> {

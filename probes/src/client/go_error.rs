@@ -2,7 +2,7 @@
 
 use crate::{
     outcome::Fault,
-    stages::{http::fault::HttpFault, proxy::ProxyFault},
+    stages::{http::fault::HttpFault, proxy::ProxyFault, tls::TlsFault},
     words::reason::Reason,
 };
 
@@ -44,7 +44,10 @@ pub(crate) fn text(fault: &Fault, host: &str) -> Option<String> {
         (Fault::Tls(_), Reason::Version) => {
             known("remote error: tls: protocol version not supported")
         }
-        (Fault::Tls(_), Reason::Alert) => known("remote error: tls: handshake failure"),
+        (Fault::Tls(fault), Reason::Alert) => match &**fault {
+            TlsFault::Alert(name) => Some(format!("remote error: tls: {}", alert(name))),
+            _ => None,
+        },
         (Fault::Http(HttpFault::Io(_)), Reason::Timeout) => {
             known("net/http: timeout awaiting response headers")
         }
@@ -52,4 +55,21 @@ pub(crate) fn text(fault: &Fault, host: &str) -> Option<String> {
         (_, Reason::Reset) => known("read: connection reset by peer"),
         _ => None,
     }
+}
+
+/// Go's words for an alert (`alertText` in its `crypto/tls/alert.go`), by the name in RFC 8446.
+fn alert(name: &str) -> String {
+    let known = match name {
+        "bad_record_mac" => "bad record MAC",
+        "certificate_expired" => "expired certificate",
+        "certificate_revoked" => "revoked certificate",
+        "certificate_unknown" => "unknown certificate",
+        "decode_error" => "error decoding message",
+        "decrypt_error" => "error decrypting message",
+        "insufficient_security" => "insufficient security level",
+        "protocol_version" => "protocol version not supported",
+        "unknown_ca" => "unknown certificate authority",
+        other => return other.replace('_', " "),
+    };
+    known.to_owned()
 }

@@ -2,12 +2,16 @@
 //! facts first, for someone who has just been woken up. The remedies follow Microsoft's troubleshooting
 //! articles; the runbooks say more.
 
+use std::net::IpAddr;
+
 use super::finding::{Code, Finding, Severity};
 use crate::{
     client::go_error,
     outcome::{EndpointOutcome, Fault},
-    stages::{http::fault::HttpFault, resolve::Lookup},
-    words::{acr::AcrName, did_you_mean::did_you_mean, endpoint::Endpoint, reason::Stage},
+    stages::{http::fault::HttpFault, resolve::Lookup, tls::TlsFault},
+    words::{
+        acr::AcrName, did_you_mean::did_you_mean, endpoint::Endpoint, reason::Stage, scope::Scope,
+    },
 };
 
 pub(super) const MEND_THE_MIRROR: &str =
@@ -80,6 +84,9 @@ pub(super) fn of_fault(code: Code, seen: &EndpointOutcome, stage: Stage, fault: 
         Code::TlsIntercepted => {
             format!("the certificate of {endpoint} is not from an authority that this node trusts")
         }
+        Code::TlsDropped if alert_of(fault).is_some() => {
+            format!("{endpoint} ends the TLS handshake{at}: {fault}")
+        }
         Code::TlsStalled => {
             format!("{endpoint} accepts connections{at} and never answers the TLS handshake")
         }
@@ -98,6 +105,10 @@ pub(super) fn of_fault(code: Code, seen: &EndpointOutcome, stage: Stage, fault: 
         Code::PlatformMismatch | Code::BlobUnavailable => match seen.failed_subject() {
             Some(subject) => format!("{subject} at {endpoint}: {fault}"),
             None => format!("{stage} at {endpoint} fails: {fault}"),
+        },
+        Code::CredentialsRequired if stage == Stage::Manifest => match seen.failed_subject() {
+            Some(image) => format!("{endpoint} does not give {image} without credentials: {fault}"),
+            None => format!("{endpoint} does not give an image without credentials: {fault}"),
         },
         Code::CredentialsRequired => {
             format!("{endpoint} gives no anonymous token, and one is expected")
@@ -131,11 +142,7 @@ pub(super) fn client_error(stage: Stage, fault: &Fault, seen: &EndpointOutcome) 
 
 /// The beginning of the endpoint's URLs, without the scheme's default port.
 fn origin(endpoint: &Endpoint) -> String {
-    let (scheme, host) = (endpoint.scheme.as_str(), &endpoint.host);
-    match endpoint.port == endpoint.scheme.default_port() {
-        true => format!("{scheme}://{host}"),
-        false => format!("{scheme}://{host}:{}", endpoint.port),
-    }
+    format!("{}://{}", endpoint.scheme.as_str(), endpoint.authority())
 }
 
 /// A finding that by itself makes a pull fail, with its remedy.
@@ -342,7 +349,64 @@ pub(super) fn remedy(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>
     }
 }
 
-fn refused_client(fault: &Fault) -> Option<std::net::IpAddr> {
+/// The alert by which the peer ended the handshake, if it did.
+fn alert_of(fault: &Fault) -> Option<&str> {
+    match fault {
+        Fault::Tls(fault) => match &**fault {
+            TlsFault::Alert(name) => Some(name),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// What to do about a stage that failed, where the fault itself says more than its code.
+pub(super) fn remedy_of_fault(fault: &Fault, seen: &EndpointOutcome) -> Option<String> {
+    let endpoint = &seen.endpoint;
+    if let Some(client) = refused_client(fault) {
+        let dialled = seen.failed_address();
+        let is_private = |address| Scope::of(address).is_private();
+        return Some(match client {
+            IpAddr::V6(_) if !is_private(client) => {
+                "Have the nodes leave over IPv4: the registry's network rules know no IPv6. Or use a private \
+                 endpoint."
+                    .to_owned()
+            }
+            client if is_private(client) => format!(
+                "{client} comes from a service endpoint of the nodes' subnet, which IP rules cannot allow: allow \
+                 the subnet (az acr network-rule add --subnet), or remove the service endpoint \
+                 Microsoft.ContainerRegistry and use a private endpoint."
+            ),
+            client if dialled.is_some_and(is_private) => format!(
+                "The request to a private address reached the registry from {client}, by the public path: find the \
+                 proxy or gateway that forwards it, and have it use the private endpoint."
+            ),
+            client => format!(
+                "Allow all egress addresses of the nodes, {client} among them, in the registry's network rules (az \
+                 acr network-rule add --ip-address), or use a private endpoint."
+            ),
+        });
+    }
+    Some(match alert_of(fault)? {
+        "unrecognized_name" => format!(
+            "What answers there does not serve {}: check that the name leads to the right server, and what gateways \
+             on the path do with its name.",
+            endpoint.host
+        ),
+        "access_denied" => format!(
+            "A gateway or filter on the path refuses {}: allow the name there.",
+            endpoint.host
+        ),
+        "internal_error" => {
+            format!(
+                "What answers at {endpoint} fails by itself: look at its log, or at the gateway in front of it."
+            )
+        }
+        _ => return None,
+    })
+}
+
+fn refused_client(fault: &Fault) -> Option<IpAddr> {
     match fault {
         Fault::Http(HttpFault::Refused(refusal)) => refusal.client_ip,
         _ => None,

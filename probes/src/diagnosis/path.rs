@@ -20,6 +20,7 @@ use crate::{
         token::Token,
     },
     words::{
+        acr::AcrName,
         endpoint::Scheme,
         reason::{Reason, Stage},
         scope::{Expectation, Scope},
@@ -46,6 +47,10 @@ pub(super) fn failure(seen: &EndpointOutcome, expectations: &Expectations) -> Op
             Scheme::Https => Code::TlsDropped,
             Scheme::Http => Code::ConnectionDropped,
         },
+        // Azure's registries answer 401 to whoever lacks credentials, and 403 to a manifest for other reasons.
+        (Stage::Manifest, _) if is_denial(fault) && !is_azures_403(seen, fault) => {
+            Code::CredentialsRequired
+        }
         _ => code(stage, fault, address, &expectations.private)?,
     };
     let tolerated = stage == Stage::Token
@@ -56,7 +61,9 @@ pub(super) fn failure(seen: &EndpointOutcome, expectations: &Expectations) -> Op
         false => Severity::Critical,
     };
     let message = advice::of_fault(code, seen, stage, fault);
+    let finding = critical(code, seen, stage, message);
     Some(Finding {
+        remedy: advice::remedy_of_fault(fault, seen).unwrap_or(finding.remedy),
         severity,
         reason: Some(fault.reason()),
         address,
@@ -67,7 +74,7 @@ pub(super) fn failure(seen: &EndpointOutcome, expectations: &Expectations) -> Op
             .map(str::to_owned)
             .or_else(|| advice::client_error(stage, fault, seen))
             .filter(|_| severity == Severity::Critical),
-        ..critical(code, seen, stage, message)
+        ..finding
     })
 }
 
@@ -99,6 +106,25 @@ fn is_denied_by_node(fault: &Fault) -> bool {
     ) || matches!(fault, Fault::Tls(fault) if matches!(**fault, TlsFault::Io(IoFault::Denied(_))))
 }
 
+/// Whether an alert says that the two have no version or parameter in common.
+fn is_about_parameters(fault: &Fault) -> bool {
+    let about = [
+        "handshake_failure",
+        "protocol_version",
+        "insufficient_security",
+    ];
+    matches!(fault, Fault::Tls(fault) if matches!(&**fault, TlsFault::Alert(name) if about.contains(&&**name)))
+}
+
+fn is_azures_403(seen: &EndpointOutcome, fault: &Fault) -> bool {
+    fault.reason() == Reason::Forbidden && AcrName::parse(&seen.endpoint.host).is_some()
+}
+
+/// Whether the registry wants credentials, or better ones.
+fn is_denial(fault: &Fault) -> bool {
+    matches!(fault, Fault::Http(fault) if fault.is_denial())
+}
+
 fn is_large_hello(fault: &Fault) -> bool {
     matches!(fault, Fault::Tls(fault) if **fault == TlsFault::LargeHello)
 }
@@ -128,13 +154,15 @@ fn code(stage: Stage, fault: &Fault, to: Option<IpAddr>, expected: &Expectation)
             Reason::NotYetValid => Code::CertificateNotYetValid,
             Reason::NameMismatch => Code::CertificateNameMismatch,
             Reason::UnknownIssuer | Reason::BadCertificate => Code::TlsIntercepted,
-            Reason::Version | Reason::Alert => Code::TlsVersion,
+            Reason::Version => Code::TlsVersion,
+            Reason::Alert if is_about_parameters(fault) => Code::TlsVersion,
             Reason::NotTls => Code::NotTls,
             _ => Code::TlsDropped,
         },
         Stage::Blob => Code::BlobUnavailable,
         Stage::Manifest if reason == Reason::NotFound => Code::ImageNotFound,
         Stage::Manifest if reason == Reason::PlatformMismatch => Code::PlatformMismatch,
+        Stage::Token if is_denial(fault) => Code::CredentialsRequired,
         Stage::Challenge | Stage::Token | Stage::Manifest | Stage::Http => match reason {
             Reason::Timeout => Code::NoResponse,
             Reason::Firewall => Code::RegistryFirewall,

@@ -186,6 +186,8 @@ struct Expected {
     address: Option<IpAddr>,
     client: Option<Client>,
     shows: Vec<&'static str>,
+    /// A part of its remedy.
+    advises: &'static str,
 }
 
 /// What containerd prints.
@@ -218,6 +220,7 @@ impl Expected {
             address: None,
             client: None,
             shows: Vec::new(),
+            advises: "",
         }
     }
 
@@ -251,6 +254,10 @@ impl Expected {
         self
     }
 
+    fn advising(self, advises: &'static str) -> Self {
+        Self { advises, ..self }
+    }
+
     fn is(&self, finding: &Finding) -> bool {
         let nameserver = self.nameserver.as_ref().map(ToString::to_string);
         (self.code, self.severity, self.role)
@@ -277,6 +284,9 @@ impl Expected {
                     words().collect::<Vec<_>>()
                 ));
             }
+        }
+        if !finding.remedy.contains(self.advises) {
+            wrong.push(format!("{code}: advises {:?}", finding.remedy));
         }
         if finding.message.is_empty() || finding.evidence.is_empty() || finding.remedy.is_empty() {
             wrong.push(format!("{code}: no message, evidence or remedy"));

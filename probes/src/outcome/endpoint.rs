@@ -14,6 +14,7 @@ use crate::{
         tls::Handshake,
     },
     words::{
+        acr::AcrName,
         endpoint::{Endpoint, Origin, Role, Turn},
         reason::{Reason, Stage},
         scope::Expectation,
@@ -217,6 +218,15 @@ impl EndpointOutcome {
     pub(super) fn challenge_fault(&self) -> Option<Reason> {
         let challenge = self.stage(Stage::Challenge)?;
         challenge.result.as_ref().err().map(Fault::reason)
+    }
+
+    /// Whether the answer to `/v2/` fails in a way that says nothing of pulls. Azure's registries answer it as the
+    /// specification has it, so there it does say something.
+    pub(super) fn challenge_proves_nothing(&self) -> bool {
+        let challenge = self.stage(Stage::Challenge);
+        let fault = challenge.and_then(|challenge| challenge.result.as_ref().err());
+        AcrName::parse(&self.endpoint.host).is_none()
+            && matches!(fault, Some(Fault::Http(fault)) if fault.proves_nothing())
     }
 
     /// Notes that a pull works without what was asked of `/v2/`.

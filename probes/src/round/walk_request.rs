@@ -24,7 +24,10 @@ use crate::{
         },
         token::Token,
     },
-    words::reason::{Reason, Stage},
+    words::{
+        acr::AcrName,
+        reason::{Reason, Stage},
+    },
 };
 
 /// The stage that a request for `content` is part of.
@@ -132,7 +135,12 @@ pub(super) fn evidence(
         (Content::Token, Some(fault)) if fault.is_denial() && !expected => {
             Ok(Evidence::Token(Token::Denied))
         }
-        (Content::Manifest, Some(fault)) if fault.is_denial() && !expected => {
+        // Azure's registries answer 401 to whoever lacks credentials, and 403 for other reasons.
+        (Content::Manifest, Some(fault))
+            if fault.is_denial()
+                && !expected
+                && !(response.status == 403 && is_azures(request)) =>
+        {
             Ok(Evidence::Manifest(answered))
         }
         (Content::Manifest | Content::Blob, Some(fault)) if !goes_on => Err(fault),
@@ -141,6 +149,11 @@ pub(super) fn evidence(
         (Content::Manifest, _) => Ok(Evidence::Manifest(answered)),
         (Content::Blob, _) => Ok(Evidence::Blob(answered)),
     }
+}
+
+fn is_azures(request: &containerd::WalkRequest) -> bool {
+    let host = request.url.host_str();
+    host.is_some_and(|host| AcrName::parse(host).is_some())
 }
 
 /// A fault of a stage as the client meets it.

@@ -8,6 +8,7 @@ use hyper::{
     header::{DATE, SERVER, WWW_AUTHENTICATE},
 };
 use jiff::{Timestamp, fmt::rfc2822};
+use serde::de::IgnoredAny;
 use tokio::time::Instant;
 use url::Url;
 
@@ -126,9 +127,12 @@ async fn access(response: &mut Response, deadline: Instant) -> Result<Option<Acc
         },
         StatusCode::OK if response.headers.contains_key(API_VERSION) => Ok(Some(Access::Open)),
         // MCR answers with a body of `{}` or nothing at all.
-        StatusCode::OK => match is_empty_json(&response.body(deadline).await?) {
-            true => Ok(Some(Access::Open)),
-            false => not_a_registry("no Docker-Distribution-Api-Version and no empty JSON"),
+        StatusCode::OK => match &*response.body(deadline).await? {
+            body if is_empty_json(body) => Ok(Some(Access::Open)),
+            body if serde_json::from_slice::<IgnoredAny>(body).is_err() => {
+                Err(HttpFault::Page(status.as_u16()))
+            }
+            _ => not_a_registry("no Docker-Distribution-Api-Version and no empty JSON"),
         },
         _ => Ok(None),
     }

@@ -38,9 +38,9 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// The scope of an address. An IPv4-mapped IPv6 address has that of its IPv4 address.
+    /// The scope of an address. An IPv6 address that stands for an IPv4 address has that one's.
     pub fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
+        match meant(address) {
             IpAddr::V4(address) => longest_match(
                 IPV4.iter()
                     .map(|(net, scope)| (net.contains(&address), net.prefix_len(), *scope)),
@@ -90,15 +90,29 @@ pub enum Expectation {
 }
 
 impl Expectation {
-    /// Whether an address is where it is expected. An IPv4-mapped IPv6 address is taken as IPv4.
+    /// Whether an address is where it is expected. An IPv6 address that stands for an IPv4 address is taken as that.
     pub fn allows(&self, address: IpAddr) -> bool {
         match self {
             Self::Any => true,
             Self::PrivateScope => Scope::of(address).is_endpoint(),
-            Self::Ranges(ranges) => ranges
-                .iter()
-                .any(|range| range.contains(&address.to_canonical())),
+            Self::Ranges(ranges) => {
+                let (address, meant) = (address.to_canonical(), meant(address));
+                let mut ranges = ranges.iter();
+                ranges.any(|range| range.contains(&address) || range.contains(&meant))
+            }
         }
+    }
+}
+
+/// The IPv4 address that an IPv6 address stands for, if it does: mapped, or made by DNS64 with the prefix of RFC 6052,
+/// section 2.1.
+fn meant(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) if v6.segments()[..6] == [0x64, 0xff9b, 0, 0, 0, 0] => {
+            let [.., a, b, c, d] = v6.octets();
+            Ipv4Addr::new(a, b, c, d).into()
+        }
+        address => address,
     }
 }
 
@@ -205,6 +219,9 @@ mod tests {
             ("2001:100::1", Scope::Reserved),
             ("2001:db8::1", Scope::Documentation),
             ("3fff:fff::1", Scope::Documentation),
+            ("64:ff9b::10.240.1.4", Scope::Private),
+            ("64:ff9b::203.0.113.4", Scope::Documentation),
+            ("64:ff9b:0:1::10.240.1.4", Scope::Public),
             ("fd12::1", Scope::UniqueLocal),
             ("fe80::1", Scope::LinkLocal),
             ("ff02::fb", Scope::Multicast),

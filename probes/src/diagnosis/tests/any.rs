@@ -320,7 +320,7 @@ fn any_failure() -> impl Strategy<Value = (Stage, Fault)> {
     let answer = prop_oneof![
         4 => select(vec![400, 401, 403, 404, 418, 429, 500, 503, 599]).prop_map(refused),
         2 => io().prop_map(http),
-        2 => select(vec![turned_away(), malformed(), no_registry(), other_platform()]),
+        2 => select(vec![turned_away("198.51.100.7"), malformed(), no_registry(), other_platform()]),
     ];
     prop_oneof![
         io().prop_map(|fault| (Stage::Connect, dial(fault))),

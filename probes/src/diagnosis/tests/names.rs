@@ -37,7 +37,7 @@ fn drift() -> Vec<Story> {
         .degraded_by([warning(PrivateLinkZoneNotLinked).by(&FIRST).on(PUBLIC)]),
         story(
             "drift and the 403 that follows from it are one finding with both facts",
-            [not_linked_at_login().fails(Stage::Challenge, turned_away())],
+            [not_linked_at_login().fails(Stage::Challenge, turned_away("198.51.100.7"))],
         )
         .fails_by([critical(PrivateLinkZoneNotLinked)
             .by(&FIRST)
@@ -113,7 +113,7 @@ fn drift() -> Vec<Story> {
             [login().answered(&SECOND, not_linked()).fails_at(
                 PRIVATE_LOGIN,
                 Stage::Challenge,
-                turned_away(),
+                turned_away("198.51.100.7"),
             )],
         )
         .fails_by([

@@ -3,10 +3,10 @@
 use super::{
     Story,
     build::{
-        FIRST, PRIVATE_LOGIN, basic_challenge, challenge_that_containerd_misreads,
-        challenge_with_clock_off_by, data, denied, dial, expecting_anonymous_pull, http, login,
-        malformed, mirror, no_registry, not_linked, other_platform, refused, storage, tls,
-        token_service, turned_away,
+        FIRST, PRIVATE_LOGIN, PUBLIC, basic_challenge, challenge_that_containerd_misreads,
+        challenge_with_clock_off_by, data, denied, dial, expecting_anonymous_pull, expecting_any,
+        http, login, malformed, mirror, no_registry, not_linked, other_platform, refused, storage,
+        tls, token_service, turned_away,
     },
     critical, info, story, warning,
 };
@@ -30,6 +30,9 @@ use crate::{
 const IMAGE: &str = "probe/hello:v1";
 const MIRROR: &str = "198.18.2.10";
 
+/// An address that the registry may see.
+const EGRESS: &str = "198.51.100.7";
+
 pub(super) fn stories() -> Vec<Story> {
     [answers(), tokens(), images(), clocks(), mirrors()].concat()
 }
@@ -39,12 +42,38 @@ fn answers() -> Vec<Story> {
     vec![
         story(
             "the registry's firewall refuses the node",
-            [answers(turned_away())],
+            [answers(turned_away(EGRESS))],
         )
         .fails_by([critical(RegistryFirewall)
             .on(PRIVATE_LOGIN)
             .saying("403 Forbidden")
-            .showing("the registry saw this node as 198.51.100.7")]),
+            .showing("the registry saw this node as 198.51.100.7")
+            .advising("by the public path")]),
+        story(
+            "the network rules see an address of a service endpoint",
+            [answers(turned_away("10.240.0.4"))],
+        )
+        .fails_by([critical(RegistryFirewall)
+            .on(PRIVATE_LOGIN)
+            .saying("403 Forbidden")
+            .advising("which IP rules cannot allow")]),
+        story(
+            "the network rules see an IPv6 address",
+            [answers(turned_away("2603:1020::5"))],
+        )
+        .fails_by([critical(RegistryFirewall)
+            .on(PRIVATE_LOGIN)
+            .saying("403 Forbidden")
+            .advising("know no IPv6")]),
+        story(
+            "the network rules see the egress address of a node that dialled the public one",
+            [answers(turned_away(EGRESS)).resolves_by([], PUBLIC)],
+        )
+        .under(expecting_any())
+        .fails_by([critical(RegistryFirewall)
+            .on(PUBLIC)
+            .saying("403 Forbidden")
+            .advising("198.51.100.7 among them")]),
         story("403 without a reason", [answers(refused(403))]).fails_by([critical(Forbidden)
             .on(PRIVATE_LOGIN)
             .saying("403 Forbidden")]),
@@ -316,7 +345,7 @@ fn mirrors() -> Vec<Story> {
         )
         .ok_with([info(super::Code::PrivateLinkZoneNotLinked)
             .by(&FIRST)
-            .on(super::build::PUBLIC)]),
+            .on(PUBLIC)]),
         story("hosts.toml cannot be read and is ignored", [login()])
             .with_hosts_toml(false)
             .degraded_by([warning(MirrorFailing).showing("line 3: not TOML")]),

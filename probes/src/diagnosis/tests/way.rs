@@ -322,5 +322,20 @@ fn handshakes() -> Vec<Story> {
         .fails_by([critical(TlsVersion)
             .on(PRIVATE_LOGIN)
             .saying("remote error: tls")]),
+        story(
+            "there is no common cipher",
+            [fails(TlsFault::Alert("handshake_failure".to_owned()))],
+        )
+        .fails_by([critical(TlsVersion)
+            .on(PRIVATE_LOGIN)
+            .saying("remote error: tls: handshake failure")]),
+        story(
+            "a gateway does not serve the name",
+            [fails(TlsFault::Alert("unrecognized_name".to_owned()))],
+        )
+        .fails_by([critical(TlsDropped)
+            .on(PRIVATE_LOGIN)
+            .saying("remote error: tls: unrecognized name")
+            .advising("does not serve contoso.azurecr.io")]),
     ]
 }

@@ -172,9 +172,9 @@ pub(super) fn refused(status: u16) -> Fault {
     Fault::Http(HttpFault::Refused(Box::new(refusal(status))))
 }
 
-/// Refused by the registry's network rules.
-pub(super) fn turned_away() -> Fault {
-    let client_ip = Some(ip("198.51.100.7"));
+/// Refused by the registry's network rules, which saw this address.
+pub(super) fn turned_away(seen: &str) -> Fault {
+    let client_ip = Some(ip(seen));
     Fault::Http(HttpFault::Refused(Box::new(Refusal {
         client_ip,
         ..refusal(403)
@@ -185,6 +185,7 @@ fn refusal(status: u16) -> Refusal {
     Refusal {
         status,
         code: None,
+        is_json: false,
         message: None,
         client_ip: None,
         server: Some("nginx".to_owned()),

@@ -21,6 +21,8 @@ pub struct Refusal {
     pub code: Option<String>,
     /// The registry's error message.
     pub message: Option<String>,
+    /// Whether the answer is JSON, as a registry's own are; an answer to `HEAD` shows no more.
+    pub is_json: bool,
     /// The client address that the registry's network rules refused.
     pub client_ip: Option<IpAddr>,
     /// The header `Server`.
@@ -76,6 +78,9 @@ pub enum HttpFault {
         /// What is missing.
         why: &'static str,
     },
+    /// A page for people, as portals and proxies send.
+    #[error("answered {0} with a page, as a portal does")]
+    Page(u16),
     /// Not HTTP, or not the format that the stage needs.
     #[error("malformed answer: {0}")]
     Malformed(String),
@@ -109,7 +114,7 @@ impl HttpFault {
         match self {
             Self::Io(fault) => fault.reason(),
             Self::Refused(refusal) => refusal.reason(),
-            Self::NotARegistry { .. } => Reason::NoChallenge,
+            Self::NotARegistry { .. } | Self::Page(_) => Reason::NoChallenge,
             Self::Malformed(_) => Reason::Malformed,
             Self::TooLarge(_) => Reason::TooLarge,
             Self::TooManyRedirects(_) => Reason::TooManyRedirects,
@@ -126,7 +131,22 @@ impl HttpFault {
         };
         match refusal.status {
             401 => true,
-            403 => refusal.code.is_some() && refusal.client_ip.is_none(),
+            403 => (refusal.code.is_some() || refusal.is_json) && refusal.client_ip.is_none(),
+            _ => false,
+        }
+    }
+
+    /// Whether an answer to `/v2/` says nothing of pulls, which never ask for that: not where a network, an
+    /// overload or a portal shows in it.
+    pub(crate) fn proves_nothing(&self) -> bool {
+        match self {
+            Self::NotARegistry { .. } | Self::RedirectDenied { .. } | Self::TooManyRedirects(_) => {
+                true
+            }
+            Self::Refused(_) => !matches!(
+                self.reason(),
+                Reason::Firewall | Reason::Throttled | Reason::ServerError
+            ),
             _ => false,
         }
     }

@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{
     HeaderMap, StatusCode,
     body::Incoming,
-    header::{HeaderName, LOCATION, RETRY_AFTER, SERVER},
+    header::{CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER, SERVER},
     http::response::Parts,
 };
 use serde::Deserialize;
@@ -125,6 +125,9 @@ impl Response {
             message: error
                 .as_ref()
                 .map(|error| excerpt(error.message.as_bytes())),
+            is_json: self
+                .header(CONTENT_TYPE)
+                .is_some_and(|kind| kind.starts_with("application/json")),
             client_ip,
             server: self.header(SERVER),
             correlation_id: self.correlation_id(),

@@ -120,6 +120,9 @@ impl From<&rustls::Error> for TlsFault {
 
 /// RFC 8446, section 6: `HandshakeFailure` is `handshake_failure`.
 fn alert_name(alert: rustls::AlertDescription) -> String {
+    if alert == rustls::AlertDescription::UnrecognisedName {
+        return "unrecognized_name".to_owned();
+    }
     let mut name = String::new();
     for letter in format!("{alert:?}").chars() {
         if letter.is_ascii_uppercase() && !name.is_empty() {
