@@ -27,8 +27,8 @@ pub use self::scalar::{
     parse_nameserver, parse_range,
 };
 pub use self::sections::{
-    FleetConfig, FleetSize, FleetSizeError, MetricsConfig, NameserverConfig, NodeConfig,
-    ProxySource, ProxySourceError, ScheduleConfig, TlsConfig,
+    FleetConfig, FleetSize, FleetSizeError, KubernetesConfig, MetricsConfig, NameserverConfig,
+    NodeConfig, ProxySource, ProxySourceError, ScheduleConfig, TlsConfig,
 };
 pub(crate) use self::similar::most_similar;
 pub(crate) use self::yaml::read as from_yaml;

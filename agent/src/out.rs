@@ -7,6 +7,7 @@ pub(crate) mod change_log;
 pub(crate) mod describe;
 pub(crate) mod explain;
 pub(crate) mod history;
+pub(crate) mod kubernetes;
 pub(crate) mod metrics;
 pub(crate) mod pages;
 pub(crate) mod screen;

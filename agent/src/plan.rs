@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     pub node: Arc<NodeSource>,
     /// Which agents share a registry's limits.
     pub fleet: config::FleetConfig,
+    /// What to tell Kubernetes about the node.
+    pub kubernetes: config::KubernetesConfig,
 }
 
 impl Plan {
@@ -42,6 +44,7 @@ impl Plan {
             registries: config.registries.iter().map(planned).collect(),
             node: Arc::new(NodeSource::new(config, instead)?),
             fleet: config.fleet.clone(),
+            kubernetes: config.kubernetes.clone(),
         })
     }
 

@@ -13,7 +13,7 @@ use crate::{
     board::Board,
     cli::RunArgs,
     config::{self, Config},
-    out::{history::SharedHistory, metrics::Exporter},
+    out::{history::SharedHistory, kubernetes::Reporter, metrics::Exporter},
     plan::{self, Plan},
     process::{
         config_watch::ConfigWatch, logging, privilege, signals::Termination,
@@ -91,6 +91,8 @@ async fn work(args: RunArgs) -> anyhow::Result<ExitCode> {
     board.reloaded(&file);
     let mut agent = Agent {
         config_file: &args.config_file,
+        reporter: Reporter::start(&plan.kubernetes, &node, &board.shown()),
+        node,
         watch,
         fleet: scheduler.fleet(),
         board,
@@ -161,6 +163,8 @@ fn load_settings(path: Option<&Path>) -> anyhow::Result<CurrentSettings> {
 
 struct Agent<'a> {
     config_file: &'a Path,
+    node: String,
+    reporter: Reporter,
     watch: Option<ConfigWatch>,
     fleet: watch::Receiver<Fleet>,
     board: Board,
@@ -198,6 +202,10 @@ impl Agent<'_> {
         let result = match Loaded::from(self.config_file) {
             Ok(Loaded { plan, .. }) => {
                 apply(&plan, &mut self.board, &mut self.scheduler);
+                if !self.reporter.is_of(&plan.kubernetes) {
+                    let shown = self.board.shown();
+                    self.reporter = Reporter::start(&plan.kubernetes, &self.node, &shown);
+                }
                 tracing::info!(registries = plan.registries.len(), "configuration reloaded");
                 Ok(())
             }

@@ -15,6 +15,7 @@ use self::connections::Connections;
 pub(crate) use self::{connections::MAX_CONNECTIONS, settings::CurrentSettings, site::Site};
 
 mod answer;
+mod can_pull;
 mod connections;
 mod history;
 mod page_cache;

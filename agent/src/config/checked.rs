@@ -3,7 +3,8 @@
 
 use super::scalar::{Image, Private, Region, Server};
 use super::sections::{
-    FleetConfig, MetricsConfig, NameserverConfig, NodeConfig, ScheduleConfig, TlsConfig,
+    FleetConfig, KubernetesConfig, MetricsConfig, NameserverConfig, NodeConfig, ScheduleConfig,
+    TlsConfig,
 };
 
 /// The whole configuration, with the defaults filled in.
@@ -23,6 +24,8 @@ pub struct Config {
     pub tls: TlsConfig,
     /// What to export.
     pub metrics: MetricsConfig,
+    /// What to tell Kubernetes about the node.
+    pub kubernetes: KubernetesConfig,
 }
 
 /// One login server and what is expected of it.

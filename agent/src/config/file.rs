@@ -6,7 +6,8 @@ use serde::Deserialize;
 
 use super::scalar::{Image, Label, Private, Region, Server};
 use super::sections::{
-    FleetConfig, MetricsConfig, NameserverConfig, NodeConfig, ScheduleConfig, TlsConfig,
+    FleetConfig, KubernetesConfig, MetricsConfig, NameserverConfig, NodeConfig, ScheduleConfig,
+    TlsConfig,
 };
 
 /// A config in which each value has the right form. The command line builds one, too.
@@ -31,6 +32,8 @@ pub struct ConfigFile {
     pub tls: TlsConfig,
     /// Histograms.
     pub metrics: MetricsConfig,
+    /// Node condition and Events.
+    pub kubernetes: KubernetesConfig,
 }
 
 /// One entry of `registries`.

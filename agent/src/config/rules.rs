@@ -33,6 +33,7 @@ impl TryFrom<ConfigFile> for Config {
             fleet: file.fleet,
             tls: file.tls,
             metrics: file.metrics,
+            kubernetes: file.kubernetes,
         })
     }
 }

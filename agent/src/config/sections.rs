@@ -221,6 +221,20 @@ impl Default for TlsConfig {
     }
 }
 
+/// What the agent tells Kubernetes about its node. It needs rights in the cluster, which the chart grants.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a mapping with the keys node_condition and events"
+)]
+pub struct KubernetesConfig {
+    /// The condition `ContainerRegistryReachable`.
+    pub node_condition: bool,
+    /// An Event when a registry starts or stops failing.
+    pub events: bool,
+}
+
 /// Which metrics are exported.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(

@@ -7,6 +7,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::sync::oneshot;
 
 use super::{
+    can_pull::can_pull,
     history, pages,
     reply::{self, Reply},
     settings::Settings,
@@ -16,7 +17,7 @@ use super::{
 use crate::out::{metrics::Exposition, status::Status};
 
 /// Every path that can be read, and its handler. A path may end with an id.
-const PATHS: [(&str, Handler); 12] = [
+const PATHS: [(&str, Handler); 13] = [
     ("/", |site, asked| pages::overview(site, asked.headers)),
     ("/rounds", |site, asked| pages::rounds(site, asked.query)),
     ("/round/{id}", |site, asked| pages::round(site, asked.id)),
@@ -27,6 +28,7 @@ const PATHS: [(&str, Handler); 12] = [
         reply::text(StatusCode::OK, "regprobe is healthy.\n")
     }),
     ("/-/ready", |site, _| ready(site)),
+    ("/-/can-pull", |site, asked| can_pull(site, asked.query)),
     ("/api/v1/status", |site, _| {
         reply::json(
             StatusCode::OK,

@@ -53,11 +53,20 @@ fn documented() -> Result<()> {
         "/api/v1/bundle",
         "/-/healthy",
         "/-/ready",
+        "/-/can-pull",
     ] {
         api.get(&agent, path, "", 200)?;
     }
     api.get(&agent, "/rounds", "registry=contoso", 200)?;
     api.get(&agent, "/rounds", "registry=nobody", 404)?;
+    api.get(&agent, "/-/can-pull", "registry=contoso", 200)?;
+    api.get(&agent, "/-/can-pull", "registry=nobody", 404)?;
+    api.get(
+        &agent,
+        "/-/can-pull",
+        "registry=contoso&registry=contoso",
+        400,
+    )?;
     api.get(&agent, "/runbooks", "", 200)?;
 
     let [login, ..] = ground.contoso_endpoints();
@@ -107,6 +116,7 @@ fn documented() -> Result<()> {
     let config = ground.config(&[&format!("- server: {}\n", silent.addr())])?;
     let agent = Agent::start(&config, &[])?;
     api.get(&agent, "/-/ready", "", 503)?;
+    api.get(&agent, "/-/can-pull", "", 503)?;
     api.get(&agent, "/", "", 200)?;
     api.get(&agent, "/api/v1/status", "", 200)?;
     api.post(&agent, "/-/reload", 403)?;

@@ -190,3 +190,16 @@ attachMetadata:
 {{- end }}
 {{- toYaml $rule }}
 {{- end }}
+
+{{- /* Not empty if the agents write to the API server. RBAC cannot say "its own node", so a ValidatingAdmissionPolicy
+does, by the node that the token of a pod names. */}}
+{{- define "regprobe.writes" -}}
+{{- with .Values.config.kubernetes }}
+{{- if or .node_condition .events }}true{{ end }}
+{{- end }}
+{{- end }}
+
+{{- /* The name of objects that have no namespace, or another one. */}}
+{{- define "regprobe.clusterName" -}}
+{{- printf "%s-%s" (include "regprobe.namespace" .) (include "regprobe.fullname" .) | trunc 63 | trimSuffix "-" }}
+{{- end }}

@@ -22,7 +22,10 @@ macro_rules! version {
     ($name:ident, $types:ident) => {
         fn $name(object: &Value) -> Result<()> {
             use $types::api::networking::v1 as networking;
-            use $types::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core};
+            use $types::api::{
+                admissionregistration::v1 as admission, apps::v1 as apps, batch::v1 as batch,
+                core::v1 as core, rbac::v1 as rbac,
+            };
             let text = |field: &str| object[field].as_str().unwrap_or_default();
             match (text("apiVersion"), text("kind")) {
                 ("v1", "ConfigMap") => round_trip::<core::ConfigMap>(object),
@@ -34,6 +37,22 @@ macro_rules! version {
                 ("networking.k8s.io/v1", "NetworkPolicy") => {
                     round_trip::<networking::NetworkPolicy>(object)
                 }
+                ("rbac.authorization.k8s.io/v1", kind) => match kind {
+                    "ClusterRole" => round_trip::<rbac::ClusterRole>(object),
+                    "ClusterRoleBinding" => round_trip::<rbac::ClusterRoleBinding>(object),
+                    "Role" => round_trip::<rbac::Role>(object),
+                    "RoleBinding" => round_trip::<rbac::RoleBinding>(object),
+                    kind => bail!("{kind} is no kind of RBAC"),
+                },
+                ("admissionregistration.k8s.io/v1", kind) => match kind {
+                    "ValidatingAdmissionPolicy" => {
+                        round_trip::<admission::ValidatingAdmissionPolicy>(object)
+                    }
+                    "ValidatingAdmissionPolicyBinding" => {
+                        round_trip::<admission::ValidatingAdmissionPolicyBinding>(object)
+                    }
+                    kind => bail!("{kind} is not expected"),
+                },
                 (group, kind) if group.ends_with("monitoring.coreos.com/v1") => match kind {
                     "PodMonitor" => round_trip::<Custom<PodMonitor>>(object),
                     "ServiceMonitor" => round_trip::<Custom<ServiceMonitor>>(object),
