@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Uid;
 
-use crate::program::repository;
+use crate::program::{left_behind, repository};
 
 /// A requirement of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub enum Need {
     Package(&'static str, &'static str),
     /// A file in `tests/tools`, where `tests/run` installs packages from npm and PyPI.
     Tool(&'static str),
+    /// Kubernetes and containerd, which `tests/cluster/build` builds.
+    Kubernetes,
 }
 
 impl Need {
@@ -24,9 +26,11 @@ impl Need {
     pub const CONTAINERD: Self = Self::Package("containerd", "/usr/bin/containerd");
     pub const CURL: Self = Self::Package("curl", "/usr/bin/curl");
     pub const BASH: Self = Self::Package("bash", "/usr/bin/bash");
+    pub const CNI: Self = Self::Package("containernetworking-plugins", "/usr/lib/cni/ptp");
     pub const DIG: Self = Self::Package("bind9-dnsutils", "/usr/bin/dig");
     pub const DNSMASQ: Self = Self::Package("dnsmasq-base", "/usr/sbin/dnsmasq");
     pub const DOCKER_REGISTRY: Self = Self::Package("docker-registry", "/usr/bin/docker-registry");
+    pub const ETCD: Self = Self::Package("etcd-server", "/usr/bin/etcd");
     pub const FAKETIME: Self = Self::Package("faketime", "/usr/bin/faketime");
     pub const FISH: Self = Self::Package("fish", "/usr/bin/fish");
     pub const GROFF: Self = Self::Package("groff-base", "/usr/bin/groff");
@@ -79,6 +83,8 @@ impl Need {
             Self::Root => Uid::effective().is_root(),
             Self::Package(_, program) => Path::new(program).exists(),
             Self::Tool(file) => tool(file).exists(),
+            // The last that is built.
+            Self::Kubernetes => kubernetes().join("kubernetes.stamp").exists(),
         }
     }
 }
@@ -89,6 +95,7 @@ impl fmt::Display for Need {
             Self::Root => f.write_str("root"),
             Self::Package(package, program) => write!(f, "{program} of package {package}"),
             Self::Tool(file) => write!(f, "{file} in tests/tools"),
+            Self::Kubernetes => f.write_str("what tests/cluster/build makes"),
         }
     }
 }
@@ -97,4 +104,10 @@ impl fmt::Display for Need {
 #[must_use]
 pub fn tool(file: &str) -> PathBuf {
     repository("tests/tools").join(file)
+}
+
+/// The folder of Kubernetes' programs and containerd's, where `tests/run --cluster` builds them.
+#[must_use]
+pub fn kubernetes() -> PathBuf {
+    left_behind("cluster")
 }

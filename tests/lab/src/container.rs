@@ -153,7 +153,7 @@ pub fn innermost(starter: u32) -> Result<u32> {
 }
 
 /// A process that one of this process's threads has started.
-fn child_of(id: u32) -> Result<Option<u32>> {
+pub(crate) fn child_of(id: u32) -> Result<Option<u32>> {
     for thread in fs::read_dir(format!("/proc/{id}/task"))? {
         let children = fs::read_to_string(thread?.path().join("children"))?;
         if let Some(child) = children.split_whitespace().next() {

@@ -33,6 +33,19 @@ pub(crate) struct Manifest {
     pub(crate) bytes: Vec<u8>,
 }
 
+/// A file of a layer.
+struct File<'a> {
+    name: &'a str,
+    mode: u32,
+    bytes: &'a [u8],
+}
+
+const GREETING: File<'_> = File {
+    name: "hello",
+    mode: 0o644,
+    bytes: b"Hello from the lab.\n",
+};
+
 impl Image {
     /// `probe/hello:v1` for linux/amd64 and linux/arm64.
     pub fn hello() -> Result<Self> {
@@ -41,16 +54,39 @@ impl Image {
 
     /// An image for the given platforms, each `os/architecture`.
     pub fn new(repository: &str, tag: &str, platforms: &[&str]) -> Result<Self> {
-        Self::indexed(repository, tag, platforms, true)
+        Self::of(repository, tag, (platforms, true), &[GREETING])
     }
 
     /// An image whose index does not say what its manifests are for.
     pub fn without_platforms(repository: &str, tag: &str, platforms: &[&str]) -> Result<Self> {
-        Self::indexed(repository, tag, platforms, false)
+        Self::of(repository, tag, (platforms, false), &[GREETING])
     }
 
-    fn indexed(repository: &str, tag: &str, platforms: &[&str], says: bool) -> Result<Self> {
-        let tar = layer_tar()?;
+    /// An image that runs a program, without arguments; no two repositories share a layer.
+    pub fn running(repository: &str, tag: &str, program: &[u8]) -> Result<Self> {
+        let files = [
+            File {
+                name: "hello",
+                mode: 0o755,
+                bytes: program,
+            },
+            File {
+                name: "repository",
+                mode: 0o644,
+                bytes: repository.as_bytes(),
+            },
+        ];
+        Self::of(repository, tag, (&["linux/amd64"], true), &files)
+    }
+
+    /// Its platforms, and whether the index says them. The files are the one layer; the first is what runs.
+    fn of(
+        repository: &str,
+        tag: &str,
+        (platforms, says): (&[&str], bool),
+        files: &[File<'_>],
+    ) -> Result<Self> {
+        let tar = tar_of(files)?;
         let layer = gzip(&tar)?;
         let layer_digest = digest(&layer);
         let mut blobs = BTreeMap::new();
@@ -113,6 +149,43 @@ impl Image {
         })
     }
 
+    /// An archive, in OCI's layout, from which containerd imports it under this name.
+    pub fn archive(&self, name: &str) -> Result<Vec<u8>> {
+        let index = &self.manifests[&self.index_digest];
+        let outer = json!({
+            "schemaVersion": 2,
+            "manifests": [{
+                "mediaType": index.media_type,
+                "digest": self.index_digest,
+                "size": index.bytes.len(),
+                "annotations": {"io.containerd.image.name": name},
+            }],
+        });
+        let [layout, outer] =
+            [json!({"imageLayoutVersion": "1.0.0"}), outer].map(|file| file.to_string());
+        let manifests = self
+            .manifests()
+            .map(|(digest, manifest)| (digest, &manifest.bytes));
+        let blobs = manifests
+            .chain(self.blobs())
+            .map(|(digest, bytes)| (format!("blobs/{}", digest.replace(':', "/")), &**bytes));
+        let files: Vec<_> = blobs
+            .chain([
+                ("oci-layout".to_owned(), layout.as_bytes()),
+                ("index.json".to_owned(), outer.as_bytes()),
+            ])
+            .collect();
+        let files: Vec<_> = files
+            .iter()
+            .map(|(name, bytes)| File {
+                name,
+                mode: 0o644,
+                bytes,
+            })
+            .collect();
+        tar_of(&files)
+    }
+
     #[must_use]
     pub fn repository(&self) -> &str {
         &self.repository
@@ -162,14 +235,15 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
     format!("sha256:{}", hex.collect::<String>())
 }
 
-fn layer_tar() -> Result<Vec<u8>> {
-    let greeting = b"Hello from the lab.\n";
-    let mut header = tar::Header::new_ustar();
-    header.set_size(greeting.len() as u64);
-    header.set_mode(0o644);
-    header.set_mtime(0);
+fn tar_of(files: &[File<'_>]) -> Result<Vec<u8>> {
     let mut tar = tar::Builder::new(Vec::new());
-    tar.append_data(&mut header, "hello", &greeting[..])?;
+    for File { name, mode, bytes } in files {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(*mode);
+        header.set_mtime(0);
+        tar.append_data(&mut header, name, *bytes)?;
+    }
     Ok(tar.into_inner()?)
 }
 

@@ -156,7 +156,8 @@ impl Namespace {
         ip(&[&["-n", &self.name], arguments].concat())
     }
 
-    fn nft(&self, script: &str) -> Result<()> {
+    /// Runs a script of nftables.
+    pub(crate) fn nft(&self, script: &str) -> Result<()> {
         let mut nft = self
             .command("/usr/sbin/nft")
             .args(["-f", "-"])

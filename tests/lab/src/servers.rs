@@ -1,9 +1,10 @@
-//! Real servers of the Debian archive as child processes, each on its own address and without
+//! Real servers, of the Debian archive or built from source, as child processes, each on its own address and without
 //! the machine's configuration: they prove what the fakes cannot.
 //! Started on a thread inside a network namespace, a server lives in that namespace.
 
 mod alertmanager;
 mod bind;
+pub mod cluster;
 mod containerd;
 mod dnsmasq;
 mod docker_registry;

@@ -11,7 +11,7 @@ mod notifications;
 mod promtool;
 mod rules;
 mod runbooks;
-mod shortened;
+pub(crate) mod shortened;
 
 pub(crate) fn suite() -> Suite {
     let promtool = [

@@ -3,6 +3,7 @@
 
 mod alerts;
 mod chart;
+mod cluster;
 mod dashboards;
 mod npd;
 mod release;
@@ -22,6 +23,9 @@ fn main() -> ExitCode {
             ("release", release::suite),
             ("runbooks", runbooks::suite),
         ],
-        &[("pictures", dashboards::pictures::suite)],
+        &[
+            ("cluster", cluster::suite),
+            ("pictures", dashboards::pictures::suite),
+        ],
     )
 }

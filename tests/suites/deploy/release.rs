@@ -1,7 +1,7 @@
 //! What `deploy/release` makes, installed where it belongs: the image in containerd, the chart and the image
 //! in a registry, the Debian package and the tarball on a machine with systemd.
 
-mod dist;
+pub(crate) mod dist;
 mod dockerfile;
 mod image;
 mod machine;

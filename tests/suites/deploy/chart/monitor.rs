@@ -89,7 +89,7 @@ fn of_operator() -> Vec<Value> {
 }
 
 /// Relabelings in the syntax of Prometheus' configuration.
-fn as_prometheus(relabelings: &Value) -> Result<Vec<Value>> {
+pub(crate) fn as_prometheus(relabelings: &Value) -> Result<Vec<Value>> {
     let worded = |relabeling: &Value| {
         let fields = relabeling.as_object().context("no relabeling")?;
         let renamed = fields.iter().map(|(name, value)| {

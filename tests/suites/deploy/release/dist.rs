@@ -10,23 +10,23 @@ use regprobe_harness::program::{printed, repository};
 use regprobe_harness::static_binary;
 use tempfile::TempDir;
 
-pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Where the image is going to be published.
-pub(super) const IMAGE: &str = "ghcr.io/regprobe/regprobe";
+pub(crate) const IMAGE: &str = "ghcr.io/regprobe/regprobe";
 /// `e_machine` of arm64, at its place in the header of an ELF file.
 const ARM64: (usize, [u8; 2]) = (18, [183, 0]);
 
 /// What was made, and of what.
-pub(super) struct Dist {
+pub(crate) struct Dist {
     folder: TempDir,
     /// The binary of this machine, and the same with the header of another architecture: enough for all that
     /// does not start it.
-    pub(super) binaries: [PathBuf; 2],
-    pub(super) epoch: String,
+    pub(crate) binaries: [PathBuf; 2],
+    pub(crate) epoch: String,
 }
 
 /// Made once for all tests.
-pub(super) fn dist() -> Result<&'static Dist> {
+pub(crate) fn dist() -> Result<&'static Dist> {
     static DIST: OnceLock<Result<Dist>> = OnceLock::new();
     let made = DIST.get_or_init(Dist::make).as_ref();
     made.map_err(|error| anyhow!("{error:#}"))
@@ -64,17 +64,17 @@ impl Dist {
         })
     }
 
-    pub(super) fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("dist")
     }
 
     /// One of the files.
-    pub(super) fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.path().join(name)
     }
 
     /// Of the image's index.
-    pub(super) fn digest(&self) -> Result<String> {
+    pub(crate) fn digest(&self) -> Result<String> {
         let digest = fs::read_to_string(self.file("image-digest.txt"))?;
         let digest = digest.strip_suffix('\n').context("no end of line")?;
         Ok(digest.to_owned())
@@ -82,10 +82,10 @@ impl Dist {
 }
 
 /// What the script reads, in a folder where a test may change it.
-pub(super) struct Sources(TempDir);
+pub(crate) struct Sources(TempDir);
 
 impl Sources {
-    pub(super) fn copy() -> Result<Self> {
+    pub(crate) fn copy() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         fs::create_dir(folder.path().join("deploy"))?;
         for part in
@@ -105,23 +105,23 @@ impl Sources {
         Ok(Self(folder))
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
-    pub(super) fn write(&self, file: &str, text: &str) -> Result<()> {
+    pub(crate) fn write(&self, file: &str, text: &str) -> Result<()> {
         Ok(fs::write(self.path().join(file), text)?)
     }
 
     /// The text of a file with something in place of something that is there once.
-    pub(super) fn replace(&self, file: &str, from: &str, to: &str) -> Result<()> {
+    pub(crate) fn replace(&self, file: &str, from: &str, to: &str) -> Result<()> {
         let text = fs::read_to_string(self.path().join(file))?;
         ensure!(text.matches(from).count() == 1, "{from:?} in {file}");
         self.write(file, &text.replace(from, to))
     }
 
     /// Runs the script, at a fixed time.
-    pub(super) fn release(&self, binaries: &[PathBuf], flags: &[&str]) -> Result<Output> {
+    pub(crate) fn release(&self, binaries: &[PathBuf], flags: &[&str]) -> Result<Output> {
         let epoch = &dist()?.epoch;
         let mut command = Command::new(self.path().join("deploy/release"));
         command
@@ -143,12 +143,12 @@ fn copy(part: &str, to: &Path) -> Result<()> {
 }
 
 /// All that a program printed.
-pub(super) fn said(out: &Output) -> String {
+pub(crate) fn said(out: &Output) -> String {
     format!("{}: {}", out.status, printed(out))
 }
 
 /// What a program wrote to its standard output where all should go well.
-pub(super) fn expect_success(out: &Output) -> Result<String> {
+pub(crate) fn expect_success(out: &Output) -> Result<String> {
     ensure!(out.status.success(), "{}", said(out));
     Ok(String::from_utf8_lossy(&out.stdout).into_owned())
 }
