@@ -71,7 +71,7 @@ macro_rules! others {
     };
 }
 
-const ALERTS: [Runbook; 6] = others! {
+const ALERTS: [Runbook; 11] = others! {
     "alerts",
     "RegprobeRegistryFailingOnManyNodes" "Pulls fail on many nodes at once."
     "RegprobeAgentDown" "The agent on a node does not respond."
@@ -79,6 +79,11 @@ const ALERTS: [Runbook; 6] = others! {
     "RegprobeConfigReloadFailed" "A new configuration was not loaded."
     "RegprobeSlowPullsPredicted" "Pulls wait for something that is down."
     "RegprobeLatencySloBurn" "Too many stages take over a second."
+    "RegprobePodsCannotPull" "Pods cannot pull, though the path is fine."
+    "RegprobePullsSlow" "Pulls are slow, though the path is fine."
+    "RegprobePullAvailabilityBurn" "A registry fails too often."
+    "RegprobeAgentImageWaiting" "The agent's own image cannot be pulled."
+    "RegprobeFleetAssumed" "Agents cannot count each other."
 };
 
 const GUIDES: [Runbook; 13] = others! {

@@ -1,9 +1,12 @@
 //! The alerts: promtool's checks, the runbooks they link to, and, with a real Prometheus and a real
 //! Alertmanager, the single notification that a drift causes.
 
+use std::time::Duration;
+
 use regprobe_harness::need::Need;
 use regprobe_harness::suite::{Suite, test};
 
+mod azure;
 mod documents;
 mod findings;
 mod inhibitions;
@@ -13,10 +16,13 @@ mod rules;
 mod runbooks;
 pub(crate) mod shortened;
 
+/// For all of promtool's tests: half a minute of work, beside others.
+const PROMTOOL: Duration = Duration::from_secs(400);
+
 pub(crate) fn suite() -> Suite {
     let promtool = [
         test("promtool accepts the rules", promtool::rules_are_rules),
-        test("promtool's tests pass", promtool::tests_pass),
+        test("promtool's tests pass", promtool::tests_pass).within(PROMTOOL),
         test(
             "every finding raises exactly one alert",
             findings::raise_one_alert_each,
@@ -25,6 +31,20 @@ pub(crate) fn suite() -> Suite {
             "a finding on many nodes raises one alert",
             findings::many_nodes_raise_one_alert,
         ),
+    ];
+    let azure = [
+        test(
+            "Azure: the template is that of the rules",
+            azure::template_is_generated,
+        ),
+        test("Azure: the resources are valid", azure::resources_are_valid),
+        test(
+            "Azure: Bicep reads the template",
+            azure::bicep_reads_the_template,
+        ),
+        test("Azure: promtool's tests pass", azure::tests_pass)
+            .needs([Need::PROMETHEUS])
+            .within(PROMTOOL),
     ];
     let promtool = promtool.map(|test| test.needs([Need::PROMETHEUS]));
     let notifications = [
@@ -71,6 +91,6 @@ pub(crate) fn suite() -> Suite {
     ];
     // The notification tests spend most of their time waiting.
     let all = notifications.into_iter().chain([inhibitions]);
-    let all = all.chain(promtool).chain(others);
+    let all = all.chain(promtool).chain(azure).chain(others);
     Suite::of(all).at_a_time(4)
 }

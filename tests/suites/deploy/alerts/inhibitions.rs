@@ -42,6 +42,14 @@ const CASES: &[Together] = &[
             "RegprobeLatencySloBurn warning",
         ],
     },
+    // What the path does not explain is news.
+    Together {
+        sent: &[
+            "RegprobeRegistryFailing warning",
+            "RegprobePodsCannotPull warning",
+        ],
+        inhibited: &[],
+    },
     // A drift that makes pulls fail.
     Together {
         sent: &[

@@ -80,7 +80,11 @@ pub(crate) fn metrics(expr: &str, recorded: &[Rule]) -> BTreeSet<String> {
     for name in names {
         if let Some(rule) = recorded.iter().find(|rule| rule.record == name) {
             metrics.extend(self::metrics(&rule.expr, recorded));
-        } else if name == "up" || name.starts_with("regprobe_") || name.starts_with("kube_") {
+        } else if name == "up"
+            || ["regprobe_", "kube_", "kubelet_"]
+                .iter()
+                .any(|start| name.starts_with(start))
+        {
             metrics.insert(name.to_owned());
         }
     }

@@ -20,6 +20,7 @@ pub(crate) fn time(committed: &str) -> Result<Duration> {
         "s" => 1,
         "m" => 60,
         "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
         _ => bail!("{committed} has an unknown unit"),
     };
     let number: u32 = number.parse().with_context(|| committed.to_owned())?;
