@@ -4,6 +4,7 @@
 pub(crate) mod dist;
 mod dockerfile;
 mod image;
+mod krew;
 mod machine;
 mod published;
 mod refused;
@@ -38,6 +39,11 @@ pub(crate) fn suite() -> Suite {
             refused::with_the_reason,
         ),
     ];
+    let plugin = test(
+        "the krew manifest installs the plugin",
+        krew::installs_the_plugin,
+    )
+    .needs([Need::KUBECTL]);
     let image = test(
         "containerd imports and starts the image",
         image::in_containerd,
@@ -76,7 +82,7 @@ pub(crate) fn suite() -> Suite {
     Suite::of(
         files
             .into_iter()
-            .chain([image, registry, dockerfile, calls, service])
+            .chain([plugin, image, registry, dockerfile, calls, service])
             .map(|test| test.within(WITH_BUILD)),
     )
 }

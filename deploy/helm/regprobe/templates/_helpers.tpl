@@ -126,7 +126,7 @@ httpGet:
 
 {{- /* The scrape settings of both monitors. */}}
 {{- define "regprobe.endpoint" -}}
-port: metrics
+port: {{ .port | default "metrics" }}
 path: /metrics
 {{- with .scheme }}
 scheme: {{ . }}
@@ -185,8 +185,13 @@ attachMetadata:
 {{- $_ := set $rule "for" . }}
 {{- end }}
 {{- with $rule.annotations }}
+{{- $base := trimSuffix "/" $values.runbookBase }}
 {{- $page := last (splitList "/deploy/runbooks/" .runbook_url) }}
-{{- $_ := set . "runbook_url" (printf "%s/%s" (trimSuffix "/" $values.runbookBase) $page) }}
+{{- /* An agent has all pages in one place. */}}
+{{- if hasSuffix "/runbook" $base }}
+{{- $page = trimPrefix "alerts/" $page | trimSuffix ".md" }}
+{{- end }}
+{{- $_ := set . "runbook_url" (printf "%s/%s" $base $page) }}
 {{- end }}
 {{- toYaml $rule }}
 {{- end }}

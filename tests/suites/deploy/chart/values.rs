@@ -266,6 +266,13 @@ pub(crate) fn alerts_can_be_changed() -> Result<()> {
         );
         ensure!(page.ends_with(".md") && !page.contains("github"), "{page}");
     }
+    // An agent has a page for each name.
+    let agent = "--set=prometheusRule.runbookBase=http://192.0.2.1:9118/runbook";
+    let rendered = manifests(&["--set=prometheusRule.enabled=true", agent])?;
+    for page in ["RegprobeAgentDown", "{{ $labels.code }}"] {
+        let url = format!("runbook_url: http://192.0.2.1:9118/runbook/{page}\n");
+        ensure!(rendered.contains(&url), "no {url}");
+    }
     Ok(())
 }
 

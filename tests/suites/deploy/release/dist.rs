@@ -88,8 +88,8 @@ impl Sources {
     pub(crate) fn copy() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         fs::create_dir(folder.path().join("deploy"))?;
-        for part in
-            ["debian", "helm", "release", "shell", "systemd"].map(|part| format!("deploy/{part}"))
+        for part in ["debian", "helm", "krew", "release", "shell", "systemd"]
+            .map(|part| format!("deploy/{part}"))
         {
             copy(&part, folder.path())?;
         }

@@ -1,11 +1,12 @@
 //! Image and chart from a real registry, as the release workflow publishes them.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use regprobe_harness::need::tool;
 use regprobe_lab::addresses::{free_port, loopback};
 use regprobe_lab::servers::{Containerd, DockerRegistry};
@@ -53,12 +54,14 @@ pub(super) fn the_chart_names_the_image() -> Result<()> {
             VERSION,
         ];
         let manifests = expect_success(&helm(home.path(), &template).args(flags).output()?)?;
-        let images: Vec<_> = manifests
+        // The agent and the Job that checks its configuration have the same.
+        let images: BTreeSet<_> = manifests
             .lines()
             .filter_map(|line| line.trim().strip_prefix("image: "))
             .collect();
         ensure!(images.len() == 1, "{images:?}");
-        Ok(images[0].trim_matches('"').to_owned())
+        let image = images.first().context("no image")?;
+        Ok(image.trim_matches('"').to_owned())
     };
     let digest = dist.digest()?;
     ensure!(
