@@ -27,8 +27,9 @@ pub use self::scalar::{
     parse_nameserver, parse_range,
 };
 pub use self::sections::{
-    FleetConfig, FleetSize, FleetSizeError, KubernetesConfig, MetricsConfig, NameserverConfig,
-    NodeConfig, ProxySource, ProxySourceError, ScheduleConfig, TlsConfig,
+    ContainerdSource, ContainerdSourceError, FleetConfig, FleetSize, FleetSizeError,
+    KubernetesConfig, MetricsConfig, NameserverConfig, NodeConfig, ProxySource, ProxySourceError,
+    ScheduleConfig, TlsConfig,
 };
 pub(crate) use self::similar::most_similar;
 pub(crate) use self::yaml::read as from_yaml;

@@ -68,6 +68,7 @@ fn this_machine() -> Node {
         localdns_hosts: Hosts::default(),
         root: Root::default(),
         certs_d: "/etc/containerd/certs.d".into(),
+        containerd: None,
         proxies: ProxyRules::from_env(|name| env::var(name).ok()),
         question_limit: Duration::from_secs(3),
         stage_limit: Duration::from_secs(10),

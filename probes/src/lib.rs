@@ -47,7 +47,7 @@ pub use crate::{
         redact::redacted,
     },
     node::{
-        Hosts, Node, ProxyRules, ResolvConf, Root,
+        ContainerdRelease, Hosts, Node, ProxyRules, ResolvConf, Root,
         certs_d::Misconfigured,
         regular_file::read_regular,
         root::FileError,

@@ -4,10 +4,14 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 pub(crate) use self::proxy::{ProxyCredentials, ProxyUrl};
-pub use self::{hosts::Hosts, proxy::ProxyRules, resolv_conf::ResolvConf, root::Root};
+pub use self::{
+    containerd_release::ContainerdRelease, hosts::Hosts, proxy::ProxyRules,
+    resolv_conf::ResolvConf, root::Root,
+};
 use crate::words::endpoint::Nameserver;
 
 pub(crate) mod certs_d;
+mod containerd_release;
 mod go_duration;
 pub(crate) mod hosts;
 pub(crate) mod hosts_toml;
@@ -35,10 +39,19 @@ pub struct Node {
     pub root: Root,
     /// containerd's directory of `<registry>/hosts.toml` files.
     pub certs_d: PathBuf,
+    /// Which containerd pulls; `None` if that is not known, and then the rules of the newest hold.
+    pub containerd: Option<ContainerdRelease>,
     /// Which hosts are reached through a proxy.
     pub proxies: ProxyRules,
     /// How long one question to one nameserver may take.
     pub question_limit: Duration,
     /// How long any other stage may take.
     pub stage_limit: Duration,
+}
+
+impl Node {
+    /// The release of containerd whose rules hold.
+    pub(crate) fn release(&self) -> ContainerdRelease {
+        self.containerd.unwrap_or(ContainerdRelease::NEWEST)
+    }
 }

@@ -9,7 +9,7 @@ use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     client::{
-        containerd::{self, FaultKind, WalkReply},
+        containerd::{self, FaultKind, Retries, WalkReply},
         pull_hosts::{PullHost, PullHosts},
     },
     net::off_limits::led_from,
@@ -91,8 +91,9 @@ pub async fn run_with_progress(
             (place, vec![round.data(to, orders).await])
         }));
     }
+    let retries = Retries::of(node.release());
     let (sender, mut opened) = mpsc::unbounded_channel();
-    let walker = Walker::new(target, &hosts, lanes, sender, &round.login_at);
+    let walker = Walker::new(target, &hosts, retries, lanes, sender, &round.login_at);
     let mut walking = pin!(walker.walk(images));
     let (mut seen, mut walks) = (Vec::new(), None);
     loop {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use regprobe_probes::ContainerdRelease;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -30,7 +31,8 @@ pub struct NameserverConfig {
 #[serde(
     default,
     deny_unknown_fields,
-    expecting = "a mapping with the keys root, resolv_conf, hosts, certs_d, localdns and proxy"
+    expecting = "a mapping with the keys root, resolv_conf, hosts, certs_d, localdns, proxy and \
+                 containerd"
 )]
 pub struct NodeConfig {
     /// Where this process sees the node's file system. The paths below are as the node sees them.
@@ -50,6 +52,8 @@ pub struct NodeConfig {
     pub localdns: PathBuf,
     /// Where the proxy settings come from.
     pub proxy: ProxySource,
+    /// Which containerd pulls.
+    pub containerd: ContainerdSource,
 }
 
 impl Default for NodeConfig {
@@ -61,9 +65,40 @@ impl Default for NodeConfig {
             certs_d: "/etc/containerd/certs.d".into(),
             localdns: "/etc/localdns".into(),
             proxy: ProxySource::Env,
+            containerd: ContainerdSource::Auto,
         }
     }
 }
+
+/// How the release of the node's containerd is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContainerdSource {
+    /// By its program, where that can be seen.
+    Auto,
+    /// It is this one.
+    Release(ContainerdRelease),
+}
+
+impl FromStr for ContainerdSource {
+    type Err = ContainerdSourceError;
+
+    fn from_str(text: &str) -> Result<Self, ContainerdSourceError> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            version => match version.parse() {
+                Ok(release) => Ok(Self::Release(release)),
+                Err(_) => Err(ContainerdSourceError(version.into())),
+            },
+        }
+    }
+}
+
+read_as!(ContainerdSource, "auto or a version");
+
+/// Neither `auto` nor a version.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{} is not a version of containerd; write auto, or a version such as 1.7 or 2.3.3", quoted(.0))]
+pub struct ContainerdSourceError(String);
 
 /// Where the proxy settings come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

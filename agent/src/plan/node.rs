@@ -8,16 +8,16 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::Path,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use nix::net::if_::if_nametoindex;
 use regprobe_probes::{
-    FileError, Hosts, Nameserver, Node, Origin, ProxyRules, ResolvConf, Root, TlsClients,
-    TrustError,
+    ContainerdRelease, FileError, Hosts, Nameserver, Node, Origin, ProxyRules, ResolvConf, Root,
+    TlsClients, TrustError,
 };
 
-use crate::config::{self, Config, ProxySource};
+use crate::config::{self, Config, ContainerdSource, ProxySource};
 
 /// The timeout of a question to a nameserver; never longer than the timeout of a stage.
 const QUESTION_LIMIT: Duration = Duration::from_secs(3);
@@ -29,12 +29,17 @@ const LOCALDNS_UPSTREAM: &str = "upstream-dns";
 /// The file with the names that AKS's LocalDNS pins, in its directory.
 const LOCALDNS_HOSTS: &str = "hosts";
 
+/// Where packages and archives put containerd.
+const CONTAINERD: [&str; 2] = ["/usr/bin/containerd", "/usr/local/bin/containerd"];
+
 /// Rounds that begin within this time share one reading.
 const SAME: Duration = Duration::from_millis(500);
 
 /// Where the node's files are, and what the configuration adds.
 pub(crate) struct NodeSource {
     last: Mutex<Option<(Instant, Arc<Node>)>>,
+    /// The release of the program that was last seen, and when that was changed.
+    program: Mutex<Option<(SystemTime, Option<ContainerdRelease>)>>,
     root: Root,
     files: config::NodeConfig,
     instead: Vec<SocketAddr>,
@@ -56,6 +61,7 @@ impl NodeSource {
         let root = Root::at(config.node.root.clone());
         Ok(Self {
             last: Mutex::default(),
+            program: Mutex::default(),
             files: config.node.clone(),
             instead: instead.to_vec(),
             added: added.collect(),
@@ -109,10 +115,32 @@ impl NodeSource {
             localdns_hosts: Hosts::parse(&self.text_of(&self.files.localdns.join(LOCALDNS_HOSTS))?),
             root: self.root.clone(),
             certs_d: self.files.certs_d.clone(),
+            containerd: self.containerd(),
             proxies: self.proxies.clone(),
             question_limit: QUESTION_LIMIT.min(self.stage_limit),
             stage_limit: self.stage_limit,
         })
+    }
+
+    /// The node's containerd, as configured or by its program, which is read again after it was replaced.
+    fn containerd(&self) -> Option<ContainerdRelease> {
+        if let ContainerdSource::Release(release) = self.files.containerd {
+            return Some(release);
+        }
+        let programs = CONTAINERD.iter().map(Path::new);
+        let mut programs = programs.filter_map(|path| {
+            let path = self.root.locate(path).ok()?;
+            let changed = path.metadata().ok()?.modified().ok()?;
+            Some((path, changed))
+        });
+        let (path, changed) = programs.next()?;
+        let mut last = self.program.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, release)) = last.filter(|(seen, _)| *seen == changed) {
+            return release;
+        }
+        let release = ContainerdRelease::of_program(&path).ok().flatten();
+        *last = Some((changed, release));
+        release
     }
 
     /// The TLS clients for the node's trust and for that of its `hosts.toml` files.

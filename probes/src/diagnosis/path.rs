@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     net::io_fault::IoFault,
+    node::ContainerdRelease,
     outcome::{EndpointOutcome, Evidence, Fault, FaultRef, PullPath, StageOutcome},
     stages::{
         challenge::{Access, Challenge},
@@ -88,6 +89,7 @@ pub(super) fn blemishes(seen: &EndpointOutcome, expectations: &Expectations) -> 
     });
     let mut findings: Vec<_> = dead.collect();
     findings.extend(expiring(seen, expectations));
+    findings.extend(large_hello_lost(seen));
     findings.extend(clock_skew(seen));
     match unreadable_challenge(seen) {
         Some(unreadable) => findings.push(unreadable),
@@ -311,6 +313,24 @@ fn expiring(seen: &EndpointOutcome, expectations: &Expectations) -> Option<Findi
             address: seen.path.address(),
             evidence: vec![format!("{subject} issued by {issuer}, until {ends}")],
             ..warning(Code::CertificateExpiringSoon, seen, Stage::Tls, message)
+        }
+    })
+}
+
+/// Which ClientHello the node's client sends depends on its release, and that is not known.
+fn large_hello_lost(seen: &EndpointOutcome) -> Option<Finding> {
+    let first = ContainerdRelease::FIRST_WITH_LARGE_HELLO;
+    seen.handshake()?.large_hello_lost.then(|| {
+        let host = &seen.endpoint.host;
+        let message =
+            format!("a large TLS hello to {host} is lost: containerd {first} and later fail here");
+        Finding {
+            address: seen.path.address(),
+            evidence: vec![
+                "a small hello was answered, as containerd before sends it".to_owned(),
+                "which containerd this node runs is not known: set node.containerd".to_owned(),
+            ],
+            ..warning(Code::LargeClientHelloDropped, seen, Stage::Tls, message)
         }
     })
 }

@@ -29,7 +29,7 @@ use crate::{
         connect::{self, Connected},
         http::{connection::HttpConnection, fault::HttpFault},
         proxy::{self, ProxyFault, Tunnel},
-        tls::{TlsClient, TlsFault},
+        tls::{Handshake, Hello, TlsClient, TlsFault},
     },
     words::{
         endpoint::{Endpoint, Scheme, Turn},
@@ -146,24 +146,28 @@ impl Visit<'_> {
         watch.restart();
         let start = Instant::now();
         let (host, deadline) = (&self.endpoint.host, self.deadlines.next());
+        let hello = self.hello();
         let shaken = match stream {
             Stream::Plain(stream) => {
-                let shaken = self.tls.handshake(stream, host, deadline).await;
+                let shaken = self.tls.handshake(hello, stream, host, deadline).await;
                 shaken.map(|(stream, shaken)| (Stream::Tls(Box::new(stream)), shaken))
             }
             Stream::Tls(stream) => {
-                let shaken = self.tls.handshake(*stream, host, deadline).await;
+                let shaken = self.tls.handshake(hello, *stream, host, deadline).await;
                 shaken.map(|(stream, shaken)| (Stream::TlsInTls(Box::new(stream)), shaken))
             }
             Stream::TlsInTls(_) => return None,
         };
         let waited = start.elapsed();
         let took = watch.read().filter(|_| shaken.is_ok()).unwrap_or(waited);
+        let shaken = match shaken {
+            Err(TlsFault::Io(IoFault::Timeout)) if hello == Hello::Large => {
+                self.with_small_hello(to).await
+            }
+            shaken => shaken,
+        };
         let (result, stream) = match shaken {
             Ok((stream, shaken)) => (Ok(Evidence::Tls(Box::new(shaken))), Some(stream)),
-            Err(TlsFault::Io(IoFault::Timeout)) if self.small_hello_passes(to).await => {
-                (Err(Fault::Tls(Box::new(TlsFault::LargeHello))), None)
-            }
             Err(fault) => (Err(Fault::Tls(Box::new(fault))), None),
         };
         // Retransmits during the handshake count for the connection.
@@ -186,7 +190,11 @@ impl Visit<'_> {
                 opened.map(|(stream, tunnel)| (Stream::Plain(stream), tunnel))
             }
             ProxyScheme::Https => {
-                let shaken = self.tls.handshake(stream, &proxy.host, deadline).await;
+                let hello = self.hello();
+                let shaken = self
+                    .tls
+                    .handshake(hello, stream, &proxy.host, deadline)
+                    .await;
                 let (stream, _) = shaken.map_err(|fault| Fault::Tls(Box::new(fault)))?;
                 let opened = proxy::tunnel(stream, proxy, self.endpoint, deadline).await;
                 opened.map(|(stream, tunnel)| (Stream::Tls(Box::new(stream)), tunnel))
@@ -196,20 +204,35 @@ impl Visit<'_> {
         opened.map_err(Fault::Proxy)
     }
 
-    /// Whether a hello that fits into one packet is answered when a large one is not: then a device on
-    /// the path drops large ones.
-    async fn small_hello_passes(&self, to: SocketAddr) -> bool {
+    /// The ClientHello of the node's client.
+    fn hello(&self) -> Hello {
+        match self.node.release().sends_large_hello() {
+            true => Hello::Large,
+            false => Hello::Small,
+        }
+    }
+
+    /// A handshake after a large ClientHello was not answered. If a small one is, a device on the path drops large
+    /// ones. The connection then serves where it is not known which of the two the node's client sends.
+    async fn with_small_hello(&self, to: SocketAddr) -> Result<(Stream, Handshake), TlsFault> {
+        const NO_ANSWER: TlsFault = TlsFault::Io(IoFault::Timeout);
         if self.proxy.is_some() {
-            return false;
+            return Err(NO_ANSWER);
         }
         let deadline = Instant::now() + SECOND_HELLO;
-        match connect::dial(to, deadline).await {
-            Ok((stream, _)) => {
-                self.tls
-                    .answers_small_hello(stream, &self.endpoint.host, deadline)
-                    .await
+        let (wire, _) = connect::dial(to, deadline).await.map_err(|_| NO_ANSWER)?;
+        let host = &self.endpoint.host;
+        let shaken = self.tls.handshake(Hello::Small, wire, host, deadline).await;
+        match shaken {
+            Err(TlsFault::Io(_)) => Err(NO_ANSWER),
+            Ok((stream, shaken)) if self.node.containerd.is_none() => {
+                let shaken = Handshake {
+                    large_hello_lost: true,
+                    ..shaken
+                };
+                Ok((Stream::Tls(Box::new(stream)), shaken))
             }
-            Err(_) => false,
+            _ => Err(TlsFault::LargeHello),
         }
     }
 }

@@ -55,6 +55,7 @@ pub(super) struct Lane<'a> {
 pub(super) struct Walker<'a> {
     pub target: &'a Target,
     pub hosts: &'a PullHosts,
+    pub retries: Retries,
     pub lanes: Vec<Lane<'a>>,
     pub opened: mpsc::UnboundedSender<Opened<'a>>,
     /// Where the registry itself lives, once that is known.
@@ -69,6 +70,7 @@ impl<'a> Walker<'a> {
     pub(super) fn new(
         target: &'a Target,
         hosts: &'a PullHosts,
+        retries: Retries,
         lanes: Vec<Lane<'a>>,
         opened: mpsc::UnboundedSender<Opened<'a>>,
         login_at: &'a OnceLock<Option<IpAddr>>,
@@ -76,6 +78,7 @@ impl<'a> Walker<'a> {
         Self {
             target,
             hosts,
+            retries,
             lanes,
             opened,
             login_at,
@@ -111,7 +114,7 @@ impl<'a> Walker<'a> {
             platform,
         };
         self.route.clear();
-        let pulled = containerd::pull(self, &asked, hosts, Retries::NEWEST).await;
+        let pulled = containerd::pull(self, &asked, hosts, self.retries).await;
         let end = match pulled {
             Ok(pulled) => WalkEnd::Pulled {
                 manifest: pulled.manifest,

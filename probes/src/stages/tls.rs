@@ -1,7 +1,7 @@
 //! The stage `tls`: one handshake as the node's own client does it: hybrid key share first, ALPN, no
 //! resumption, strict verification. A refused chain is still described.
 
-pub(crate) use self::client::TlsClient;
+pub(crate) use self::client::{Hello, TlsClient};
 pub use self::{
     chain::{Certificate, CertificateProblem, Chain},
     clients::TlsClients,

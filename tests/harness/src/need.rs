@@ -14,6 +14,8 @@ pub enum Need {
     Root,
     /// A Debian package, and the program from it that the test uses.
     Package(&'static str, &'static str),
+    /// A release of containerd, which `tests/oracles/bring` brings.
+    Oracle(&'static str),
     /// A file in `tests/tools`, where `tests/run` installs packages from npm and PyPI.
     Tool(&'static str),
     /// Kubernetes and containerd, which `tests/cluster/build` builds.
@@ -62,10 +64,9 @@ impl Need {
         Self::Tool("../../deploy/grafana/src/node_modules/@grafana/grafana-foundation-sdk");
 
     /// For a `regprobe_lab::world::World`.
-    pub const WORLD: [Self; 7] = [
+    pub const WORLD: [Self; 6] = [
         Self::Root,
         Self::BIND,
-        Self::CONTAINERD,
         Self::IPROUTE,
         Self::NFTABLES,
         Self::RUNC,
@@ -82,6 +83,7 @@ impl Need {
         match self {
             Self::Root => Uid::effective().is_root(),
             Self::Package(_, program) => Path::new(program).exists(),
+            Self::Oracle(release) => oracle(release).exists(),
             Self::Tool(file) => tool(file).exists(),
             // The last that is built.
             Self::Kubernetes => kubernetes().join("kubernetes.stamp").exists(),
@@ -94,10 +96,17 @@ impl fmt::Display for Need {
         match self {
             Self::Root => f.write_str("root"),
             Self::Package(package, program) => write!(f, "{program} of package {package}"),
+            Self::Oracle(release) => write!(f, "containerd {release}: run tests/oracles/bring"),
             Self::Tool(file) => write!(f, "{file} in tests/tools"),
             Self::Kubernetes => f.write_str("what tests/cluster/build makes"),
         }
     }
+}
+
+fn oracle(release: &str) -> PathBuf {
+    repository("tests/oracles/containerd")
+        .join(release)
+        .join("ctr")
 }
 
 /// The path of a file that `tests/run` has installed from npm or PyPI.

@@ -3,6 +3,7 @@
 //! refused, so no fault can be misspelt into health. `tests/scenarios/README.md` explains it for
 //! authors of scenarios.
 
+mod releases;
 mod setting;
 
 use std::collections::BTreeSet;
@@ -14,6 +15,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use crate::servers::Release;
 
 pub use self::setting::{
     Answers, Blobs, Certificate, ChallengeForm, Connection, Names, Nameserver, NameserverIs,
@@ -48,6 +51,9 @@ pub struct Scenario {
     /// A part of what the agent says that it could not see, if that leaves no verdict.
     #[serde(default)]
     pub unseen: Option<String>,
+    /// How it goes with releases before the newest, the oldest first: up to each of these.
+    #[serde(skip)]
+    until: Vec<(Release, Self)>,
     /// Whether the agent's `predicted_pull_delay_seconds` is held against the wait containerd had.
     #[serde(default)]
     pub predicted_delay_seconds: Option<Tolerance>,
@@ -66,6 +72,8 @@ pub struct Told {
     pub images: Vec<String>,
     /// Nameservers beside the node's own, by name.
     pub nameservers: Vec<Beside>,
+    /// Whether it is told which containerd the node runs; it cannot see the program.
+    pub knows_containerd: bool,
 }
 
 impl Default for Told {
@@ -77,6 +85,7 @@ impl Default for Told {
             anonymous_pull: false,
             images: Vec::new(),
             nameservers: Vec::new(),
+            knows_containerd: true,
         }
     }
 }
@@ -140,7 +149,7 @@ impl Client {
     pub fn patience(&self) -> Duration {
         Duration::from_secs_f64(self.within_seconds.unwrap_or(match self.does {
             Does::Hangs => 12.0,
-            Does::Pulls | Does::Fails => 45.0,
+            Does::Pulls | Does::Fails => 75.0,
         }))
     }
 }
@@ -177,20 +186,34 @@ impl Scenario {
         let text = fs::read_to_string(path)?;
         let mut scenario =
             Self::parse(&text).with_context(|| format!("failed to read {}", path.display()))?;
-        scenario.name = path
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        for (_, older) in &mut scenario.until {
+            older.name = name.clone().into_owned();
+        }
+        scenario.name = name.into_owned();
         Ok(scenario)
     }
 
     /// Reads the text of a scenario.
     pub fn parse(text: &str) -> Result<Self> {
         let yaml = serde_yaml::Deserializer::from_str(text);
-        let scenario: Self = serde_yaml::with::singleton_map_recursive::deserialize(yaml)?;
-        scenario.check()?;
-        Ok(scenario)
+        let told = serde_yaml::Value::deserialize(yaml)?;
+        releases::read(told)
+    }
+
+    /// How it goes with `release`.
+    #[must_use]
+    pub fn with(&self, release: Release) -> &Self {
+        let mut older = self.until.iter();
+        older
+            .find(|(last, _)| release <= *last)
+            .map_or(self, |(_, scenario)| scenario)
+    }
+
+    /// The releases that it is tried with: the two that most nodes run, and the last of those that differ.
+    pub fn releases(&self) -> BTreeSet<Release> {
+        let different = self.until.iter().map(|(last, _)| *last);
+        different.chain([Release::V1_7, Release::NEWEST]).collect()
     }
 
     /// What the words mean together must hold as well.
@@ -251,6 +274,37 @@ mod tests {
             (good.replace("story", "tale"), "unknown field `tale`"),
             (good.replace("degraded", "failing"), "`although` is for"),
             (good.replace("degraded", "ok"), "leaves nothing loud"),
+        ] {
+            let error = Scenario::parse(&bad).unwrap_err();
+            assert!(format!("{error:#}").contains(complaint), "{error:#}");
+        }
+    }
+
+    #[test]
+    fn older_releases_may_differ() {
+        let good = format!(
+            "{DRIFT}verdict: degraded\nloud: [PrivateLinkZoneNotLinked]\n\
+             until:\n  \"1.6\": {{containerd: {{after_seconds: 3}}}}\n  \
+             \"2.1\": {{containerd: {{does: fails}}, verdict: failing}}\n"
+        );
+        let scenario = Scenario::parse(&good).unwrap();
+        let with = |release| {
+            let seen = &scenario.with(release);
+            (seen.containerd.does, seen.containerd.after_seconds)
+        };
+        assert_eq!(with(Release::V2_4), (Does::Pulls, None));
+        assert_eq!(with(Release::V2_1), (Does::Fails, None));
+        assert_eq!(with(Release::V1_7), (Does::Fails, None));
+        assert_eq!(with(Release::V1_6), (Does::Fails, Some(3.0)));
+        assert_eq!(scenario.releases().len(), 4);
+        for (bad, complaint) in [
+            (good.replace("\"2.1\"", "\"2.4\""), "is the newest"),
+            (good.replace("\"2.1\"", "\"2.2\""), "unknown release"),
+            (good.replace(", verdict: failing", ""), "`although` is for"),
+            (
+                good.replace("verdict: failing", "world: {}"),
+                "the same with every",
+            ),
         ] {
             let error = Scenario::parse(&bad).unwrap_err();
             assert!(format!("{error:#}").contains(complaint), "{error:#}");

@@ -18,8 +18,9 @@ use regprobe_harness::output::schema;
 use regprobe_harness::program::{REGPROBE, repository};
 use regprobe_harness::suite::{Suite, Test, test};
 use regprobe_lab::scenario::{Does, Scenario};
-use regprobe_lab::servers::{Containerds, Pull, Release};
+use regprobe_lab::servers::{Containerd, Containerds, Pull, Release};
 use regprobe_lab::world::{Checked, STAGE_TIMEOUT, Scene, World};
+use regprobe_probes::ContainerdRelease;
 use serde_json::Value;
 
 /// How many worlds run at the same time; most scenarios only wait.
@@ -76,7 +77,8 @@ pub(crate) fn suite() -> Suite {
         .map(|scenario| as_test(&lab, scenario));
     // Changes while the agent runs only make sense with the agent.
     let changing = agent_is_judged().then(drift::tests).into_iter().flatten();
-    let tests = confined::tests().into_iter().chain(changing).chain(told);
+    let first = oracles().chain(confined::tests());
+    let tests = first.chain(changing).chain(told);
     Suite::of(tests).at_a_time(WORLDS).and_then(move || {
         lab.close(&codes);
         Ok(())
@@ -112,18 +114,23 @@ fn as_test(lab: &Arc<Lab>, scenario: Scenario) -> Test {
     let lab = Arc::clone(lab);
     test(scenario.name.clone(), move || lab.play(&scenario))
         .needs(Need::WORLD)
+        .needs([Need::Oracle(Release::NEWEST.as_str())])
         .within(Duration::from_secs(240))
 }
 
 /// The minimum duration of a scenario.
 fn wait(scenario: &Scenario) -> Duration {
-    let client = &scenario.containerd;
-    match client.does {
-        Does::Hangs => client.patience(),
-        Does::Pulls | Does::Fails => {
-            Duration::from_secs_f64(client.after_seconds.unwrap_or_default())
+    let releases = scenario.releases().into_iter();
+    let waits = releases.map(|release| {
+        let client = &scenario.with(release).containerd;
+        match client.does {
+            Does::Hangs => client.patience(),
+            Does::Pulls | Does::Fails => {
+                Duration::from_secs_f64(client.after_seconds.unwrap_or_default())
+            }
         }
-    }
+    });
+    waits.max().unwrap_or_default()
 }
 
 /// The free worlds, and the results so far.
@@ -193,32 +200,25 @@ struct Shown {
 
 fn run(world: &mut World, scenario: &Scenario) -> Result<Shown> {
     let scene = world.set(scenario).context("failed to set the scene")?;
-    // Both run in the same world at the same time.
-    let (pull, checked) = thread::scope(|threads| {
-        let check = agent_is_judged().then(|| threads.spawn(|| check(&scene)));
-        let pull = release().and_then(|release| scene.pull(release));
-        let checked = check.map(|check| check.join().expect("a check does not panic"));
-        (pull, checked)
+    // All run in the same world at the same time.
+    let seen: Result<Vec<_>> = thread::scope(|threads| {
+        let mut running = Vec::new();
+        for release in releases(scenario)? {
+            let scene = &scene;
+            let check = move || agent_is_judged().then(|| check(scene, release)).transpose();
+            let pull = threads.spawn(move || scene.pull(release));
+            running.push((release, pull, threads.spawn(check)));
+        }
+        let joined = running.into_iter().map(|(release, pull, check)| {
+            let pull = pull.join().expect("a pull does not panic")?;
+            let checked = check.join().expect("a check does not panic")?;
+            Ok((release, pull, checked))
+        });
+        joined.collect()
     });
-    let (pull, checked) = (pull?, checked.transpose()?);
-    let mut faults = judge_client(scenario, &pull);
-    faults.extend(
-        pages::quote(scenario, &pull)
-            .err()
-            .map(|error| error.to_string()),
-    );
-    if let Some(checked) = &checked {
-        faults.extend(judge_agent(scenario, checked, &pull));
-    }
-    if std::env::var_os("REGPROBE_LAB_TELL").is_some() {
-        println!(
-            "{}: {}",
-            scenario.name,
-            tell(scenario, &faults, &pull, checked.as_ref())
-        );
-    }
-    if !faults.is_empty() {
-        bail!("{}", tell(scenario, &faults, &pull, checked.as_ref()));
+    for (release, pull, checked) in seen? {
+        let told = || format!("with containerd {release}");
+        judge(scenario.with(release), &pull, checked.as_ref()).with_context(told)?;
     }
     Ok(Shown {
         agrees: scenario.containerd.although.is_none(),
@@ -226,12 +226,36 @@ fn run(world: &mut World, scenario: &Scenario) -> Result<Shown> {
     })
 }
 
+/// Whether one containerd and the agent on its node did what the scenario says.
+fn judge(scenario: &Scenario, pull: &Pull, checked: Option<&Checked>) -> Result<()> {
+    let mut faults = judge_client(scenario, pull);
+    faults.extend(
+        pages::quote(scenario, pull)
+            .err()
+            .map(|error| error.to_string()),
+    );
+    if let Some(checked) = checked {
+        faults.extend(judge_agent(scenario, checked, pull));
+    }
+    if std::env::var_os("REGPROBE_LAB_TELL").is_some() {
+        println!(
+            "{}: {}",
+            scenario.name,
+            tell(scenario, &faults, pull, checked)
+        );
+    }
+    if !faults.is_empty() {
+        bail!("{}", tell(scenario, &faults, pull, checked));
+    }
+    Ok(())
+}
+
 /// A check whose document, if it has one, matches the schema. A busy machine can make one late, so it may
 /// try again.
-fn check(scene: &Scene<'_>) -> Result<Checked> {
-    let mut checked = scene.check(&regprobe())?;
+fn check(scene: &Scene<'_>, release: Release) -> Result<Checked> {
+    let mut checked = scene.check(&regprobe(), release)?;
     if checked.took > CHECK_LIMIT {
-        checked = scene.check(&regprobe())?;
+        checked = scene.check(&regprobe(), release)?;
     }
     documented(checked)
 }
@@ -352,21 +376,38 @@ fn agent_is_judged() -> bool {
     std::env::var("REGPROBE_LAB_ORACLE_ONLY").as_deref() != Ok("1")
 }
 
-/// `REGPROBE_LAB_CONTAINERD=2.4` runs that one of those that `tests/oracles/bring` brings, in place of the
-/// machine's own.
-fn release() -> Result<Option<Release>> {
-    let Some(wanted) = std::env::var_os("REGPROBE_LAB_CONTAINERD") else {
-        return Ok(None);
+/// The releases of containerd to try, of those that were brought; `REGPROBE_LAB_CONTAINERD=2.4` chooses one.
+fn releases(scenario: &Scenario) -> Result<Vec<Release>> {
+    let chosen = std::env::var_os("REGPROBE_LAB_CONTAINERD");
+    let releases: Vec<_> = match &chosen {
+        Some(chosen) => Release::ALL
+            .into_iter()
+            .filter(|release| *release.as_str() == **chosen)
+            .collect(),
+        None => scenario.releases().into_iter().collect(),
     };
-    let release = Release::ALL
-        .into_iter()
-        .find(|release| *release.as_str() == *wanted)
-        .with_context(|| format!("no containerd {wanted:?} is known"))?;
-    ensure!(
-        release.is_here(),
-        "containerd {release} is missing: run tests/oracles/bring"
-    );
-    Ok(Some(release))
+    let here = releases.into_iter().filter(|release| release.is_here());
+    Ok(here.collect())
+}
+
+/// A test for each release, so that one that is missing counts as skipped.
+fn oracles() -> impl Iterator<Item = Test> {
+    Release::ALL.into_iter().map(|release| {
+        let starts = move || {
+            Containerd::of(release)?;
+            // Debian's 1.6 and 1.7 tell no more than that they are older than 2.
+            let told = ContainerdRelease::of_program(&release.program())?;
+            let told = told.context("its program does not tell what it is")?;
+            let expected = release.max(Release::V1_7);
+            ensure!(told.to_string().starts_with(expected.as_str()), "{told}");
+            Ok(())
+        };
+        test(
+            format!("containerd {release} starts and tells its release"),
+            starts,
+        )
+        .needs([Need::Root, Need::Oracle(release.as_str())])
+    })
 }
 
 /// The image's binary, if there is one, because its system calls are what counts.

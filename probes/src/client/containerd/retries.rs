@@ -13,7 +13,7 @@ use super::{
     stop::{GoError, Stop},
     transport::{Transport, WalkRequest},
 };
-use crate::net::redact::shown;
+use crate::{net::redact::shown, node::ContainerdRelease};
 
 /// How often a request is sent, which differs between versions of containerd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,19 +27,14 @@ pub(crate) struct Retries {
 }
 
 impl Retries {
-    /// Of containerd 1.6 and 1.7.
-    #[cfg(test)]
-    pub(crate) const OF_1_7: Self = Self {
-        attempts: 6,
-        transport: false,
-        server_errors: false,
-    };
-    /// Of the newest containerd.
-    pub(crate) const NEWEST: Self = Self {
-        attempts: 5,
-        transport: true,
-        server_errors: true,
-    };
+    pub(crate) fn of(release: ContainerdRelease) -> Self {
+        let transport = release.repeats_transport_errors();
+        Self {
+            attempts: if transport { 5 } else { 6 },
+            transport,
+            server_errors: release.repeats_server_errors(),
+        }
+    }
 }
 
 const PAUSE: Duration = Duration::from_millis(50);

@@ -10,7 +10,10 @@ use hyper::{
 };
 
 use super::{fetch::Pulled, *};
-use crate::words::{digest::Digest, platform::Platform};
+use crate::{
+    node::ContainerdRelease,
+    words::{digest::Digest, platform::Platform},
+};
 
 const TAG: &str = "https://r/v2/a/manifests/v1";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -70,7 +73,10 @@ impl World {
     }
 
     fn pull(&mut self) -> Result<Pulled, Stop> {
-        self.pull_from(&[host(0, "https://r/v2")], Retries::NEWEST)
+        self.pull_from(
+            &[host(0, "https://r/v2")],
+            Retries::of(ContainerdRelease::NEWEST),
+        )
     }
 
     /// What containerd prints.
@@ -257,7 +263,10 @@ fn a_tag_without_a_digest_is_read_whole() {
 fn an_error_moves_on_to_the_next_host_and_a_wrong_answer_does_not() {
     let hosts = [mirror(), host(1, "https://r/v2")];
     let mut world = World::image();
-    assert_eq!(text(world.pull_from(&hosts, Retries::NEWEST)), "pulled");
+    assert_eq!(
+        text(world.pull_from(&hosts, Retries::of(ContainerdRelease::NEWEST))),
+        "pulled"
+    );
     assert_eq!(world.asked[0], "HEAD https://m/v2/a/manifests/v1?ns=r");
     assert_eq!(world.asked[1], format!("HEAD {TAG}"));
 
@@ -266,7 +275,7 @@ fn an_error_moves_on_to_the_next_host_and_a_wrong_answer_does_not() {
     let mut world = World::image()
         .with(&format!("HEAD {tag}"), ok(&[page], "<html>"))
         .with(&format!("GET {tag}"), ok(&[page], "<html>"));
-    let failed = text(world.pull_from(&hosts, Retries::NEWEST));
+    let failed = text(world.pull_from(&hosts, Retries::of(ContainerdRelease::NEWEST)));
     assert!(
         failed.contains("could not fetch content descriptor"),
         "{failed}"
@@ -285,7 +294,7 @@ fn the_error_that_came_furthest_counts() {
         WalkReply::Fault(down),
     );
     assert_eq!(
-        text(world.pull_from(&hosts, Retries::NEWEST)),
+        text(world.pull_from(&hosts, Retries::of(ContainerdRelease::NEWEST))),
         "failed to resolve reference \"r/a:v1\": r/a:v1: not found"
     );
 }
@@ -299,7 +308,10 @@ fn an_end_of_the_connection_and_a_server_error_are_tried_again_by_the_newest_alo
         (status(429, &[]), 5, 6),
         (status(404, &[]), 1, 1),
     ] {
-        for (retries, times) in [(Retries::NEWEST, newest), (Retries::OF_1_7, of_1_7)] {
+        for (retries, times) in [
+            (Retries::of(ContainerdRelease::NEWEST), newest),
+            (Retries::of("1.7".parse().unwrap()), of_1_7),
+        ] {
             let mut world = World::default().with(&format!("HEAD {TAG}"), reply.clone());
             assert!(world.pull_from(&hosts, retries).is_err());
             assert_eq!(world.asked.len(), times, "{retries:?}");

@@ -50,12 +50,19 @@ const GO_CIPHER_SUITES: &[SupportedCipherSuite] = &[
     TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 ];
 
+/// The first message of a handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hello {
+    /// As in Go 1.24 and later: the hybrid key share makes it larger than one packet.
+    Large,
+    /// Classic key shares only: it fits into one packet.
+    Small,
+}
+
 /// One TLS client configuration, shared by every probe that trusts the same roots.
 #[derive(Clone)]
 pub(crate) struct TlsClient {
-    /// As in Go 1.24 and later: the hybrid key share makes the hello larger than one packet.
-    connector: TlsConnector,
-    /// Classic key shares only: the hello fits into one packet.
+    large: TlsConnector,
     small: TlsConnector,
     known: Arc<KnownChains>,
 }
@@ -96,7 +103,7 @@ impl TlsClient {
             ..hybrid_first.clone()
         };
         Ok(Self {
-            connector: connector(hybrid_first, verifier.clone())?,
+            large: connector(hybrid_first, verifier.clone())?,
             small: connector(small, verifier)?,
             known,
         })
@@ -105,6 +112,7 @@ impl TlsClient {
     /// Performs the handshake over `stream` for `host`, a DNS name or an IP address.
     pub(crate) async fn handshake<S>(
         &self,
+        hello: Hello,
         stream: S,
         host: &str,
         deadline: Instant,
@@ -112,23 +120,13 @@ impl TlsClient {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let stream = shake(&self.connector, stream, host, deadline).await?;
+        let connector = match hello {
+            Hello::Large => &self.large,
+            Hello::Small => &self.small,
+        };
+        let stream = shake(connector, stream, host, deadline).await?;
         let handshake = Handshake::of(stream.get_ref().1, &self.known);
         Ok((stream, handshake))
-    }
-
-    /// Whether a hello that fits into one packet gets any answer.
-    pub(crate) async fn answers_small_hello<S>(
-        &self,
-        stream: S,
-        host: &str,
-        deadline: Instant,
-    ) -> bool
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        let shaken = shake(&self.small, stream, host, deadline).await;
-        !matches!(shaken, Err(TlsFault::Io(_)))
     }
 }
 

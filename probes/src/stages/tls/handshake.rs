@@ -17,6 +17,8 @@ pub struct Handshake {
     pub group: &'static str,
     /// The peer's chain, as verified.
     pub chain: Arc<Chain>,
+    /// Whether it only came about with a small ClientHello, after a large one was lost.
+    pub large_hello_lost: bool,
 }
 
 impl Handshake {
@@ -39,6 +41,7 @@ impl Handshake {
             chain: known
                 .get(&KnownChains::key(presented.iter()))
                 .unwrap_or_else(|| Arc::new(Chain::describe(presented))),
+            large_hello_lost: false,
         }
     }
 }

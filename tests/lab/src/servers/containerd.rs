@@ -53,6 +53,12 @@ impl Release {
         self.programs().join("ctr").exists()
     }
 
+    /// The daemon.
+    #[must_use]
+    pub fn program(self) -> PathBuf {
+        self.programs().join("containerd")
+    }
+
     fn programs(self) -> PathBuf {
         Path::new(ORACLES).join(self.as_str())
     }
@@ -68,20 +74,15 @@ impl fmt::Display for Release {
 
 /// Those that are running, each since it was first needed.
 #[derive(Default)]
-pub struct Containerds(Mutex<BTreeMap<Option<Release>, Arc<Containerd>>>);
+pub struct Containerds(Mutex<BTreeMap<Release, Arc<Containerd>>>);
 
 impl Containerds {
-    /// Without a release, the machine's own.
-    pub fn of(&self, release: Option<Release>) -> Result<Arc<Containerd>> {
+    pub fn of(&self, release: Release) -> Result<Arc<Containerd>> {
         let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(containerd) = running.get(&release) {
             return Ok(Arc::clone(containerd));
         }
-        let started = match release {
-            Some(release) => Containerd::of(release)?,
-            None => Containerd::start()?,
-        };
-        let started = Arc::new(started);
+        let started = Arc::new(Containerd::of(release)?);
         running.insert(release, Arc::clone(&started));
         Ok(started)
     }

@@ -69,15 +69,16 @@ impl<'w> Scene<'w> {
         Ok(scene)
     }
 
-    /// Pulls as the scenario's containerd would: of this release, or the machine's own.
-    pub fn pull(&self, release: Option<Release>) -> Result<Pull> {
+    /// Pulls as containerd of this release would.
+    pub fn pull(&self, release: Release) -> Result<Pull> {
+        let client = &self.scenario.with(release).containerd;
         let Client {
             image, credentials, ..
-        } = &self.scenario.containerd;
+        } = client;
         let containerd = self.world.containerds.of(release)?;
         // A namespace of containerd's own has nothing pulled yet.
         let namespace = format!("{}-{}", self.world.node.name(), self.world.scenes);
-        let patience = self.scenario.containerd.patience().as_secs_f64();
+        let patience = client.patience().as_secs_f64();
         let mut pull = self.command(TIMEOUT);
         pull.arg("--kill-after=1s")
             .arg(format!("{patience}s"))
@@ -89,15 +90,20 @@ impl<'w> Scene<'w> {
         Pull::by(pull.arg(reference))
     }
 
-    /// Runs the agent, from its binary, once, as confined as the chart has it.
-    pub fn check(&self, regprobe: &Path) -> Result<Checked> {
-        self.check_under(&container::profile()?, regprobe)
+    /// Runs the agent, from its binary, once, as confined as the chart has it, on a node with this release.
+    pub fn check(&self, regprobe: &Path, release: Release) -> Result<Checked> {
+        self.check_under(&container::profile()?, regprobe, release)
     }
 
     /// The same under another seccomp profile.
-    pub fn check_under(&self, profile: &Value, regprobe: &Path) -> Result<Checked> {
+    pub fn check_under(
+        &self,
+        profile: &Value,
+        regprobe: &Path,
+        release: Release,
+    ) -> Result<Checked> {
         let timeout = format!("{}s", STAGE_TIMEOUT.as_secs());
-        let config = self.write_config(&json!({"timeout": timeout}))?;
+        let config = self.write_config(release, &json!({"timeout": timeout}))?;
         let mut check = self.with_environment(Command::new(regprobe));
         check
             .arg("check")
@@ -115,7 +121,7 @@ impl<'w> Scene<'w> {
 
     /// Runs the agent until dropped, with this as the config's `schedule`.
     pub fn run(&self, regprobe: &Path, schedule: &Value) -> Result<Running<'_>> {
-        let config = self.write_config(schedule)?;
+        let config = self.write_config(Release::NEWEST, schedule)?;
         let mut run = self.with_environment(Command::new(regprobe));
         run.env("NODE_NAME", "aks-nodepool1-12345678-vmss000000")
             .arg("run")
@@ -176,7 +182,7 @@ impl<'w> Scene<'w> {
         command
     }
 
-    fn write_config(&self, schedule: &Value) -> Result<PathBuf> {
+    fn write_config(&self, release: Release, schedule: &Value) -> Result<PathBuf> {
         let told = &self.scenario.agent;
         let nameservers: Vec<_> = told
             .nameservers
@@ -192,13 +198,17 @@ impl<'w> Scene<'w> {
         if told.server.ends_with(".azurecr.io") {
             registry["regions"] = json!(told.regions);
         }
+        let containerd = match told.knows_containerd {
+            true => release.as_str(),
+            false => "auto",
+        };
         let config = json!({
             "registries": [registry],
             "nameservers": nameservers,
-            "node": {"certs_d": self.certs_d()},
+            "node": {"certs_d": self.certs_d(), "containerd": containerd},
             "schedule": schedule,
         });
-        let path = self.folder.join("regprobe.yaml");
+        let path = self.folder.join(format!("regprobe-{release}.yaml"));
         // JSON is YAML.
         fs::write(&path, config.to_string())?;
         Ok(path)

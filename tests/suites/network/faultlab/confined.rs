@@ -12,6 +12,7 @@ use regprobe_harness::need::Need;
 use regprobe_harness::suite::{Test, test};
 use regprobe_lab::container::{self, Container};
 use regprobe_lab::scenario::Scenario;
+use regprobe_lab::servers::Release;
 use regprobe_lab::world::World;
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
@@ -157,7 +158,7 @@ fn lacks_a_call() -> Result<()> {
             let names = list["names"].as_array_mut().context("no names")?;
             names.retain(|name| name != lacking);
         }
-        let checked = documented(scene.check_under(&profile, &regprobe())?)?;
+        let checked = documented(scene.check_under(&profile, &regprobe(), Release::NEWEST)?)?;
         Ok(checked.document["registries"][0]["condition"].clone())
     };
     ensure!(condition("none")? == "ok");
