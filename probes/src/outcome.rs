@@ -47,8 +47,7 @@ impl Outcome {
             self.endpoints
                 .extend(before.endpoints.iter().filter(storage).cloned());
             let holds = |walk: &&Walk| {
-                walk.route
-                    .iter()
+                walk.endpoints()
                     .all(|endpoint| self.is_as_before(before, endpoint))
             };
             self.walks = before.walks.iter().filter(holds).cloned().collect();
@@ -70,7 +69,9 @@ impl Outcome {
             return;
         };
         let endpoint = login.endpoint.clone();
-        let works = |walk: &&mut Walk| walk.has_pulled() && walk.route.contains(&endpoint);
+        let works = |walk: &&mut Walk| {
+            walk.has_pulled() && walk.endpoints().any(|asked| *asked == endpoint)
+        };
         let proofs = self.walks.iter_mut().filter(works);
         let proofs = proofs.map(|walk| walk.challenge = Some(reason)).count();
         if let Some(login) = self.login_mut().filter(|_| proofs > 0) {

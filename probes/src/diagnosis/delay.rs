@@ -12,8 +12,8 @@ use crate::{
     },
 };
 
-/// A pull of one layer fetches by tag, by digest, its config and the layer, and starts each of them at
-/// the first host.
+/// A pull asks for the tag, an index and a manifest, then for everything else at the same time. Each time it starts
+/// at the first host.
 const FETCHES: u32 = 4;
 
 /// The waits of a pull that the host of turn `serves` serves.
@@ -21,7 +21,11 @@ pub(super) fn predicted(outcome: &Outcome, serves: Turn) -> Duration {
     let asked = || outcome.endpoints.iter().filter(|seen| seen.turn <= serves);
     let own_tokens = asked().all(|seen| seen.endpoint.role != Role::Token);
     let waits = |seen: &EndpointOutcome| match seen.endpoint.role {
-        Role::Login | Role::Mirror if seen.turn < serves => seen.path.waits() * FETCHES,
+        Role::Login | Role::Mirror if seen.turn < serves => {
+            let walks = outcome.walks.iter();
+            let walked = walks.map(|walk| walk.fetches_from(&seen.endpoint)).max();
+            seen.path.waits() * walked.unwrap_or(FETCHES)
+        }
         Role::Login => seen.path.waits() * connections_to_login(seen, own_tokens),
         Role::Mirror | Role::Token => seen.path.waits(),
         Role::Data | Role::Storage => Duration::ZERO,

@@ -9,6 +9,7 @@ use crate::{
     outcome::{Walk, WalkEnd},
     words::{
         endpoint::{Endpoint, Nameserver, Role},
+        reason::Stage,
         target::Image,
     },
 };
@@ -171,7 +172,10 @@ fn walk(end: WalkEnd, route: Vec<Endpoint>) -> Walk {
             reference,
         },
         end,
-        route,
+        route: route
+            .into_iter()
+            .map(|endpoint| (endpoint, Stage::Manifest))
+            .collect(),
         challenge: None,
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn settle(judged: &mut [EndpointFindings<'_>], walks: &[Walk]) {
         return;
     }
     let on_route = |seen: &EndpointOutcome| {
-        let mut routes = walks.iter().flat_map(|walk| &walk.route);
+        let mut routes = walks.iter().flat_map(Walk::endpoints);
         routes.any(|endpoint| endpoint.is_same_server(&seen.endpoint))
     };
     for (_, findings) in judged.iter_mut().filter(|(seen, _)| !on_route(seen)) {
@@ -61,7 +61,8 @@ pub(super) fn explain(outcome: &Outcome, expectations: &Expectations, findings: 
             true => format!("the registry does not give {image} without credentials"),
             false => format!("containerd cannot pull {image} from {last}"),
         };
-        let asked: Vec<_> = walk.route.iter().map(ToString::to_string).collect();
+        let mut asked: Vec<_> = walk.endpoints().map(ToString::to_string).collect();
+        asked.dedup();
         let finding = Finding {
             address: seen.path.address(),
             evidence: vec![format!("asked for it, in this order: {}", asked.join(", "))],

@@ -1,7 +1,11 @@
 //! The pull of one configured image, as the node's client would make it.
 
 use crate::words::{
-    digest::Digest, endpoint::Endpoint, platform::Platform, reason::Reason, target::Image,
+    digest::Digest,
+    endpoint::Endpoint,
+    platform::Platform,
+    reason::{Reason, Stage},
+    target::Image,
 };
 
 /// One walk: what was asked for an image, and how the pull would end.
@@ -11,8 +15,8 @@ pub struct Walk {
     pub image: Image,
     /// How it ended.
     pub end: WalkEnd,
-    /// Every endpoint that was asked, in the order of the first requests.
-    pub route: Vec<Endpoint>,
+    /// Whom each request went to and what for, in order.
+    pub route: Vec<(Endpoint, Stage)>,
     /// How the registry's answer to `/v2/` failed at that time, if it did: what a pull never asks.
     pub(crate) challenge: Option<Reason>,
 }
@@ -41,7 +45,22 @@ pub enum WalkEnd {
 impl Walk {
     /// The endpoint that was asked last: where the pull failed, if it did.
     pub fn last(&self) -> Option<&Endpoint> {
-        self.route.last()
+        self.route.last().map(|(endpoint, _)| endpoint)
+    }
+
+    /// Every endpoint that was asked, once or more often.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        self.route.iter().map(|(endpoint, _)| endpoint)
+    }
+
+    /// How often the client would ask `endpoint` one request after another: blobs it fetches at the same time.
+    pub(crate) fn fetches_from(&self, endpoint: &Endpoint) -> u32 {
+        let asked = |wanted| {
+            let route = self.route.iter();
+            route.filter(move |(asked, stage)| *stage == wanted && asked.is_same_server(endpoint))
+        };
+        let blobs = asked(Stage::Blob).next().is_some();
+        asked(Stage::Manifest).count() as u32 + u32::from(blobs)
     }
 
     /// Whether the image came.

@@ -17,10 +17,12 @@ use crate::{
     net::{inert, off_limits::led_from},
     node::registry_host::TlsSettings,
     outcome::{Walk, WalkEnd},
+    round::walk_request::stage_of,
     stages::http::fault::HttpFault,
     words::{
         endpoint::{Endpoint, Role, Scheme, Turn},
         platform::Platform,
+        reason::Stage,
         target::{Image, Target},
     },
 };
@@ -60,8 +62,8 @@ pub(super) struct Walker<'a> {
     pub opened: mpsc::UnboundedSender<Opened<'a>>,
     /// Where the registry itself lives, once that is known.
     pub login_at: &'a OnceLock<Option<IpAddr>>,
-    /// Places of lanes, in the order in which the walk under way asked them.
-    route: Vec<usize>,
+    /// Places of lanes and what for, in the order in which the walk under way asked them.
+    route: Vec<(usize, Stage)>,
     /// Whether the last request was not answered in time.
     timed_out: bool,
 }
@@ -131,14 +133,9 @@ impl<'a> Walker<'a> {
                 }
             }
         };
-        let mut route: Vec<Endpoint> = Vec::new();
-        for place in self.route.iter().rev() {
-            let endpoint = &self.lanes[*place].endpoint;
-            if !route.contains(endpoint) {
-                route.push(endpoint.clone());
-            }
-        }
-        route.reverse();
+        let route = self.route.iter();
+        let route = route.map(|(place, stage)| (self.lanes[*place].endpoint.clone(), *stage));
+        let route = route.collect();
         Walk {
             image: image.clone(),
             end,
@@ -154,7 +151,7 @@ impl<'a> Walker<'a> {
 
     /// Tells the lane that answered last what is wrong.
     async fn blame(&mut self, content: Option<Content>, fault: HttpFault) {
-        if let Some(&last) = self.route.last() {
+        if let Some(&(last, _)) = self.route.last() {
             // It is there as long as the walker is.
             let _ = self.lanes[last]
                 .orders
@@ -225,7 +222,7 @@ impl Transport for Walker<'_> {
             Ok(place) => place,
             Err(why) => return WalkReply::NotSeen(why.to_owned()),
         };
-        self.route.push(place);
+        self.route.push((place, stage_of(request.content)));
         let (sender, reply) = oneshot::channel();
         let order = Order::Send(Box::new(request.clone()), sender);
         let gone = || WalkReply::NotSeen("the round is over".to_owned());
