@@ -8,7 +8,7 @@ mod pages;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -18,10 +18,12 @@ use regprobe_harness::output::schema;
 use regprobe_harness::program::{REGPROBE, repository};
 use regprobe_harness::suite::{Suite, Test, test};
 use regprobe_lab::scenario::{Does, Scenario};
-use regprobe_lab::servers::{Containerd, Containerds, Pull, Release};
+use regprobe_lab::servers::{Containerd, Pull, Release};
 use regprobe_lab::world::{Checked, STAGE_TIMEOUT, Scene, World};
 use regprobe_probes::ContainerdRelease;
 use serde_json::Value;
+
+use super::pool::{Pool, lock};
 
 /// How many worlds run at the same time; most scenarios only wait.
 const WORLDS: usize = 12;
@@ -133,11 +135,10 @@ fn wait(scenario: &Scenario) -> Duration {
     waits.max().unwrap_or_default()
 }
 
-/// The free worlds, and the results so far.
+/// The worlds, and the results so far.
 #[derive(Default)]
 struct Lab {
-    containerds: Arc<Containerds>,
-    worlds: Mutex<Vec<World>>,
+    pool: Pool,
     seen: Mutex<Seen>,
 }
 
@@ -152,15 +153,7 @@ struct Seen {
 
 impl Lab {
     fn play(&self, scenario: &Scenario) -> Result<()> {
-        let free = lock(&self.worlds).pop();
-        let mut world = match free {
-            Some(world) => world,
-            None => World::with(Arc::clone(&self.containerds)).context("failed to make a world")?,
-        };
-        let result = run(&mut world, scenario);
-        // Also after a failure: the next scene sets the world up again.
-        lock(&self.worlds).push(world);
-        let seen = result?;
+        let seen = self.pool.with_world(|world| run(world, scenario))?;
         let mut all = lock(&self.seen);
         all.scenarios += 1;
         all.agreeing += usize::from(seen.agrees);
@@ -171,7 +164,7 @@ impl Lab {
 
     /// Ends the worlds and prints the totals.
     fn close(&self, codes: &BTreeSet<String>) {
-        lock(&self.worlds).clear();
+        self.pool.close();
         let seen = lock(&self.seen);
         if seen.scenarios == 0 {
             return;
@@ -200,11 +193,24 @@ struct Shown {
 
 fn run(world: &mut World, scenario: &Scenario) -> Result<Shown> {
     let scene = world.set(scenario).context("failed to set the scene")?;
-    // All run in the same world at the same time.
-    let seen: Result<Vec<_>> = thread::scope(|threads| {
+    for (release, pull, checked) in look(&scene, &releases(scenario)?)? {
+        let told = || format!("with containerd {release}");
+        judge(scenario.with(release), &pull, checked.as_ref()).with_context(told)?;
+    }
+    Ok(Shown {
+        agrees: scenario.containerd.although.is_none(),
+        codes: scenario.loud.union(&scenario.quiet).cloned().collect(),
+    })
+}
+
+/// Pulls with each of these releases and checks for each of them, all at the same time in the same world.
+pub(crate) fn look(
+    scene: &Scene<'_>,
+    releases: &[Release],
+) -> Result<Vec<(Release, Pull, Option<Checked>)>> {
+    thread::scope(|threads| {
         let mut running = Vec::new();
-        for release in releases(scenario)? {
-            let scene = &scene;
+        for &release in releases {
             let check = move || agent_is_judged().then(|| check(scene, release)).transpose();
             let pull = threads.spawn(move || scene.pull(release));
             running.push((release, pull, threads.spawn(check)));
@@ -215,14 +221,6 @@ fn run(world: &mut World, scenario: &Scenario) -> Result<Shown> {
             Ok((release, pull, checked))
         });
         joined.collect()
-    });
-    for (release, pull, checked) in seen? {
-        let told = || format!("with containerd {release}");
-        judge(scenario.with(release), &pull, checked.as_ref()).with_context(told)?;
-    }
-    Ok(Shown {
-        agrees: scenario.containerd.although.is_none(),
-        codes: scenario.loud.union(&scenario.quiet).cloned().collect(),
     })
 }
 
@@ -344,11 +342,22 @@ fn judge_agent(scenario: &Scenario, checked: &Checked, pull: &Pull) -> Vec<Strin
 }
 
 fn judge_prediction(predicted: &Value, pull: &Pull) -> Option<String> {
-    let waited = pull.took.saturating_sub(HEALTHY_PULL).as_secs_f64();
-    let off = (predicted.as_f64()? - waited).abs();
+    let predicted = predicted.as_f64()?;
+    delay_is_off(predicted, pull).then(|| {
+        let waited = waited(pull);
+        format!("a delay of {predicted} s was predicted, it was {waited:.1} s")
+    })
+}
+
+/// Whether a pull took neither as long as predicted nor nearly so.
+pub(crate) fn delay_is_off(predicted: f64, pull: &Pull) -> bool {
+    let waited = waited(pull);
     // A busy machine makes the pull slower, and not what it waits for.
-    (off > PREDICTION_MARGIN.as_secs_f64().max(0.25 * waited))
-        .then(|| format!("a delay of {predicted} s was predicted, it was {waited:.1} s"))
+    (predicted - waited).abs() > PREDICTION_MARGIN.as_secs_f64().max(0.25 * waited)
+}
+
+fn waited(pull: &Pull) -> f64 {
+    pull.took.saturating_sub(HEALTHY_PULL).as_secs_f64()
 }
 
 /// Everything that helps to fix a failure.
@@ -413,8 +422,4 @@ fn oracles() -> impl Iterator<Item = Test> {
 /// The image's binary, if there is one, because its system calls are what counts.
 fn regprobe() -> PathBuf {
     std::env::var_os("REGPROBE_STATIC_BINARY").map_or_else(|| REGPROBE.clone(), PathBuf::from)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,6 +4,8 @@ mod attacks;
 mod faultlab;
 mod machine;
 mod pasted;
+mod pool;
+mod worlds;
 
 use std::process::ExitCode;
 
@@ -19,6 +21,7 @@ fn main() -> ExitCode {
             ("faultlab", faultlab::suite),
             ("machine", machine::suite),
             ("pasted", pasted::suite),
+            ("worlds", worlds::suite),
         ],
         &[("smoke", faultlab::smoke)],
     )
