@@ -11,7 +11,7 @@ use regprobe_lab::scenario::Scenario;
 use regprobe_lab::world::World;
 
 /// A page, a scenario with its finding, and what the block shows there.
-const SHOWN: [(&str, &str, &[&str]); 44] = [
+const SHOWN: [(&str, &str, &[&str]); 50] = [
     (
         "AddressDown",
         "tcp-first-of-two-addresses-silent",
@@ -218,6 +218,36 @@ const SHOWN: [(&str, &str, &[&str]); 44] = [
         "drift-outside-expected-ranges",
         &["10.99.1.4"],
     ),
+    (
+        "alerts/RegprobeLatencySloBurn",
+        "fine-private-registry",
+        &["Query time: ", "5 name "],
+    ),
+    (
+        "alerts/RegprobeRegistryFailingOnManyNodes",
+        "http-unavailable",
+        &["503 10.240.1.4"],
+    ),
+    (
+        "alerts/RegprobeSlowPullsPredicted",
+        "tcp-first-of-two-addresses-silent",
+        &["10.240.1.3 000 ", "10.240.1.4 401 "],
+    ),
+    (
+        "guides/localdns",
+        "drift-local-cache-is-stale",
+        &["nameserver 169.254.10.10", "== 168.63.129.16"],
+    ),
+    (
+        "guides/required-egress",
+        "fine-private-registry",
+        &["mcr.microsoft.com 000 ", "myregistry.azurecr.io 404 "],
+    ),
+    (
+        "guides/unauthorized",
+        "token-denied-where-anonymous-pull-is-expected",
+        &["000"],
+    ),
 ];
 
 /// Programs that nodes have, and this machine has not.
@@ -284,7 +314,7 @@ fn block(page: &str) -> Result<String> {
     let (_, node) = text
         .split_once("\n### Node\n")
         .context("nothing for the node")?;
-    let (node, _) = node.split_once("\n### ").context("nothing after it")?;
+    let (node, _) = node.split_once("\n##").context("nothing after it")?;
     // The first block opens the shell.
     let mut blocks = node.split("```sh\n").skip(2);
     let block = blocks.next().context("no block")?;
