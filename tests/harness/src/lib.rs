@@ -13,6 +13,7 @@ pub mod node;
 pub mod openssl;
 pub mod output;
 pub mod program;
+pub mod quotes;
 pub mod static_binary;
 pub mod suite;
 pub mod terminal;

@@ -12,6 +12,7 @@ mod calls;
 mod changes;
 mod facts;
 mod page;
+mod quotes;
 mod scripts;
 mod shell;
 
@@ -46,6 +47,10 @@ pub(crate) fn suite() -> Suite {
             three_places,
         ),
         test("every fact is listed", facts::are_listed),
+        test(
+            "whatever containerd is said to print was printed in the fault lab",
+            quotes::were_printed,
+        ),
     ])
 }
 

@@ -84,6 +84,14 @@ pub fn stalls(at: impl Into<SocketAddr>) -> Result<Trap> {
     })
 }
 
+/// A server of SSH, which speaks first.
+pub fn ssh(at: impl Into<SocketAddr>) -> Result<Trap> {
+    serve(at, |mut stream| async move {
+        let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.2p1\r\n").await;
+        let _ = stream.read(&mut [0; 4096]).await;
+    })
+}
+
 /// Answers whatever comes with plain HTTP, as a wrong port behind a load balancer does.
 pub fn plain_http(at: impl Into<SocketAddr>) -> Result<Trap> {
     serve(at, |mut stream| async move {

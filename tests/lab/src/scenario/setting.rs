@@ -324,6 +324,8 @@ pub enum Connection {
     DropsLargeHello,
     #[serde(rename = "speaks plain HTTP")]
     PlainHttp,
+    #[serde(rename = "speaks SSH")]
+    Ssh,
     #[serde(rename = "ends at TLS 1.1")]
     Tls11,
     #[serde(rename = "ends at TLS 1.2")]

@@ -205,6 +205,7 @@ fn front(site: &Site, at: SocketAddr, behind: SocketAddr) -> Result<Front> {
         Connection::StallsAfterHello => sockets::tls_stalls(at),
         Connection::DropsLargeHello => sockets::drops_large_hello(at, behind),
         Connection::PlainHttp => sockets::plain_http(at),
+        Connection::Ssh => sockets::ssh(at),
         Connection::Tls11 => sockets::tls11_only(at),
         Connection::HandshakeFailure => sockets::tls_alerts(at, sockets::ALERT_HANDSHAKE_FAILURE),
         Connection::UnrecognizedName => sockets::tls_alerts(at, sockets::ALERT_UNRECOGNIZED_NAME),
