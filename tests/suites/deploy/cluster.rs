@@ -3,6 +3,8 @@
 //! same time.
 
 mod ground;
+mod lifecycle;
+mod signals;
 mod story;
 
 use std::time::Duration;
@@ -14,10 +16,20 @@ use regprobe_harness::suite::{Suite, test};
 const LIMIT: Duration = Duration::from_secs(40 * 60);
 
 pub(crate) fn suite() -> Suite {
-    let tests = [test(
-        "event, verdict, finding and alert tell one story",
-        story::faults_and_repairs,
-    )];
+    let tests = [
+        test(
+            "event, verdict, finding and alert tell one story",
+            story::faults_and_repairs,
+        ),
+        test(
+            "node condition and Events follow, with rights for one node",
+            signals::follow,
+        ),
+        test(
+            "agents live through upgrades, bad configurations and restarts",
+            lifecycle::changes,
+        ),
+    ];
     let needs = [
         Need::Root,
         Need::IPROUTE,
@@ -27,6 +39,7 @@ pub(crate) fn suite() -> Suite {
         Need::CNI,
         Need::Kubernetes,
         Need::HELM,
+        Need::CURL,
         Need::PROMETHEUS,
     ];
     // They measure time, and a machine has two processors.

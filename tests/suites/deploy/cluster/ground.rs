@@ -13,6 +13,7 @@ use regprobe_lab::image::Image;
 use regprobe_lab::netns::Namespace;
 use regprobe_lab::pki::Pki;
 use regprobe_lab::servers::cluster::{self, Cluster, NAMESERVER, NODE_ADDRESS, NodeFiles};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::release::dist::{IMAGE, VERSION, dist, expect_success};
@@ -147,6 +148,8 @@ impl Ground {
             &file.to_string_lossy(),
             "--wait",
             "--timeout=3m",
+            // Takes back what was changed by hand.
+            "--force-conflicts",
         ])
     }
 
@@ -173,6 +176,25 @@ impl Ground {
             agents.unwrap_or_else(|error| format!("{error:#}"))
         );
         text + &self.cluster.logs()
+    }
+
+    /// The only pod of the agents.
+    pub(super) fn agent(&self) -> Result<Value> {
+        let label = "app.kubernetes.io/name=regprobe";
+        let pods = format!("pods --namespace={RELEASE} --selector={label}");
+        let mut pods = self.cluster.get(&pods)?;
+        let pods = pods["items"].as_array_mut().context("no list")?;
+        ensure!(pods.len() == 1, "{} agents", pods.len());
+        Ok(pods.remove(0))
+    }
+
+    /// The agent's status document, as people get it through the API server.
+    pub(super) fn status(&self) -> Result<Value> {
+        let agent = self.agent()?;
+        let name = agent["metadata"]["name"].as_str().context("no name")?;
+        let path = format!("/api/v1/namespaces/{RELEASE}/pods/{name}:9118/proxy/api/v1/status");
+        let status = self.cluster.kubectl(["get", "--raw", &path])?;
+        Ok(serde_json::from_str(&status)?)
     }
 
     /// Runs an image of the registry in a pod of this name; it only waits.

@@ -13,7 +13,7 @@ use super::ground::{Ground, PATIENCE, RELEASE, ROUTER};
 use crate::alerts::shortened;
 use crate::chart::monitor::as_prometheus;
 
-const VALUES: &str = r#"
+pub(super) const VALUES: &str = r#"
 config:
   registries:
     - server: contoso.azurecr.io
@@ -221,23 +221,11 @@ fn cause(error: &str) -> &str {
 }
 
 fn worst_finding(ground: &Ground) -> Result<Value> {
-    let proxy = format!(
-        "/api/v1/namespaces/{RELEASE}/pods/{}:9118/proxy/api/v1/status",
-        pod(ground)?
-    );
-    let status = ground.cluster.kubectl(["get", "--raw", &proxy])?;
-    let mut status: Value = serde_json::from_str(&status)?;
-    let registry = status["registries"][0].take();
+    let registry = ground.status()?["registries"][0].take();
     ensure!(registry["verdict"] == "failing", "{registry:#}");
     let findings = registry["findings"].as_array().into_iter().flatten();
     let mut worst = findings.filter(|finding| finding["severity"] == "critical");
     Ok(worst.next().context("no critical finding")?.clone())
-}
-
-fn pod(ground: &Ground) -> Result<String> {
-    let pods = ground.cluster.get(&format!("pods --namespace={RELEASE}"))?;
-    let name = pods["items"][0]["metadata"]["name"].as_str();
-    Ok(name.context("no agent")?.to_owned())
 }
 
 fn ensure_some(samples: Vec<Value>) -> Result<Value> {
@@ -245,16 +233,16 @@ fn ensure_some(samples: Vec<Value>) -> Result<Value> {
 }
 
 /// Prints when what is awaited has come.
-struct Clock(Instant);
+pub(super) struct Clock(Instant);
 
-struct Awaited<'a> {
+pub(super) struct Awaited<'a> {
     what: &'a str,
     has_come: Box<dyn FnMut() -> Result<()> + 'a>,
     is_over: bool,
 }
 
 impl<'a> Awaited<'a> {
-    fn new(what: &'a str, has_come: impl FnMut() -> Result<()> + 'a) -> Self {
+    pub(super) fn new(what: &'a str, has_come: impl FnMut() -> Result<()> + 'a) -> Self {
         Self {
             what,
             has_come: Box::new(has_come),
@@ -264,12 +252,12 @@ impl<'a> Awaited<'a> {
 }
 
 impl Clock {
-    fn start(what: &str) -> Self {
+    pub(super) fn start(what: &str) -> Self {
         println!("   0.0 s  {what}");
         Self(Instant::now())
     }
 
-    fn await_all(&self, awaited: &mut [Awaited<'_>]) -> Result<()> {
+    pub(super) fn await_all(&self, awaited: &mut [Awaited<'_>]) -> Result<()> {
         until("all of it", PATIENCE, || {
             let mut last = Ok(());
             for one in awaited.iter_mut().filter(|one| !one.is_over) {
