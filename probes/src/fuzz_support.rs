@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use hickory_resolver::proto::rr::RecordType;
+use jiff::Timestamp;
+use rustls::pki_types::CertificateDer;
 
 use crate::{
     node::{
@@ -12,7 +14,7 @@ use crate::{
     stages::{
         http::{fault::HttpFault, www_authenticate},
         resolve::{Answer, DnsQuery, ResolveFault},
-        token,
+        tls, token,
     },
 };
 
@@ -61,4 +63,25 @@ pub fn hosts_toml(text: &str) -> Result<Vec<(String, u16, String)>, String> {
     let hosts = hosts.map_err(|error: HostsTomlError| error.to_string())?;
     let host = |host: RegistryHost| (host.host, host.port, host.path);
     Ok(hosts.into_iter().map(host).collect())
+}
+
+/// Verifies what a server presented, its own certificate first, for `host` and at `now`, as a client that trusts
+/// only `roots`. All certificates are DER.
+///
+/// # Errors
+/// What is wrong, as a short text.
+pub fn verify_chain(
+    presented: &[Vec<u8>],
+    roots: &[Vec<u8>],
+    host: &str,
+    now: Timestamp,
+) -> Result<(), String> {
+    let der = |certificates: &[Vec<u8>]| -> Vec<CertificateDer<'static>> {
+        certificates
+            .iter()
+            .cloned()
+            .map(CertificateDer::from)
+            .collect()
+    };
+    tls::verify_chain(&der(presented), der(roots), host, now).map_err(|problem| problem.to_string())
 }

@@ -141,6 +141,7 @@ runbooks! {
     CertificateNotYetValid
     CertificateExpiringSoon
     CertificateNameMismatch
+    CertificateInvalid
     TlsStalled
     TlsDropped
     LargeClientHelloDropped

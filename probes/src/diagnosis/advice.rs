@@ -84,6 +84,9 @@ pub(super) fn of_fault(code: Code, seen: &EndpointOutcome, stage: Stage, fault: 
         Code::TlsIntercepted => {
             format!("the certificate of {endpoint} is not from an authority that this node trusts")
         }
+        Code::CertificateInvalid => {
+            format!("containerd does not take the certificate of {endpoint}: {fault}")
+        }
         Code::TlsDropped if alert_of(fault).is_some() => {
             format!("{endpoint} ends the TLS handshake{at}: {fault}")
         }
@@ -287,6 +290,10 @@ pub(super) fn remedy(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>
             Some(meant) => format!("Use the login server's own name, {meant}."),
             None => format!("Use the name that the certificate is for, or renew it for {host}."),
         },
+        Code::CertificateInvalid => format!(
+            "Have the certificate of {host} issued again without what the error names; if it is an authority's, \
+             that authority's."
+        ),
         Code::TlsStalled | Code::TlsDropped => {
             "Check firewalls and inspection devices on the path to port 443, and the path's MTU."
                 .to_owned()

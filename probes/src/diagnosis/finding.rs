@@ -220,6 +220,8 @@ codes! {
     CertificateExpiringSoon;
     /// The certificate is for other names.
     CertificateNameMismatch;
+    /// A certificate breaks a rule of containerd's TLS library.
+    CertificateInvalid;
     /// The TLS handshake gets no answer.
     TlsStalled;
     /// The connection is cut during the TLS handshake.

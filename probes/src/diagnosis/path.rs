@@ -131,6 +131,11 @@ fn is_large_hello(fault: &Fault) -> bool {
     matches!(fault, Fault::Tls(fault) if **fault == TlsFault::LargeHello)
 }
 
+/// Rather than the settings by which it is checked.
+fn is_certificate(fault: &Fault) -> bool {
+    matches!(fault, Fault::Tls(fault) if matches!(**fault, TlsFault::Certificate { .. }))
+}
+
 fn code(stage: Stage, fault: &Fault, to: Option<IpAddr>, expected: &Expectation) -> Option<Code> {
     let reason = fault.reason();
     if reason == Reason::Local {
@@ -155,6 +160,7 @@ fn code(stage: Stage, fault: &Fault, to: Option<IpAddr>, expected: &Expectation)
             Reason::Expired => Code::CertificateExpired,
             Reason::NotYetValid => Code::CertificateNotYetValid,
             Reason::NameMismatch => Code::CertificateNameMismatch,
+            Reason::BadCertificate if is_certificate(fault) => Code::CertificateInvalid,
             Reason::UnknownIssuer | Reason::BadCertificate => Code::TlsIntercepted,
             Reason::Version => Code::TlsVersion,
             Reason::Alert if is_about_parameters(fault) => Code::TlsVersion,

@@ -2,17 +2,15 @@
 //! reload, the files of a `hosts.toml` when a round begins; nothing here reads during a probe.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     env, fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use aws_lc_rs::digest;
-use rustls::{
-    RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
-};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::node::{
     regular_file::read_regular,
@@ -41,7 +39,8 @@ const DIRECTORIES: [&str; 2] = ["/etc/ssl/certs", "/etc/pki/tls/certs"];
 /// Trusted roots, and the fingerprints by which Go recognises a trusted leaf.
 #[derive(Clone, Debug)]
 pub struct TrustStore {
-    pub(crate) roots: Arc<RootCertStore>,
+    /// By the DER of the name of its holder.
+    roots: Arc<HashMap<Vec<u8>, Vec<CertificateDer<'static>>>>,
     /// What the node trusts as well, and cannot be seen from here.
     pub(crate) unseen: Option<Unseen>,
     fingerprints: HashSet<[u8; 32]>,
@@ -74,17 +73,35 @@ impl TrustStore {
         if certificates.is_empty() {
             return Err(TrustError::NoRoots);
         }
+        Ok(Self {
+            unseen: unseen.or(unseen_bundle),
+            ..Self::of(certificates)
+        })
+    }
+
+    /// Trusts these certificates alone.
+    pub(crate) fn of(mut certificates: Vec<CertificateDer<'static>>) -> Self {
         let mut fingerprints = HashSet::new();
         // Directories name each certificate several times.
         certificates.retain(|certificate| fingerprints.insert(fingerprint(certificate)));
-        let mut roots = RootCertStore::empty();
-        // A certificate that webpki cannot use as an anchor may still be a trusted leaf.
-        roots.add_parsable_certificates(certificates);
-        Ok(Self {
+        let mut roots: HashMap<_, Vec<_>> = HashMap::new();
+        for certificate in certificates {
+            // One that cannot be read may still be a trusted leaf.
+            if let Ok((_, read)) = X509Certificate::from_der(&certificate) {
+                let holder = read.subject().as_raw().to_vec();
+                roots.entry(holder).or_default().push(certificate);
+            }
+        }
+        Self {
             roots: Arc::new(roots),
-            unseen: unseen.or(unseen_bundle),
+            unseen: None,
             fingerprints,
-        })
+        }
+    }
+
+    /// The roots whose holder has this name, which is DER.
+    pub(crate) fn named(&self, holder: &[u8]) -> impl Iterator<Item = &CertificateDer<'static>> {
+        self.roots.get(holder).into_iter().flatten()
     }
 
     /// Whether this very certificate is in the store.

@@ -1,18 +1,23 @@
 //! The stage `tls`: one handshake as the node's own client does it: hybrid key share first, ALPN, no
 //! resumption, strict verification. A refused chain is still described.
 
-pub(crate) use self::client::{Hello, TlsClient};
 pub use self::{
     chain::{Certificate, CertificateProblem, Chain},
     clients::TlsClients,
     fault::TlsFault,
     handshake::Handshake,
 };
+pub(crate) use self::{
+    client::{Hello, TlsClient},
+    go_x509::verify_chain,
+};
 
 mod chain;
 mod client;
 mod clients;
 mod fault;
+mod go_x509;
 mod handshake;
 mod known_chains;
+mod refused;
 mod verifier;

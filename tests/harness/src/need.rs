@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use nix::unistd::Uid;
 
@@ -16,6 +17,8 @@ pub enum Need {
     Package(&'static str, &'static str),
     /// A release of containerd, which `tests/oracles/bring` brings.
     Oracle(&'static str),
+    /// Go, which builds programs in `tests/oracles`.
+    Go,
     /// A file in `tests/tools`, where `tests/run` installs packages from npm and PyPI.
     Tool(&'static str),
     /// Kubernetes and containerd, which `tests/cluster/build` builds.
@@ -84,6 +87,7 @@ impl Need {
             Self::Root => Uid::effective().is_root(),
             Self::Package(_, program) => Path::new(program).exists(),
             Self::Oracle(release) => oracle(release).exists(),
+            Self::Go => Command::new("go").arg("version").output().is_ok(),
             Self::Tool(file) => tool(file).exists(),
             // The last that is built.
             Self::Kubernetes => kubernetes().join("kubernetes.stamp").exists(),
@@ -97,6 +101,7 @@ impl fmt::Display for Need {
             Self::Root => f.write_str("root"),
             Self::Package(package, program) => write!(f, "{program} of package {package}"),
             Self::Oracle(release) => write!(f, "containerd {release}: run tests/oracles/bring"),
+            Self::Go => f.write_str("go on the PATH"),
             Self::Tool(file) => write!(f, "{file} in tests/tools"),
             Self::Kubernetes => f.write_str("what tests/cluster/build makes"),
         }

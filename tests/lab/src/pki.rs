@@ -10,11 +10,12 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
 };
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{RootCertStore, ServerConfig, server::WebPkiClientVerifier};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -85,6 +86,8 @@ pub struct Leaf<'pki> {
     not_after: SystemTime,
     subject_alt_names: bool,
     is_ca: bool,
+    usages: Vec<ExtendedKeyUsagePurpose>,
+    critical: Option<CustomExtension>,
 }
 
 enum Signer<'pki> {
@@ -103,6 +106,11 @@ impl<'pki> Leaf<'pki> {
             not_after: now + 90 * DAY,
             subject_alt_names: true,
             is_ca: false,
+            usages: vec![
+                ExtendedKeyUsagePurpose::ServerAuth,
+                ExtendedKeyUsagePurpose::ClientAuth,
+            ],
+            critical: None,
         }
     }
 
@@ -159,6 +167,21 @@ impl<'pki> Leaf<'pki> {
         self
     }
 
+    /// For this alone.
+    pub fn for_usage(mut self, usage: ExtendedKeyUsagePurpose) -> Self {
+        self.usages = vec![usage];
+        self
+    }
+
+    /// With an empty extension that is marked critical.
+    pub fn with_critical(mut self, oid: &[u64]) -> Self {
+        const EMPTY_SEQUENCE: [u8; 2] = [0x30, 0];
+        let mut extension = CustomExtension::from_oid_content(oid, EMPTY_SEQUENCE.to_vec());
+        extension.set_criticality(true);
+        self.critical = Some(extension);
+        self
+    }
+
     pub fn issue(self) -> Result<Identity> {
         let key = KeyPair::generate()?;
         let params = self.params()?;
@@ -198,10 +221,8 @@ impl<'pki> Leaf<'pki> {
         }
         params.not_before = self.not_before.into();
         params.not_after = self.not_after.into();
-        params.extended_key_usages = vec![
-            ExtendedKeyUsagePurpose::ServerAuth,
-            ExtendedKeyUsagePurpose::ClientAuth,
-        ];
+        params.extended_key_usages.clone_from(&self.usages);
+        params.custom_extensions.extend(self.critical.clone());
         if self.is_ca {
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         }
@@ -281,10 +302,13 @@ impl Identity {
                     .build()?
             }
         };
+        let key = provider.key_provider.load_private_key(self.key_der())?;
+        let identity = CertifiedKey::new(self.chain.clone(), key);
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)?
             .with_client_cert_verifier(verifier)
-            .with_single_cert(self.chain.clone(), self.key_der())?;
+            // Unlike `with_single_cert`, this does not read the certificate: webpki refuses some that Go takes.
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(identity)));
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }

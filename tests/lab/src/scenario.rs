@@ -3,6 +3,7 @@
 //! refused, so no fault can be misspelt into health. `tests/scenarios/README.md` explains it for
 //! authors of scenarios.
 
+mod certificate;
 mod releases;
 mod setting;
 
@@ -18,9 +19,10 @@ use serde_json::{Value, json};
 
 use crate::servers::Release;
 
+pub use self::certificate::Certificate;
 pub use self::setting::{
-    Answers, Blobs, Certificate, ChallengeForm, Connection, Names, Nameserver, NameserverIs,
-    NodePackets, Packets, ProxyIs, Registry, Said, Setting, Site, Target,
+    Answers, Blobs, ChallengeForm, Connection, Names, Nameserver, NameserverIs, NodePackets,
+    Packets, ProxyIs, Registry, Said, Setting, Site, Target,
 };
 
 /// One scenario.

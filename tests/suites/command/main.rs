@@ -5,6 +5,7 @@ mod check;
 mod cli;
 mod config;
 mod dependencies;
+mod go_rules;
 mod reasons;
 mod secrets;
 mod shell;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
             ("cli", cli::suite),
             ("config", config::suite),
             ("dependencies", dependencies::suite),
+            ("go_rules", go_rules::suite),
             ("reasons", reasons::suite),
             ("secrets", secrets::suite),
             ("shell", shell::suite),

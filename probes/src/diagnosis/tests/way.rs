@@ -10,11 +10,11 @@ use super::{
 };
 use crate::{
     diagnosis::Code::{
-        AddressDown, CertificateExpired, CertificateExpiringSoon, CertificateNameMismatch,
-        CertificateNotYetValid, ConnectionRefused, EndpointTimeout, LargeClientHelloDropped,
-        NoNameserver, NoRoute, NodePolicyBlocked, NotTls, PrivateEndpointTimeout,
-        ProxyAuthRequired, ProxyBroken, ProxyDenied, ProxyUnreachable, TlsDropped, TlsIntercepted,
-        TlsStalled, TlsVersion,
+        AddressDown, CertificateExpired, CertificateExpiringSoon, CertificateInvalid,
+        CertificateNameMismatch, CertificateNotYetValid, ConnectionRefused, EndpointTimeout,
+        LargeClientHelloDropped, NoNameserver, NoRoute, NodePolicyBlocked, NotTls,
+        PrivateEndpointTimeout, ProxyAuthRequired, ProxyBroken, ProxyDenied, ProxyUnreachable,
+        TlsDropped, TlsIntercepted, TlsStalled, TlsVersion,
     },
     net::io_fault::{Errno, IoFault},
     node::unseen::Unseen,
@@ -29,6 +29,8 @@ use crate::{
 pub(super) fn stories() -> Vec<Story> {
     [addresses(), proxies(), certificates(), handshakes()].concat()
 }
+
+const NOT_FOR_SERVERS: &str = "x509: certificate specifies an incompatible key usage";
 
 fn addresses() -> Vec<Story> {
     let timeout = || dial(IoFault::Timeout);
@@ -267,6 +269,20 @@ fn certificates() -> Vec<Story> {
         .fails_by([critical(CertificateNameMismatch)
             .on(PRIVATE_LOGIN)
             .saying("x509: certificate is valid for *.azurecr.io, not contoso.azurecr.io")]),
+        story(
+            "it is not for servers",
+            [refused(CertificateProblem::Bad(NOT_FOR_SERVERS.to_owned()))],
+        )
+        .fails_by([critical(CertificateInvalid)
+            .on(PRIVATE_LOGIN)
+            .saying(NOT_FOR_SERVERS)]),
+        story(
+            "this agent cannot check its key",
+            [refused(CertificateProblem::Uncheckable(
+                "an RSA key of 1024 bits".to_owned(),
+            ))],
+        )
+        .unknown_with([]),
         story(
             "it ends in 13 days",
             [login().shows(certificate_ending_in_days(13))],

@@ -87,19 +87,27 @@ pub enum CertificateProblem {
     /// It is for other names.
     #[error("certificate is not valid for this name")]
     NameMismatch,
-    /// Anything else.
+    /// It breaks another rule of Go's; in Go's words.
     #[error("bad certificate: {0}")]
     Bad(String),
+    /// This agent cannot check it, and the node's client can.
+    #[error("cannot check the certificate: {0}")]
+    Uncheckable(String),
 }
 
 impl CertificateProblem {
+    /// A broken rule, in Go's words.
+    pub(super) fn bad(rule: &str) -> Self {
+        Self::Bad(rule.to_owned())
+    }
+
     /// The reason that this problem counts as.
     pub fn reason(&self) -> Reason {
         match self {
             Self::Expired => Reason::Expired,
             Self::NotYetValid => Reason::NotYetValid,
             Self::UnknownIssuer => Reason::UnknownIssuer,
-            Self::UnseenIssuer(_) => Reason::Local,
+            Self::UnseenIssuer(_) | Self::Uncheckable(_) => Reason::Local,
             Self::NameMismatch => Reason::NameMismatch,
             Self::Bad(_) => Reason::BadCertificate,
         }

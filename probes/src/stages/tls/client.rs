@@ -70,9 +70,9 @@ pub(crate) struct TlsClient {
 impl TlsClient {
     /// A client that trusts only `roots`.
     pub(crate) fn new(roots: &TrustStore) -> Result<Self, TrustError> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
         let known = Arc::<KnownChains>::default();
-        let verifier = DescribingVerifier::new(roots, provider, known.clone())?;
+        let verifier =
+            DescribingVerifier::new(roots, &aws_lc_rs::default_provider(), known.clone());
         Self::with(Arc::new(verifier), known)
     }
 
@@ -137,7 +137,7 @@ fn connector(
     let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| TrustError::Setup(error.to_string()))?
-        .dangerous() // no danger: the verifier wraps webpki's, or the node's hosts.toml wants none
+        .dangerous() // no danger: the verifier has Go's rules, or the node's hosts.toml wants none
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];

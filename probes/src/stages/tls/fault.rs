@@ -6,7 +6,7 @@ use rustls::{InvalidMessage, PeerIncompatible};
 
 use super::{
     chain::{CertificateProblem, Chain},
-    verifier::RefusedChain,
+    refused::RefusedChain,
 };
 use crate::{
     net::{allowance::Exhausted, io_fault::IoFault},
@@ -55,6 +55,21 @@ impl TlsFault {
             Self::Version(_) => Reason::Version,
             Self::Alert(_) => Reason::Alert,
             Self::Broken(_) => Reason::NotTls,
+        }
+    }
+}
+
+impl TlsFault {
+    /// The rule of Go's that a certificate breaks, in Go's words.
+    pub(crate) fn broken_rule(&self) -> Option<&str> {
+        match self {
+            Self::Certificate {
+                problem: CertificateProblem::Bad(rule),
+                ..
+            } => Some(rule)
+                .filter(|rule| rule.starts_with("x509: "))
+                .map(|rule| &**rule),
+            _ => None,
         }
     }
 }

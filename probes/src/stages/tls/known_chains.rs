@@ -49,10 +49,10 @@ impl KnownChains {
         self.open().get(key).is_some_and(within)
     }
 
-    /// Keeps an accepted chain, unless part of it cannot be described.
-    pub(super) fn keep(&self, key: Key, presented: &[CertificateDer<'_>]) {
-        let chain = Chain::describe(presented);
-        if chain.certificates.len() < presented.len() {
+    /// Keeps what of an accepted chain leads to a root, unless part of it cannot be described.
+    pub(super) fn keep(&self, key: Key, used: &[CertificateDer<'_>]) {
+        let chain = Chain::describe(used);
+        if chain.certificates.len() < used.len() {
             return;
         }
         let mut known = self.open();

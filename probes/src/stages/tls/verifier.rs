@@ -1,98 +1,65 @@
-//! Verifies certificates by the rules of the node's own client. webpki decides; where Go's verifier is
-//! known to accept more, this one does too. A refused chain travels in the error, so that it can be
-//! described.
+//! Verifies certificates by the rules of the node's own client. A refused chain travels in the error, so that it
+//! can be described.
 
-use std::{error::Error, fmt, sync::Arc};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use rustls::{
-    CertificateError, DigitallySignedStruct, OtherError, SignatureScheme,
-    client::{
-        WebPkiServerVerifier,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-        verify_server_name,
-    },
-    crypto::{
-        CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
-    },
+    DigitallySignedStruct, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{CryptoProvider, WebPkiSupportedAlgorithms},
     pki_types::{CertificateDer, ServerName, UnixTime},
-    server::ParsedCertificate,
 };
 
 use super::{
     chain::{CertificateProblem, Chain},
+    go_x509::{self, Authorities, verify_handshake},
     known_chains::KnownChains,
+    refused::RefusedChain,
 };
-use crate::node::trust::{TrustError, TrustStore};
+use crate::node::trust::TrustStore;
 
-/// webpki's verifier, with Go's rule for trusted leaves and a description of what it refuses.
+/// Go's rules, each chain checked once, and a description of what they refuse.
 #[derive(Debug)]
 pub(super) struct DescribingVerifier {
-    webpki: Arc<WebPkiServerVerifier>,
     roots: TrustStore,
+    algorithms: WebPkiSupportedAlgorithms,
     known: Arc<KnownChains>,
 }
 
 impl DescribingVerifier {
     pub(super) fn new(
         roots: &TrustStore,
-        provider: Arc<CryptoProvider>,
+        provider: &CryptoProvider,
         known: Arc<KnownChains>,
-    ) -> Result<Self, TrustError> {
-        let webpki = WebPkiServerVerifier::builder_with_provider(roots.roots.clone(), provider)
-            .build()
-            .map_err(|error| TrustError::Setup(error.to_string()))?;
-        Ok(Self {
-            webpki,
+    ) -> Self {
+        Self {
             roots: roots.clone(),
+            algorithms: provider.signature_verification_algorithms,
             known,
-        })
+        }
     }
 
     fn verify(
         &self,
         presented: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<(), CertificateProblem> {
-        let Some((leaf, intermediates)) = presented.split_first() else {
-            return Err(bad("no certificate presented"));
-        };
-        let key = KnownChains::key(presented.iter());
-        if self.known.accepts(&key, timestamp(now)) {
-            return verify_name(leaf, server_name);
-        }
-        match self.roots.holds(leaf) {
-            true => Self::verify_trusted_leaf(leaf, server_name, now)?,
-            false => self
-                .webpki
-                .verify_server_cert(leaf, intermediates, server_name, ocsp_response, now)
-                .map(drop)
-                .map_err(|error| problem(&error))?,
-        }
-        self.known.keep(key, presented);
-        Ok(())
-    }
-
-    /// Go accepts a leaf that is itself in the trust store, CA or not (crypto/x509, `Verify`).
-    fn verify_trusted_leaf(
-        leaf: &CertificateDer<'_>,
-        server_name: &ServerName<'_>,
-        now: UnixTime,
-    ) -> Result<(), CertificateProblem> {
-        let chain = Chain::describe(std::slice::from_ref(leaf));
-        let described = chain
-            .leaf()
-            .ok_or_else(|| bad("the certificate cannot be read"))?;
         let now = timestamp(now);
-        if now > described.not_after {
-            return Err(CertificateProblem::Expired);
+        let key = KnownChains::key(presented.iter());
+        if self.known.accepts(&key, now) {
+            return go_x509::verify_name(&presented[0], server_name);
         }
-        if now < described.not_before {
-            return Err(CertificateProblem::NotYetValid);
-        }
-        verify_name(leaf, server_name)
+        let authorities = Authorities {
+            roots: &self.roots,
+            algorithms: &self.algorithms,
+            now,
+        };
+        let used = authorities.verify(presented, server_name)?;
+        let used = used.into_iter().map(|place| presented[place].clone());
+        self.known.keep(key, &used.collect::<Vec<_>>());
+        Ok(())
     }
 }
 
@@ -102,20 +69,15 @@ impl ServerCertVerifier for DescribingVerifier {
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
+        _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let presented: Vec<_> = std::iter::once(leaf)
             .chain(intermediates)
             .map(|certificate| CertificateDer::from_slice(certificate))
             .collect();
-        let problem = match self.verify(&presented, server_name, ocsp_response, now) {
-            Ok(()) => return Ok(ServerCertVerified::assertion()),
-            // For Go, a CA may be a leaf; what is wrong with a self-signed one is its authority.
-            Err(CertificateProblem::Bad(_)) if signed_itself(leaf) => {
-                CertificateProblem::UnknownIssuer
-            }
-            Err(problem) => problem,
+        let Err(problem) = self.verify(&presented, server_name, now) else {
+            return Ok(ServerCertVerified::assertion());
         };
         let problem = match (&problem, &self.roots.unseen) {
             (CertificateProblem::UnknownIssuer, Some(unseen)) => {
@@ -133,8 +95,7 @@ impl ServerCertVerifier for DescribingVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.webpki
-            .verify_tls12_signature(message, certificate, signature)
+        verify_handshake(message, certificate, signature, &self.algorithms, false)
     }
 
     fn verify_tls13_signature(
@@ -143,12 +104,11 @@ impl ServerCertVerifier for DescribingVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.webpki
-            .verify_tls13_signature(message, certificate, signature)
+        verify_handshake(message, certificate, signature, &self.algorithms, true)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.webpki.supported_verify_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 
@@ -184,7 +144,7 @@ impl ServerCertVerifier for NoVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+        verify_handshake(message, certificate, signature, &self.algorithms, false)
     }
 
     fn verify_tls13_signature(
@@ -193,7 +153,7 @@ impl ServerCertVerifier for NoVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+        verify_handshake(message, certificate, signature, &self.algorithms, true)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -201,80 +161,10 @@ impl ServerCertVerifier for NoVerifier {
     }
 }
 
-/// A refused chain, on its way through rustls to the stage's fault.
-#[derive(Debug)]
-pub(super) struct RefusedChain {
-    pub(super) problem: CertificateProblem,
-    pub(super) chain: Chain,
-}
-
-impl RefusedChain {
-    pub(super) fn inside(error: &CertificateError) -> Option<&Self> {
-        match error {
-            CertificateError::Other(OtherError(inner)) => inner.downcast_ref(),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for RefusedChain {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.problem.fmt(f)
-    }
-}
-
-impl Error for RefusedChain {}
-
-impl From<RefusedChain> for rustls::Error {
-    fn from(refused: RefusedChain) -> Self {
-        Self::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(refused))))
-    }
-}
-
-fn problem(error: &rustls::Error) -> CertificateProblem {
-    let rustls::Error::InvalidCertificate(error) = error else {
-        return bad(&error.to_string());
-    };
-    match error {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            CertificateProblem::Expired
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            CertificateProblem::NotYetValid
-        }
-        CertificateError::UnknownIssuer => CertificateProblem::UnknownIssuer,
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            CertificateProblem::NameMismatch
-        }
-        // What only webpki has a name for, such as CaUsedAsEndEntity.
-        CertificateError::Other(OtherError(inner)) => bad(&inner.to_string()),
-        other => bad(&other.to_string()),
-    }
-}
-
-fn verify_name(
-    leaf: &CertificateDer<'_>,
-    server_name: &ServerName<'_>,
-) -> Result<(), CertificateProblem> {
-    let parsed = ParsedCertificate::try_from(leaf).map_err(|error| bad(&error.to_string()))?;
-    verify_server_name(&parsed, server_name).map_err(|_| CertificateProblem::NameMismatch)
-}
-
 fn timestamp(time: UnixTime) -> Timestamp {
     let seconds = i64::try_from(time.as_secs()).ok();
     let timestamp = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
     timestamp.unwrap_or(Timestamp::MAX)
-}
-
-fn signed_itself(leaf: &CertificateDer<'_>) -> bool {
-    let described = Chain::describe(std::slice::from_ref(leaf));
-    described
-        .leaf()
-        .is_some_and(|leaf| leaf.subject == leaf.issuer)
-}
-
-fn bad(why: &str) -> CertificateProblem {
-    CertificateProblem::Bad(why.to_owned())
 }
 
 #[cfg(test)]
@@ -312,11 +202,11 @@ mod tests {
         let root = crate::node::root::Root::at(folder.path().to_owned());
         let roots = TrustStore::load(&root, Some(&file)).unwrap();
         let known = Arc::<KnownChains>::default();
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let verifier = DescribingVerifier::new(&roots, provider, known.clone()).unwrap();
+        let provider = aws_lc_rs::default_provider();
+        let verifier = DescribingVerifier::new(&roots, &provider, known.clone());
         let verify = |name: &'static str, now| {
             let name = ServerName::try_from(name).unwrap();
-            verifier.verify(std::slice::from_ref(&leaf), &name, &[], now)
+            verifier.verify(std::slice::from_ref(&leaf), &name, now)
         };
         let is_known = || known.get(&KnownChains::key([&leaf].into_iter())).is_some();
 

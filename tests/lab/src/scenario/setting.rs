@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
+use super::certificate::Certificate;
 use crate::world::places;
 
 /// How a scenario's world differs from a healthy one.
@@ -271,36 +272,6 @@ pub struct Site {
     pub blob: Answers,
     /// Added to every answer.
     pub late_seconds: f64,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Certificate {
-    #[default]
-    Good,
-    Expired,
-    #[serde(rename = "not yet valid")]
-    NotYetValid,
-    #[serde(rename = "ends in three days")]
-    EndsInThreeDays,
-    #[serde(rename = "by an unknown issuer")]
-    UnknownIssuer,
-    /// That of CORP_CA, which the node does not trust by itself.
-    #[serde(rename = "by the corporate authority")]
-    ByCorporateAuthority,
-    #[serde(rename = "for another name")]
-    OtherName,
-    #[serde(rename = "without names")]
-    WithoutNames,
-    #[serde(rename = "by an intermediate")]
-    ByIntermediate,
-    #[serde(rename = "by an intermediate that is not sent")]
-    ByUnsentIntermediate,
-    #[serde(rename = "self-signed")]
-    SelfSigned,
-    /// And `CA:TRUE`, as `openssl req -x509` makes them.
-    #[serde(rename = "self-signed and trusted")]
-    SelfSignedTrusted,
 }
 
 /// What a connection meets below HTTP.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::Result;
+use rcgen::ExtendedKeyUsagePurpose as Usage;
 
 use super::places::{self, Place};
 use crate::fakes::acr::{Acr, Answer, Challenge, Kind, Route, pull_token};
@@ -225,6 +226,12 @@ fn identity(pki: &LabPki, host: &str, certificate: Certificate) -> Result<Identi
         Certificate::ByCorporateAuthority => pki.corporate.leaf([host]).issue(),
         Certificate::OtherName => pki.nodes.leaf(["fabrikam.azurecr.io"]).issue(),
         Certificate::WithoutNames => leaf().without_san().issue(),
+        Certificate::ForAnyUsage => leaf().for_usage(Usage::Any).issue(),
+        Certificate::ForClients => leaf().for_usage(Usage::ClientAuth).issue(),
+        Certificate::OfAnAuthority => leaf().with_ca_true().issue(),
+        Certificate::WithCriticalPolicies => leaf().with_critical(&[2, 5, 29, 32]).issue(),
+        // An arc for examples.
+        Certificate::WithUnknownCriticalExtension => leaf().with_critical(&[2, 999, 1]).issue(),
         Certificate::ByIntermediate => leaf().via_intermediate().issue(),
         Certificate::ByUnsentIntermediate => leaf().via_unsent_intermediate().issue(),
         Certificate::SelfSigned => pki::self_signed([host]).issue(),
