@@ -125,6 +125,10 @@ runbooks! {
     NoNameserver
     NameNotFound
     NoAddress
+    AliasBroken
+    AnswerFiltered
+    SearchDomainAnswer
+    NameserverSlow
     HostsFileOverride
     PrivateEndpointTimeout
     EndpointTimeout
@@ -137,6 +141,7 @@ runbooks! {
     ProxyAuthRequired
     ProxyBroken
     TlsIntercepted
+    TrustOutdated
     CertificateExpired
     CertificateNotYetValid
     CertificateExpiringSoon
@@ -157,6 +162,7 @@ runbooks! {
     MalformedResponse
     CredentialsRequired
     ImageNotFound
+    ImageLocked
     PlatformMismatch
     BlobUnavailable
     MirrorFailing

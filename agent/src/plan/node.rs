@@ -19,8 +19,8 @@ use regprobe_probes::{
 
 use crate::config::{self, Config, ContainerdSource, ProxySource};
 
-/// The timeout of a question to a nameserver; never longer than the timeout of a stage.
-const QUESTION_LIMIT: Duration = Duration::from_secs(3);
+/// The timeout of a question to a nameserver, as of Go's resolver; never longer than the timeout of a stage.
+const QUESTION_LIMIT: Duration = Duration::from_secs(5);
 const DNS_PORT: u16 = 53;
 /// A file is read up to this many bytes.
 const MAX_FILE: u64 = 1024 * 1024;

@@ -17,6 +17,9 @@ use super::{
 };
 use crate::node::{Hosts, ResolvConf};
 
+/// An answer that takes longer is waited for; a quicker one is part of any pull.
+const SLOW: Duration = Duration::from_secs(2);
+
 /// The resolver of a node.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GoResolver<'a> {
@@ -165,7 +168,7 @@ impl GoResolver<'_> {
             leg.nameserver = Some(nameserver);
             leg.outcome = outcome.map(<[IpAddr]>::to_vec);
             if matches!(outcome, Ok(_) | Err(LookupFault::NoSuchHost)) {
-                leg.useful = took;
+                leg.useful = if took < SLOW { took } else { Duration::ZERO };
                 return leg;
             }
         }

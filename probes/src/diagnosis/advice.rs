@@ -48,6 +48,20 @@ pub(super) fn of_name(code: Code, seen: &EndpointOutcome, lookup: &Lookup) -> St
             None => format!("{host} does not exist"),
         },
         Code::NoAddress => format!("{host} exists and has no address"),
+        Code::AliasBroken => match lookup.chain().last() {
+            Some(end) => format!(
+                "{host} exists, and {}, where its aliases end, does not exist for nameserver {nameserver}",
+                end.name
+            ),
+            None => format!("{host} exists, and the end of its aliases does not"),
+        },
+        Code::AnswerFiltered => format!(
+            "nameserver {nameserver} leaves the private addresses of {host} out of its answer"
+        ),
+        Code::SearchDomainAnswer => format!(
+            "{first} is the address of {}, by a search domain, and not of {host}",
+            lookup.name
+        ),
         Code::NameserverDown if lookup.addresses().next().is_some() => {
             format!("nameserver {nameserver} leaves one of the two questions for {host} unanswered")
         }
@@ -90,6 +104,13 @@ pub(super) fn of_fault(code: Code, seen: &EndpointOutcome, stage: Stage, fault: 
         Code::TlsDropped if alert_of(fault).is_some() => {
             format!("{endpoint} ends the TLS handshake{at}: {fault}")
         }
+        Code::TrustOutdated => format!(
+            "the certificate of {endpoint} is from a public authority, and this node knows no way from it to a root"
+        ),
+        Code::ImageLocked => match seen.failed_subject() {
+            Some(image) => format!("{image} is locked in {endpoint}: {fault}"),
+            None => format!("an image is locked in {endpoint}: {fault}"),
+        },
         Code::TlsStalled => {
             format!("{endpoint} accepts connections{at} and never answers the TLS handshake")
         }
@@ -233,6 +254,22 @@ pub(super) fn remedy(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>
             ),
         },
         Code::NoAddress => format!("Add an A record for {host}; the name exists without one."),
+        Code::AliasBroken => format!(
+            "Find out why nameserver {nameserver} does not know the end of the chain: a forwarder or filter, or a \
+             private zone for a parent of that name which lacks it."
+        ),
+        Code::AnswerFiltered => format!(
+            "Allow private addresses for {host} at nameserver {nameserver}: rebind-domain-ok in dnsmasq, \
+             private-domain in unbound, or the same setting of a router or filter."
+        ),
+        Code::SearchDomainAnswer => format!(
+            "Remove the wildcard record of the search domain, or the domain from the node's resolv.conf; then check \
+             why {host} itself has no answer."
+        ),
+        Code::NameserverSlow => format!(
+            "Look at the load of nameserver {nameserver} and at its upstream servers; every connection of a pull \
+             waits for it."
+        ),
         Code::HostsFileOverride => {
             format!("Remove {host} from the node's hosts file, or make it agree with DNS.")
         }
@@ -278,6 +315,10 @@ pub(super) fn remedy(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>
         Code::TlsIntercepted => format!(
             "Exempt {host} from TLS inspection, or install the inspecting authority's certificate \
              on the nodes."
+        ),
+        Code::TrustOutdated => format!(
+            "Update the node's CA bundle (ca-certificates, or the node image), and check that {host} sends its \
+             intermediate certificates: openssl s_client -showcerts."
         ),
         Code::CertificateExpired => {
             format!("Renew the certificate of {host}; first check this node's clock.")
@@ -341,6 +382,11 @@ pub(super) fn remedy(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>
         Code::ImageNotFound => "Correct the repository or tag; if it was deleted, push the same image \
                                 again."
             .to_owned(),
+        Code::ImageLocked => {
+            "Unlock it, if that is right: az acr repository update --image REPOSITORY:TAG --read-enabled true, or \
+             --repository for all of it. First find out who locked it, and why."
+                .to_owned()
+        }
         Code::PlatformMismatch => {
             "Build the image for this node's platform, or keep its pods off such nodes \
              (nodeSelector)."

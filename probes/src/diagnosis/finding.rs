@@ -148,6 +148,8 @@ impl Code {
             || matches!(
                 self,
                 Self::PrivateLinkZoneNotLinked
+                    | Self::AnswerFiltered
+                    | Self::NameserverSlow
                     | Self::NodePolicyBlocked
                     | Self::ProxyUnreachable
                     | Self::ProxyDenied
@@ -188,6 +190,14 @@ codes! {
     NameNotFound;
     /// The name has no address.
     NoAddress;
+    /// The name exists, and the end of its alias chain does not.
+    AliasBroken;
+    /// A nameserver removes private addresses from its answers.
+    AnswerFiltered;
+    /// The address is that of the name with a search suffix.
+    SearchDomainAnswer;
+    /// A nameserver answers after seconds.
+    NameserverSlow;
     /// The hosts file pins the name to an address that DNS does not give.
     HostsFileOverride;
     /// Nothing answers at a private address.
@@ -212,6 +222,8 @@ codes! {
     ProxyBroken;
     /// A certificate of an unknown authority: somebody intercepts TLS.
     TlsIntercepted;
+    /// A public authority that the node's bundle or the chain lacks.
+    TrustOutdated;
     /// The certificate has expired.
     CertificateExpired;
     /// The certificate is not valid yet.
@@ -252,6 +264,8 @@ codes! {
     CredentialsRequired;
     /// The image is not there.
     ImageNotFound;
+    /// The registry has locked the image.
+    ImageLocked;
     /// The image is not built for this platform.
     PlatformMismatch;
     /// A layer cannot be fetched.

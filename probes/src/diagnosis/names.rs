@@ -2,7 +2,7 @@
 //! records, pins. Each nameserver's answer is judged on its own; how bad it is depends on whether a
 //! pull uses it.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use super::{
     advice::{self, critical, warning},
@@ -21,6 +21,9 @@ use crate::{
     },
 };
 
+/// An answer that takes longer is slow: a pull waits for it before every connection.
+const SLOW: Duration = Duration::from_secs(2);
+
 /// Everything that is wrong with the name of one endpoint.
 pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> Vec<Finding> {
     let is_blocked = matches!(seen.path, PullPath::Blocked { .. });
@@ -34,6 +37,7 @@ pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> V
         .collect();
     // The order of the node's own nameservers matters, that of the others does not.
     judged.sort_by_key(|judged| (!judged.is_nodes_own()).then(|| judged.lookup.nameserver.address));
+    mark_filters(&mut judged);
     let deciding = deciding(seen, &judged);
     if !seen.pinned.is_empty() {
         // A pin that works may hide that DNS does not. A name that DNS never had hides nothing.
@@ -95,7 +99,50 @@ pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> V
     if judged.iter().all(|judged| judged.code.is_none()) {
         findings.extend(disagreement(seen, &judged));
     }
+    findings.extend(deciding.and_then(|deciding| slow(seen, deciding)));
     findings
+}
+
+/// The finding about a nameserver that a pull waits for.
+fn slow(seen: &EndpointOutcome, deciding: &Judged<'_>) -> Option<Finding> {
+    let lookup = deciding.lookup;
+    let answers = lookup.addresses().next().is_some();
+    let is_whole = lookup
+        .fault()
+        .is_none_or(|fault| fault.negative().is_some());
+    (answers && is_whole && lookup.took >= SLOW).then(|| Finding {
+        nameserver: Some(lookup.nameserver.to_string()),
+        evidence: vec![deciding.says()],
+        ..warning(
+            Code::NameserverSlow,
+            seen,
+            Stage::Resolve,
+            format!(
+                "nameserver {} answers after {:.1} s",
+                lookup.nameserver,
+                lookup.took.as_secs_f64()
+            ),
+        )
+    })
+}
+
+/// A nameserver that has the name without addresses, and without a zone that says so, where another has private
+/// addresses, takes those out of the answer.
+fn mark_filters(judged: &mut [Judged<'_>]) {
+    let has_private = |judged: &Judged<'_>| {
+        let mut addresses = judged.lookup.addresses();
+        addresses.any(|address| Scope::of(address).is_endpoint())
+    };
+    if !judged.iter().any(has_private) {
+        return;
+    }
+    for one in judged {
+        let is_bare = |fault: &ResolveFault| matches!(fault, ResolveFault::NoData(negative) if negative.soa.is_none());
+        let is_empty = one.lookup.addresses().next().is_none();
+        if is_empty && one.lookup.fault().is_some_and(is_bare) {
+            one.code = Some(Code::AnswerFiltered);
+        }
+    }
 }
 
 /// Whether the node itself keeps an answer from the agent. Its client may be allowed to get it.
@@ -118,6 +165,7 @@ pub(super) fn explains(finding: &Finding, failure: &Finding, seen: &EndpointOutc
         Code::PrivateLinkZoneNotLinked
             | Code::PublicAddress
             | Code::UnexpectedAddress
+            | Code::SearchDomainAnswer
             | Code::HostsFileOverride
     );
     led_there && wrong_place && decides
@@ -141,9 +189,9 @@ impl<'a> Judged<'a> {
             // well.
             Some(fault) => fault_code(lookup, fault, &seen.endpoint.host)
                 .filter(|_| lookup.addresses().next().is_none())
-                .or_else(|| drift(lookup, expected))
+                .or_else(|| drift(lookup, expected, &seen.dialled))
                 .or_else(|| fault_code(lookup, fault, &seen.endpoint.host)),
-            None => drift(lookup, expected),
+            None => drift(lookup, expected, &seen.dialled),
         };
         Self { lookup, code }
     }
@@ -197,6 +245,7 @@ fn fault_code(lookup: &Lookup, fault: &ResolveFault, host: &str) -> Option<Code>
                 (Some(SoaZone::ShadowZone), _) => Code::PrivateLinkShadowZone,
                 (Some(SoaZone::PrivatelinkZone), _) => Code::PrivateLinkRecordMissing,
                 _ if through_privatelink() => Code::PrivateLinkRecordMissing,
+                (_, ResolveFault::NxDomain(_)) if !negative.chain.is_empty() => Code::AliasBroken,
                 (_, ResolveFault::NxDomain(_)) => Code::NameNotFound,
                 _ => Code::NoAddress,
             })
@@ -205,7 +254,7 @@ fn fault_code(lookup: &Lookup, fault: &ResolveFault, host: &str) -> Option<Code>
 }
 
 /// What is wrong if not all addresses are where they are expected.
-fn drift(lookup: &Lookup, expected: &Expectation) -> Option<Code> {
+fn drift(lookup: &Lookup, expected: &Expectation, host: &str) -> Option<Code> {
     let mut astray = lookup
         .addresses()
         .filter(|address| !expected.allows(*address))
@@ -213,6 +262,9 @@ fn drift(lookup: &Lookup, expected: &Expectation) -> Option<Code> {
     astray.peek()?;
     let public = astray.any(|address| Scope::of(address).is_public());
     let chain = chain(lookup);
+    if *lookup.name != *host {
+        return Some(Code::SearchDomainAnswer);
+    }
     Some(match (leaves_privatelink(&chain), public) {
         (true, _) => Code::PrivateLinkZoneNotLinked,
         (false, true) if passes_privatelink(&chain) => Code::PrivateLinkZoneNotLinked,

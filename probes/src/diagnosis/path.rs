@@ -108,6 +108,34 @@ fn is_denied_by_node(fault: &Fault) -> bool {
     ) || matches!(fault, Fault::Tls(fault) if matches!(**fault, TlsFault::Io(IoFault::Denied(_))))
 }
 
+/// Organisations whose roots are in every current bundle, as their certificates name them.
+const PUBLIC_AUTHORITIES: &[&str] = &[
+    "Amazon",
+    "Baltimore",
+    "DigiCert Inc",
+    "Entrust, Inc.",
+    "GlobalSign nv-sa",
+    "GoDaddy.com, Inc.",
+    "Google Trust Services LLC",
+    "Google Trust Services",
+    "IdenTrust",
+    "Internet Security Research Group",
+    "Let's Encrypt",
+    "Microsoft Corporation",
+    "Sectigo Limited",
+];
+
+/// The public authority that issued the leaf, by its own words: whoever intercepts TLS goes by another name.
+pub(super) fn public_authority(fault: &Fault) -> Option<&str> {
+    let issuer = &fault.chain()?.leaf()?.issuer;
+    let names = |organisation: &&&str| {
+        let rest = issuer.split("O=").skip(1);
+        let mut rest = rest.filter_map(|rest| rest.strip_prefix(**organisation));
+        rest.any(|rest| rest.is_empty() || rest.starts_with(','))
+    };
+    PUBLIC_AUTHORITIES.iter().find(names).map(|_| &**issuer)
+}
+
 /// Whether an alert says that the two have no version or parameter in common.
 fn is_about_parameters(fault: &Fault) -> bool {
     let about = [
@@ -161,12 +189,14 @@ fn code(stage: Stage, fault: &Fault, to: Option<IpAddr>, expected: &Expectation)
             Reason::NotYetValid => Code::CertificateNotYetValid,
             Reason::NameMismatch => Code::CertificateNameMismatch,
             Reason::BadCertificate if is_certificate(fault) => Code::CertificateInvalid,
+            Reason::UnknownIssuer if public_authority(fault).is_some() => Code::TrustOutdated,
             Reason::UnknownIssuer | Reason::BadCertificate => Code::TlsIntercepted,
             Reason::Version => Code::TlsVersion,
             Reason::Alert if is_about_parameters(fault) => Code::TlsVersion,
             Reason::NotTls => Code::NotTls,
             _ => Code::TlsDropped,
         },
+        Stage::Manifest | Stage::Blob if reason == Reason::Locked => Code::ImageLocked,
         Stage::Blob => Code::BlobUnavailable,
         Stage::Manifest if reason == Reason::NotFound => Code::ImageNotFound,
         Stage::Manifest if reason == Reason::PlatformMismatch => Code::PlatformMismatch,

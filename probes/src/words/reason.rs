@@ -198,6 +198,8 @@ reasons! {
     RedirectDenied = "redirect_denied" at Stage::is_http;
     /// An image without a manifest for this node's platform.
     PlatformMismatch = "platform_mismatch" at Stage::is_http;
+    /// The registry's own code says that the image is locked.
+    Locked = "locked" at Stage::is_http;
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::servers::Release;
+use crate::world::STAGE_TIMEOUT;
 
 pub use self::certificate::Certificate;
 pub use self::setting::{
@@ -76,6 +77,16 @@ pub struct Told {
     pub nameservers: Vec<Beside>,
     /// Whether it is told which containerd the node runs; it cannot see the program.
     pub knows_containerd: bool,
+    /// How long one stage may take.
+    pub timeout_seconds: u64,
+}
+
+impl Told {
+    /// How long a check may take: two stages never wait one after the other.
+    #[must_use]
+    pub fn check_limit(&self) -> Duration {
+        Duration::from_secs(self.timeout_seconds).saturating_mul(2)
+    }
 }
 
 impl Default for Told {
@@ -88,6 +99,7 @@ impl Default for Told {
             images: Vec::new(),
             nameservers: Vec::new(),
             knows_containerd: true,
+            timeout_seconds: STAGE_TIMEOUT.as_secs(),
         }
     }
 }

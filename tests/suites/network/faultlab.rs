@@ -19,7 +19,7 @@ use regprobe_harness::program::{REGPROBE, repository};
 use regprobe_harness::suite::{Suite, Test, test};
 use regprobe_lab::scenario::{Does, Scenario};
 use regprobe_lab::servers::{Containerd, Pull, Release};
-use regprobe_lab::world::{Checked, STAGE_TIMEOUT, Scene, World};
+use regprobe_lab::world::{Checked, Scene, World};
 use regprobe_probes::ContainerdRelease;
 use serde_json::Value;
 
@@ -27,9 +27,6 @@ use super::pool::{Pool, lock};
 
 /// How many worlds run at the same time; most scenarios only wait.
 const WORLDS: usize = 12;
-
-/// How long a check may take: two stages never wait one after the other.
-const CHECK_LIMIT: Duration = STAGE_TIMEOUT.saturating_mul(2);
 
 /// How far a predicted delay may be off, if that is more than a quarter of it.
 const PREDICTION_MARGIN: Duration = Duration::from_millis(1500);
@@ -252,7 +249,7 @@ fn judge(scenario: &Scenario, pull: &Pull, checked: Option<&Checked>) -> Result<
 /// try again.
 fn check(scene: &Scene<'_>, release: Release) -> Result<Checked> {
     let mut checked = scene.check(&regprobe(), release)?;
-    if checked.took > CHECK_LIMIT {
+    if checked.took > scene.scenario().agent.check_limit() {
         checked = scene.check(&regprobe(), release)?;
     }
     documented(checked)
@@ -329,7 +326,7 @@ fn judge_agent(scenario: &Scenario, checked: &Checked, pull: &Pull) -> Vec<Strin
             scenario.quiet
         ));
     }
-    if checked.took > CHECK_LIMIT {
+    if checked.took > scenario.agent.check_limit() {
         faults.push(format!("the check took {:?}", checked.took));
     }
     if scenario.predicted_delay_seconds.is_some() {

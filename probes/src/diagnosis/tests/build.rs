@@ -105,6 +105,10 @@ pub(super) struct Met {
     failures: Vec<(Option<IpAddr>, StageOutcome)>,
     shown: Vec<Evidence>,
     blocked: Option<(Stage, Fault)>,
+    /// The domain by which nameservers know the name, which they do not know itself.
+    search_domain: Option<&'static str>,
+    /// How long nameservers take.
+    answer_takes: Duration,
 }
 
 impl Met {
@@ -124,6 +128,8 @@ impl Met {
             failures: Vec::new(),
             shown: Vec::new(),
             blocked: None,
+            search_domain: None,
+            answer_takes: Duration::from_millis(1),
         }
     }
 
@@ -152,6 +158,17 @@ impl Met {
             Some((_, earlier)) => *earlier = said,
             None => self.answers.push((nameserver.clone(), said)),
         }
+        self
+    }
+
+    /// What nameservers answer is for the name in this search domain.
+    pub(super) fn by_search_domain(mut self, domain: &'static str) -> Self {
+        self.search_domain = Some(domain);
+        self
+    }
+
+    pub(super) fn answered_after(mut self, took: Duration) -> Self {
+        self.answer_takes = took;
         self
     }
 
@@ -223,14 +240,23 @@ impl Met {
             true => (Arc::from(PROXY.0), PROXY.1),
             false => (self.endpoint.host.clone(), self.endpoint.port),
         };
-        let lookup = |(nameserver, said): &(Arc<Nameserver>, NameserverSays)| Lookup {
+        let lookup = |nameserver: &Arc<Nameserver>, name: Arc<str>, said: &NameserverSays| Lookup {
             nameserver: nameserver.clone(),
-            name: dialled.clone(),
-            took: Duration::from_millis(1),
+            name,
+            took: self.answer_takes,
             a: said.a.clone(),
             aaaa: said.aaaa.clone(),
         };
-        let lookups: Vec<_> = self.answers.iter().map(lookup).collect();
+        let answers = self.answers.iter();
+        let lookups: Vec<_> = answers
+            .flat_map(|(nameserver, said)| match self.search_domain {
+                None => vec![lookup(nameserver, dialled.clone(), said)],
+                Some(domain) => vec![
+                    lookup(nameserver, dialled.clone(), &no_such_name([], "io")),
+                    lookup(nameserver, format!("{dialled}.{domain}").into(), said),
+                ],
+            })
+            .collect();
         let mut found: Vec<IpAddr> = Vec::new();
         let named = lookups.iter().flat_map(Lookup::addresses);
         for address in self
@@ -258,6 +284,11 @@ impl Met {
             hosts: &Hosts::parse(&pins.collect::<String>()),
             resolv_conf: &ResolvConf {
                 nameservers: own.map(|own| own.address).collect(),
+                search: self
+                    .search_domain
+                    .map(|domain| format!("{domain}."))
+                    .into_iter()
+                    .collect(),
                 ..ResolvConf::default()
             },
             nameservers: &nameservers,

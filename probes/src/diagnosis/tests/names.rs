@@ -1,27 +1,39 @@
 //! Stories about names: drift, missing records, nameservers, pins.
 
+use std::time::Duration;
+
 use super::{
     Story,
     build::{
-        AZURE, FIRST, OTHER, PRIVATE_DATA, PRIVATE_LOGIN, PUBLIC, SECOND, data, dial,
-        expecting_any, found, login, mirror, no_address, no_such_name, not_linked, nothing,
+        AZURE, FIRST, NameserverSays, OTHER, PRIVATE_DATA, PRIVATE_LOGIN, PUBLIC, SECOND, data,
+        dial, expecting_any, found, login, mirror, no_address, no_such_name, not_linked, nothing,
         private, record_missing, refused, servfail, silence, turned_away,
     },
     critical, story, warning,
 };
 use crate::{
     diagnosis::Code::{
-        HostsFileOverride, NameNotFound, NameserverDown, NameserverFailing, NameserversDisagree,
-        NoAddress, NoNameserver, PrivateEndpointTimeout, PrivateLinkRecordMissing,
-        PrivateLinkShadowZone, PrivateLinkZoneNotLinked, PublicAddress, UnexpectedAddress,
+        AliasBroken, AnswerFiltered, HostsFileOverride, NameNotFound, NameserverDown,
+        NameserverFailing, NameserverSlow, NameserversDisagree, NoAddress, NoNameserver,
+        PrivateEndpointTimeout, PrivateLinkRecordMissing, PrivateLinkShadowZone,
+        PrivateLinkZoneNotLinked, PublicAddress, SearchDomainAnswer, UnexpectedAddress,
     },
     net::io_fault::IoFault,
-    stages::resolve::ResolveFault,
+    stages::resolve::{Negative, ResolveFault},
     words::{
         endpoint::{Role, Turn},
         reason::Stage,
     },
 };
+
+/// An answer without addresses, which no zone has said.
+fn filtered() -> NameserverSays {
+    let nothing_left = Negative {
+        chain: Vec::new(),
+        soa: None,
+    };
+    nothing(ResolveFault::NoData(nothing_left))
+}
 
 pub(super) fn stories() -> Vec<Story> {
     [drift(), missing(), nameservers(), pins(), fine()].concat()
@@ -30,6 +42,57 @@ pub(super) fn stories() -> Vec<Story> {
 fn drift() -> Vec<Story> {
     let not_linked_at_login = || login().answered(&FIRST, not_linked());
     vec![
+        story(
+            "the name of a search domain answers in the name's place",
+            [login()
+                .resolves_by([], PUBLIC)
+                .by_search_domain("corp.example")],
+        )
+        .degraded_by([warning(SearchDomainAnswer)
+            .by(&FIRST)
+            .on(PUBLIC)
+            .showing("contoso.azurecr.io.corp.example, by a search domain")]),
+        story(
+            "a search domain that leads where it should is none of our business",
+            [login().by_search_domain("corp.example")],
+        ),
+        story(
+            "the alias ends nowhere",
+            [login().answered(
+                &FIRST,
+                no_such_name(
+                    ["eus1.fe.azcr.io", "gone.cloudapp.azure.com"],
+                    "cloudapp.azure.com",
+                ),
+            )],
+        )
+        .fails_by([critical(AliasBroken)
+            .by(&FIRST)
+            .saying("no such host")
+            .showing("gone.cloudapp.azure.com, where its aliases end")]),
+        story(
+            "the second nameserver takes private addresses out of its answers",
+            [
+                login().answered(&SECOND, filtered()),
+                data().answered(&SECOND, filtered()),
+            ],
+        )
+        .degraded_by([warning(AnswerFiltered).by(&SECOND)]),
+        story(
+            "the only nameserver takes private addresses out of its answers",
+            [login()
+                .answered(&FIRST, filtered())
+                .answered(&AZURE, private(PRIVATE_LOGIN))],
+        )
+        .fails_by([critical(AnswerFiltered).by(&FIRST).saying("no such host")]),
+        story(
+            "the only nameserver is slow",
+            [
+                login().answered_after(Duration::from_secs(4)),
+                data().answered_after(Duration::from_secs(4)),
+            ],
+        )
+        .degraded_by([warning(NameserverSlow).by(&FIRST).showing("after 4.0 s")]),
         story(
             "the zone is not linked, and the public address works",
             [not_linked_at_login()],

@@ -5,17 +5,17 @@ use super::{
     build::{
         FIRST, PRIVATE_LOGIN, PUBLIC, basic_challenge, challenge_that_containerd_misreads,
         challenge_with_clock_off_by, data, denied, dial, expecting_anonymous_pull, expecting_any,
-        http, login, malformed, mirror, no_registry, not_linked, other_platform, refused, storage,
-        tls, token_service, turned_away,
+        http, locked, login, malformed, mirror, no_registry, not_linked, other_platform, refused,
+        storage, tls, token_service, turned_away,
     },
     critical, info, story, warning,
 };
 use crate::{
     diagnosis::Code::{
         BlobUnavailable, ClockSkew, ConnectionDropped, ConnectionRefused, CredentialsRequired,
-        EndpointTimeout, Forbidden, ImageNotFound, MalformedResponse, MirrorFailing, NoResponse,
-        NotARegistry, PlatformMismatch, PrivateEndpointTimeout, RegistryError, RegistryFirewall,
-        Throttled,
+        EndpointTimeout, Forbidden, ImageLocked, ImageNotFound, MalformedResponse, MirrorFailing,
+        NoResponse, NotARegistry, PlatformMismatch, PrivateEndpointTimeout, RegistryError,
+        RegistryFirewall, Throttled,
     },
     diagnosis::Verdict,
     net::io_fault::IoFault,
@@ -179,6 +179,11 @@ fn images() -> Vec<Story> {
             .fails_by([critical(ImageNotFound)
                 .on(PRIVATE_LOGIN)
                 .saying("contoso.azurecr.io/probe/hello:v1: not found")]),
+        story("the image is locked", [manifest(locked())])
+            .whose_walk_fails(false, "405 Method Not Allowed")
+            .fails_by([critical(ImageLocked)
+                .on(PRIVATE_LOGIN)
+                .saying("405 Method Not Allowed")]),
         story(
             "the image is not for this node",
             [manifest(other_platform())],

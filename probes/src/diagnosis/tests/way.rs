@@ -4,7 +4,7 @@ use super::{
     Story, Verdict,
     build::{
         FIRST, PRIVATE_DATA, PRIVATE_LOGIN, PUBLIC, bad_chain, certificate_ending_in_days, data,
-        dial, expecting_any, found, login, no_route, no_such_name, nothing, proxy, tls,
+        dial, expecting_any, found, issued_by, login, no_route, no_such_name, nothing, proxy, tls,
     },
     critical, story, warning,
 };
@@ -14,7 +14,7 @@ use crate::{
         CertificateNameMismatch, CertificateNotYetValid, ConnectionRefused, EndpointTimeout,
         LargeClientHelloDropped, NoNameserver, NoRoute, NodePolicyBlocked, NotTls,
         PrivateEndpointTimeout, ProxyAuthRequired, ProxyBroken, ProxyDenied, ProxyUnreachable,
-        TlsDropped, TlsIntercepted, TlsStalled, TlsVersion,
+        TlsDropped, TlsIntercepted, TlsStalled, TlsVersion, TrustOutdated,
     },
     net::io_fault::{Errno, IoFault},
     node::unseen::Unseen,
@@ -237,6 +237,27 @@ fn proxies() -> Vec<Story> {
 fn certificates() -> Vec<Story> {
     let refused = |problem| login().fails(Stage::Tls, bad_chain(problem));
     vec![
+        story(
+            "the node does not know a public authority",
+            [login().fails(
+                Stage::Tls,
+                issued_by("C=US, O=Microsoft Corporation, CN=Microsoft TLS G2 RSA CA OCSP 02"),
+            )],
+        )
+        .fails_by([critical(TrustOutdated)
+            .on(PRIVATE_LOGIN)
+            .saying("certificate signed by unknown authority")
+            .showing("Microsoft TLS G2 RSA CA OCSP 02")]),
+        story(
+            "somebody intercepts TLS by a similar name",
+            [login().fails(
+                Stage::Tls,
+                issued_by("O=Microsoft Corporation of Fabrikam, CN=x"),
+            )],
+        )
+        .fails_by([critical(TlsIntercepted)
+            .on(PRIVATE_LOGIN)
+            .saying("certificate signed by unknown authority")]),
         story(
             "somebody intercepts TLS",
             [

@@ -146,6 +146,20 @@ pub(super) fn bad_chain(problem: CertificateProblem) -> Fault {
     tls(TlsFault::Certificate { problem, chain })
 }
 
+/// A chain that leads to no root, issued by this authority.
+pub(super) fn issued_by(issuer: &str) -> Fault {
+    let certificate = Certificate {
+        issuer: issuer.to_owned(),
+        ..certificate(30 * DAY)
+    };
+    tls(TlsFault::Certificate {
+        problem: CertificateProblem::UnknownIssuer,
+        chain: Chain {
+            certificates: vec![certificate],
+        },
+    })
+}
+
 pub(super) fn http(fault: IoFault) -> Fault {
     Fault::Http(HttpFault::Io(fault))
 }
@@ -178,6 +192,14 @@ pub(super) fn turned_away(seen: &str) -> Fault {
     Fault::Http(HttpFault::Refused(Box::new(Refusal {
         client_ip,
         ..refusal(403)
+    })))
+}
+
+/// By the registry's own code.
+pub(super) fn locked() -> Fault {
+    Fault::Http(HttpFault::Refused(Box::new(Refusal {
+        code: Some("REGISTRY_DISALLOWED_OPERATION".to_owned()),
+        ..refusal(405)
     })))
 }
 

@@ -40,6 +40,7 @@ impl Refusal {
             403 if self.client_ip.is_some() => Reason::Firewall,
             403 => Reason::Forbidden,
             404 => Reason::NotFound,
+            405 if self.code.as_deref() == Some("REGISTRY_DISALLOWED_OPERATION") => Reason::Locked,
             429 => Reason::Throttled,
             500..=599 => Reason::ServerError,
             _ => Reason::UnexpectedStatus,

@@ -115,6 +115,16 @@ impl Endpoint<'_> {
         self.public_chain(&self.host, addresses);
     }
 
+    /// The public chain, whose last name does not exist.
+    pub fn alias_broken(&self) {
+        self.start_over();
+        let front_end = format!("{}.fe.azcr.io", self.front_end);
+        let cloud_app = format!("{}-az.gone.cloudapp.azure.com", self.front_end);
+        self.dns
+            .alias(&self.host, &front_end, ALIAS_TTL)
+            .alias(&front_end, &cloud_app, ALIAS_TTL);
+    }
+
     /// The private zone is linked and lacks the record: NXDOMAIN with the private zone's SOA.
     pub fn record_missing(&self) {
         self.start_over();

@@ -74,6 +74,9 @@ pub struct Nameserver {
     /// Names that it does not have, of those that every nameserver has.
     #[serde(default)]
     pub lacks: Vec<String>,
+    /// Names that it has beside those, with their addresses.
+    #[serde(default)]
+    pub also: BTreeMap<String, Vec<IpAddr>>,
 }
 
 /// The chain from a registry's name to its address.
@@ -97,6 +100,9 @@ pub enum Names {
     RecordMissing,
     /// A zone below the private one hides the record.
     Shadowed,
+    /// The chain ends at a name that does not exist.
+    #[serde(rename = "alias broken")]
+    AliasBroken,
     /// The name is there and has no address.
     #[serde(rename = "no address")]
     NoAddress,
@@ -126,6 +132,11 @@ pub enum NameserverIs {
     Babbling,
     /// A second and a half late.
     Slow,
+    /// Four seconds late.
+    #[serde(rename = "very slow")]
+    VerySlow,
+    /// dnsmasq with `--stop-dns-rebind`: private addresses are taken out of the answers of a healthy one.
+    Filtering,
     /// Every UDP answer is truncated; over TCP it answers.
     Truncating,
     #[serde(rename = "truncating, with TCP closed")]

@@ -61,6 +61,11 @@ impl DnsmasqBuilder {
         self.argument(format!("--server={}#{}", to.ip(), to.port()))
     }
 
+    /// Takes private addresses out of what others answer.
+    pub fn stopping_rebind(self) -> Self {
+        self.argument("--stop-dns-rebind".to_owned())
+    }
+
     /// Keeps no answer; otherwise it keeps up to 150.
     pub fn without_cache(self) -> Self {
         self.argument("--cache-size=0".to_owned())

@@ -1,7 +1,8 @@
 //! The nameservers of a scene: BIND with the chains that Azure shows, and the lab's own nameserver
 //! for what BIND cannot be brought to do.
 
-use std::net::IpAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -11,10 +12,12 @@ use crate::fakes::dns::{Dns, Fault, OverTcp};
 use crate::fakes::private_link::Endpoint;
 use crate::netns::Namespace;
 use crate::scenario::{Names, Nameserver, NameserverIs};
-use crate::servers::{Bind, BindBuilder};
+use crate::servers::{Bind, BindBuilder, Dnsmasq};
 
 const DNS_PORT: u16 = 53;
 const TTL: u32 = 60;
+/// Where the forwarder's own upstream is, on the network's loopback.
+const UPSTREAM: Ipv4Addr = Ipv4Addr::new(127, 2, 0, 53);
 
 /// Whoever answers at a nameserver's address, until dropped.
 pub(super) enum Server {
@@ -22,6 +25,10 @@ pub(super) enum Server {
         _server: Bind,
     },
     Lab(Dns),
+    Forwarder {
+        _server: Dnsmasq,
+        _upstream: Dns,
+    },
     /// A closed port, or a filter in front of it.
     Nobody,
 }
@@ -43,6 +50,8 @@ pub(super) fn start(network: &Namespace, wanted: &Nameserver) -> Result<Server> 
         NameserverIs::Refusing => started(Bind::at((wanted.at, DNS_PORT))),
         NameserverIs::Changing => lab(wanted),
         NameserverIs::Babbling => lab_with(wanted, Fault::Garbage),
+        NameserverIs::VerySlow => lab_with(wanted, Fault::Delay(Duration::from_secs(4))),
+        NameserverIs::Filtering => filtering(wanted),
         NameserverIs::Slow => lab_with(wanted, Fault::Delay(Duration::from_millis(1500))),
         NameserverIs::Truncating | NameserverIs::TruncatingWithoutTcp => {
             lab_with(wanted, Fault::Truncated(OverTcp::Answers))
@@ -57,7 +66,9 @@ impl Server {
     pub(super) fn change(&self, wanted: &Nameserver) -> Result<()> {
         match self {
             Self::Lab(dns) => fill(dns, wanted),
-            Self::Bind { .. } | Self::Nobody => bail!("only a changing nameserver changes"),
+            Self::Bind { .. } | Self::Forwarder { .. } | Self::Nobody => {
+                bail!("only a changing nameserver changes")
+            }
         }
         Ok(())
     }
@@ -95,6 +106,21 @@ fn bind(wanted: &Nameserver, order: &str) -> Result<Server> {
 fn started(bind: BindBuilder) -> Result<Server> {
     Ok(Server::Bind {
         _server: bind.start()?,
+    })
+}
+
+/// A forwarder in front of a healthy nameserver.
+fn filtering(wanted: &Nameserver) -> Result<Server> {
+    let upstream = Dns::start((UPSTREAM, DNS_PORT))?;
+    fill(&upstream, wanted);
+    let server = Dnsmasq::at((wanted.at, DNS_PORT))
+        .forward_all(upstream.addr())
+        .stopping_rebind()
+        .without_cache()
+        .start()?;
+    Ok(Server::Forwarder {
+        _server: server,
+        _upstream: upstream,
     })
 }
 
@@ -150,6 +176,7 @@ fn fill(dns: &Dns, wanted: &Nameserver) {
             &places::PUBLIC_DATA,
         ),
     ];
+    also(dns, wanted);
     for (endpoint, names, private, public) in names {
         name(&endpoint, names, private, public);
     }
@@ -168,6 +195,12 @@ fn fill(dns: &Dns, wanted: &Nameserver) {
     }
 }
 
+fn also(dns: &Dns, wanted: &Nameserver) {
+    for (name, addresses) in &wanted.also {
+        dns.address(name, addresses.iter().copied(), TTL);
+    }
+}
+
 fn name(endpoint: &Endpoint<'_>, names: &Names, private: &Place, public: &Place) {
     match names {
         Names::Linked => endpoint.linked([private.address()]),
@@ -177,6 +210,7 @@ fn name(endpoint: &Endpoint<'_>, names: &Names, private: &Place, public: &Place)
         Names::PublicAt(addresses) => endpoint.public(addresses.iter().copied()),
         Names::RecordMissing => endpoint.record_missing(),
         Names::Shadowed => endpoint.shadowed(),
+        Names::AliasBroken => endpoint.alias_broken(),
         Names::NoAddress => endpoint.linked(<[IpAddr; 0]>::default()),
         Names::Unknown => endpoint.unknown(),
     }
@@ -193,6 +227,7 @@ impl Nameserver {
             north_data: Names::Linked,
             is: NameserverIs::Healthy,
             lacks: Vec::new(),
+            also: BTreeMap::new(),
         }
     }
 }

@@ -95,6 +95,12 @@ impl<'w> Scene<'w> {
         self.check_under(&container::profile()?, regprobe, release)
     }
 
+    /// What it is set for.
+    #[must_use]
+    pub fn scenario(&self) -> &Scenario {
+        self.scenario
+    }
+
     /// The same under another seccomp profile.
     pub fn check_under(
         &self,
@@ -102,7 +108,7 @@ impl<'w> Scene<'w> {
         regprobe: &Path,
         release: Release,
     ) -> Result<Checked> {
-        let timeout = format!("{}s", STAGE_TIMEOUT.as_secs());
+        let timeout = format!("{}s", self.scenario.agent.timeout_seconds);
         let config = self.write_config(release, &json!({"timeout": timeout}))?;
         let mut check = self.with_environment(Command::new(regprobe));
         check

@@ -20,8 +20,8 @@ use super::{ANY, Case, cases};
 pub(super) const NEVER: &[(&str, &[&str], &str)] = &[
     (
         "challenge token http",
-        &["platform_mismatch"],
-        "only a manifest has platforms; the fault lab has one that fits no node",
+        &["platform_mismatch", "locked"],
+        "only a manifest has platforms or is locked; the fault lab has such ones",
     ),
     (
         "connect",
