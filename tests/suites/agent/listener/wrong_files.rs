@@ -110,7 +110,8 @@ pub(super) fn wrong_files() -> Result<()> {
         place.write("web.yaml", &text)?;
         for more in [&[][..], &["--config.check"]] {
             let out = place.command(free_addr(loopback())?)?.args(more).output()?;
-            let said = String::from_utf8_lossy(&out.stderr);
+            // A log line escapes quotation marks.
+            let said = String::from_utf8_lossy(&out.stderr).replace("\\\"", "\"");
             ensure!(
                 out.status.code() == Some(2),
                 "{text}: {}: {said}",
