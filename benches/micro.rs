@@ -45,7 +45,7 @@ fn diagnosis(bencher: Bencher) {
     let outcome = Outcome {
         endpoints: endpoints.into_iter().enumerate().map(failing).collect(),
         walks: Vec::new(),
-        misconfigured: None,
+        misconfigured: Vec::new(),
         unseen_hosts: None,
     };
     let expectations = Expectations {

@@ -4,7 +4,9 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use regprobe_probes::{Endpoint, Expectation, Expectations, Role, Scheme, Target, TrustError};
+use regprobe_probes::{
+    Endpoint, Expectation, Expectations, Image, Role, Scheme, Target, TrustError,
+};
 
 pub(crate) use self::{
     certs_d::{node_at, of_containerd},
@@ -109,7 +111,7 @@ impl PlannedRegistry {
         intervals: Intervals,
         tls: &config::TlsConfig,
     ) -> Self {
-        let login = endpoint(&registry.server, Role::Login);
+        let login = login(&registry.server);
         let derived = data_hosts(registry).map(|host| Endpoint {
             host: host.into(),
             role: Role::Data,
@@ -129,13 +131,17 @@ impl PlannedRegistry {
             name: registry.name.as_str().into(),
             server: registry.server.to_string(),
             target: Target {
+                named: match registry.server.is_docker_hub() {
+                    true => "docker.io".to_owned(),
+                    false => login.authority(),
+                },
                 login,
                 data,
                 token: None,
                 images: registry
                     .images
                     .iter()
-                    .map(|image| image.0.clone())
+                    .map(|image| pulled(&registry.server, &image.0))
                     .collect(),
                 anonymous_pull: registry.anonymous_pull,
             },
@@ -157,6 +163,29 @@ impl PlannedRegistry {
             expiry_warning: self.expiry_warning,
             now,
         }
+    }
+}
+
+/// Images of `docker.io` come from another host.
+fn login(server: &Server) -> Endpoint {
+    let named = endpoint(server, Role::Login);
+    match server.is_docker_hub() {
+        true => Endpoint {
+            host: "registry-1.docker.io".into(),
+            ..named
+        },
+        false => named,
+    }
+}
+
+/// The image as the kubelet asks for it: at Docker Hub, what has no owner is in `library`.
+fn pulled(server: &Server, image: &Image) -> Image {
+    match server.is_docker_hub() && !image.repository.contains('/') {
+        true => Image {
+            repository: format!("library/{}", image.repository),
+            ..image.clone()
+        },
+        false => image.clone(),
     }
 }
 

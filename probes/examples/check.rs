@@ -13,6 +13,7 @@ use regprobe_probes::{
 async fn main() -> Result<(), Box<dyn Error>> {
     let host = env::args().nth(1).ok_or("usage: check HOST")?;
     let target = Target {
+        named: host.clone(),
         login: Endpoint {
             host: host.into(),
             port: 443,

@@ -20,6 +20,7 @@ mod finding;
 mod mirrors;
 mod names;
 mod path;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod walks;
@@ -88,7 +89,8 @@ pub fn diagnose(outcome: &Outcome, expectations: &Expectations) -> Diagnosis {
     walks::settle(&mut judged, &outcome.walks);
     let works = mirrors::settle(&mut judged);
     let found = judged.into_iter().flat_map(|(_, findings)| findings);
-    let mut findings = merge_shared_causes(found.chain(mirrors::misconfigured(outcome)));
+    let mut findings = merge_shared_causes(found);
+    settings::report(outcome, &mut findings);
     walks::explain(outcome, expectations, &mut findings);
     if outcome.unseen_hosts.is_some() {
         // The node's client may ask others, so nothing that was met here stops it for certain.
@@ -105,8 +107,11 @@ pub fn diagnose(outcome: &Outcome, expectations: &Expectations) -> Diagnosis {
     });
     let unseen = outcome.unseen_hosts.clone();
     let unseen = unseen.or_else(|| walks::unseen(outcome));
+    let fails = findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Critical);
     let predicted_pull_delay = works
-        .filter(|_| outcome.unseen_hosts.is_none())
+        .filter(|_| !fails && outcome.unseen_hosts.is_none())
         .map(|turn| delay::predicted(outcome, turn));
     Diagnosis {
         findings,

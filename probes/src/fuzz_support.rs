@@ -49,8 +49,7 @@ pub fn challenges(line: &str) -> Vec<(String, Vec<(String, String)>)> {
 /// # Errors
 /// If `body` grants no usable token.
 pub fn authorization(body: &[u8]) -> Result<Vec<u8>, HttpFault> {
-    let token = token::granted(body)?;
-    Ok(format!("Bearer {token}").into_bytes())
+    Ok(token::authorization(body)?.as_bytes().to_owned())
 }
 
 /// The hosts that a `hosts.toml` lists for `contoso.azurecr.io`: name, port and API root.
@@ -59,7 +58,7 @@ pub fn authorization(body: &[u8]) -> Result<Vec<u8>, HttpFault> {
 /// If containerd would refuse the file.
 pub fn hosts_toml(text: &str) -> Result<Vec<(String, u16, String)>, String> {
     let dir = Path::new("/etc/containerd/certs.d/contoso.azurecr.io");
-    let hosts = hosts_toml::parse(text, dir, "contoso.azurecr.io", None);
+    let hosts = hosts_toml::parse(text, dir, "contoso.azurecr.io");
     let hosts = hosts.map_err(|error: HostsTomlError| error.to_string())?;
     let host = |host: RegistryHost| (host.host, host.port, host.path);
     Ok(hosts.into_iter().map(host).collect())

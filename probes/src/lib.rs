@@ -48,7 +48,7 @@ pub use crate::{
     },
     node::{
         ContainerdRelease, Hosts, Node, ProxyRules, ResolvConf, Root,
-        certs_d::Misconfigured,
+        misconfigured::{Misconfigured, SettingPlace},
         regular_file::read_regular,
         root::FileError,
         trust::{TrustError, TrustStore},

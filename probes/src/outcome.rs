@@ -7,7 +7,7 @@ pub use self::{
     walk::{Walk, WalkEnd},
 };
 use crate::{
-    node::certs_d::Misconfigured,
+    node::misconfigured::Misconfigured,
     words::{
         endpoint::{Endpoint, Role},
         reason::Stage,
@@ -26,8 +26,8 @@ pub struct Outcome {
     pub endpoints: Vec<EndpointOutcome>,
     /// One for each configured image, where the round went so deep or an earlier one did and still holds.
     pub walks: Vec<Walk>,
-    /// What is wrong with the registry's `hosts.toml`.
-    pub misconfigured: Option<Misconfigured>,
+    /// Settings of the node that its client cannot use as they are meant.
+    pub misconfigured: Vec<Misconfigured>,
     /// Why it is not known which hosts the node's client asks, where it is not: then it may ask others than these.
     pub unseen_hosts: Option<String>,
 }

@@ -13,7 +13,10 @@ use crate::{
         pull_hosts::{PullHost, PullHosts},
     },
     net::off_limits::led_from,
-    node::{Node, registry_host::TlsSettings},
+    node::{
+        Node,
+        registry_host::{HostClient, SHARED_CLIENT},
+    },
     outcome::{EndpointOutcome, Fault, FaultRef, Outcome, PullPath},
     round::{
         deadlines::Deadlines,
@@ -23,10 +26,7 @@ use crate::{
         visit::Visit,
         walker::{Lane, Opened, Order, Walker},
     },
-    stages::{
-        proxy::ProxyFault,
-        tls::{TlsClients, TlsFault},
-    },
+    stages::tls::{TlsClients, TlsFault},
     words::{
         endpoint::{Endpoint, Role, Turn},
         reason::{Reason, Stage},
@@ -37,6 +37,7 @@ use crate::{
 mod deadlines;
 pub(crate) mod progress;
 mod requests;
+mod settings;
 mod survey;
 mod visit;
 mod walk_request;
@@ -57,12 +58,15 @@ pub async fn run_with_progress(
     depth: Depth,
     on_stage_end: OnStageEnd<'_>,
 ) -> Outcome {
+    let hosts = PullHosts::read(node, target);
+    let misconfigured = settings::unusable(&hosts, target, node, tls);
     let images = match depth {
+        // The client does not even begin.
+        _ if misconfigured.iter().any(|setting| setting.fatal) => &[],
         Depth::Image => &target.images[..],
         _ => &[],
     };
     let deadlines = Deadlines::start(node.stage_limit, !images.is_empty());
-    let hosts = PullHosts::read(node, &target.login);
     let round = Round {
         target,
         node,
@@ -73,19 +77,19 @@ pub async fn run_with_progress(
         on_stage_end,
         login_at: OnceLock::new(),
     };
-    let (registrys_turn, registrys_tls) = hosts.registrys();
+    let (registrys_turn, registrys_client) = hosts.registrys();
     let (round, mut lanes) = (&round, Vec::new());
     let mut running = FuturesUnordered::<BoxFuture<'_, (usize, Vec<EndpointOutcome>)>>::new();
-    for host in &hosts.hosts {
-        let orders = lane(&mut lanes, &host.endpoint, &host.tls);
+    for host in hosts.looked_at() {
+        let orders = lane(&mut lanes, &host.endpoint, &host.client);
         let place = running.len();
         running.push(Box::pin(
             async move { (place, round.host(host, orders).await) },
         ));
     }
     for endpoint in &target.data {
-        let orders = lane(&mut lanes, endpoint, registrys_tls);
-        let to = Destination::new(endpoint, registrys_turn).with_settings(registrys_tls);
+        let orders = lane(&mut lanes, endpoint, registrys_client);
+        let to = Destination::new(endpoint, registrys_turn).asked_by(registrys_client);
         let place = running.len();
         running.push(Box::pin(async move {
             (place, vec![round.data(to, orders).await])
@@ -115,7 +119,7 @@ pub async fn run_with_progress(
     let mut outcome = Outcome {
         endpoints,
         walks: walks.unwrap_or_default(),
-        misconfigured: hosts.misconfigured.clone(),
+        misconfigured,
         unseen_hosts: hosts.unseen.clone(),
     };
     outcome.settle_challenge();
@@ -126,24 +130,34 @@ pub async fn run_with_progress(
 fn lane<'a>(
     lanes: &mut Vec<Lane<'a>>,
     endpoint: &Endpoint,
-    tls: &'a TlsSettings,
+    client: &'a HostClient,
 ) -> mpsc::Receiver<Order> {
     let (sender, orders) = mpsc::channel(1);
     lanes.push(Lane {
         endpoint: endpoint.clone(),
-        tls,
+        client,
         orders: sender,
     });
     orders
 }
 
-/// Adds an endpoint that the round was led to. If it is known already, only its HTTP stages are new.
+/// Adds an endpoint that the round was led to. If it is known already, only its HTTP stages are new, unless only this
+/// turn gets through.
 fn merge(endpoints: &mut Vec<EndpointOutcome>, led_to: EndpointOutcome) {
     let mut seen = endpoints.iter_mut();
     let Some(known) = seen.find(|seen| seen.endpoint == led_to.endpoint) else {
         endpoints.push(led_to);
         return;
     };
+    match (known.is_up(), led_to.is_up()) {
+        (false, true) => {
+            *known = led_to;
+            return;
+        }
+        // Another client of a later turn, which nobody needs.
+        (true, false) if led_to.turn > known.turn => return,
+        _ => {}
+    }
     let path = known.path.address();
     let mut addresses = known.addresses.iter_mut();
     if let Some(on_path) = addresses.find(|seen| Some(seen.address) == path) {
@@ -177,7 +191,7 @@ impl Round<'_> {
     }
 
     async fn login(&self, host: &PullHost, orders: mpsc::Receiver<Order>) -> Vec<EndpointOutcome> {
-        let to = Destination::new(&host.endpoint, host.turn).with_settings(&host.tls);
+        let to = Destination::host(host);
         let wanted = self.depth >= Depth::Token && !self.walks;
         let asked = self.ask(to, orders, async |login| {
             let _ = self.login_at.set(login.leads_to());
@@ -195,7 +209,7 @@ impl Round<'_> {
         let mut seen = vec![login];
         if let Some((realm, elsewhere)) = realm.flatten() {
             let to = Destination::new(&elsewhere, host.turn)
-                .with_settings(&host.tls)
+                .asked_by(&host.client)
                 .led_there(may_dial);
             let asked = self.ask(to, no_orders(), async |requests| {
                 requests.token(&realm, self.target).await;
@@ -227,7 +241,7 @@ impl Round<'_> {
             Some(_) => login.endpoint.host.parse().ok(),
         };
         let to = Destination::new(endpoint, login.turn)
-            .with_settings(&host.tls)
+            .asked_by(&host.client)
             .led_there(led_from(at));
         let mut survey = Survey::start(self.visit(to).ok()?);
         survey.finish().await;
@@ -238,10 +252,10 @@ impl Round<'_> {
     /// there any status is an answer.
     async fn mirror(&self, host: &PullHost, orders: mpsc::Receiver<Order>) -> EndpointOutcome {
         let target = match host.needs_ns {
-            true => format!("{}/?ns={}", host.path, self.target.login.authority()),
+            true => format!("{}/?ns={}", host.path, self.target.named),
             false => format!("{}/", host.path),
         };
-        let to = Destination::new(&host.endpoint, host.turn).with_settings(&host.tls);
+        let to = Destination::host(host);
         let asked = self.ask(to, orders, async |requests| match host.path == "/v2" {
             _ if self.walks => {}
             true => drop(requests.challenge(&target, false).await),
@@ -259,7 +273,7 @@ impl Round<'_> {
     async fn led_to(&self, lane: Opened<'_>) -> EndpointOutcome {
         let may_dial = led_from(self.login_at.get().copied().flatten());
         let to = Destination::new(&lane.endpoint, lane.turn)
-            .with_settings(lane.tls)
+            .asked_by(lane.client)
             .led_there(may_dial);
         self.ask(to, lane.orders, async |_| {}).await.0
     }
@@ -352,25 +366,20 @@ impl Round<'_> {
         let scheme = endpoint.scheme.as_str();
         let proxies = &self.node.proxies;
         let proxy = proxies.proxy_for(scheme, &endpoint.host, endpoint.port);
-        let proxy = proxy.map_err(|error| {
-            let fault = Fault::Proxy(ProxyFault::Unusable(error.to_string()));
-            self.blocked(&to, Stage::Proxy, fault)
+        let tls = self.tls.of(&to.client.tls).map_err(|error| {
+            let fault = Fault::Tls(Box::new(TlsFault::from(&error)));
+            self.blocked(&to, Stage::Tls, fault)
         })?;
-        let tls = match to.settings {
-            Some(settings) => self.tls.of(settings).map_err(|error| {
-                let fault = Fault::Tls(Box::new(TlsFault::Trust(error.to_string())));
-                self.blocked(&to, Stage::Tls, fault)
-            })?,
-            None => self.tls.own(),
-        };
         Ok(Visit {
             node: self.node,
             endpoint,
             deadlines: self.deadlines,
             tls,
+            client: to.client,
             proxy,
             may_dial: to.may_dial,
             turn,
+            resolves: to.resolves,
             on_stage_end: self.on_stage_end,
         })
     }
@@ -385,6 +394,7 @@ impl Round<'_> {
         let path = PullPath::Blocked { stage, fault };
         Box::new(EndpointOutcome {
             turn: to.turn,
+            resolves: to.resolves,
             ..EndpointOutcome::new(to.endpoint.clone(), path)
         })
     }
@@ -395,28 +405,36 @@ impl Round<'_> {
 struct Destination<'a> {
     endpoint: &'a Endpoint,
     turn: Turn,
-    /// The settings of `hosts.toml`, if it names the host.
-    settings: Option<&'a TlsSettings>,
+    /// Whose client asks there.
+    client: &'a HostClient,
+    /// Whether it may ask there what a tag means.
+    resolves: bool,
     /// Which addresses may be dialled.
     may_dial: fn(IpAddr) -> bool,
 }
 
 impl<'a> Destination<'a> {
-    /// With the node's own trust, at any address.
+    /// By the client that hosts share, at any address.
     fn new(endpoint: &'a Endpoint, turn: Turn) -> Self {
         Self {
             endpoint,
             turn,
-            settings: None,
+            client: &SHARED_CLIENT,
+            resolves: true,
             may_dial: |_| true,
         }
     }
 
-    fn with_settings(self, settings: &'a TlsSettings) -> Self {
+    fn host(host: &'a PullHost) -> Self {
         Self {
-            settings: Some(settings),
-            ..self
+            client: &host.client,
+            resolves: host.capabilities.resolve,
+            ..Self::new(&host.endpoint, host.turn)
         }
+    }
+
+    fn asked_by(self, client: &'a HostClient) -> Self {
+        Self { client, ..self }
     }
 
     /// A registry led there, so only some addresses may be dialled.

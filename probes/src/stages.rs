@@ -7,5 +7,6 @@ pub(crate) mod fake;
 pub(crate) mod http;
 pub(crate) mod proxy;
 pub(crate) mod resolve;
+pub(crate) mod socks;
 pub(crate) mod tls;
 pub(crate) mod token;

@@ -152,6 +152,7 @@ runbooks! {
     LargeClientHelloDropped
     NotTls
     TlsVersion
+    ClientCertificateRequired
     RegistryFirewall
     Forbidden
     NotARegistry
@@ -166,6 +167,7 @@ runbooks! {
     PlatformMismatch
     BlobUnavailable
     MirrorFailing
+    NodeConfigInvalid
     ClockSkew
 }
 

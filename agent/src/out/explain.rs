@@ -43,7 +43,7 @@ mod tests {
             colour: false,
         });
         assert!(list.lines().all(|line| line.len() <= 80), "{list}");
-        assert!(list.contains("ClockSkew                 The node's clock is wrong.\n\n"));
+        assert!(list.contains("ClockSkew                  The node's clock is wrong.\n\n"));
         assert!(list.contains("\n\nfirst-ten-minutes   Pulls fail: where to start.\n"));
     }
 }

@@ -204,7 +204,7 @@ fn state(
     let outcome = Outcome {
         endpoints,
         walks: Vec::new(),
-        misconfigured: None,
+        misconfigured: Vec::new(),
         unseen_hosts: None,
     };
     let at = time("2026-02-20T12:00:00Z");

@@ -21,7 +21,6 @@ mod authorizer;
 mod document;
 mod fetch;
 mod go_http;
-mod go_json;
 mod pull;
 mod resolve;
 mod retries;

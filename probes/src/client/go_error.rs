@@ -12,6 +12,15 @@ pub(crate) fn text(fault: &Fault, host: &str) -> Option<String> {
     match (fault, fault.reason()) {
         (Fault::Connect(_), _) => None,
         (Fault::Proxy(fault), reason) => match (fault, reason) {
+            (ProxyFault::SocksAuthRequired { sent: false }, _) => {
+                known("no acceptable authentication methods")
+            }
+            (ProxyFault::SocksAuthRequired { .. }, _) => {
+                known("username/password authentication failed")
+            }
+            (ProxyFault::SocksDenied(answer) | ProxyFault::SocksFailed(answer), _) => {
+                Some(format!("unknown error {answer}"))
+            }
             (_, Reason::AuthRequired) => known("Proxy Authentication Required"),
             // Go prints the status without its number.
             (ProxyFault::Denied(status) | ProxyFault::Failed(status), _) => {
@@ -19,6 +28,10 @@ pub(crate) fn text(fault: &Fault, host: &str) -> Option<String> {
             }
             (_, Reason::Closed) => known("EOF"),
             (_, Reason::Reset) => known("read: connection reset by peer"),
+            _ => None,
+        },
+        (Fault::Tls(fault), Reason::CertificateRequired) => match &**fault {
+            TlsFault::CertificateRequired(alert) => Some(format!("remote error: tls: {alert}")),
             _ => None,
         },
         (Fault::Tls(_), Reason::Timeout) => known("net/http: TLS handshake timeout"),
@@ -51,6 +64,9 @@ pub(crate) fn text(fault: &Fault, host: &str) -> Option<String> {
         },
         (Fault::Http(HttpFault::Io(_)), Reason::Timeout) => {
             known("net/http: timeout awaiting response headers")
+        }
+        (Fault::Http(HttpFault::CertificateRequired(alert)), _) => {
+            Some(format!("remote error: tls: {alert}"))
         }
         (_, Reason::Closed) => known("EOF"),
         (_, Reason::Reset) => known("read: connection reset by peer"),

@@ -8,10 +8,16 @@ use super::containerd;
 use crate::{
     node::{
         Node,
-        certs_d::{self, CertsDError, HostsConfig, Misconfigured},
-        registry_host::{Capabilities, HostScheme, RegistryHost, TlsSettings},
+        certs_d::{self, CertsDError, HostsConfig},
+        misconfigured::{Misconfigured, SettingPlace},
+        registry_host::{
+            Capabilities, HostClient, HostScheme, RegistryHost, SHARED_CLIENT, TlsSettings,
+        },
     },
-    words::endpoint::{Endpoint, Role, Scheme, Turn},
+    words::{
+        endpoint::{Endpoint, Role, Scheme, Turn},
+        target::Target,
+    },
 };
 
 /// The hosts of one registry.
@@ -35,16 +41,19 @@ pub(crate) struct PullHost {
     pub(crate) path: String,
     /// Whether requests name the registry in `?ns=`, because this host is another one.
     pub(crate) needs_ns: bool,
-    pub(crate) tls: TlsSettings,
+    pub(crate) client: HostClient,
+    /// Whether `hosts.toml` gives it that client, and so tokens of its own.
+    pub(crate) has_own_client: bool,
+    /// Sent to this host alone.
+    pub(crate) headers: HeaderMap,
     /// What it is trusted to do.
     pub(crate) capabilities: Capabilities,
-    /// Whether it has a client of its own, and so tokens of its own.
-    pub(crate) has_own_client: bool,
 }
 
 impl PullHosts {
-    /// Reads what the node's files say about the registry at `login`.
-    pub(crate) fn read(node: &Node, login: &Endpoint) -> Self {
+    /// Reads what the node's files say about the registry.
+    pub(crate) fn read(node: &Node, target: &Target) -> Self {
+        let login = &target.login;
         let registry_alone = || Self {
             hosts: vec![PullHost::registry(login, Turn::FIRST)],
             ..Self::default()
@@ -52,14 +61,21 @@ impl PullHosts {
         if login.scheme == Scheme::Http {
             return registry_alone();
         }
-        let port = Some(login.port).filter(|port| *port != login.scheme.default_port());
-        match certs_d::load(&node.root, &node.certs_d, &login.host, port) {
-            Ok(None) => registry_alone(),
+        match certs_d::load(&node.root, &node.certs_d, &target.named) {
             Ok(Some(config)) => Self::configured(config, login),
+            Ok(None) => {
+                let upstream = RegistryHost::upstream(&target.named);
+                Self {
+                    hosts: vec![PullHost::new(upstream, Turn::FIRST, login)],
+                    ..Self::default()
+                }
+            }
             Err(error @ CertsDError::Read { .. }) => Self {
                 misconfigured: Some(Misconfigured {
+                    place: SettingPlace::CertsD,
                     problem: error.to_string(),
                     fatal: true,
+                    client_error: Some(error.to_string()),
                 }),
                 ..registry_alone()
             },
@@ -70,22 +86,24 @@ impl PullHosts {
         }
     }
 
-    /// When the client asks the registry itself, and with which trust; both hold for the hosts that it leads to.
-    pub(crate) fn registrys(&self) -> (Turn, &TlsSettings) {
-        static OWN: TlsSettings = TlsSettings {
-            ca: Vec::new(),
-            skip_verify: false,
-            client: Vec::new(),
-        };
+    /// Those that a round looks at: whom a pull asks, and the registry in any case.
+    pub(crate) fn looked_at(&self) -> impl Iterator<Item = &PullHost> {
+        let is_asked = |host: &&PullHost| host.turn != Turn::Never;
+        let hosts = self.hosts.iter();
+        hosts.filter(move |host| is_asked(host) || host.endpoint.role == Role::Login)
+    }
+
+    /// When the client asks the registry itself, and which client; both hold for the hosts that it leads to.
+    pub(crate) fn registrys(&self) -> (Turn, &HostClient) {
         let mut hosts = self.hosts.iter();
         let registry = hosts.find(|host| host.endpoint.role == Role::Login);
-        registry.map_or((Turn::Never, &OWN), |registry| {
-            (registry.turn, &registry.tls)
+        registry.map_or((Turn::Never, &SHARED_CLIENT), |registry| {
+            (registry.turn, &registry.client)
         })
     }
 
-    /// The hosts as a pull of an image goes through them.
-    pub(crate) fn for_pull(&self, login: &Endpoint) -> Vec<containerd::Host> {
+    /// The hosts as a pull of an image goes through them; `named` is the registry as images name it.
+    pub(crate) fn for_pull(&self, named: &str) -> Vec<containerd::Host> {
         let asked = || {
             self.hosts
                 .iter()
@@ -101,10 +119,10 @@ impl PullHosts {
             containerd::Host {
                 place,
                 url,
-                namespace: host.needs_ns.then(|| login.authority()),
+                namespace: host.needs_ns.then(|| named.to_owned()),
                 resolves: host.capabilities.resolve,
                 pulls: host.capabilities.pull,
-                headers: HeaderMap::new(),
+                headers: host.headers.clone(),
                 tokens_of: shared.filter(|_| !host.has_own_client).unwrap_or(place),
             }
         });
@@ -112,17 +130,25 @@ impl PullHosts {
     }
 
     fn configured(config: HostsConfig, login: &Endpoint) -> Self {
-        let turns = (0_u32..).map(Turn::After).zip(config.hosts);
-        let mut hosts: Vec<_> = turns
-            .map(|(turn, host)| PullHost::new(host, turn, login))
-            .collect();
+        let mut turns = (0_u32..).map(Turn::After);
+        let hosts = config.hosts.into_iter().map(|host| {
+            // Whoever may not give content is asked for nothing at all.
+            let turn = match host.capabilities.pull {
+                true => turns.next().unwrap_or(Turn::Never),
+                false => Turn::Never,
+            };
+            PullHost::new(host, turn, login)
+        });
+        let mut hosts: Vec<_> = hosts.collect();
         if hosts.iter().all(|host| host.endpoint.role != Role::Login) {
             hosts.push(PullHost::registry(login, Turn::Never));
         }
         let file = config.dir.join("hosts.toml");
         let misconfigured = config.ignored.map(|error| Misconfigured {
+            place: SettingPlace::CertsD,
             problem: format!("{}: {error}", file.display()),
             fatal: false,
+            client_error: None,
         });
         Self {
             hosts,
@@ -133,20 +159,30 @@ impl PullHosts {
 }
 
 impl PullHost {
+    /// Whether requests to `endpoint` come to this host, whichever of its schemes they name.
+    pub(crate) fn is_at(&self, endpoint: &Endpoint) -> bool {
+        let Endpoint { host, port, .. } = &self.endpoint;
+        self.endpoint.is_same_server(endpoint)
+            || self.client.falls_back && (host, port) == (&endpoint.host, &endpoint.port)
+    }
+
     fn registry(login: &Endpoint, turn: Turn) -> Self {
         Self {
             endpoint: login.clone(),
             turn,
             path: "/v2".to_owned(),
             needs_ns: false,
-            tls: TlsSettings::default(),
-            capabilities: Capabilities::ALL,
+            client: HostClient::default(),
             has_own_client: false,
+            headers: HeaderMap::new(),
+            capabilities: Capabilities::ALL,
         }
     }
 
     fn new(host: RegistryHost, turn: Turn, login: &Endpoint) -> Self {
-        let has_own_client = host.tls != TlsSettings::default() || host.dial_timeout.is_some();
+        let has_own_client = host.tls != TlsSettings::default()
+            || host.dial_timeout.is_some()
+            || !host.headers.is_empty();
         let is_registry = *host.host == *login.host && host.port == login.port;
         let scheme = match host.scheme {
             HostScheme::Http => Scheme::Http,
@@ -168,9 +204,14 @@ impl PullHost {
             turn,
             path: host.path,
             needs_ns: host.needs_ns,
-            tls: host.tls,
-            capabilities: host.capabilities,
+            client: HostClient {
+                tls: host.tls,
+                dial_timeout: host.dial_timeout,
+                falls_back: host.scheme == HostScheme::HttpsThenHttp,
+            },
             has_own_client,
+            headers: host.headers,
+            capabilities: host.capabilities,
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use crate::{
     client::{
         dns_survey::{DnsSurvey, Family, Question, Reply},
-        go_client::{Connection, DIAL_BUDGET},
+        go_client::Connection,
         go_dialer::{Attempt, DialFault, TcpSurvey},
         go_resolver::GoResolver,
         lookup_error::LookupFault,
@@ -35,6 +35,8 @@ pub(crate) struct NodeClient<'a> {
     pub(crate) host: &'a str,
     pub(crate) port: u16,
     pub(crate) proxied: bool,
+    /// For lookup and dial together.
+    pub(crate) dial_budget: Duration,
 }
 
 impl NodeClient<'_> {
@@ -57,7 +59,7 @@ impl NodeClient<'_> {
             &resolver,
             &self.dns_survey(lookups),
             &self.tcp_survey(seen),
-            DIAL_BUDGET,
+            self.dial_budget,
         );
         let nameserver = connection.lookup.answered_by;
         let waits = connection.predicted_delay();

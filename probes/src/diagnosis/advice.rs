@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use super::finding::{Code, Finding, Severity};
 use crate::{
     client::go_error,
+    node::misconfigured::SettingPlace,
     outcome::{EndpointOutcome, Fault},
     stages::{http::fault::HttpFault, resolve::Lookup, tls::TlsFault},
     words::{
@@ -17,7 +18,18 @@ use crate::{
 pub(super) const MEND_THE_MIRROR: &str =
     "Fix the mirror, or remove it from the node's certs.d; pulls continue without it.";
 
-pub(super) const CORRECT_CERTS_D: &str = "Correct the file in the node's certs.d.";
+/// How to correct a setting of the node.
+pub(super) fn of_setting(place: SettingPlace) -> &'static str {
+    match place {
+        SettingPlace::CertsD => {
+            "Correct the file in the node's certs.d, or the path to it; containerd reads both again for the next \
+             pull."
+        }
+        SettingPlace::Proxy => {
+            "Correct the proxy's URL in the environment of the node's containerd, and restart containerd."
+        }
+    }
+}
 
 /// The fact about a name, according to one nameserver.
 pub(super) fn of_name(code: Code, seen: &EndpointOutcome, lookup: &Lookup) -> String {
@@ -116,6 +128,11 @@ pub(super) fn of_fault(code: Code, seen: &EndpointOutcome, stage: Stage, fault: 
         }
         Code::TlsDropped => format!("the connection to {endpoint} is cut during the TLS handshake"),
         Code::NoResponse => format!("{endpoint} does not answer a request{at}"),
+        Code::ClientCertificateRequired => {
+            format!(
+                "{endpoint} asks for a client certificate, and this node shows none that it takes"
+            )
+        }
         Code::ConnectionDropped => format!("{endpoint} drops the connection instead of answering"),
         Code::NotARegistry => format!("what answers at {endpoint} is not a registry: {fault}"),
         Code::RegistryFirewall => match refused_client(fault) {
@@ -397,7 +414,12 @@ pub(super) fn remedy(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>
              the same image again."
                 .to_owned()
         }
+        Code::ClientCertificateRequired => format!(
+            "Name a certificate and its key for {host} in the node's hosts.toml, as \
+             client = [[\"node.crt\", \"node.key\"]], by an authority that {host} accepts."
+        ),
         Code::MirrorFailing => MEND_THE_MIRROR.to_owned(),
+        Code::NodeConfigInvalid => of_setting(SettingPlace::CertsD).to_owned(),
         Code::ClockSkew => "Set this node's clock: check NTP (chronyd).".to_owned(),
     }
 }

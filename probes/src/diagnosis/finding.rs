@@ -142,20 +142,29 @@ impl Code {
         )
     }
 
+    /// Whether it is about the proxy on the way.
+    pub(super) fn is_of_proxy(self) -> bool {
+        matches!(
+            self,
+            Self::ProxyUnreachable
+                | Self::ProxyDenied
+                | Self::ProxyAuthRequired
+                | Self::ProxyBroken
+        )
+    }
+
     /// Whether its cause lies outside any one endpoint.
     pub(super) fn is_shared_by_endpoints(self) -> bool {
         self.is_of_nameserver()
+            || self.is_of_proxy()
             || matches!(
                 self,
                 Self::PrivateLinkZoneNotLinked
                     | Self::AnswerFiltered
                     | Self::NameserverSlow
-                    | Self::NodePolicyBlocked
-                    | Self::ProxyUnreachable
-                    | Self::ProxyDenied
-                    | Self::ProxyAuthRequired
-                    | Self::ProxyBroken
                     | Self::TlsIntercepted
+                    | Self::NodePolicyBlocked
+                    | Self::NodeConfigInvalid
                     | Self::ClockSkew
             )
     }
@@ -244,6 +253,8 @@ codes! {
     NotTls;
     /// No TLS version or parameter in common.
     TlsVersion;
+    /// The peer asks for a client certificate and gets none that it takes.
+    ClientCertificateRequired;
     /// The registry's network rules turn this node away.
     RegistryFirewall;
     /// The registry forbids access.
@@ -272,6 +283,8 @@ codes! {
     BlobUnavailable;
     /// A mirror fails and a later host works.
     MirrorFailing;
+    /// A setting that the node's client reads cannot be used as it is meant.
+    NodeConfigInvalid;
     /// The node's clock is wrong.
     ClockSkew;
 }

@@ -6,11 +6,8 @@ use super::{
     finding::{Code, Finding, Severity},
 };
 use crate::{
-    outcome::{EndpointOutcome, Outcome},
-    words::{
-        endpoint::{Role, Turn},
-        reason::Stage,
-    },
+    outcome::EndpointOutcome,
+    words::endpoint::{Role, Turn},
 };
 
 /// The findings of one endpoint.
@@ -22,8 +19,9 @@ pub(super) fn settle(judged: &mut [EndpointFindings<'_>]) -> Option<Turn> {
     let turns = turns.filter(|turn| *turn != Turn::Never);
     let works = |turn: &Turn| {
         let of_turn = judged.iter().filter(|(seen, _)| seen.turn == *turn);
-        let mut findings = of_turn.flat_map(|(_, findings)| findings);
-        findings.all(|finding| finding.severity < Severity::Critical)
+        let mut findings = of_turn.clone().flat_map(|(_, findings)| findings);
+        of_turn.map(|(seen, _)| seen).all(|seen| seen.resolves)
+            && findings.all(|finding| finding.severity < Severity::Critical)
     };
     let serves = turns.filter(works).min()?;
     for (seen, findings) in judged {
@@ -40,35 +38,6 @@ pub(super) fn settle(judged: &mut [EndpointFindings<'_>]) -> Option<Turn> {
         }
     }
     Some(serves)
-}
-
-/// The finding about a configuration of the registry that containerd cannot use.
-pub(super) fn misconfigured(outcome: &Outcome) -> Option<Finding> {
-    let wrong = outcome.misconfigured.as_ref()?;
-    let order = |seen: &&EndpointOutcome| (seen.endpoint.role, seen.endpoint.to_string());
-    let seen = outcome.endpoints.iter().min_by_key(order)?;
-    let (severity, message) = match wrong.fatal {
-        true => (
-            Severity::Critical,
-            "containerd cannot read the registry's certs.d directory",
-        ),
-        false => (
-            Severity::Warning,
-            "containerd ignores the registry's hosts.toml, including its mirrors",
-        ),
-    };
-    Some(Finding {
-        evidence: vec![wrong.problem.clone()],
-        client_error: wrong.fatal.then(|| wrong.problem.clone()),
-        ..Finding::new(
-            Code::MirrorFailing,
-            severity,
-            &seen.endpoint,
-            Stage::Resolve,
-            message,
-            advice::CORRECT_CERTS_D,
-        )
-    })
 }
 
 fn failing(cause: Finding) -> Finding {

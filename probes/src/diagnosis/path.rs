@@ -33,8 +33,9 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 /// The failure that a pull would meet after the name.
 pub(super) fn failure(seen: &EndpointOutcome, expectations: &Expectations) -> Option<Finding> {
-    if let PullPath::Blocked { stage, fault } = &seen.path {
-        return Some(blocked(seen, *stage, fault));
+    // Settings that cannot be used have a finding of their own.
+    if matches!(seen.path, PullPath::Blocked { .. }) {
+        return None;
     }
     let (stage, fault) = match seen.failure()? {
         (stage, FaultRef::Stage(fault)) => (stage, fault),
@@ -169,6 +170,9 @@ fn code(stage: Stage, fault: &Fault, to: Option<IpAddr>, expected: &Expectation)
     if reason == Reason::Local {
         return is_denied_by_node(fault).then_some(Code::NodePolicyBlocked);
     }
+    if reason == Reason::CertificateRequired {
+        return Some(Code::ClientCertificateRequired);
+    }
     Some(match stage {
         Stage::Resolve => return None,
         Stage::Connect => match reason {
@@ -197,9 +201,11 @@ fn code(stage: Stage, fault: &Fault, to: Option<IpAddr>, expected: &Expectation)
             _ => Code::TlsDropped,
         },
         Stage::Manifest | Stage::Blob if reason == Reason::Locked => Code::ImageLocked,
+        Stage::Manifest | Stage::Blob if reason == Reason::PlatformMismatch => {
+            Code::PlatformMismatch
+        }
         Stage::Blob => Code::BlobUnavailable,
         Stage::Manifest if reason == Reason::NotFound => Code::ImageNotFound,
-        Stage::Manifest if reason == Reason::PlatformMismatch => Code::PlatformMismatch,
         Stage::Token if is_denial(fault) => Code::CredentialsRequired,
         Stage::Challenge | Stage::Token | Stage::Manifest | Stage::Http => match reason {
             Reason::Timeout => Code::NoResponse,
@@ -215,31 +221,6 @@ fn code(stage: Stage, fault: &Fault, to: Option<IpAddr>, expected: &Expectation)
             _ => Code::NotARegistry,
         },
     })
-}
-
-/// The finding about a setting of the node that its client cannot use.
-fn blocked(seen: &EndpointOutcome, stage: Stage, fault: &Fault) -> Finding {
-    let endpoint = &seen.endpoint;
-    let (code, message, remedy) = match stage {
-        Stage::Proxy => (
-            Code::ProxyBroken,
-            format!("the node's {fault}"),
-            format!(
-                "Correct the proxy's URL in the node's proxy settings, or add {} to noProxy.",
-                endpoint.host
-            ),
-        ),
-        _ => (
-            Code::MirrorFailing,
-            format!("the trust that hosts.toml names for {endpoint} cannot be used: {fault}"),
-            advice::CORRECT_CERTS_D.to_owned(),
-        ),
-    };
-    Finding {
-        reason: Some(fault.reason()),
-        evidence: vec![format!("nothing was sent to {endpoint}")],
-        ..Finding::new(code, Severity::Critical, endpoint, stage, message, remedy)
-    }
 }
 
 /// The finding about a proxy whose name does not resolve.

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use super::{Code, Expectations, Finding, Severity, Verdict, diagnose};
 use crate::{
-    node::certs_d::Misconfigured,
+    node::misconfigured::{Misconfigured, SettingPlace},
     outcome::{Walk, WalkEnd},
     words::{
         endpoint::{Endpoint, Nameserver, Role},
@@ -57,7 +57,7 @@ fn all_stories() -> Vec<Story> {
 struct Story {
     title: &'static str,
     met: Vec<Met>,
-    misconfigured: Option<Misconfigured>,
+    misconfigured: Vec<Misconfigured>,
     /// Why its hosts are not known.
     unseen_hosts: Option<&'static str>,
     /// How the walk to its image ended.
@@ -72,7 +72,7 @@ fn story(title: &'static str, met: impl IntoIterator<Item = Met>) -> Story {
     Story {
         title,
         met: met.into_iter().collect(),
-        misconfigured: None,
+        misconfigured: Vec::new(),
         unseen_hosts: None,
         walk: None,
         expectations: expecting_private(),
@@ -89,7 +89,22 @@ impl Story {
 
     fn with_hosts_toml(mut self, fatal: bool) -> Self {
         let problem = "hosts.toml: line 3: not TOML".to_owned();
-        self.misconfigured = Some(Misconfigured { problem, fatal });
+        self.misconfigured.push(Misconfigured {
+            place: SettingPlace::CertsD,
+            client_error: fatal.then(|| problem.clone()),
+            problem,
+            fatal,
+        });
+        self
+    }
+
+    fn with_misread_proxy(mut self, problem: &str) -> Self {
+        self.misconfigured.push(Misconfigured {
+            place: SettingPlace::Proxy,
+            problem: problem.to_owned(),
+            fatal: false,
+            client_error: None,
+        });
         self
     }
 

@@ -16,6 +16,10 @@ pub(super) fn settle(judged: &mut [EndpointFindings<'_>], walks: &[Walk]) {
     if walks.is_empty() || !walks.iter().all(Walk::has_pulled) {
         return;
     }
+    // The challenge of /v2/ asked for more than a pull needs.
+    for (_, findings) in judged.iter_mut() {
+        findings.retain(|finding| finding.code != Code::CredentialsRequired);
+    }
     let on_route = |seen: &EndpointOutcome| {
         let mut routes = walks.iter().flat_map(Walk::endpoints);
         routes.any(|endpoint| endpoint.is_same_server(&seen.endpoint))

@@ -4,7 +4,7 @@
 //! Sources: containerd `core/remotes/docker/config/hosts.go` and `config_unix.go`.
 
 use std::{
-    io,
+    env, io,
     path::{Path, PathBuf},
 };
 
@@ -30,15 +30,6 @@ pub(crate) struct HostsConfig {
     /// Why containerd ignores the hosts.toml. It then logs this, forgets the mirrors and uses the
     /// certificates in the directory.
     pub ignored: Option<HostsTomlError>,
-}
-
-/// Something in `certs.d` that containerd cannot use.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Misconfigured {
-    /// Which file, and what is wrong with it.
-    pub problem: String,
-    /// Whether containerd fails the pull because of it; otherwise it ignores the file.
-    pub fatal: bool,
 }
 
 /// Why the configuration of a registry could not be read. containerd fails the pull on
@@ -82,28 +73,18 @@ impl CertsDError {
     }
 }
 
-/// Reads what is configured for a registry under `certs_d`. `None` if nothing is: containerd then uses
+/// Reads what is configured for `registry`, `host[:port]` as in an image reference. `certs_d` is like containerd's
+/// `config_path`: folders joined by colons. `None` if nothing is configured: containerd then uses
 /// [`RegistryHost::upstream`] alone.
-///
-/// The first directory that exists is used: `host_port_`, `host:port` (or `host`, without a port),
-/// `_default`.
 pub(crate) fn load(
     root: &Root,
     certs_d: &Path,
-    registry_host: &str,
-    port: Option<u16>,
+    registry: &str,
 ) -> Result<Option<HostsConfig>, CertsDError> {
-    let directories = match port {
-        Some(port) => vec![
-            format!("{registry_host}_{port}_"),
-            format!("{registry_host}:{port}"),
-            "_default".to_owned(),
-        ],
-        None => vec![registry_host.to_owned(), "_default".to_owned()],
-    };
-    for dir in directories.into_iter().map(|name| certs_d.join(name)) {
+    let folders = env::split_paths(certs_d).filter(|folder| !folder.as_os_str().is_empty());
+    for dir in folders.flat_map(|folder| directories(&folder, registry)) {
         match root.find(&dir) {
-            Ok(_) => return load_dir(root, dir, registry_host, port).map(Some),
+            Ok(_) => return load_dir(root, dir, registry).map(Some),
             Err(error) if error.is_not_found() => {}
             Err(error) => return Err(CertsDError::of(&dir, error)),
         }
@@ -111,12 +92,19 @@ pub(crate) fn load(
     Ok(None)
 }
 
-fn load_dir(
-    root: &Root,
-    dir: PathBuf,
-    registry_host: &str,
-    port: Option<u16>,
-) -> Result<HostsConfig, CertsDError> {
+/// Where containerd looks for a registry, as `hostPaths`: with `_port_` for `:port`, where there is a colon, if only
+/// in an IPv6 address; by its name; `_default`. The first that exists is used.
+fn directories(folder: &Path, registry: &str) -> Vec<PathBuf> {
+    let with_underscores = match registry.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() => Some(format!("{host}_{port}_")),
+        _ => None,
+    };
+    let names = with_underscores.into_iter();
+    let names = names.chain([registry.to_owned(), "_default".to_owned()]);
+    names.map(|name| folder.join(name)).collect()
+}
+
+fn load_dir(root: &Root, dir: PathBuf, registry: &str) -> Result<HostsConfig, CertsDError> {
     let path = dir.join("hosts.toml");
     let ignored = match read_capped(root, &path)? {
         // Before parsing, which takes seconds for a hundred thousand of them.
@@ -125,7 +113,7 @@ fn load_dir(
         }
         Some(bytes) if !bytes.is_empty() => {
             let text = str::from_utf8(&bytes).map_err(|_| HostsTomlError::NotUtf8);
-            match text.and_then(|text| hosts_toml::parse(text, &dir, registry_host, port)) {
+            match text.and_then(|text| hosts_toml::parse(text, &dir, registry)) {
                 Ok(hosts) => {
                     return Ok(HostsConfig {
                         dir,
@@ -138,7 +126,7 @@ fn load_dir(
         }
         _ => None,
     };
-    let mut upstream = RegistryHost::upstream(registry_host, port);
+    let mut upstream = RegistryHost::upstream(registry);
     docker_certificates(root, &dir, &mut upstream.tls)
         .map_err(|error| CertsDError::of(&dir, error))?;
     Ok(HostsConfig {
@@ -212,23 +200,28 @@ mod tests {
     fn the_first_directory_decides() {
         let mirror = "[host.'https://m.example']";
         #[rustfmt::skip]
-        let table: &[(&[&str], Option<u16>, Option<&str>)] = &[
-            (&[], None, None),
-            (&["other.example"], None, None),
-            (&["_default"], None, Some("_default")),
-            (&["_default", REGISTRY], None, Some(REGISTRY)),
-            (&["_default", REGISTRY], Some(5000), Some("_default")),
-            (&["contoso.azurecr.io:5000"], Some(5000), Some("contoso.azurecr.io:5000")),
-            (&["contoso.azurecr.io_5000_", "contoso.azurecr.io:5000"], Some(5000), Some("contoso.azurecr.io_5000_")),
+        let table: &[(&[&str], &str, Option<&str>)] = &[
+            (&[], REGISTRY, None),
+            (&["other.example"], REGISTRY, None),
+            (&["_default"], REGISTRY, Some("_default")),
+            (&["_default", REGISTRY], REGISTRY, Some(REGISTRY)),
+            (&["_default", REGISTRY], "contoso.azurecr.io:5000", Some("_default")),
+            (&["contoso.azurecr.io:5000"], "contoso.azurecr.io:5000", Some("contoso.azurecr.io:5000")),
+            (&["contoso.azurecr.io_5000_", "contoso.azurecr.io:5000"], "contoso.azurecr.io:5000", Some("contoso.azurecr.io_5000_")),
+            (&["[2001:db8::10]:5000"], "[2001:db8::10]:5000", Some("[2001:db8::10]:5000")),
+            (&["[2001:db8::10]_5000_"], "[2001:db8::10]:5000", Some("[2001:db8::10]_5000_")),
+            (&["2001:db8::10_5000_"], "[2001:db8::10]:5000", None),
+            (&["[2001:db8::10]"], "[2001:db8::10]", Some("[2001:db8::10]")),
+            (&["[2001:db8:_10]_", "[2001:db8::10]"], "[2001:db8::10]", Some("[2001:db8:_10]_")),
         ];
-        for (directories, port, expected) in table {
+        for (directories, registry, expected) in table {
             let paths: Vec<_> = directories
                 .iter()
                 .map(|directory| format!("{directory}/hosts.toml"))
                 .collect();
             let files: Vec<_> = paths.iter().map(|path| (&**path, mirror)).collect();
             let root = certs_d(&files);
-            let config = load(&Root::default(), root.path(), REGISTRY, *port).unwrap();
+            let config = load(&Root::default(), root.path(), registry).unwrap();
             assert_eq!(
                 config.as_ref().map(|config| config.dir.clone()),
                 expected.map(|name| root.path().join(name))
@@ -237,6 +230,19 @@ mod tests {
                 config.is_none_or(|config| config.hosts.len() == 2 && config.ignored.is_none())
             );
         }
+    }
+
+    #[test]
+    fn of_several_folders_the_first_that_has_anything_decides() {
+        let [first, second] = [&["_default/hosts.toml"], &["contoso.azurecr.io/hosts.toml"]]
+            .map(|paths| certs_d(&[(paths[0], "")]));
+        let joined = |folders: &[&Path]| PathBuf::from(env::join_paths(folders).unwrap());
+        let both = joined(&[first.path(), second.path()]);
+        let found = load(&Root::default(), &both, REGISTRY).unwrap().unwrap();
+        assert_eq!(found.dir, first.path().join("_default"));
+        let missing = joined(&[Path::new("/no/such/folder"), second.path()]);
+        let found = load(&Root::default(), &missing, REGISTRY).unwrap().unwrap();
+        assert_eq!(found.dir, second.path().join(REGISTRY));
     }
 
     #[test]
@@ -251,7 +257,7 @@ mod tests {
             ("contoso.azurecr.io/b.cert", ""),
             ("contoso.azurecr.io/b.key", ""),
         ]);
-        let config = load(&Root::default(), root.path(), REGISTRY, None)
+        let config = load(&Root::default(), root.path(), REGISTRY)
             .unwrap()
             .unwrap();
         assert_eq!(
@@ -274,7 +280,7 @@ mod tests {
         };
         let upstream = RegistryHost {
             tls,
-            ..RegistryHost::upstream(REGISTRY, None)
+            ..RegistryHost::upstream(REGISTRY)
         };
         assert_eq!(config.hosts, [upstream]);
     }
@@ -293,15 +299,15 @@ mod tests {
             ("_default", ""),
         ]);
         assert!(matches!(
-            load(&Root::default(), root.path(), "many.example", None),
+            load(&Root::default(), root.path(), "many.example"),
             Err(CertsDError::TooManyTables { .. })
         ));
         assert!(matches!(
-            load(&Root::default(), root.path(), REGISTRY, None),
+            load(&Root::default(), root.path(), REGISTRY),
             Err(CertsDError::TooLarge { .. })
         ));
         assert!(matches!(
-            load(&Root::default(), root.path(), "other.example", None),
+            load(&Root::default(), root.path(), "other.example"),
             Err(CertsDError::Read { .. })
         ));
     }

@@ -1,11 +1,14 @@
 //! Parses containerd's hosts.toml: which hosts a pull from one registry tries, in which order, and with
-//! which TLS settings. [`super::certs_d`] finds the files. This module turns text into hosts; it keeps
-//! no header values and reads no keys.
+//! which settings. [`super::certs_d`] finds the files. This module turns text into hosts; it reads no files.
 //!
 //! Sources: containerd `core/remotes/docker/config/hosts.go` and `docs/hosts.md`.
 
 use std::{collections::BTreeMap, path::Path};
 
+use hyper::{
+    HeaderMap,
+    header::{HeaderName, HeaderValue},
+};
 use serde::Deserialize;
 use toml::de::DeTable;
 use url::Url;
@@ -14,38 +17,38 @@ use super::{
     go_duration,
     registry_host::{
         Capabilities, ClientCertificate, DOCKER_HUB, HostScheme, RegistryHost, TlsSettings,
+        split_port,
     },
 };
 use crate::net::inert::excerpt;
 
-/// Parses the text of a hosts.toml in `dir`, which its relative paths start from.
+/// Parses the text of a hosts.toml in `dir`, which its relative paths start from. `registry` is `host[:port]`
+/// as in an image reference.
 pub(crate) fn parse(
     text: &str,
     dir: &Path,
-    registry_host: &str,
-    port: Option<u16>,
+    registry: &str,
 ) -> Result<Vec<RegistryHost>, HostsTomlError> {
     let bad_toml = |error| HostsTomlError::toml(&error, text);
     let mut file: HostsToml = toml::from_str(text).map_err(bad_toml)?;
     let root: HostToml = toml::from_str(text).map_err(bad_toml)?;
-    let registry = authority(registry_host, port);
 
     let mut hosts = Vec::new();
     for name in host_tables(text).map_err(bad_toml)? {
         let fields = file.host.remove(&name).unwrap_or_default();
-        let address = fields.address(&name, &registry)?;
+        let address = fields.address(&name, registry)?;
         hosts.push(fields.into_host(address, dir)?);
     }
     hosts.push(match file.server.as_deref() {
         None | Some("") => {
-            let server = root.into_host(RegistryHost::upstream(registry_host, port), dir)?;
+            let server = root.into_host(RegistryHost::upstream(registry), dir)?;
             RegistryHost {
                 capabilities: Capabilities::ALL,
                 ..server
             }
         }
         Some(server) => {
-            let address = root.address(server, &registry)?;
+            let address = root.address(server, registry)?;
             root.into_host(address, dir)?
         }
     });
@@ -129,11 +132,9 @@ struct HostsToml {
 struct HostToml {
     capabilities: Vec<String>,
     ca: Option<OneOrMore<String>>,
-    client: Option<OneOrMore<ClientToml>>,
+    client: Option<ClientsToml>,
     skip_verify: Option<bool>,
-    /// Not used yet, but containerd refuses a file in which it is not a table of strings.
-    #[serde(rename = "header")]
-    _header: BTreeMap<String, OneOrMore<String>>,
+    header: BTreeMap<String, OneOrMore<String>>,
     override_path: bool,
     dial_timeout: String,
 }
@@ -143,6 +144,14 @@ struct HostToml {
 enum OneOrMore<T> {
     One(T),
     More(Vec<T>),
+}
+
+/// A list of two strings is two files, each with certificate and key; a pair is a list in the list.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a string or an array")]
+enum ClientsToml {
+    Bundle(String),
+    List(Vec<ClientToml>),
 }
 
 #[derive(Deserialize)]
@@ -164,7 +173,7 @@ impl HostToml {
         };
         let url = Url::parse(text).map_err(|_| bad())?;
         let authority = authority_of(text);
-        let port = port_of(authority);
+        let (_, port) = split_port(authority);
         let has_tls = self.ca.is_some() || self.client.is_some() || self.skip_verify.is_some();
         let scheme = match url.scheme() {
             "https" => HostScheme::Https,
@@ -184,6 +193,7 @@ impl HostToml {
             capabilities: Capabilities::ALL,
             tls: TlsSettings::default(),
             dial_timeout: None,
+            headers: HeaderMap::new(),
             needs_ns: authority != registry && (registry, authority) != ("docker.io", DOCKER_HUB),
         })
     }
@@ -201,7 +211,10 @@ impl HostToml {
                 key: (!key.is_empty()).then(|| dir.join(key)),
             },
         };
-        let clients = |clients: Vec<_>| clients.into_iter().map(client).collect();
+        let clients = |clients| match clients {
+            ClientsToml::Bundle(file) => vec![client(ClientToml::Bundle(file))],
+            ClientsToml::List(list) => list.into_iter().map(client).collect(),
+        };
         let dial_timeout = Some(self.dial_timeout).filter(|text| !text.is_empty());
         Ok(RegistryHost {
             capabilities: capabilities(&self.capabilities)?,
@@ -212,15 +225,12 @@ impl HostToml {
                     .map(files)
                     .unwrap_or_default(),
                 skip_verify: self.skip_verify.unwrap_or(false) || address.tls.skip_verify,
-                client: self
-                    .client
-                    .map(OneOrMore::into_vec)
-                    .map(clients)
-                    .unwrap_or_default(),
+                client: self.client.map(clients).unwrap_or_default(),
             },
             dial_timeout: dial_timeout
                 .map(|text| go_duration::parse(&text).ok_or(HostsTomlError::DialTimeout(text)))
                 .transpose()?,
+            headers: headers(self.header),
             ..address
         })
     }
@@ -257,14 +267,24 @@ impl<T> OneOrMore<T> {
     }
 }
 
-/// As written in an image reference.
-fn authority(host: &str, port: Option<u16>) -> String {
-    let host = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    };
-    port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"))
+/// What `Debug` never shows, because it may be a secret. Go sends nothing at all with a name or value that HTTP
+/// does not allow.
+fn headers(fields: BTreeMap<String, OneOrMore<String>>) -> HeaderMap {
+    let pairs = fields.into_iter().flat_map(|(name, values)| {
+        let pair = move |value| Some((HeaderName::try_from(&name).ok()?, secret(value)?));
+        values.into_vec().into_iter().filter_map(pair)
+    });
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        headers.append(name, value);
+    }
+    headers
+}
+
+fn secret(value: String) -> Option<HeaderValue> {
+    let mut value = HeaderValue::try_from(value).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// `host[:port]` of a URL, as written there.
@@ -274,15 +294,6 @@ fn authority_of(url: &str) -> &str {
     authority
         .rsplit_once('@')
         .map_or(authority, |(_, host)| host)
-}
-
-fn port_of(authority: &str) -> Option<u16> {
-    let (host, port) = authority.rsplit_once(':')?;
-    if host.contains(':') && !host.ends_with(']') {
-        None
-    } else {
-        port.parse().ok()
-    }
 }
 
 /// The path of a URL with `/v2` at its end, unless `override_path` keeps it as it is.

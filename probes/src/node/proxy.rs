@@ -4,21 +4,28 @@
 
 use std::fmt;
 
-use percent_encoding::percent_decode_str;
-use url::{Host, Url};
+use url::Host;
 
-use super::no_proxy::NoProxy;
+use super::{
+    go_url::{self, GoUrl},
+    no_proxy::NoProxy,
+};
+use crate::net::inert::excerpt;
 
 /// What `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` say.
 #[derive(Clone, Debug, Default)]
 pub struct ProxyRules {
-    http: Option<ProxySetting>,
-    https: Option<ProxySetting>,
+    http: ProxySetting,
+    https: ProxySetting,
     no_proxy: NoProxy,
 }
 
-/// A proxy with an unsupported scheme is an error only when it is needed.
-type ProxySetting = Result<ProxyUrl, ProxyError>;
+/// What a variable says, and what its author may not have meant.
+#[derive(Clone, Debug, Default)]
+struct ProxySetting {
+    proxy: Option<ProxyUrl>,
+    misread: Option<Misread>,
+}
 
 impl ProxyRules {
     /// Reads the variables through `env`, upper case before lower case; an empty variable counts as
@@ -30,7 +37,11 @@ impl ProxyRules {
                 Some((name, value))
             })
         };
-        let proxy = |names| any(names).and_then(|(name, url)| ProxyUrl::parse(name, &url));
+        let proxy = |names| {
+            any(names).map_or_else(ProxySetting::default, |(name, url)| {
+                ProxySetting::parse(name, &url)
+            })
+        };
         Self {
             http: proxy(["HTTP_PROXY", "http_proxy"]),
             https: proxy(["HTTPS_PROXY", "https_proxy"]),
@@ -42,27 +53,24 @@ impl ProxyRules {
 
     /// The proxy for a URL of this `scheme` (`http`, `https`), `host` (without brackets) and `port`;
     /// `None` if the host is reached directly, as `localhost` and loopback addresses always are.
-    ///
-    /// # Errors
-    /// If the variable names a proxy that no client can use.
-    pub fn proxy_for(
-        &self,
-        scheme: &str,
-        host: &str,
-        port: u16,
-    ) -> Result<Option<&ProxyUrl>, ProxyError> {
-        match self.setting(scheme) {
-            Some(setting) if !self.no_proxy.covers(host, port) => {
-                setting.as_ref().map(Some).map_err(Clone::clone)
-            }
-            _ => Ok(None),
-        }
+    pub fn proxy_for(&self, scheme: &str, host: &str, port: u16) -> Option<&ProxyUrl> {
+        self.setting(scheme, host, port)?.proxy.as_ref()
     }
 
-    fn setting(&self, scheme: &str) -> Option<&ProxySetting> {
+    /// What the variable that counts for such a URL says otherwise than it seems to.
+    pub(crate) fn misread(&self, scheme: &str, host: &str, port: u16) -> Option<&Misread> {
+        self.setting(scheme, host, port)?.misread.as_ref()
+    }
+
+    fn setting(&self, scheme: &str, host: &str, port: u16) -> Option<&ProxySetting> {
+        let setting = self.of_scheme(scheme)?;
+        (!self.no_proxy.covers(host, port)).then_some(setting)
+    }
+
+    fn of_scheme(&self, scheme: &str) -> Option<&ProxySetting> {
         match scheme {
-            "http" => self.http.as_ref(),
-            "https" => self.https.as_ref(),
+            "http" => Some(&self.http),
+            "https" => Some(&self.https),
             _ => None,
         }
     }
@@ -70,12 +78,11 @@ impl ProxyRules {
 
 /// For display, without credentials.
 impl ProxyRules {
-    /// The proxy of URLs of this `scheme`, or why it cannot be used.
+    /// The proxy of URLs of this `scheme`, or why there is none.
     pub fn shown(&self, scheme: &str) -> Option<String> {
-        self.setting(scheme).map(|setting| match setting {
-            Ok(proxy) => proxy.to_string(),
-            Err(error) => error.to_string(),
-        })
+        let ProxySetting { proxy, misread } = self.of_scheme(scheme)?;
+        let proxy = proxy.as_ref().map(ToString::to_string);
+        proxy.or_else(|| misread.as_ref().map(ToString::to_string))
     }
 
     /// The valid entries of `NO_PROXY`: the hosts that are reached directly.
@@ -84,18 +91,45 @@ impl ProxyRules {
     }
 }
 
-/// Why a configured proxy cannot be used.
+/// How Go reads a variable otherwise than its author may have meant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ProxyError {
-    /// Go supports http, https and socks5.
-    #[error("{variable} cannot be used: no client knows the scheme {scheme:?} of {address}")]
-    UnsupportedScheme {
-        /// The environment variable that names the proxy.
+pub(crate) enum Misread {
+    /// Go drops it.
+    #[error(
+        "Go cannot read {variable} as a URL, and so uses no proxy; escape what is special in it"
+    )]
+    NoUrl {
+        /// The environment variable.
+        variable: &'static str,
+    },
+    /// Go puts `http://` in front of it, and so takes what should be the scheme for the host.
+    #[error("Go cannot read {variable} as a URL, and takes {host:?} for the name of the proxy")]
+    Host {
+        /// The environment variable.
+        variable: &'static str,
+        /// The host.
+        host: String,
+    },
+    /// Go knows http, https, socks5 and socks5h.
+    #[error(
+        "Go does not know the scheme {scheme:?} of {variable}: it talks HTTP to {address}; in older versions of \
+         containerd it takes {scheme:?} for the name of the proxy"
+    )]
+    Scheme {
+        /// The environment variable.
         variable: &'static str,
         /// The scheme.
         scheme: String,
-        /// `host[:port]` of the proxy.
+        /// `host:port` of the proxy.
         address: String,
+    },
+    /// There is no such port.
+    #[error("{variable} names the port {port:?}, which does not exist")]
+    Port {
+        /// The environment variable.
+        variable: &'static str,
+        /// The port.
+        port: String,
     },
 }
 
@@ -120,12 +154,14 @@ impl ProxyScheme {
         }
     }
 
-    fn default_port(self) -> u16 {
-        match self {
-            Self::Http => 80,
-            Self::Https => 443,
-            Self::Socks5 => 1080,
-        }
+    /// What Go takes a scheme for, and its port; `None` for one that it does not know.
+    fn of(scheme: &str) -> Option<(Self, u16)> {
+        Some(match scheme {
+            "http" => (Self::Http, 80),
+            "https" => (Self::Https, 443),
+            "socks5" | "socks5h" => (Self::Socks5, 1080),
+            _ => return None,
+        })
     }
 }
 
@@ -142,40 +178,71 @@ pub struct ProxyUrl {
     pub credentials: Option<ProxyCredentials>,
 }
 
-impl ProxyUrl {
-    /// `host[:port]` without a scheme is an http proxy. `None` if it is not a URL even then.
-    fn parse(variable: &'static str, text: &str) -> Option<ProxySetting> {
-        let url = Url::parse(text)
-            .ok()
-            .filter(Url::has_host)
-            .or_else(|| Url::parse(&format!("http://{text}")).ok())?;
-        let host = match url.host()? {
-            Host::Domain(name) => name.to_owned(),
-            Host::Ipv4(address) => address.to_string(),
-            Host::Ipv6(address) => address.to_string(),
+impl ProxySetting {
+    /// As `httpproxy.parseProxy`: what has no scheme or no host gets `http://` in front. A port that there is none
+    /// of becomes 0, where nobody listens.
+    fn parse(variable: &'static str, text: &str) -> Self {
+        let whole = go_url::parse(text);
+        let is_bogus = |url: &GoUrl| url.scheme.is_empty() || url.is_without_host();
+        let (url, is_whole) = match whole {
+            Some(url) if !is_bogus(&url) => (Some(url), true),
+            whole => (go_url::parse(&format!("http://{text}")).or(whole), false),
         };
-        let scheme = match url.scheme() {
-            "http" => ProxyScheme::Http,
-            "https" => ProxyScheme::Https,
-            "socks5" | "socks5h" => ProxyScheme::Socks5,
-            other => {
-                let address = url
-                    .port()
-                    .map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
-                return Some(Err(ProxyError::UnsupportedScheme {
+        let Some(url) = url else {
+            return Self {
+                proxy: None,
+                misread: Some(Misread::NoUrl { variable }),
+            };
+        };
+        let known = ProxyScheme::of(&url.scheme);
+        let (scheme, default_port) = known.unwrap_or((ProxyScheme::Http, 0));
+        let port = match &*url.port {
+            "" => Ok(default_port),
+            digits => digits.parse(),
+        };
+        let misread = match (known, &port) {
+            (_, Err(_)) => Some(Misread::Port {
+                variable,
+                port: excerpt(url.port.as_bytes()),
+            }),
+            (_, Ok(_)) if !is_whole && (url.host.is_empty() || text.contains("://")) => {
+                Some(Misread::Host {
                     variable,
-                    scheme: other.to_owned(),
-                    address,
-                }));
+                    host: excerpt(url.host.as_bytes()),
+                })
             }
+            (None, Ok(port)) => Some(Misread::Scheme {
+                variable,
+                scheme: excerpt(url.scheme.as_bytes()),
+                address: excerpt(format!("{}:{port}", url.host).as_bytes()),
+            }),
+            (Some(_), Ok(_)) => None,
         };
-        let port = url.port().unwrap_or_else(|| scheme.default_port());
-        Some(Ok(Self {
+        let proxy = ProxyUrl {
             scheme,
-            host,
-            port,
-            credentials: ProxyCredentials::of(&url),
-        }))
+            host: ascii(&url.host),
+            port: port.unwrap_or_default(),
+            credentials: url.user.map(|user| ProxyCredentials {
+                username: user.name,
+                password: user.password,
+            }),
+        };
+        Self {
+            proxy: Some(proxy),
+            misread,
+        }
+    }
+}
+
+/// As `idnaASCII`; what no name can be stays as it is, without what terminals act on. Without a host, Go dials this
+/// node.
+fn ascii(host: &str) -> String {
+    match host.is_ascii() {
+        _ if host.is_empty() => "localhost".to_owned(),
+        true => host.to_ascii_lowercase(),
+        false => {
+            Host::parse(host).map_or_else(|_| excerpt(host.as_bytes()), |host| host.to_string())
+        }
     }
 }
 
@@ -208,17 +275,6 @@ pub struct ProxyCredentials {
     pub username: String,
     /// The password; empty if the URL has none.
     pub password: String,
-}
-
-impl ProxyCredentials {
-    fn of(url: &Url) -> Option<Self> {
-        let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        let has_user = !url.username().is_empty() || url.password().is_some();
-        has_user.then(|| Self {
-            username: decoded(url.username()),
-            password: decoded(url.password().unwrap_or_default()),
-        })
-    }
 }
 
 impl fmt::Debug for ProxyCredentials {

@@ -5,6 +5,8 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
+use hyper::HeaderMap;
+
 /// The host of the registry called `docker.io`.
 pub(super) const DOCKER_HUB: &str = "registry-1.docker.io";
 
@@ -25,6 +27,8 @@ pub(crate) struct RegistryHost {
     pub tls: TlsSettings,
     /// The time for lookup and dial together; zero means no limit. Without it, containerd's 30 s apply.
     pub dial_timeout: Option<Duration>,
+    /// Sent with every request to it, and to nobody else.
+    pub headers: HeaderMap,
     /// It is not the registry itself: requests say by `?ns=<registry>` which registry they mean.
     pub needs_ns: bool,
 }
@@ -61,6 +65,29 @@ impl Capabilities {
     };
 }
 
+/// How the node's client for a host differs from the one that it has for all others. It also asks for the tokens
+/// that the host demands, and follows its redirects.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct HostClient {
+    /// Which certificates to trust and which to present.
+    pub tls: TlsSettings,
+    /// As in [`RegistryHost`].
+    pub dial_timeout: Option<Duration>,
+    /// Where TLS is not spoken, it goes on in plain HTTP.
+    pub falls_back: bool,
+}
+
+/// The client for all other hosts.
+pub(crate) static SHARED_CLIENT: HostClient = HostClient {
+    tls: TlsSettings {
+        ca: Vec::new(),
+        skip_verify: false,
+        client: Vec::new(),
+    },
+    dial_timeout: None,
+    falls_back: false,
+};
+
 /// The TLS settings of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct TlsSettings {
@@ -83,21 +110,23 @@ pub(crate) struct ClientCertificate {
 
 impl RegistryHost {
     /// The registry itself, as containerd reaches it if nothing is configured: https, Docker Hub at its
-    /// real name, and a local registry on its own port over whatever it speaks, unverified.
-    pub(crate) fn upstream(registry_host: &str, port: Option<u16>) -> Self {
-        let is_local = registry_host == "localhost"
-            || registry_host
-                .parse()
-                .is_ok_and(|ip: IpAddr| ip.is_loopback());
+    /// real name, and a local registry on its own port over whatever it speaks, unverified. `named` is
+    /// `host[:port]` as in an image reference.
+    pub(crate) fn upstream(named: &str) -> Self {
+        let named = if named == "docker.io" {
+            DOCKER_HUB
+        } else {
+            named
+        };
+        let (host, port) = split_port(named);
+        // As `docker.IsLocalhost`: with brackets and no port it is no address to Go.
+        let is_local = host == "localhost"
+            || (port.is_some() || !named.starts_with('['))
+                && host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
         let scheme = match port {
             Some(80) if is_local => HostScheme::Http,
             Some(port) if is_local && port != 443 => HostScheme::HttpsThenHttp,
             _ => HostScheme::Https,
-        };
-        let host = if registry_host == "docker.io" && port.is_none() {
-            DOCKER_HUB
-        } else {
-            registry_host
         };
         Self {
             scheme,
@@ -110,7 +139,22 @@ impl RegistryHost {
                 ..TlsSettings::default()
             },
             dial_timeout: None,
+            headers: HeaderMap::new(),
             needs_ns: false,
         }
     }
+}
+
+/// The host of `host[:port]`, without brackets, and the port.
+pub(super) fn split_port(authority: &str) -> (&str, Option<u16>) {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
+            (trimmed(host), port.parse().ok())
+        }
+        _ => (trimmed(authority), None),
+    }
+}
+
+fn trimmed(host: &str) -> &str {
+    host.trim_matches(['[', ']'])
 }

@@ -53,23 +53,21 @@ impl TrustStore {
     /// # Errors
     /// If the file cannot be used, or no root is found at all.
     pub fn load(root: &Root, own_file: Option<&Path>) -> Result<Self, TrustError> {
-        Self::with_files(root, own_file, &[], None)
+        Self::with(root, own_file, Vec::new(), None)
     }
 
     /// The same, with the certificates of a host's `ca`, one of which may be `unseen`.
-    pub(crate) fn with_files(
+    pub(crate) fn with(
         root: &Root,
         own_file: Option<&Path>,
-        host_files: &[CaFile],
+        of_host: Vec<CertificateDer<'static>>,
         unseen: Option<Unseen>,
     ) -> Result<Self, TrustError> {
         let (mut certificates, unseen_bundle) = bundle(root);
         if let Some(path) = own_file {
-            certificates.extend(CaFile::read_as(path, path)?.certificates()?);
+            certificates.extend(own_certificates(path)?);
         }
-        for file in host_files {
-            certificates.extend(file.certificates()?);
-        }
+        certificates.extend(of_host);
         if certificates.is_empty() {
             return Err(TrustError::NoRoots);
         }
@@ -121,9 +119,6 @@ pub enum TrustError {
         /// What the kernel says.
         error: io::Error,
     },
-    /// This process does not see the file; the node's client may.
-    #[error(transparent)]
-    Unseen(Unseen),
     /// The configured file holds no certificate.
     #[error("no PEM certificate in CA file {path}; name one that has BEGIN CERTIFICATE in it")]
     Empty {
@@ -140,44 +135,18 @@ pub enum TrustError {
     Setup(String),
 }
 
-/// A PEM file with roots.
-pub(crate) struct CaFile {
-    path: PathBuf,
-    /// What it holds, up to the limit.
-    pub pem: Vec<u8>,
-}
-
-impl CaFile {
-    /// Reads a file as the node at `root` names it.
-    pub(crate) fn read(root: &Root, path: &Path) -> Result<Self, TrustError> {
-        let path = path.to_owned();
-        let error = match root.read(&path, MAX_FILE) {
-            Ok(pem) => return Ok(Self { path, pem }),
-            Err(FileError::Unseen(unseen)) => return Err(TrustError::Unseen(unseen)),
-            Err(FileError::Io(error)) => error,
-        };
-        // containerd fails without a file that is named: it is somewhere.
-        let not_mounted = root.not_mounted(&path);
-        Err(not_mounted.map_or(TrustError::Unreadable { path, error }, TrustError::Unseen))
-    }
-
-    /// Reads the file at `here`; errors call it `name`.
-    fn read_as(here: &Path, name: &Path) -> Result<Self, TrustError> {
-        let path = name.to_owned();
-        match read_regular(here, MAX_FILE) {
-            Ok(pem) => Ok(Self { path, pem }),
-            Err(error) => Err(TrustError::Unreadable { path, error }),
-        }
-    }
-
-    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TrustError> {
-        let certificates = certificates(&self.pem);
-        match certificates.is_empty() {
-            true => Err(TrustError::Empty {
-                path: self.path.clone(),
-            }),
-            false => Ok(certificates),
-        }
+/// The certificates of a file of this process.
+fn own_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
+    let pem = read_regular(path, MAX_FILE).map_err(|error| TrustError::Unreadable {
+        path: path.to_owned(),
+        error,
+    })?;
+    let certificates = certificates(&pem);
+    match certificates.is_empty() {
+        true => Err(TrustError::Empty {
+            path: path.to_owned(),
+        }),
+        false => Ok(certificates),
     }
 }
 
@@ -225,7 +194,7 @@ fn of_files(paths: impl IntoIterator<Item = PathBuf>) -> Vec<CertificateDer<'sta
 }
 
 /// A bundle with a broken entry is still a bundle: Go skips such entries as well.
-fn certificates(pem: &[u8]) -> Vec<CertificateDer<'static>> {
+pub(crate) fn certificates(pem: &[u8]) -> Vec<CertificateDer<'static>> {
     let certificates = CertificateDer::pem_slice_iter(pem);
     certificates.filter_map(Result::ok).collect()
 }

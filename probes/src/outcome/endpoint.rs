@@ -28,6 +28,8 @@ pub struct EndpointOutcome {
     pub endpoint: Endpoint,
     /// When the node's client asks the host that led here.
     pub turn: Turn,
+    /// Whether the client may ask that host what a tag means; another host has to, else.
+    pub resolves: bool,
     /// The proxy on the way, as the node names it; never its credentials.
     pub proxy: Option<String>,
     /// The host whose name was looked up: the endpoint's, or its proxy's.
@@ -49,6 +51,7 @@ impl EndpointOutcome {
     pub fn new(endpoint: Endpoint, path: PullPath) -> Self {
         Self {
             turn: Turn::FIRST,
+            resolves: true,
             proxy: None,
             dialled: endpoint.host.clone(),
             pinned: Vec::new(),

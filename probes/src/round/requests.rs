@@ -66,7 +66,11 @@ impl<'a> Requests<'a> {
             .ok()
             .and_then(|challenge| challenge.bearer().cloned());
         self.record(Stage::Challenge, start, result.map(Evidence::Challenge));
-        match Realm::parse(&bearer.filter(|_| wanted)?, self.visit.endpoint) {
+        match Realm::parse(
+            &bearer.filter(|_| wanted)?,
+            self.visit.endpoint,
+            self.visit.client.falls_back,
+        ) {
             Ok(realm) => Some(realm),
             Err(fault) => {
                 self.record(Stage::Token, Instant::now(), Err(fault));

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 
 use crate::{
-    client::pull_path::NodeClient,
+    client::{go_client::DIAL_BUDGET, pull_path::NodeClient},
     net::{
         io_fault::IoFault,
         wire::{Stopwatch, Wire},
@@ -19,6 +19,7 @@ use crate::{
     node::{
         Node,
         proxy::{ProxyScheme, ProxyUrl},
+        registry_host::HostClient,
     },
     outcome::{Evidence, Fault, StageOutcome},
     round::{
@@ -28,12 +29,13 @@ use crate::{
     stages::{
         connect::{self, Connected},
         http::{connection::HttpConnection, fault::HttpFault},
-        proxy::{self, ProxyFault, Tunnel},
+        proxy::{self, Tunnel},
+        socks,
         tls::{Handshake, Hello, TlsClient, TlsFault},
     },
     words::{
         endpoint::{Endpoint, Scheme, Turn},
-        reason::Stage,
+        reason::{Reason, Stage},
     },
 };
 
@@ -47,11 +49,15 @@ pub(crate) struct Visit<'a> {
     pub(crate) endpoint: &'a Endpoint,
     pub(crate) deadlines: Deadlines,
     pub(crate) tls: TlsClient,
+    /// Whose client goes there.
+    pub(crate) client: &'a HostClient,
     pub(crate) proxy: Option<&'a ProxyUrl>,
     /// Whether an address that a registry led to may be dialled.
     pub(crate) may_dial: fn(IpAddr) -> bool,
     /// When the node's client asks the host that led here.
     pub(crate) turn: Turn,
+    /// Whether it may ask that host what a tag means.
+    pub(crate) resolves: bool,
     /// Called for each stage that ends.
     pub(crate) on_stage_end: OnStageEnd<'a>,
 }
@@ -89,6 +95,11 @@ impl Visit<'_> {
             host: self.dial_host(),
             port: self.proxy.map_or(self.endpoint.port, |proxy| proxy.port),
             proxied: self.proxy.is_some(),
+            dial_budget: match self.client.dial_timeout {
+                None => DIAL_BUDGET,
+                Some(Duration::ZERO) => Duration::MAX,
+                Some(limit) => limit,
+            },
         }
     }
 
@@ -100,9 +111,39 @@ impl Visit<'_> {
         }
     }
 
-    /// Goes through the stages until HTTP can begin.
+    /// Goes through the stages until HTTP can begin. Where the host's client falls back to plain HTTP, what came
+    /// of TLS does not count.
     pub(crate) async fn dial(
         &self,
+        address: IpAddr,
+        stages: &mut Vec<StageOutcome>,
+    ) -> Option<Stream> {
+        let Endpoint { scheme, port, .. } = *self.endpoint;
+        let stream = self.dial_as(scheme, port, address, stages).await;
+        if stream.is_some() || !self.falls_back(stages) {
+            return stream;
+        }
+        stages.clear();
+        let port = if port == 443 { 80 } else { port };
+        self.dial_as(Scheme::Http, port, address, stages).await
+    }
+
+    /// As containerd's `httpFallback`: the answer to TLS is none, or does not come, or nobody listens at a port that
+    /// the URL leaves out.
+    fn falls_back(&self, stages: &[StageOutcome]) -> bool {
+        let failed = stages.last().and_then(|stage| stage.result.as_ref().err());
+        self.client.falls_back
+            && failed.is_some_and(|fault| match fault {
+                Fault::Tls(fault) => matches!(fault.reason(), Reason::NotTls | Reason::Timeout),
+                Fault::Connect(_) => self.endpoint.port == 443,
+                Fault::Proxy(_) | Fault::Http(_) => false,
+            })
+    }
+
+    async fn dial_as(
+        &self,
+        scheme: Scheme,
+        port: u16,
         address: IpAddr,
         stages: &mut Vec<StageOutcome>,
     ) -> Option<Stream> {
@@ -112,8 +153,9 @@ impl Visit<'_> {
             stages.push(outcome);
         };
         let start = Instant::now();
-        let to = self.dial_address(address);
-        let (wire, connected) = match connect::dial(to, self.deadlines.next()).await {
+        let port = self.proxy.map_or(port, |proxy| proxy.port);
+        let to = SocketAddr::new(address, port);
+        let (wire, connected) = match connect::dial(to, self.dial_deadline()).await {
             Ok(dialled) => dialled,
             Err(fault) => {
                 record(Stage::Connect, start.elapsed(), Err(Fault::Connect(fault)));
@@ -139,7 +181,7 @@ impl Visit<'_> {
                 }
             },
         };
-        if self.endpoint.scheme == Scheme::Http {
+        if scheme == Scheme::Http {
             return Some(stream);
         }
 
@@ -199,9 +241,21 @@ impl Visit<'_> {
                 let opened = proxy::tunnel(stream, proxy, self.endpoint, deadline).await;
                 opened.map(|(stream, tunnel)| (Stream::Tls(Box::new(stream)), tunnel))
             }
-            ProxyScheme::Socks5 => Err(ProxyFault::Socks),
+            ProxyScheme::Socks5 => {
+                let opened = socks::tunnel(stream, proxy, self.endpoint, deadline).await;
+                opened.map(|(stream, tunnel)| (Stream::Plain(stream), tunnel))
+            }
         };
         opened.map_err(Fault::Proxy)
+    }
+
+    /// The client's own limit, where it is shorter than a stage's.
+    fn dial_deadline(&self) -> Instant {
+        let of_stage = self.deadlines.next();
+        match self.client.dial_timeout {
+            Some(limit) if !limit.is_zero() => of_stage.min(Instant::now() + limit),
+            _ => of_stage,
+        }
     }
 
     /// The ClientHello of the node's client.

@@ -15,7 +15,7 @@ use crate::{
         pull_hosts::{PullHost, PullHosts},
     },
     net::{inert, off_limits::led_from},
-    node::registry_host::TlsSettings,
+    node::registry_host::HostClient,
     outcome::{Walk, WalkEnd},
     round::walk_request::stage_of,
     stages::http::fault::HttpFault,
@@ -42,14 +42,14 @@ pub(super) enum Order {
 pub(super) struct Opened<'a> {
     pub endpoint: Endpoint,
     pub turn: Turn,
-    pub tls: &'a TlsSettings,
+    pub client: &'a HostClient,
     pub orders: mpsc::Receiver<Order>,
 }
 
-/// An endpoint, and whose trust holds there.
+/// An endpoint, and who asks there.
 pub(super) struct Lane<'a> {
     pub endpoint: Endpoint,
-    pub tls: &'a TlsSettings,
+    pub client: &'a HostClient,
     pub orders: mpsc::Sender<Order>,
 }
 
@@ -91,7 +91,7 @@ impl<'a> Walker<'a> {
 
     /// Walks to each of `images`; the lanes end with the walker.
     pub(super) async fn walk(mut self, images: &[Image]) -> Vec<Walk> {
-        let hosts = self.hosts.for_pull(&self.target.login);
+        let hosts = self.hosts.for_pull(&self.target.named);
         let platform = Platform::of_this_node();
         let mut walks = Vec::with_capacity(images.len());
         for image in images {
@@ -107,7 +107,7 @@ impl<'a> Walker<'a> {
         platform: &Platform,
     ) -> Walk {
         let name = image.to_string();
-        let reference = format!("{}/{name}", self.target.login.authority());
+        let reference = format!("{}/{name}", self.target.named);
         let asked = containerd::WantedImage {
             name: &name,
             reference: &reference,
@@ -160,10 +160,11 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// The lane to `endpoint` with the trust of `host`, opened if it is not there yet.
+    /// The lane of the client of `host` to `endpoint`, opened if it is not there yet.
     fn lane(&mut self, endpoint: Endpoint, host: &'a PullHost) -> Result<usize, &'static str> {
-        let is_it =
-            |lane: &Lane<'_>| lane.endpoint.is_same_server(&endpoint) && *lane.tls == host.tls;
+        let is_it = |lane: &Lane<'_>| {
+            lane.endpoint.is_same_server(&endpoint) && *lane.client == host.client
+        };
         if let Some(place) = self.lanes.iter().position(is_it) {
             return Ok(place);
         }
@@ -178,13 +179,13 @@ impl<'a> Walker<'a> {
         let (sender, orders) = mpsc::channel(1);
         self.lanes.push(Lane {
             endpoint: endpoint.clone(),
-            tls: &host.tls,
+            client: &host.client,
             orders: sender,
         });
         let opened = Opened {
             endpoint,
             turn: host.turn,
-            tls: &host.tls,
+            client: &host.client,
             orders,
         };
         // The round listens as long as the walker is there.
@@ -203,7 +204,7 @@ impl Transport for Walker<'_> {
             Content::Token => Role::Token,
             Content::Manifest | Content::Blob => Role::Storage,
         };
-        if let Some(why) = not_followed(request, &host.endpoint, self.may_dial()) {
+        if let Some(why) = not_followed(request, host, self.may_dial()) {
             let fault = HttpFault::redirect_denied(request.url.as_str(), why);
             let said = fault.to_string();
             self.blame(Some(request.content), fault).await;
@@ -218,13 +219,23 @@ impl Transport for Walker<'_> {
                 kind: FaultKind::Other,
             });
         };
+        let endpoint = match host.is_at(&endpoint) {
+            true => host.endpoint.clone(),
+            false => endpoint,
+        };
         let place = match self.lane(endpoint, host) {
             Ok(place) => place,
             Err(why) => return WalkReply::NotSeen(why.to_owned()),
         };
         self.route.push((place, stage_of(request.content)));
         let (sender, reply) = oneshot::channel();
-        let order = Order::Send(Box::new(request.clone()), sender);
+        let mut request = request.clone();
+        if !self.lanes[place].endpoint.is_same_server(&host.endpoint) {
+            // What the node's settings hold for a host may be a secret.
+            let of_host = host.headers.keys();
+            of_host.for_each(|name| drop(request.headers.remove(name)));
+        }
+        let order = Order::Send(Box::new(request), sender);
         let gone = || WalkReply::NotSeen("the round is over".to_owned());
         if self.lanes[place].orders.send(order).await.is_err() {
             return gone();
@@ -247,22 +258,23 @@ impl Transport for Walker<'_> {
 /// Why a probe does not go where the client would.
 fn not_followed(
     request: &containerd::WalkRequest,
-    host: &Endpoint,
+    host: &PullHost,
     may_dial: fn(IpAddr) -> bool,
 ) -> Option<&'static str> {
     let url = &request.url;
     if !url.username().is_empty() || url.password().is_some() {
         return Some("the URL carries credentials");
     }
-    let there = Endpoint::of(url, host.role)?;
-    if there.is_same_server(host) {
+    let there = Endpoint::of(url, host.endpoint.role)?;
+    if host.is_at(&there) {
         return None;
     }
     let address = there.literal();
     if address.is_some_and(|address| !may_dial(address)) {
         return Some("a probe is not led to this node, its link or a metadata service");
     }
-    let in_the_clear = url.scheme() == "http" && host.scheme == Scheme::Https;
+    let is_secure = host.endpoint.scheme == Scheme::Https && !host.client.falls_back;
+    let in_the_clear = url.scheme() == "http" && is_secure;
     if in_the_clear && request.headers.contains_key(AUTHORIZATION) {
         return Some("a token would go there in the clear");
     }

@@ -8,6 +8,7 @@ use self::{connection::HttpConnection, fault::HttpFault};
 
 pub(crate) mod connection;
 pub(crate) mod fault;
+pub(crate) mod go_json;
 pub(crate) mod response;
 pub(crate) mod www_authenticate;
 

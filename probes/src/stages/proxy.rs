@@ -21,7 +21,7 @@ use crate::{
 const MAX_HEAD: usize = 16 * 1024;
 
 /// Asks `proxy`, at the other end of `stream`, to connect to `endpoint`. The returned stream leads to
-/// the endpoint. Not for SOCKS proxies.
+/// the endpoint. [`super::socks`] is for SOCKS proxies.
 pub(crate) async fn tunnel<S>(
     mut stream: S,
     proxy: &ProxyUrl,
@@ -59,7 +59,7 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    fn through(proxy: &ProxyUrl) -> Self {
+    pub(super) fn through(proxy: &ProxyUrl) -> Self {
         let shown = ProxyUrl {
             credentials: None,
             ..proxy.clone()
@@ -91,12 +91,18 @@ pub enum ProxyFault {
     /// 5xx, or a status that is no answer to `CONNECT`.
     #[error("the proxy did not connect: {0}")]
     Failed(String),
-    /// The node's settings name a proxy that no client can use.
-    #[error("{0}")]
-    Unusable(String),
-    /// The node's client could use it, but this agent cannot.
-    #[error("regprobe does not speak SOCKS")]
-    Socks,
+    /// A rule of a SOCKS proxy.
+    #[error("the proxy does not allow this host: {0}")]
+    SocksDenied(String),
+    /// What else a SOCKS proxy answers.
+    #[error("the proxy did not connect: {0}")]
+    SocksFailed(String),
+    /// A SOCKS proxy accepts no way to log in that it was offered.
+    #[error("the proxy {}", if *sent { "rejects the user name and password" } else { "wants a user name and password" })]
+    SocksAuthRequired {
+        /// Whether the proxy's URL has any.
+        sent: bool,
+    },
 }
 
 impl ProxyFault {
@@ -104,10 +110,9 @@ impl ProxyFault {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Io(fault) => fault.reason(),
-            Self::Denied(_) => Reason::Denied,
-            Self::AuthRequired { .. } => Reason::AuthRequired,
-            Self::Malformed(_) | Self::Failed(_) | Self::Unusable(_) => Reason::Malformed,
-            Self::Socks => Reason::Local,
+            Self::Denied(_) | Self::SocksDenied(_) => Reason::Denied,
+            Self::AuthRequired { .. } | Self::SocksAuthRequired { .. } => Reason::AuthRequired,
+            Self::Malformed(_) | Self::Failed(_) | Self::SocksFailed(_) => Reason::Malformed,
         }
     }
 }

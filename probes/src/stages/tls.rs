@@ -9,15 +9,18 @@ pub use self::{
 };
 pub(crate) use self::{
     client::{Hello, TlsClient},
+    fault::refused_certificate,
     go_x509::verify_chain,
 };
 
 mod chain;
 mod client;
+mod client_certificates;
 mod clients;
 mod fault;
 mod go_x509;
 mod handshake;
 mod known_chains;
 mod refused;
+mod settings_error;
 mod verifier;

@@ -1,8 +1,8 @@
 //! The stage `token`: the anonymous token request to the realm that a challenge names. A healthy token
 //! service may grant or deny; the caller says whether it expects a grant. No credential is ever sent.
 
-use hyper::StatusCode;
-use serde::Deserialize;
+use hyper::{StatusCode, header::HeaderValue};
+use jiff::Timestamp;
 use tokio::time::Instant;
 use url::Url;
 
@@ -10,7 +10,11 @@ use crate::{
     net::{inert::excerpt, redact::redacted},
     stages::{
         challenge::Bearer,
-        http::{connection::HttpConnection, fault::HttpFault},
+        http::{
+            connection::HttpConnection,
+            fault::HttpFault,
+            go_json::{self, JsonFault, number, object, text, typed},
+        },
     },
     words::endpoint::{Endpoint, Role, Scheme},
 };
@@ -27,7 +31,7 @@ pub(crate) async fn token(
         .get(&realm.target(repositories), deadline)
         .await?;
     match response.status {
-        StatusCode::OK => granted(&response.body(deadline).await?).map(|_| Token::Granted),
+        StatusCode::OK => authorization(&response.body(deadline).await?).map(|_| Token::Granted),
         status if status.is_redirection() => {
             let location = response.header(hyper::header::LOCATION).unwrap_or_default();
             Err(HttpFault::redirect_denied(
@@ -55,16 +59,22 @@ pub enum Token {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Realm {
     url: Url,
+    in_the_clear: bool,
 }
 
 impl Realm {
-    /// Parses the realm of `bearer`, which `login` sent.
-    pub(crate) fn parse(bearer: &Bearer, login: &Endpoint) -> Result<Self, HttpFault> {
+    /// Parses the realm of `bearer`, which `login` sent; `in_the_clear` is whether that need not speak TLS.
+    pub(crate) fn parse(
+        bearer: &Bearer,
+        login: &Endpoint,
+        in_the_clear: bool,
+    ) -> Result<Self, HttpFault> {
         let mut url = Url::parse(&bearer.realm)
             .map_err(|error| HttpFault::Malformed(format!("the realm is not a URL ({error})")))?;
         let denied = |why| Err(HttpFault::redirect_denied(&bearer.realm, why));
-        match (url.scheme(), login.scheme) {
-            ("https", _) | ("http", Scheme::Http) => {}
+        match url.scheme() {
+            "https" => {}
+            "http" if in_the_clear || login.scheme == Scheme::Http => {}
             _ => return denied("a realm must be https"),
         }
         if !url.username().is_empty() || url.password().is_some() {
@@ -73,12 +83,16 @@ impl Realm {
         if let Some(service) = &bearer.service {
             url.query_pairs_mut().append_pair("service", service);
         }
-        Ok(Self { url })
+        Ok(Self { url, in_the_clear })
     }
 
     /// The endpoint to dial; `None` if the login server itself issues tokens.
     pub(crate) fn endpoint(&self, login: &Endpoint) -> Option<Endpoint> {
-        Endpoint::of(&self.url, Role::Token).filter(|endpoint| !endpoint.is_same_server(login))
+        let is_login = |endpoint: &Endpoint| {
+            endpoint.is_same_server(login)
+                || self.in_the_clear && (&endpoint.host, endpoint.port) == (&login.host, login.port)
+        };
+        Endpoint::of(&self.url, Role::Token).filter(|endpoint| !is_login(endpoint))
     }
 
     /// ACR's token service answers per scope, so each pull's scope is requested.
@@ -98,32 +112,52 @@ impl std::fmt::Debug for Realm {
     }
 }
 
-/// The token in the body of an answer.
-pub(crate) fn granted(body: &[u8]) -> Result<String, HttpFault> {
-    let grant: Grant = serde_json::from_slice(body).map_err(|error| {
-        let error = excerpt(error.to_string().as_bytes());
-        HttpFault::Malformed(format!("no token in the answer ({error})"))
+/// What `Authorization` the body of an answer leads to.
+pub(crate) fn authorization(body: &[u8]) -> Result<HeaderValue, HttpFault> {
+    let none = || HttpFault::Malformed("no token in the answer".to_owned());
+    let token = granted(body).map_err(|JsonFault(why)| match why {
+        Some(why) => HttpFault::Malformed(format!(
+            "no token in the answer ({})",
+            excerpt(why.as_bytes())
+        )),
+        None => none(),
     })?;
-    let token = grant.usable_token();
-    token.ok_or_else(|| HttpFault::Malformed("no token in the answer".to_owned()))
+    bearer(&token.ok_or_else(none)?).ok_or_else(none)
 }
 
-#[derive(Deserialize)]
-struct Grant {
-    token: Option<String>,
-    access_token: Option<String>,
-    /// Not used, but containerd refuses an answer in which it is not a number.
-    #[serde(rename = "expires_in")]
-    _expires_in: Option<i64>,
-}
-
-impl Grant {
-    /// The first one that is present, if a header line can carry it.
-    fn usable_token(self) -> Option<String> {
-        let mut tokens = [self.token, self.access_token].into_iter().flatten();
-        let first = tokens.find(|token| !token.is_empty());
-        first.filter(|token| token.bytes().all(|byte| byte.is_ascii_graphic()))
+/// The token in the body of an answer, as containerd takes it from there.
+///
+/// Source: containerd `core/remotes/docker/auth/fetch.go` (`FetchTokenResponse`).
+pub(crate) fn granted(body: &[u8]) -> Result<Option<String>, JsonFault> {
+    const KNOWN: [&str; 5] = [
+        "token",
+        "access_token",
+        "expires_in",
+        "issued_at",
+        "refresh_token",
+    ];
+    let body = String::from_utf8_lossy(body);
+    let fields = object(Some(go_json::first(&body)?), &KNOWN)?;
+    number(fields.get("expires_in"))?;
+    text(fields.get("refresh_token"))?;
+    // As `time.Time.UnmarshalJSON` takes it: strictly RFC 3339, with `T` and `Z` in capitals.
+    let issued: Option<String> = typed(fields.get("issued_at"), "time")?;
+    let is_strict = |text: &String| text.as_bytes().get(10) == Some(&b'T') && !text.ends_with('z');
+    if issued.is_some_and(|text| !is_strict(&text) || text.parse::<Timestamp>().is_err()) {
+        return Err(JsonFault(None));
     }
+    let tokens = [
+        text(fields.get("access_token"))?,
+        text(fields.get("token"))?,
+    ];
+    Ok(tokens.into_iter().find(|token| !token.is_empty()))
+}
+
+/// The header `Authorization` with a token, which `Debug` never shows; `None` if no header can carry it.
+pub(crate) fn bearer(token: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 #[cfg(test)]
@@ -151,6 +185,7 @@ mod tests {
         let realm = Realm::parse(
             &bearer("https://contoso.azurecr.io/oauth2/token?x=1"),
             &login(Scheme::Https, 443),
+            false,
         )
         .unwrap();
         assert_eq!(
@@ -165,6 +200,7 @@ mod tests {
         let realm = Realm::parse(
             &bearer("https://Auth.Example:8443/token"),
             &login(Scheme::Https, 443),
+            false,
         )
         .unwrap();
         let endpoint = realm.endpoint(&login(Scheme::Https, 443)).unwrap();
@@ -176,18 +212,56 @@ mod tests {
     fn realms_that_are_refused() {
         let https = login(Scheme::Https, 443);
         let http = login(Scheme::Http, 5000);
-        assert!(Realm::parse(&bearer("http://contoso.azurecr.io/t"), &https).is_err());
-        assert!(Realm::parse(&bearer("http://auth.example/t"), &http).is_ok());
-        assert!(Realm::parse(&bearer("ftp://auth.example/t"), &http).is_err());
-        assert!(Realm::parse(&bearer("https://u:p@auth.example/t"), &https).is_err());
-        assert!(Realm::parse(&bearer("/oauth2/token"), &https).is_err());
+        assert!(Realm::parse(&bearer("http://contoso.azurecr.io/t"), &https, false).is_err());
+        assert!(Realm::parse(&bearer("http://auth.example/t"), &http, false).is_ok());
+        assert!(Realm::parse(&bearer("ftp://auth.example/t"), &http, false).is_err());
+        assert!(Realm::parse(&bearer("https://u:p@auth.example/t"), &https, false).is_err());
+        assert!(Realm::parse(&bearer("/oauth2/token"), &https, false).is_err());
     }
 
     #[test]
     fn a_realm_is_shown_without_its_secrets() {
         let signed = bearer("https://auth.example/token?sig=c2VjcmV0");
-        let realm = Realm::parse(&signed, &login(Scheme::Https, 443)).unwrap();
+        let realm = Realm::parse(&signed, &login(Scheme::Https, 443), false).unwrap();
         let shown = format!("{realm:?} {signed:?}");
         assert!(shown.contains("auth.example/token") && !shown.contains("c2VjcmV0"));
+    }
+
+    #[test]
+    fn a_token_is_sent_and_never_shown() {
+        let value = authorization(br#"{"token":"abc.def"}"#).unwrap();
+        assert_eq!(value, "Bearer abc.def");
+        assert!(!format!("{value:?}").contains("abc"));
+        for body in [r#"{"token":"a\r\nHost: b"}"#, "{}", "<html>", ""] {
+            let fault = authorization(body.as_bytes()).unwrap_err();
+            assert!(matches!(fault, HttpFault::Malformed(_)), "{body}: {fault}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_read_as_go_reads_them() {
+        let read = |body: &str| granted(body.as_bytes()).map_err(|JsonFault(text)| text);
+        let some = |text: &str| Ok(Some(text.to_owned()));
+        assert_eq!(read(r#"{"token":"a"}"#), some("a"));
+        assert_eq!(read(r#"{"TOKEN":"a"} trailing"#), some("a"));
+        assert_eq!(read(r#"{"token":"a","access_token":"b"}"#), some("b"));
+        assert_eq!(read(r#"{"token":"a","token":null,"Token":"c"}"#), some("c"));
+        assert_eq!(
+            read(r#"{"token":"a","issued_at":"2026-02-20T12:00:00Z"}"#),
+            some("a")
+        );
+        assert_eq!(read("null"), Ok(None));
+        assert_eq!(read("{}"), Ok(None));
+        assert_eq!(read(""), Err(Some("EOF".to_owned())));
+        assert_eq!(
+            read(r#"{"token":"a""#),
+            Err(Some("unexpected EOF".to_owned()))
+        );
+        assert_eq!(read("<html>"), Err(None));
+        assert_eq!(read(r#"{"token":"a","issued_at":"1457510670"}"#), Err(None));
+        let float = read(r#"{"token":"a","expires_in":1.5}"#)
+            .unwrap_err()
+            .unwrap();
+        assert!(float.contains("cannot unmarshal number"), "{float}");
     }
 }

@@ -125,6 +125,10 @@ fn tls(stage: Stage) -> bool {
     stage == Stage::Tls
 }
 
+fn tls_or_http(stage: Stage) -> bool {
+    tls(stage) || stage.is_http()
+}
+
 fn resolve_proxy_or_http(stage: Stage) -> bool {
     resolve(stage) || proxy(stage) || stage.is_http()
 }
@@ -168,6 +172,8 @@ reasons! {
     NameMismatch = "name_mismatch" at tls;
     /// The certificate is broken in another way.
     BadCertificate = "bad_certificate" at tls;
+    /// The peer asks for a client certificate and gets none that it takes.
+    CertificateRequired = "certificate_required" at tls_or_http;
     /// No TLS version or parameter in common.
     Version = "version" at tls;
     /// The peer ended the handshake with an alert.

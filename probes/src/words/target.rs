@@ -11,6 +11,9 @@ const ANY_REPOSITORY: &str = "regprobe/probe";
 /// One registry, as a round needs to know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
+    /// `host[:port]` as images and the directories of `certs.d` name the registry: `docker.io`, though its login
+    /// endpoint is `registry-1.docker.io`.
+    pub named: String,
     /// The login endpoint.
     pub login: Endpoint,
     /// The data endpoints.

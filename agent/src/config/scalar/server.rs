@@ -35,6 +35,12 @@ impl Server {
         self.plain_http
     }
 
+    /// Whether it is Docker Hub by one of the names that images have for it.
+    pub fn is_docker_hub(&self) -> bool {
+        let is_default = (self.port, self.plain_http) == (443, false);
+        is_default && matches!(&*self.host, "docker.io" | "index.docker.io")
+    }
+
     /// The parts of the name, if it is the login server of an Azure Container Registry, global or of one
     /// region.
     pub fn acr(&self) -> Option<AcrName> {

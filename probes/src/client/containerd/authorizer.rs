@@ -11,13 +11,12 @@ use url::Url;
 use super::{
     auth_header::challenges,
     go_http::{self, Anonymous, Authorize, Followed},
-    go_json,
     stop::{Class, GoError, Stop},
     transport::{Content, Read, Transport, WalkRequest},
 };
 use crate::{
     net::{inert::excerpt, redact::shown},
-    stages::http::fault::HttpFault,
+    stages::{http::fault::HttpFault, token},
 };
 
 /// Go's JSON decoder reads no limit; nobody's token is as large.
@@ -171,7 +170,8 @@ impl Handler {
             return Err(unexpected_status(&Method::GET, &answer.url, status).into());
         }
         let body = answer.whole().map_err(|stop| stop.within(UNDECODED))?;
-        let token = go_json::token(body).map_err(|error| {
+        let token = token::granted(body).map_err(|error| {
+            let error = GoError::from(error);
             let fault = HttpFault::Malformed("an answer that is no token".to_owned());
             error.within(UNDECODED).with_content(fault)
         })?;
@@ -180,7 +180,12 @@ impl Handler {
             let fault = HttpFault::Malformed("no token in the answer".to_owned());
             return Err(GoError::new(Class::Other, text).with_content(fault).into());
         };
-        Ok(bearer(&token)?)
+        let bearer = token::bearer(&token).ok_or_else(|| {
+            let text = "net/http: invalid header field value for \"Authorization\"";
+            let fault = HttpFault::Malformed("a token that no header can carry".to_owned());
+            GoError::new(Class::Other, text).with_content(fault)
+        })?;
+        Ok(bearer)
     }
 
     /// The realm with service and scopes among its parameters, sorted by name as Go encodes them.
@@ -199,17 +204,6 @@ impl Handler {
         url.query_pairs_mut().clear().extend_pairs(pairs);
         url
     }
-}
-
-/// The header `Authorization` with a token, which `Debug` never shows.
-fn bearer(token: &str) -> Result<HeaderValue, GoError> {
-    let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
-        let text = "net/http: invalid header field value for \"Authorization\"";
-        let fault = HttpFault::Malformed("a token that no header can carry".to_owned());
-        GoError::new(Class::Other, text).with_content(fault)
-    })?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 /// `ErrUnexpectedStatus` of containerd 1.7 and later.
@@ -234,21 +228,4 @@ fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port()
         .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_sent_and_never_shown() {
-        let value = bearer("abc.def").unwrap();
-        assert_eq!(value, "Bearer abc.def");
-        assert!(!format!("{value:?}").contains("abc"));
-        let blame = bearer("a\r\nHost: b").unwrap_err().blame.unwrap();
-        assert_eq!(
-            blame.fault.to_string(),
-            "malformed answer: a token that no header can carry"
-        );
-    }
 }

@@ -6,13 +6,13 @@
 
 use serde_json::value::RawValue;
 
-use super::{
-    go_json::{Fields, list, number, object, text},
-    stop::{Class, GoError},
-};
+use super::stop::{Class, GoError};
 use crate::{
     net::inert::excerpt,
-    stages::http::fault::HttpFault,
+    stages::http::{
+        fault::HttpFault,
+        go_json::{Fields, list, number, object, text},
+    },
     words::{digest::Digest, platform::Platform},
 };
 

@@ -148,9 +148,12 @@ impl<T: Transport> Source<'_, T> {
         let mut first: Option<GoError> = None;
         let part = format!("{kind}/{}", descriptor.digest);
         let accepted = format!("{}, */*", descriptor.media_type);
-        for at in 0..self.hosts.len() {
+        let hosts: Vec<usize> = (0..self.hosts.len())
+            .filter(|at| self.hosts[*at].pulls)
+            .collect();
+        for &at in &hosts {
             let request = self.request(at, Method::GET, &part, &accepted, read);
-            let last = at + 1 == self.hosts.len();
+            let last = hosts.last() == Some(&at);
             let sent = self.send(at, request, last).await;
             match sent.and_then(retries::refuse_errors) {
                 Ok(answer) => return Ok(answer),

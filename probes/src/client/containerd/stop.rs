@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::transport::Content;
-use crate::stages::http::fault::HttpFault;
+use crate::stages::http::{fault::HttpFault, go_json::JsonFault};
 
 /// Why a pull did not go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,6 +102,15 @@ impl GoError {
     /// `fmt.Errorf("%w: suffix", self)` for the sentinel errors.
     pub(crate) fn not_found(what: impl fmt::Display) -> Self {
         Self::new(Class::NotFound, format!("{what}: not found"))
+    }
+}
+
+impl From<JsonFault> for GoError {
+    fn from(JsonFault(text): JsonFault) -> Self {
+        Self {
+            text,
+            ..Self::untold(Class::Other)
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use super::build::{
 use crate::{
     diagnosis::Expectations,
     net::io_fault::{Errno, IoFault},
-    node::certs_d::Misconfigured,
+    node::misconfigured::{Misconfigured, SettingPlace},
     outcome::{EndpointOutcome, Evidence, Fault, Outcome, PullPath},
     stages::{
         proxy::ProxyFault,
@@ -31,7 +31,7 @@ use crate::{
     },
     words::{
         endpoint::{Nameserver, Origin, Turn},
-        reason::Stage,
+        reason::{Reason, Stage},
         scope::Expectation,
     },
 };
@@ -96,10 +96,7 @@ pub(super) fn any_outcome(wild: bool) -> BoxedStrategy<Outcome> {
         let own = own.map(|met| met.in_turn(turn));
         mirror.into_iter().chain(own).collect::<Vec<_>>()
     });
-    let misconfigured = prop::option::weighted(
-        0.05,
-        (hostile(), any::<bool>()).prop_map(|(problem, fatal)| Misconfigured { problem, fatal }),
-    );
+    let misconfigured = prop::option::weighted(0.05, any_misconfigured());
     let unseen_hosts = prop::option::weighted(0.05, hostile());
     let path = prop::option::of((
         prop::option::of(any_address()),
@@ -118,8 +115,20 @@ pub(super) fn any_outcome(wild: bool) -> BoxedStrategy<Outcome> {
                     seen.endpoint.role.as_str(),
                 ))
             });
-            outcome.misconfigured = misconfigured;
             outcome.unseen_hosts = unseen_hosts;
+            outcome.misconfigured = misconfigured.into_iter().collect();
+            // A round that cannot use the settings of a host says so.
+            let blocked = |seen: &&EndpointOutcome| {
+                matches!(&seen.path, PullPath::Blocked { fault, .. } if fault.reason() != Reason::Local)
+            };
+            if outcome.endpoints.iter().any(|seen| blocked(&seen)) {
+                outcome.misconfigured.push(Misconfigured {
+                    place: SettingPlace::CertsD,
+                    problem: "a file does not exist".to_owned(),
+                    fatal: true,
+                    client_error: None,
+                });
+            }
             if let (true, Some((address, nameserver, error))) = (wild, path) {
                 for seen in &mut outcome.endpoints {
                     let nameserver = nameserver.as_ref().map(|asked| asked.address);
@@ -300,7 +309,9 @@ fn any_failure() -> impl Strategy<Value = (Stage, Fault)> {
         hostile().prop_map(ProxyFault::Failed),
         hostile().prop_map(ProxyFault::Malformed),
         any::<bool>().prop_map(|sent| ProxyFault::AuthRequired { sent }),
-        Just(ProxyFault::Socks),
+        hostile().prop_map(ProxyFault::SocksDenied),
+        hostile().prop_map(ProxyFault::SocksFailed),
+        any::<bool>().prop_map(|sent| ProxyFault::SocksAuthRequired { sent }),
         io().prop_map(ProxyFault::Io),
     ];
     let in_tls = prop_oneof![
@@ -333,9 +344,19 @@ fn any_failure() -> impl Strategy<Value = (Stage, Fault)> {
 
 fn any_unusable_setting() -> impl Strategy<Value = (Stage, Fault)> {
     prop_oneof![
-        hostile().prop_map(|why| (Stage::Proxy, proxy(ProxyFault::Unusable(why)))),
-        hostile().prop_map(|why| (Stage::Tls, tls(TlsFault::Trust(why)))),
+        hostile().prop_map(|why| (Stage::Tls, tls(TlsFault::Settings(why)))),
+        hostile().prop_map(|why| (Stage::Tls, tls(TlsFault::Unseen(why)))),
     ]
+}
+
+fn any_misconfigured() -> impl Strategy<Value = Misconfigured> {
+    let place = prop_oneof![Just(SettingPlace::CertsD), Just(SettingPlace::Proxy)];
+    (place, hostile(), any::<bool>()).prop_map(|(place, problem, fatal)| Misconfigured {
+        place,
+        fatal: fatal && place == SettingPlace::CertsD,
+        client_error: fatal.then(|| problem.clone()),
+        problem,
+    })
 }
 
 fn any_evidence() -> impl Strategy<Value = Evidence> {

@@ -9,7 +9,7 @@ use std::{
 
 pub(super) use super::words::*;
 use crate::{
-    client::pull_path::NodeClient,
+    client::{go_client::DIAL_BUDGET, pull_path::NodeClient},
     diagnosis::Expectations,
     net::io_fault::IoFault,
     node::{Hosts, ResolvConf},
@@ -88,7 +88,7 @@ pub(super) fn outcome(met: impl IntoIterator<Item = Met>) -> Outcome {
     Outcome {
         endpoints: met.into_iter().map(Met::seen).collect(),
         walks: Vec::new(),
-        misconfigured: None,
+        misconfigured: Vec::new(),
         unseen_hosts: None,
     }
 }
@@ -98,6 +98,7 @@ pub(super) fn outcome(met: impl IntoIterator<Item = Met>) -> Outcome {
 pub(super) struct Met {
     endpoint: Endpoint,
     turn: Turn,
+    resolves: bool,
     proxied: bool,
     pinned: Vec<IpAddr>,
     pinned_in_cache: Vec<IpAddr>,
@@ -121,6 +122,7 @@ impl Met {
                 scheme: Scheme::Https,
             },
             turn: Turn::FIRST,
+            resolves: true,
             proxied: false,
             pinned: Vec::new(),
             pinned_in_cache: Vec::new(),
@@ -136,6 +138,14 @@ impl Met {
     pub(super) fn named(mut self, host: &str) -> Self {
         self.endpoint.host = host.into();
         self
+    }
+
+    /// By digest it gives everything, and no tags.
+    pub(super) fn without_tags(self) -> Self {
+        Self {
+            resolves: false,
+            ..self
+        }
     }
 
     pub(super) fn in_turn(mut self, turn: Turn) -> Self {
@@ -295,6 +305,7 @@ impl Met {
             host: &dialled,
             port,
             proxied: self.proxied,
+            dial_budget: DIAL_BUDGET,
         }
         .pull_path(&lookups, &addresses);
         if let Some(used) = addresses
@@ -306,6 +317,7 @@ impl Met {
         }
         EndpointOutcome {
             turn: self.turn,
+            resolves: self.resolves,
             proxy: self
                 .proxied
                 .then(|| format!("http://{}:{}", PROXY.0, PROXY.1)),

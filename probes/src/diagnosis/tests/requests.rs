@@ -12,15 +12,16 @@ use super::{
 };
 use crate::{
     diagnosis::Code::{
-        BlobUnavailable, ClockSkew, ConnectionDropped, ConnectionRefused, CredentialsRequired,
-        EndpointTimeout, Forbidden, ImageLocked, ImageNotFound, MalformedResponse, MirrorFailing,
-        NoResponse, NotARegistry, PlatformMismatch, PrivateEndpointTimeout, RegistryError,
-        RegistryFirewall, Throttled,
+        BlobUnavailable, ClientCertificateRequired, ClockSkew, ConnectionDropped,
+        ConnectionRefused, CredentialsRequired, EndpointTimeout, Forbidden, ImageLocked,
+        ImageNotFound, MalformedResponse, MirrorFailing, NoResponse, NodeConfigInvalid,
+        NotARegistry, PlatformMismatch, PrivateEndpointTimeout, RegistryError, RegistryFirewall,
+        Throttled,
     },
     diagnosis::Verdict,
     net::io_fault::IoFault,
-    outcome::WalkEnd,
-    stages::tls::TlsFault,
+    outcome::{Fault, WalkEnd},
+    stages::{http::fault::HttpFault, tls::TlsFault},
     words::{
         endpoint::{Role, Turn},
         reason::Stage,
@@ -274,23 +275,41 @@ fn mirrors() -> Vec<Story> {
             .on(MIRROR)
             .saying("connection refused")]),
         story(
-            "the authority that hosts.toml names for the mirror cannot be read",
+            "the authority that hosts.toml names for the mirror does not exist",
             [
-                mirror().blocked(Stage::Tls, tls(TlsFault::Trust(no_file()))),
+                mirror().blocked(Stage::Tls, tls(TlsFault::Settings(no_file()))),
                 login().in_turn(Turn::After(1)),
             ],
         )
-        .degraded_by([warning(MirrorFailing)
-            .at(Role::Mirror)
-            .showing("hosts.toml names for mirror.contoso.example:443 cannot be used")
-            .showing("cannot read CA file /etc/mirror.pem")]),
+        .with_hosts_toml(true)
+        .fails_by([critical(NodeConfigInvalid).saying("line 3: not TOML")]),
         story(
-            "the authority that hosts.toml names for the registry itself cannot be read",
-            [login().blocked(Stage::Tls, tls(TlsFault::Trust(no_file())))],
+            "this process may not read the authority that hosts.toml names",
+            [login().blocked(Stage::Tls, tls(TlsFault::Unseen(no_file())))],
         )
-        .fails_by([critical(MirrorFailing)
-            .saying_nothing("what containerd prints for it is not known")
-            .showing("cannot read CA file /etc/mirror.pem")]),
+        .ends(Verdict::Unknown, []),
+        story(
+            "the mirror has no tags, and the registry that has them is closed",
+            [
+                mirror().without_tags(),
+                login()
+                    .in_turn(Turn::After(1))
+                    .fails(Stage::Connect, dial(IoFault::Refused)),
+            ],
+        )
+        .fails_by([critical(ConnectionRefused)
+            .on(PRIVATE_LOGIN)
+            .saying("connection refused")]),
+        story(
+            "the registry asks for a client certificate after the handshake",
+            [login().fails(
+                Stage::Challenge,
+                Fault::Http(HttpFault::CertificateRequired("certificate required")),
+            )],
+        )
+        .fails_by([critical(ClientCertificateRequired)
+            .on(PRIVATE_LOGIN)
+            .saying("remote error: tls: certificate required")]),
         story(
             "the mirror works, the registry behind it does not",
             [
@@ -353,10 +372,10 @@ fn mirrors() -> Vec<Story> {
             .on(PUBLIC)]),
         story("hosts.toml cannot be read and is ignored", [login()])
             .with_hosts_toml(false)
-            .degraded_by([warning(MirrorFailing).showing("line 3: not TOML")]),
+            .degraded_by([warning(NodeConfigInvalid).showing("line 3: not TOML")]),
         story("certs.d cannot be read", [login()])
             .with_hosts_toml(true)
-            .fails_by([critical(MirrorFailing).saying("line 3: not TOML")]),
+            .fails_by([critical(NodeConfigInvalid).saying("line 3: not TOML")]),
         story(
             "certs.d is for root alone, and the registry is closed",
             [login().fails(Stage::Connect, closed())],

@@ -1,7 +1,7 @@
 //! Stories about the way to a host: addresses, the proxy, TLS.
 
 use super::{
-    Story, Verdict,
+    Story,
     build::{
         FIRST, PRIVATE_DATA, PRIVATE_LOGIN, PUBLIC, bad_chain, certificate_ending_in_days, data,
         dial, expecting_any, found, issued_by, login, no_route, no_such_name, nothing, proxy, tls,
@@ -12,9 +12,9 @@ use crate::{
     diagnosis::Code::{
         AddressDown, CertificateExpired, CertificateExpiringSoon, CertificateInvalid,
         CertificateNameMismatch, CertificateNotYetValid, ConnectionRefused, EndpointTimeout,
-        LargeClientHelloDropped, NoNameserver, NoRoute, NodePolicyBlocked, NotTls,
-        PrivateEndpointTimeout, ProxyAuthRequired, ProxyBroken, ProxyDenied, ProxyUnreachable,
-        TlsDropped, TlsIntercepted, TlsStalled, TlsVersion, TrustOutdated,
+        LargeClientHelloDropped, NoNameserver, NoRoute, NodeConfigInvalid, NodePolicyBlocked,
+        NotTls, PrivateEndpointTimeout, ProxyAuthRequired, ProxyBroken, ProxyDenied,
+        ProxyUnreachable, TlsDropped, TlsIntercepted, TlsStalled, TlsVersion, TrustOutdated,
     },
     net::io_fault::{Errno, IoFault},
     node::unseen::Unseen,
@@ -148,10 +148,6 @@ fn addresses() -> Vec<Story> {
 }
 
 fn proxies() -> Vec<Story> {
-    let unusable = || {
-        let why = "HTTPS_PROXY cannot be used: no client knows the scheme \"ftp\" of proxy.corp";
-        proxy(ProxyFault::Unusable(why.to_owned()))
-    };
     let behind = || login().behind_the_proxy();
     let at_proxy = "198.18.2.30";
     vec![
@@ -215,22 +211,34 @@ fn proxies() -> Vec<Story> {
             [behind().fails(Stage::Proxy, proxy(ProxyFault::Io(IoFault::Closed)))],
         )
         .fails_by([critical(ProxyBroken).on(at_proxy).saying("EOF")]),
+        story("Go drops the URL of the proxy and goes direct", [login()])
+            .with_misread_proxy("Go cannot read HTTPS_PROXY as a URL")
+            .degraded_by([warning(NodeConfigInvalid).showing("cannot read HTTPS_PROXY")]),
         story(
-            "the URL of the proxy cannot be used, which has nothing to do with names",
+            "Go talks HTTP to a proxy that speaks something else",
             [
-                login().blocked(Stage::Proxy, unusable()),
-                data().blocked(Stage::Proxy, unusable()),
+                behind().fails(Stage::Proxy, proxy(ProxyFault::Io(IoFault::Closed))),
+                data()
+                    .behind_the_proxy()
+                    .fails(Stage::Proxy, proxy(ProxyFault::Io(IoFault::Closed))),
             ],
         )
-        .fails_by([critical(ProxyBroken)
-            .saying_nothing("what Go prints for it is not known")
-            .showing("the node's HTTPS_PROXY cannot be used: no client knows the scheme \"ftp\"")
-            .showing("also contoso.westeurope.data.azurecr.io:443")]),
+        .with_misread_proxy("Go does not know the scheme \"socks\" of HTTPS_PROXY")
+        .fails_by([critical(NodeConfigInvalid)
+            .saying("EOF")
+            .showing("does not know the scheme \"socks\"")]),
         story(
-            "a proxy that this agent cannot use says nothing about the registry",
-            [behind().fails(Stage::Proxy, proxy(ProxyFault::Socks))],
+            "a SOCKS proxy has no rule for the registry",
+            [behind().fails(
+                Stage::Proxy,
+                proxy(ProxyFault::SocksDenied(
+                    "connection not allowed by ruleset".to_owned(),
+                )),
+            )],
         )
-        .ends(Verdict::Unknown, []),
+        .fails_by([critical(ProxyDenied)
+            .on(at_proxy)
+            .saying("unknown error connection not allowed by ruleset")]),
     ]
 }
 

@@ -1,15 +1,17 @@
 use std::{path::Path, time::Duration};
 
+use hyper::header;
+
 use super::*;
 
 const REGISTRY: &str = "contoso.azurecr.io";
 
 fn hosts(text: &str) -> Vec<RegistryHost> {
-    parse(text, Path::new("/certs.d/contoso"), REGISTRY, None).unwrap()
+    parse(text, Path::new("/certs.d/contoso"), REGISTRY).unwrap()
 }
 
 fn error(text: &str) -> String {
-    let error = parse(text, Path::new("/certs.d/contoso"), REGISTRY, None).unwrap_err();
+    let error = parse(text, Path::new("/certs.d/contoso"), REGISTRY).unwrap_err();
     error
         .to_string()
         .lines()
@@ -100,16 +102,21 @@ fn schemes_ports_and_paths() {
 fn the_registry_itself() {
     #[rustfmt::skip]
     let table = [
-        (("contoso.azurecr.io", None), "Https contoso.azurecr.io:443/v2", false),
-        (("registry.example", Some(5000)), "Https registry.example:5000/v2", false),
-        (("docker.io", None), "Https registry-1.docker.io:443/v2", false),
-        (("localhost", None), "Https localhost:443/v2", true),
-        (("localhost", Some(5000)), "HttpsThenHttp localhost:5000/v2", true),
-        (("127.0.0.1", Some(80)), "Http 127.0.0.1:80/v2", false),
+        ("contoso.azurecr.io", "Https contoso.azurecr.io:443/v2", false),
+        ("registry.example:5000", "Https registry.example:5000/v2", false),
+        ("docker.io", "Https registry-1.docker.io:443/v2", false),
+        ("docker.io:443", "Https docker.io:443/v2", false),
+        ("localhost", "Https localhost:443/v2", true),
+        ("localhost:443", "Https localhost:443/v2", true),
+        ("localhost:5000", "HttpsThenHttp localhost:5000/v2", true),
+        ("127.0.0.1:80", "Http 127.0.0.1:80/v2", false),
+        ("[::1]:5000", "HttpsThenHttp ::1:5000/v2", true),
+        ("[::1]", "Https ::1:443/v2", false),
+        ("[2001:db8::10]:5000", "Https 2001:db8::10:5000/v2", false),
     ];
-    for ((host, port), expected, skip_verify) in table {
-        let upstream = RegistryHost::upstream(host, port);
-        assert_eq!(upstream.tls.skip_verify, skip_verify, "{host}");
+    for (named, expected, skip_verify) in table {
+        let upstream = RegistryHost::upstream(named);
+        assert_eq!(upstream.tls.skip_verify, skip_verify, "{named}");
         assert_eq!(addresses(&[upstream]), [expected]);
     }
 }
@@ -123,7 +130,7 @@ fn everything_a_host_can_say() {
         client = ["both.pem", ["client.cert", "client.key"], ["one.pem", ""]]
         skip_verify = true
         dial_timeout = "1m1.5s"
-        header = { authorization = "Basic c2VjcmV0", x = ["a", "b"] }
+        header = { authorization = "Basic c2VjcmV0", x = ["a"], "not a name" = "c", y = "not\na value" }
     "#;
     let path = |name| Path::new("/certs.d/contoso").join(name);
     let expected = RegistryHost {
@@ -155,9 +162,43 @@ fn everything_a_host_can_say() {
             ],
         },
         dial_timeout: Some(Duration::from_millis(61_500)),
+        headers: HeaderMap::from_iter([
+            (
+                header::AUTHORIZATION,
+                HeaderValue::from_static("Basic c2VjcmV0"),
+            ),
+            (HeaderName::from_static("x"), HeaderValue::from_static("a")),
+        ]),
         needs_ns: true,
     };
-    assert_eq!(hosts(text)[0], expected);
+    let host = hosts(text).swap_remove(0);
+    assert_eq!(host, expected);
+    assert!(!format!("{host:?}").contains("c2VjcmV0"));
+}
+
+#[test]
+fn every_shape_of_client_certificates() {
+    let path = |name: &str| Path::new("/certs.d/contoso").join(name);
+    let certificate = |(cert, key): (&str, &str)| ClientCertificate {
+        cert: path(cert),
+        key: (!key.is_empty()).then(|| path(key)),
+    };
+    let table: &[(&str, &[(&str, &str)])] = &[
+        ("'both.pem'", &[("both.pem", "")]),
+        ("['a.pem']", &[("a.pem", "")]),
+        ("['a.pem', 'b.pem']", &[("a.pem", ""), ("b.pem", "")]),
+        ("[['a.crt', 'a.key']]", &[("a.crt", "a.key")]),
+        (
+            "[['a.crt', 'a.key'], 'b.pem']",
+            &[("a.crt", "a.key"), ("b.pem", "")],
+        ),
+        ("[]", &[]),
+    ];
+    for (text, expected) in table {
+        let host = hosts(&format!("[host.'https://m.example']\nclient = {text}")).swap_remove(0);
+        let expected: Vec<_> = expected.iter().copied().map(certificate).collect();
+        assert_eq!(host.tls.client, expected, "{text}");
+    }
 }
 
 #[test]

@@ -11,11 +11,16 @@ fn rules(variables: &[(&str, &str)]) -> ProxyRules {
     })
 }
 
-fn https_proxy(text: &str) -> Result<Option<String>, ProxyError> {
+fn https_proxy(text: &str) -> Option<String> {
     let rules = rules(&[("HTTPS_PROXY", text)]);
-    Ok(rules
-        .proxy_for("https", "contoso.azurecr.io", 443)?
-        .map(ToString::to_string))
+    let proxy = rules.proxy_for("https", "contoso.azurecr.io", 443);
+    proxy.map(ToString::to_string)
+}
+
+fn misread(text: &str) -> Option<String> {
+    let rules = rules(&[("HTTPS_PROXY", text)]);
+    let misread = rules.misread("https", "contoso.azurecr.io", 443);
+    misread.map(ToString::to_string)
 }
 
 #[test]
@@ -35,7 +40,7 @@ fn what_is_shown_has_no_credentials() {
     assert_eq!(rules.shown("https").unwrap(), "http://***@[fd00::7]:3128");
     assert_eq!(
         rules.shown("http").unwrap(),
-        "HTTP_PROXY cannot be used: no client knows the scheme \"ftp\" of proxy.example:2121"
+        "http://***@proxy.example:2121"
     );
     assert_eq!(
         rules.exceptions().collect::<Vec<_>>().join(" "),
@@ -56,23 +61,58 @@ fn proxy_urls() {
         ("10.0.0.9:3128", Some("http://10.0.0.9:3128")),
         ("http://[fd00::9]:3128", Some("http://[fd00::9]:3128")),
         ("http://user:secret@proxy.corp:3128", Some("http://***@proxy.corp:3128")),
+        ("socks5h://proxy.corp", Some("socks5://proxy.corp:1080")),
+        ("ftp://proxy.corp:3128", Some("http://proxy.corp:3128")),
+        ("ftp://proxy.corp", Some("http://proxy.corp:0")),
+        ("http://proxy.corp:99999", Some("http://proxy.corp:0")),
+        ("http://user:p%40ss%w%23rd@proxy.corp:3128", None),
+        ("http://user:p#ss@proxy.corp:3128", Some("http://http:80")),
+        ("user:pw@proxy.corp:3128", Some("http://***@proxy.corp:3128")),
         // Go puts http:// before what is not a URL, and uses the result.
         ("http://proxy corp", Some("http://http:80")),
-        ("proxy corp", None),
+        // Go keeps it without a host, and so dials this node.
+        ("proxy corp", Some("http://localhost:0")),
         ("", None),
     ];
     for (text, expected) in table {
-        assert_eq!(https_proxy(text).unwrap().as_deref(), expected, "{text:?}");
+        assert_eq!(https_proxy(text).as_deref(), expected, "{text:?}");
     }
 }
 
 #[test]
-fn an_unsupported_scheme() {
-    let error = https_proxy("ftp://user:secret@proxy.corp:2121").unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "HTTPS_PROXY cannot be used: no client knows the scheme \"ftp\" of proxy.corp:2121"
-    );
+fn what_go_reads_otherwise_than_it_is_meant() {
+    let table = [
+        ("http://proxy.corp:3128", None),
+        ("proxy.corp:3128", None),
+        (
+            "ftp://user:secret@proxy.corp:2121",
+            Some(
+                "Go does not know the scheme \"ftp\" of HTTPS_PROXY: it talks HTTP to proxy.corp:2121; in ",
+            ),
+        ),
+        (
+            "http://user:p%40ss%w%23rd@proxy.corp:3128",
+            Some("Go cannot read HTTPS_PROXY as a URL, and so uses no proxy"),
+        ),
+        (
+            "http://user:p#ss@proxy.corp:3128",
+            Some(
+                "Go cannot read HTTPS_PROXY as a URL, and takes \"http\" for the name of the proxy",
+            ),
+        ),
+        (
+            "http://proxy.corp:99999",
+            Some("HTTPS_PROXY names the port \"99999\", which does not exist"),
+        ),
+    ];
+    for (text, expected) in table {
+        let said = misread(text);
+        let fits = match (&said, expected) {
+            (Some(said), Some(expected)) => said.starts_with(expected),
+            (said, expected) => said.is_none() && expected.is_none(),
+        };
+        assert!(fits, "{text}: {said:?}");
+    }
 }
 
 #[test]
@@ -89,7 +129,7 @@ fn which_variable_counts() {
     ];
     for (variables, scheme, expected) in table {
         let rules = rules(variables);
-        let proxy = rules.proxy_for(scheme, "contoso.azurecr.io", 443).unwrap();
+        let proxy = rules.proxy_for(scheme, "contoso.azurecr.io", 443);
         assert_eq!(
             proxy.map(|proxy| &*proxy.host),
             *expected,
@@ -137,7 +177,7 @@ fn no_proxy() {
     for (no_proxy, host, port, direct) in table {
         let rules = rules(&[("HTTPS_PROXY", "proxy.corp:3128"), ("NO_PROXY", no_proxy)]);
         assert_eq!(
-            rules.proxy_for("https", host, port).unwrap().is_none(),
+            rules.proxy_for("https", host, port).is_none(),
             direct,
             "{no_proxy:?} {host}"
         );
@@ -149,16 +189,13 @@ fn no_proxy() {
 fn punycode_is_taken_as_it_is() {
     let rules = rules(&[("HTTPS_PROXY", "http://XN--A-YGN:3128")]);
     let proxy = rules.proxy_for("https", "contoso.azurecr.io", 443);
-    assert_eq!(proxy.unwrap().unwrap().to_string(), "http://xn--a-ygn:3128");
+    assert_eq!(proxy.unwrap().to_string(), "http://xn--a-ygn:3128");
 }
 
 #[test]
 fn credentials_are_kept_but_not_shown() {
     let rules = rules(&[("HTTPS_PROXY", "http://us%40er:sec%2Fret@proxy.corp:3128")]);
-    let proxy = rules
-        .proxy_for("https", "contoso.azurecr.io", 443)
-        .unwrap()
-        .unwrap();
+    let proxy = rules.proxy_for("https", "contoso.azurecr.io", 443).unwrap();
     let credentials = proxy.credentials.as_ref().unwrap();
     assert_eq!(
         (&*credentials.username, &*credentials.password),

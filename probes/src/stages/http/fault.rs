@@ -9,6 +9,7 @@ use hyper::StatusCode;
 
 use crate::{
     net::{allowance::Exhausted, inert::excerpt, io_fault::IoFault, redact::redacted},
+    stages::tls::refused_certificate,
     words::reason::Reason,
 };
 
@@ -85,6 +86,9 @@ pub enum HttpFault {
     /// Not HTTP, or not the format that the stage needs.
     #[error("malformed answer: {0}")]
     Malformed(String),
+    /// After the handshake, the peer refuses the client's certificate, or that there is none. The alert, as Go calls it.
+    #[error("the peer asks for a client certificate and gets none that it takes: {0}")]
+    CertificateRequired(&'static str),
     /// Larger than the limit.
     #[error("the answer's {0} is larger than a registry would send")]
     TooLarge(&'static str),
@@ -117,6 +121,7 @@ impl HttpFault {
             Self::Refused(refusal) => refusal.reason(),
             Self::NotARegistry { .. } | Self::Page(_) => Reason::NoChallenge,
             Self::Malformed(_) => Reason::Malformed,
+            Self::CertificateRequired(_) => Reason::CertificateRequired,
             Self::TooLarge(_) => Reason::TooLarge,
             Self::TooManyRedirects(_) => Reason::TooManyRedirects,
             Self::RedirectDenied { .. } => Reason::RedirectDenied,
@@ -153,7 +158,10 @@ impl HttpFault {
     }
 
     fn broken_tls(error: &rustls::Error) -> Self {
-        Self::Malformed(format!("TLS broke off ({error})"))
+        match refused_certificate(error) {
+            Some(refused) => Self::CertificateRequired(refused),
+            None => Self::Malformed(format!("TLS broke off ({error})")),
+        }
     }
 
     /// A redirect that is not followed; the secrets of `to` are removed.

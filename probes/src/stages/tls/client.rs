@@ -27,6 +27,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
+    client_certificates::ClientCertificates,
     fault::TlsFault,
     handshake::Handshake,
     known_chains::KnownChains,
@@ -68,24 +69,29 @@ pub(crate) struct TlsClient {
 }
 
 impl TlsClient {
-    /// A client that trusts only `roots`.
-    pub(crate) fn new(roots: &TrustStore) -> Result<Self, TrustError> {
+    /// A client that trusts only `roots` and has these certificates to show.
+    pub(super) fn new(
+        roots: &TrustStore,
+        certificates: ClientCertificates,
+    ) -> Result<Self, TrustError> {
         let known = Arc::<KnownChains>::default();
         let verifier =
             DescribingVerifier::new(roots, &aws_lc_rs::default_provider(), known.clone());
-        Self::with(Arc::new(verifier), known)
+        Self::with(Arc::new(verifier), known, certificates)
     }
 
     /// A client that accepts any certificate, as `skip_verify` in a hosts.toml asks for.
-    pub(crate) fn trusting_anyone() -> Result<Self, TrustError> {
+    pub(super) fn trusting_anyone(certificates: ClientCertificates) -> Result<Self, TrustError> {
         let verifier = NoVerifier::new(&aws_lc_rs::default_provider());
-        Self::with(Arc::new(verifier), Arc::default())
+        Self::with(Arc::new(verifier), Arc::default(), certificates)
     }
 
     fn with(
         verifier: Arc<dyn ServerCertVerifier>,
         known: Arc<KnownChains>,
+        certificates: ClientCertificates,
     ) -> Result<Self, TrustError> {
+        let certificates = Arc::new(certificates);
         let hybrid_first = CryptoProvider {
             cipher_suites: GO_CIPHER_SUITES.to_vec(),
             ..aws_lc_rs::default_provider()
@@ -103,8 +109,8 @@ impl TlsClient {
             ..hybrid_first.clone()
         };
         Ok(Self {
-            large: connector(hybrid_first, verifier.clone())?,
-            small: connector(small, verifier)?,
+            large: connector(hybrid_first, verifier.clone(), certificates.clone())?,
+            small: connector(small, verifier, certificates)?,
             known,
         })
     }
@@ -133,13 +139,14 @@ impl TlsClient {
 fn connector(
     provider: CryptoProvider,
     verifier: Arc<dyn ServerCertVerifier>,
+    certificates: Arc<ClientCertificates>,
 ) -> Result<TlsConnector, TrustError> {
     let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| TrustError::Setup(error.to_string()))?
         .dangerous() // no danger: the verifier has Go's rules, or the node's hosts.toml wants none
         .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
+        .with_client_cert_resolver(certificates);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.resumption = Resumption::disabled();
     Ok(TlsConnector::from(Arc::new(config)))

@@ -1,5 +1,5 @@
-//! The TLS clients of one node: one with the node's own trust, and one for each other trust that its
-//! `hosts.toml` files ask for, made when first needed and kept as long as the files hold the same.
+//! The TLS clients of one node: one with the node's own trust, and one for each other trust and client certificate
+//! that its `hosts.toml` files ask for, made when first needed and kept as long as the files hold the same.
 
 use std::{
     collections::HashMap,
@@ -9,11 +9,15 @@ use std::{
 
 use aws_lc_rs::digest::{self, SHA256};
 
-use super::client::TlsClient;
+use super::{
+    client::TlsClient,
+    client_certificates::ClientCertificates,
+    settings_error::{TlsSettingsError, read},
+};
 use crate::node::{
     registry_host::TlsSettings,
     root::Root,
-    trust::{CaFile, TrustError, TrustStore},
+    trust::{self, TrustError, TrustStore},
     unseen::Unseen,
 };
 
@@ -25,15 +29,19 @@ pub struct TlsClients {
     root: Root,
     ca_file: Option<PathBuf>,
     own: TlsClient,
-    others: Mutex<HashMap<Trust, TlsClient>>,
+    others: Mutex<HashMap<Wanted, TlsClient>>,
 }
 
 /// What a host's settings ask for beside the node's own trust.
 #[derive(Clone, PartialEq, Eq, Hash)]
-enum Trust {
-    Anyone,
-    /// The roots of files whose content has this digest, and of one that is not seen.
-    Files([u8; 32], Option<Unseen>),
+struct Wanted {
+    is_verified: bool,
+    /// A digest of all files of authorities.
+    authorities: [u8; 32],
+    /// One of these that this process does not see.
+    unseen: Option<Unseen>,
+    /// A digest of all client certificates and keys.
+    certificates: [u8; 32],
 }
 
 impl TlsClients {
@@ -43,7 +51,8 @@ impl TlsClients {
     /// If `ca_file` cannot be used, or there is no root at all.
     pub fn load(root: Root, ca_file: Option<&Path>) -> Result<Self, TrustError> {
         let ca_file = ca_file.map(Path::to_owned);
-        let own = TlsClient::new(&TrustStore::load(&root, ca_file.as_deref())?)?;
+        let trust = TrustStore::load(&root, ca_file.as_deref())?;
+        let own = TlsClient::new(&trust, ClientCertificates::default())?;
         Ok(Self {
             root,
             ca_file,
@@ -52,58 +61,66 @@ impl TlsClients {
         })
     }
 
-    /// The client for an endpoint without its own settings.
-    pub(crate) fn own(&self) -> TlsClient {
-        self.own.clone()
-    }
-
-    /// The client for a host of `hosts.toml`. Reads its `ca` again, as containerd does for each pull.
-    pub(crate) fn of(&self, tls: &TlsSettings) -> Result<TlsClient, TrustError> {
-        if tls.ca.is_empty() && !tls.skip_verify {
-            return Ok(self.own());
+    /// The client for a host of `hosts.toml`. Reads its files again, as containerd does for each pull.
+    pub(crate) fn of(&self, tls: &TlsSettings) -> Result<TlsClient, TlsSettingsError> {
+        if *tls == TlsSettings::default() {
+            return Ok(self.own.clone());
         }
-        let mut files = Vec::new();
-        let trust = match tls.skip_verify {
-            true => Trust::Anyone,
-            false => {
-                let mut unseen = None;
-                for path in &tls.ca {
-                    match CaFile::read(&self.root, path) {
-                        Ok(file) => files.push(file),
-                        Err(TrustError::Unseen(why)) => unseen = Some(why),
-                        Err(error) => return Err(error),
-                    }
-                }
-                Trust::Files(content(&files), unseen)
-            }
+        let (authorities, unseen) = self.authorities(&tls.ca)?;
+        let (certificates, pems) = ClientCertificates::load(&self.root, &tls.client)?;
+        let wanted = Wanted {
+            is_verified: !tls.skip_verify,
+            authorities: content(authorities.iter().map(|pem| &**pem)),
+            unseen: unseen.clone(),
+            certificates: content(pems.iter().map(|pem| &**pem)),
         };
         // A panic elsewhere cannot leave the map half written.
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = others.get(&trust) {
+        if let Some(client) = others.get(&wanted) {
             return Ok(client.clone());
         }
-        let client = match &trust {
-            Trust::Anyone => TlsClient::trusting_anyone()?,
-            Trust::Files(_, unseen) => {
-                let (ca_file, unseen) = (self.ca_file.as_deref(), unseen.clone());
-                TlsClient::new(&TrustStore::with_files(
-                    &self.root, ca_file, &files, unseen,
-                )?)?
+        let client = match tls.skip_verify {
+            true => TlsClient::trusting_anyone(certificates)?,
+            false => {
+                let ca_file = self.ca_file.as_deref();
+                let of_host = authorities.iter().flat_map(|pem| trust::certificates(pem));
+                let trust = TrustStore::with(&self.root, ca_file, of_host.collect(), unseen)?;
+                TlsClient::new(&trust, certificates)?
             }
         };
         if others.len() >= MAX_KEPT {
             others.clear();
         }
-        others.insert(trust, client.clone());
+        others.insert(wanted, client.clone());
         Ok(client)
+    }
+
+    /// The files of `ca`, each with a certificate in it, and why one is not seen. containerd reads them even if it
+    /// verifies nothing.
+    fn authorities(
+        &self,
+        paths: &[PathBuf],
+    ) -> Result<(Vec<Vec<u8>>, Option<Unseen>), TlsSettingsError> {
+        let (mut pems, mut unseen) = (Vec::new(), None);
+        for path in paths {
+            match read(&self.root, path, "CA cert") {
+                Ok(pem) if trust::certificates(&pem).is_empty() => {
+                    return Err(TlsSettingsError::NoAuthority { path: path.clone() });
+                }
+                Ok(pem) => pems.push(pem),
+                Err(TlsSettingsError::Unseen(why)) => unseen = Some(why),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((pems, unseen))
     }
 }
 
 /// A digest of what all files hold. Each file is hashed by itself, so that none can pass for two.
-fn content(files: &[CaFile]) -> [u8; 32] {
+fn content<'a>(files: impl Iterator<Item = &'a [u8]>) -> [u8; 32] {
     let mut all = digest::Context::new(&SHA256);
     for file in files {
-        all.update(digest::digest(&SHA256, &file.pem).as_ref());
+        all.update(digest::digest(&SHA256, file).as_ref());
     }
     let mut content = [0; 32];
     content.copy_from_slice(all.finish().as_ref());

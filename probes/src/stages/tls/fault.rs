@@ -7,6 +7,7 @@ use rustls::{InvalidMessage, PeerIncompatible};
 use super::{
     chain::{CertificateProblem, Chain},
     refused::RefusedChain,
+    settings_error::TlsSettingsError,
 };
 use crate::{
     net::{allowance::Exhausted, io_fault::IoFault},
@@ -32,7 +33,14 @@ pub enum TlsFault {
     },
     /// The TLS settings of a host in hosts.toml cannot be used.
     #[error("{0}")]
-    Trust(String),
+    Settings(String),
+    /// This process may not read what hosts.toml names.
+    #[error("{0}; let this user read it")]
+    Unseen(String),
+    /// The peer asks for a client certificate, and none is configured, or none that it takes. The alert, as Go calls
+    /// it.
+    #[error("the peer asks for a client certificate and gets none that it takes: {0}")]
+    CertificateRequired(&'static str),
     /// No version or parameter in common.
     #[error("no common TLS version or parameters ({0})")]
     Version(String),
@@ -50,7 +58,9 @@ impl TlsFault {
         match self {
             Self::Io(fault) => fault.reason(),
             Self::LargeHello => Reason::Timeout,
-            Self::Trust(_) => Reason::BadCertificate,
+            Self::Settings(_) => Reason::BadCertificate,
+            Self::Unseen(_) => Reason::Local,
+            Self::CertificateRequired(_) => Reason::CertificateRequired,
             Self::Certificate { problem, .. } => problem.reason(),
             Self::Version(_) => Reason::Version,
             Self::Alert(_) => Reason::Alert,
@@ -70,6 +80,15 @@ impl TlsFault {
                 .filter(|rule| rule.starts_with("x509: "))
                 .map(|rule| &**rule),
             _ => None,
+        }
+    }
+}
+
+impl From<&TlsSettingsError> for TlsFault {
+    fn from(error: &TlsSettingsError) -> Self {
+        match error.is_of_this_process() {
+            true => Self::Unseen(error.problem()),
+            false => Self::Settings(error.problem()),
         }
     }
 }
@@ -107,7 +126,10 @@ impl From<&rustls::Error> for TlsFault {
             Error::AlertReceived(AlertDescription::ProtocolVersion) => {
                 Self::Version("the peer's alert protocol_version".to_owned())
             }
-            Error::AlertReceived(alert) => Self::Alert(alert_name(*alert)),
+            Error::AlertReceived(alert) => match refused_certificate(error) {
+                Some(refused) => Self::CertificateRequired(refused),
+                None => Self::Alert(alert_name(*alert)),
+            },
             Error::PeerIncompatible(
                 PeerIncompatible::ServerDoesNotSupportTls12Or13
                 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
@@ -131,6 +153,25 @@ impl From<&rustls::Error> for TlsFault {
             other => Self::Broken(other.to_string()),
         }
     }
+}
+
+/// The alerts by which a server refuses a client's certificate, or that there is none (RFC 8446, section 6.2), as Go's
+/// `crypto/tls/alert.go` calls them. In TLS 1.3 they come after the handshake.
+pub(crate) fn refused_certificate(error: &rustls::Error) -> Option<&'static str> {
+    use rustls::AlertDescription;
+    let rustls::Error::AlertReceived(alert) = error else {
+        return None;
+    };
+    Some(match alert {
+        AlertDescription::BadCertificate => "bad certificate",
+        AlertDescription::UnsupportedCertificate => "unsupported certificate",
+        AlertDescription::CertificateRevoked => "revoked certificate",
+        AlertDescription::CertificateExpired => "expired certificate",
+        AlertDescription::CertificateUnknown => "unknown certificate",
+        AlertDescription::UnknownCA => "unknown certificate authority",
+        AlertDescription::CertificateRequired => "certificate required",
+        _ => return None,
+    })
 }
 
 /// RFC 8446, section 6: `HandshakeFailure` is `handshake_failure`.

@@ -20,6 +20,8 @@ use crate::pki::Identity;
 pub const ALERT_PROTOCOL_VERSION: u8 = 70;
 /// The TLS alert of a server that agrees to nothing offered.
 pub const ALERT_HANDSHAKE_FAILURE: u8 = 40;
+/// The TLS alert of a server that wants a client certificate and gets none.
+pub const ALERT_CERTIFICATE_REQUIRED: u8 = 116;
 /// The TLS alert of a server that does not know the name asked for.
 pub const ALERT_UNRECOGNIZED_NAME: u8 = 112;
 

@@ -49,6 +49,11 @@ pub(super) const NEVER: &[(&str, &[&str], &str)] = &[
         "401 is what is hoped for, and without a challenge it is `no_challenge`",
     ),
     (
+        "token http",
+        &["certificate_required"],
+        "the lab's clients have no certificate anywhere; the first request to a host meets this, whatever it is for",
+    ),
+    (
         "token",
         &["no_challenge"],
         "a token service is not asked for a challenge",

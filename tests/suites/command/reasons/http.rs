@@ -44,7 +44,7 @@ pub(super) fn challenge() -> Vec<Case> {
     let mut cases = answering("challenge", Route::Ping, answers);
     cases.push(
         fails(
-            "challenge malformed: TLS 1.3 that wants a client certificate",
+            "challenge certificate_required: TLS 1.3 that wants a client certificate",
             || OpensslServer::start(&["-tls1_3", "-Verify", "1"])?.check(),
         )
         .needs([Need::OPENSSL]),

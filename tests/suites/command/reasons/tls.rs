@@ -4,7 +4,7 @@ use regprobe_harness::contoso::LOGIN;
 use regprobe_harness::need::Need;
 use regprobe_harness::openssl::OpensslServer;
 use regprobe_lab::addresses::loopback;
-use regprobe_lab::fakes::sockets::{self, ALERT_UNRECOGNIZED_NAME};
+use regprobe_lab::fakes::sockets::{self, ALERT_CERTIFICATE_REQUIRED, ALERT_UNRECOGNIZED_NAME};
 use regprobe_lab::pki::{Leaf, Pki};
 use regprobe_lab::servers::Nginx;
 
@@ -55,6 +55,13 @@ pub(super) fn tls() -> Vec<Case> {
             OpensslServer::start(&["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"])?.check()
         })
         .needs([Need::OPENSSL]),
+        fails(
+            "tls certificate_required: a front that sends the alert",
+            || {
+                let alert = sockets::tls_alerts((loopback(), 0), ALERT_CERTIFICATE_REQUIRED)?;
+                dialling(alert.addr())
+            },
+        ),
         fails("tls alert: no cipher in common", || {
             OpensslServer::start(&["-tls1_2", "-cipher", "AES128-SHA"])?.check()
         })

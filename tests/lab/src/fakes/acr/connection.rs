@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, copy, sink};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time;
 use tokio_rustls::TlsAcceptor;
@@ -65,7 +65,12 @@ async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin,
 ) -> Result<Ended> {
     let mut stream = BufReader::new(stream);
-    while let Some(request) = time::timeout(IDLE, Request::read(&mut stream)).await?? {
+    loop {
+        let request = match time::timeout(IDLE, Request::read(&mut stream)).await? {
+            Ok(Some(request)) => request,
+            Ok(None) => break,
+            Err(_) => return refuse(stream).await,
+        };
         match registry.act(site, client, &request) {
             Act::Respond(response, framing) => {
                 stream
@@ -101,5 +106,16 @@ async fn converse(
         }
     }
     stream.shutdown().await?;
+    Ok(Ended::Normally)
+}
+
+/// What a server does with what is no HTTP, such as a ClientHello.
+async fn refuse(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<Ended> {
+    const NO_REQUEST: &[u8] =
+        b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    stream.write_all(NO_REQUEST).await?;
+    stream.shutdown().await?;
+    // Bytes left unread would turn the close into a reset.
+    time::timeout(IDLE, copy(&mut stream, &mut sink())).await??;
     Ok(Ended::Normally)
 }

@@ -1,0 +1,56 @@
+//! Settings of the node that its client cannot use as they are meant, for one registry.
+
+use crate::{
+    client::pull_hosts::PullHosts,
+    node::{
+        Node,
+        misconfigured::{Misconfigured, SettingPlace},
+    },
+    stages::tls::TlsClients,
+    words::{endpoint::Endpoint, target::Target},
+};
+
+/// Everything that is wrong with the settings that a pull reads.
+pub(super) fn unusable(
+    hosts: &PullHosts,
+    target: &Target,
+    node: &Node,
+    tls: &TlsClients,
+) -> Vec<Misconfigured> {
+    let in_certs_d = hosts.misconfigured.clone().into_iter();
+    let files = files(hosts, tls).into_iter();
+    in_certs_d
+        .chain(files)
+        .chain(proxy(hosts, target, node))
+        .collect()
+}
+
+/// The client sets up all hosts before it asks any, also those that no pull asks.
+fn files(hosts: &PullHosts, tls: &TlsClients) -> Option<Misconfigured> {
+    hosts.hosts.iter().find_map(|host| {
+        let error = tls.of(&host.client.tls).err()?;
+        // What this process may not read, the client may.
+        (!error.is_of_this_process()).then(|| Misconfigured {
+            place: SettingPlace::CertsD,
+            problem: error.problem(),
+            fatal: true,
+            client_error: Some(error.to_string()),
+        })
+    })
+}
+
+fn proxy(hosts: &PullHosts, target: &Target, node: &Node) -> Option<Misconfigured> {
+    let hosts = hosts.looked_at().map(|host| &host.endpoint);
+    let misread = hosts.chain(&target.data).find_map(|endpoint| {
+        let Endpoint {
+            scheme, host, port, ..
+        } = endpoint;
+        node.proxies.misread(scheme.as_str(), host, *port)
+    });
+    misread.map(|misread| Misconfigured {
+        place: SettingPlace::Proxy,
+        problem: misread.to_string(),
+        fatal: false,
+        client_error: None,
+    })
+}
