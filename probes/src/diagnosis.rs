@@ -131,12 +131,13 @@ fn unproven(outcome: &Outcome) -> Option<String> {
     ))
 }
 
-/// What this node itself could not do.
+/// What this node itself could not do, or a probe may not.
 fn local_fault(outcome: &Outcome) -> Option<String> {
     outcome.endpoints.iter().find_map(|seen| {
         let (stage, fault) = seen.failure()?;
-        let is_local = fault.reason() == Reason::Local;
-        is_local.then(|| format!("{stage} of {}: {fault}", seen.endpoint))
+        let reason = fault.reason();
+        let is_unseen = reason == Reason::Local || path::is_not_followed(stage, reason);
+        is_unseen.then(|| format!("{stage} of {}: {fault}", seen.endpoint))
     })
 }
 

@@ -170,6 +170,10 @@ fn code(stage: Stage, fault: &Fault, to: Option<IpAddr>, expected: &Expectation)
     if reason == Reason::Local {
         return is_denied_by_node(fault).then_some(Code::NodePolicyBlocked);
     }
+    // Where the client would go on, and a probe does not, neither can tell what it would meet.
+    if is_not_followed(stage, reason) {
+        return None;
+    }
     if reason == Reason::CertificateRequired {
         return Some(Code::ClientCertificateRequired);
     }
@@ -221,6 +225,11 @@ fn code(stage: Stage, fault: &Fault, to: Option<IpAddr>, expected: &Expectation)
             _ => Code::NotARegistry,
         },
     })
+}
+
+/// Whether a probe keeps away from where this leads a pull. Of `/v2/` no pull asks.
+pub(super) fn is_not_followed(stage: Stage, reason: Reason) -> bool {
+    reason == Reason::RedirectDenied && stage != Stage::Challenge
 }
 
 /// The finding about a proxy whose name does not resolve.

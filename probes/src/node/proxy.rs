@@ -6,11 +6,11 @@ use std::fmt;
 
 use url::Host;
 
-use super::{
-    go_url::{self, GoUrl},
-    no_proxy::NoProxy,
-};
+use self::{go_url::GoUrl, no_proxy::NoProxy};
 use crate::net::inert::excerpt;
+
+mod go_url;
+mod no_proxy;
 
 /// What `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` say.
 #[derive(Clone, Debug, Default)]

@@ -212,7 +212,7 @@ impl Transport for Walker<'_> {
         }
         let Some(endpoint) = Endpoint::of(&request.url, role) else {
             let scheme = request.url.scheme();
-            let fault = HttpFault::redirect_denied(request.url.as_str(), "neither https nor http");
+            let fault = HttpFault::Malformed("sent to neither https nor http".to_owned());
             self.blame(Some(request.content), fault).await;
             return WalkReply::Fault(containerd::WalkFault {
                 text: Some(format!("unsupported protocol scheme {scheme:?}")),

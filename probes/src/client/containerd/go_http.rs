@@ -151,7 +151,7 @@ fn redirect(request: &WalkRequest, response: &WalkResponse) -> Result<Option<(Me
     if !matches!(url.scheme(), "http" | "https") {
         let text = format!("unsupported protocol scheme {:?}", url.scheme());
         let error = GoError::new(Class::Other, url_error(&method, &url, &text));
-        let fault = HttpFault::redirect_denied(url.as_str(), "neither https nor http");
+        let fault = HttpFault::Malformed("a redirect to neither https nor http".to_owned());
         return Err(error.with_content(fault).into());
     }
     Ok(Some((method, url)))

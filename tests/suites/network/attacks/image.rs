@@ -144,6 +144,40 @@ pub(crate) fn attacks() -> Vec<Attack> {
                 .listen()
             },
         ),
+        http(
+            "a manifest on the loopback",
+            "manifest",
+            "redirect_denied",
+            MANIFESTS,
+            say(answer(
+                "307 Elsewhere",
+                &["Location: https://127.0.0.1/"],
+                "",
+            ))
+            .listen(),
+        ),
+        http(
+            "a manifest on the link",
+            "manifest",
+            "redirect_denied",
+            MANIFESTS,
+            say(answer(
+                "307 Elsewhere",
+                &["Location: https://[fe80::1]/"],
+                "",
+            ))
+            .listen(),
+        ),
+        http(
+            "a manifest that wants its token in the clear",
+            "manifest",
+            "redirect_denied",
+            MANIFESTS,
+            {
+                let clear = "Location: http://attacked.registry.example/v2/";
+                say(answer("307 Elsewhere", &[clear], "")).listen()
+            },
+        ),
         blob(
             "a blob at a metadata service",
             "redirect_denied",
@@ -174,7 +208,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
             "redirect_denied",
             "https://[fe80::1]/blob",
         ),
-        blob("a blob in a file", "redirect_denied", "file:///etc/shadow"),
+        blob("a blob in a file", "malformed", "file:///etc/shadow"),
         blob(
             "a blob with a password",
             "redirect_denied",
