@@ -20,6 +20,7 @@ mod finding;
 mod mirrors;
 mod names;
 mod path;
+mod remedy;
 mod settings;
 #[cfg(test)]
 mod tests;

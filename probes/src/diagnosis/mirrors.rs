@@ -2,8 +2,8 @@
 //! serves the pull, so faults of the others are blemishes at most.
 
 use super::{
-    advice,
     finding::{Code, Finding, Severity},
+    remedy,
 };
 use crate::{
     outcome::EndpointOutcome,
@@ -49,7 +49,7 @@ fn failing(cause: Finding) -> Finding {
         severity: Severity::Warning,
         message,
         evidence,
-        remedy: advice::MEND_THE_MIRROR.to_owned(),
+        remedy: remedy::MEND_THE_MIRROR.to_owned(),
         ..cause
     }
 }

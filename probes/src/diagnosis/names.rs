@@ -8,6 +8,7 @@ use super::{
     advice::{self, critical, warning},
     expectations::Expectations,
     finding::{Code, Finding, Severity},
+    remedy,
 };
 use crate::{
     net::io_fault::IoFault,
@@ -321,7 +322,7 @@ fn about(
             &seen.endpoint,
             Stage::Resolve,
             advice::of_name(code, seen, lookup),
-            advice::remedy(code, seen, Some(lookup)),
+            remedy::of(code, seen, Some(lookup)),
         )
     }
 }
@@ -395,7 +396,7 @@ fn disagreement(seen: &EndpointOutcome, judged: &[Judged<'_>]) -> Option<Finding
         seen.endpoint.host
     );
     Some(Finding {
-        remedy: advice::remedy(Code::NameserversDisagree, seen, Some(other.lookup)),
+        remedy: remedy::of(Code::NameserversDisagree, seen, Some(other.lookup)),
         nameserver: Some(other.lookup.nameserver.to_string()),
         address: other.lookup.addresses().next(),
         evidence: judged.iter().map(Judged::says).collect(),

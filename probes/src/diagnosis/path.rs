@@ -7,6 +7,7 @@ use super::{
     advice::{self, critical, warning},
     expectations::Expectations,
     finding::{Code, Finding, Severity},
+    remedy,
 };
 use crate::{
     net::io_fault::IoFault,
@@ -65,7 +66,7 @@ pub(super) fn failure(seen: &EndpointOutcome, expectations: &Expectations) -> Op
     let message = advice::of_fault(code, seen, stage, fault);
     let finding = critical(code, seen, stage, message);
     Some(Finding {
-        remedy: advice::remedy_of_fault(fault, seen).unwrap_or(finding.remedy),
+        remedy: remedy::of_fault(fault, seen).unwrap_or(finding.remedy),
         severity,
         reason: Some(fault.reason()),
         address,

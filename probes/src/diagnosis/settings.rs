@@ -2,8 +2,8 @@
 //! was misread then does.
 
 use super::{
-    advice,
     finding::{Code, Finding, Severity},
+    remedy,
 };
 use crate::{
     node::misconfigured::{Misconfigured, SettingPlace},
@@ -39,7 +39,7 @@ pub(super) fn report(outcome: &Outcome, findings: &mut Vec<Finding>) {
             &seen.endpoint,
             Stage::Resolve,
             message(worst),
-            advice::of_setting(worst.place),
+            remedy::of_setting(worst.place),
         )
     };
     let is_of_proxy = |setting: &Misconfigured| setting.place == SettingPlace::Proxy;

@@ -1,4 +1,4 @@
-//! Stories about names: drift, missing records, nameservers, pins.
+//! Stories about names: drift, missing records, nameservers, pins; long because it is one table after another.
 
 use std::time::Duration;
 
