@@ -77,7 +77,7 @@ impl TlsFault {
                 problem: CertificateProblem::Bad(rule),
                 ..
             } => Some(rule)
-                .filter(|rule| rule.starts_with("x509: "))
+                .filter(|rule| rule.starts_with("x509: ") || rule.starts_with("tls: "))
                 .map(|rule| &**rule),
             _ => None,
         }

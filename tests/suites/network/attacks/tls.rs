@@ -160,14 +160,14 @@ fn certificates_of_strangers() -> Vec<Attack> {
     vec![
         presenting(
             "1,500 names",
-            "unknown_issuer",
+            "name_mismatch",
             self_signed(many).issue(),
             1,
             |stream| async { drop(stream) },
         ),
         presenting(
             "names of control characters",
-            "unknown_issuer",
+            "name_mismatch",
             self_signed(["\x1b]0;owned\x07\r\nHost: a", "<script>"]).issue(),
             1,
             |stream| async { drop(stream) },

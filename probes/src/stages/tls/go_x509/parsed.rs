@@ -41,23 +41,23 @@ impl<'a> Parsed<'a> {
     /// Reads a certificate.
     ///
     /// # Errors
-    /// If this parser does not take it; Go's may.
+    /// If it has not the form of a certificate, or if this parser does not take it: Go's may.
     pub(super) fn read(place: usize, der: &'a [u8]) -> Result<Self, CertificateProblem> {
         let unreadable =
             || CertificateProblem::Uncheckable("this agent cannot read the certificate".to_owned());
+        let signature_algorithm = signature_algorithm(der).ok_or_else(|| {
+            CertificateProblem::bad(
+                "tls: failed to parse certificate from server: x509: malformed certificate",
+            )
+        })?;
         let (_, x509) = X509Certificate::from_der(der).map_err(|_| unreadable())?;
-        let algorithm = |outer: &'a [u8]| {
-            let (content, _) = element(outer)?;
-            let (_, after_signed) = element(content)?;
-            Some(element(after_signed)?.0)
-        };
         let key_algorithm = |spki: &[u8]| {
             let (content, _) = element(spki)?;
             Some(element(content)?.0.to_vec())
         };
         Ok(Self {
             place,
-            signature_algorithm: algorithm(der).ok_or_else(unreadable)?,
+            signature_algorithm,
             key_algorithm: key_algorithm(x509.tbs_certificate.subject_pki.raw)
                 .ok_or_else(unreadable)?,
             x509,
@@ -227,6 +227,22 @@ impl<'a> Parsed<'a> {
                 _ => None,
             })
     }
+}
+
+/// The content of a certificate's signature algorithm, if `der` has the form of a certificate: a sequence of
+/// what is signed, an algorithm and a signature.
+fn signature_algorithm(der: &[u8]) -> Option<&[u8]> {
+    let is_sequence = |der: &[u8]| der.first() == Some(&0x30);
+    let (content, after) = element(der)?;
+    let (_, rest) = element(content)?;
+    let (algorithm, signature) = element(rest)?;
+    let (_, nothing) = element(signature)?;
+    let has_form = is_sequence(der)
+        && is_sequence(content)
+        && is_sequence(rest)
+        && after.is_empty()
+        && nothing.is_empty();
+    has_form.then_some(algorithm)
 }
 
 /// The content of the first element of `der`, and what follows it.
