@@ -133,11 +133,11 @@ fn realms() -> Vec<Attack> {
             "https://a:b@attacked.registry.example/",
             "redirect_denied",
         ),
-        ("a realm of a file", "file:///etc/shadow", "redirect_denied"),
+        ("a realm of a file", "file:///etc/shadow", "malformed"),
         (
             "a realm of gopher",
             "gopher://127.0.0.1:6379/_FLUSHALL",
-            "redirect_denied",
+            "malformed",
         ),
         ("a realm that is no URL", "////", "malformed"),
         (
