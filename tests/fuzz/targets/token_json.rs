@@ -22,7 +22,11 @@ fuzz_target!(|body: &[u8]| {
             let known: Vec<_> = fields.iter().filter(|(name, _)| is_known(name)).collect();
             let is_token = |value: &Value| value.as_str().map(str::as_bytes) == Some(token);
             let held = known.iter().any(|(_, value)| is_token(value));
-            let twice = body.windows(5).filter(|window| window.eq_ignore_ascii_case(b"token")).count() > known.len();
+            let twice = body
+                .windows(5)
+                .filter(|window| window.eq_ignore_ascii_case(b"token"))
+                .count()
+                > known.len();
             assert!(held || twice, "a token that the answer does not hold");
         }
         Err(fault) => {
