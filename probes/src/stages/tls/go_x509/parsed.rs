@@ -95,9 +95,9 @@ impl<'a> Parsed<'a> {
 
     /// Whether Go takes both for the same authority.
     pub(super) fn is_same_holder(&self, other: &Self) -> bool {
-        let key = |one: &Self| one.x509.tbs_certificate.subject_pki.raw.to_vec();
-        self.x509.subject().as_raw() == other.x509.subject().as_raw()
-            && key(self) == key(other)
+        let (own, theirs) = (&self.x509.tbs_certificate, &other.x509.tbs_certificate);
+        own.subject.as_raw() == theirs.subject.as_raw()
+            && own.subject_pki.raw == theirs.subject_pki.raw
             && self.raw_names() == other.raw_names()
     }
 
@@ -178,17 +178,14 @@ impl<'a> Parsed<'a> {
     }
 
     fn raw_names(&self) -> Option<&[u8]> {
-        let names = self.x509.subject_alternative_name().ok().flatten();
-        names.and_then(|_| {
-            let mut extensions = self.x509.extensions().iter();
-            let is_names = |extension: &&_| {
-                matches!(
-                    x509_parser::extensions::X509Extension::parsed_extension(extension),
-                    ParsedExtension::SubjectAlternativeName(_)
-                )
-            };
-            extensions.find(is_names).map(|extension| extension.value)
-        })
+        let mut extensions = self.x509.extensions().iter();
+        let names = extensions.find(|one| {
+            matches!(
+                one.parsed_extension(),
+                ParsedExtension::SubjectAlternativeName(_)
+            )
+        });
+        names.map(|names| names.value)
     }
 
     fn handles(&self, extension: &Oid<'_>) -> bool {
