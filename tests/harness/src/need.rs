@@ -61,6 +61,8 @@ impl Need {
     pub const HELM: Self = Self::Tool("layer/helm/helm");
     pub const KUBECTL: Self = Self::Tool("layer/kubectl/kubectl");
     pub const AZURE_CLI: Self = Self::Tool("python/bin/az");
+    /// `tests/run` leaves it beside what it installed.
+    pub const PYTHON: Self = Self::Tool("python/requirements.txt");
     pub const SHELLCHECK: Self = Self::Tool("python/bin/shellcheck");
     /// npm installs it next to the sources of the dashboards.
     pub const DASHBOARD_SDK: Self =

@@ -7,6 +7,7 @@ use regprobe_harness::need::Need;
 use regprobe_harness::suite::{Suite, test};
 
 mod azure;
+mod bicep;
 mod documents;
 mod findings;
 mod inhibitions;
@@ -39,9 +40,10 @@ pub(crate) fn suite() -> Suite {
         ),
         test("Azure: the resources are valid", azure::resources_are_valid),
         test(
-            "Azure: Bicep reads the template",
-            azure::bicep_reads_the_template,
-        ),
+            "Azure: the Bicep file makes what the template makes",
+            bicep::makes_what_the_template_makes,
+        )
+        .needs([Need::PYTHON]),
         test("Azure: promtool's tests pass", azure::tests_pass)
             .needs([Need::PROMETHEUS])
             .within(PROMTOOL),

@@ -45,7 +45,7 @@ pub(crate) fn resources_are_valid() -> Result<()> {
     let schema = compiler
         .compile("azure.json", &mut schemas)
         .map_err(boon_error)?;
-    let template: Value = serde_json::from_str(&fs::read_to_string(repository(TEMPLATE))?)?;
+    let template = committed()?;
     let resources = resources(&template)?;
     ensure!(resources.len() > 2, "only {} groups", resources.len());
     let mut names = BTreeSet::new();
@@ -86,7 +86,7 @@ pub(crate) fn resources_are_valid() -> Result<()> {
 /// are not compared.
 pub(crate) fn tests_pass() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let template: Value = serde_json::from_str(&fs::read_to_string(repository(TEMPLATE))?)?;
+    let template = committed()?;
     let resources = resources(&template)?;
     let groups: Vec<_> = resources.iter().map(group_of_prometheus).collect();
     let order: Vec<_> = groups.iter().map(|group| group["name"].clone()).collect();
@@ -115,31 +115,10 @@ pub(crate) fn tests_pass() -> Result<()> {
     promtool(&["test", "rules"], &files)
 }
 
-/// The Bicep file names the template's parameters and reads its groups.
-pub(crate) fn bicep_reads_the_template() -> Result<()> {
-    let bicep = fs::read_to_string(repository("deploy/azure/rule-groups.bicep"))?;
-    let template: Value = serde_json::from_str(&fs::read_to_string(repository(TEMPLATE))?)?;
-    let resource = &template["resources"][0];
-    let declared = format!(
-        "'{}@{}'",
-        resource["type"].as_str().unwrap_or_default(),
-        resource["apiVersion"].as_str().unwrap_or_default()
-    );
-    ensure!(bicep.contains(&declared), "no {declared}");
-    ensure!(bicep.contains("loadJsonContent('rule-groups.json', '$.variables.groups')"));
-    let params: BTreeSet<_> = bicep
-        .lines()
-        .filter_map(|line| line.strip_prefix("param ")?.split(' ').next())
-        .collect();
-    let parameters = template["parameters"]
-        .as_object()
-        .context("no parameters")?;
-    let parameters: BTreeSet<_> = parameters.keys().map(String::as_str).collect();
-    ensure!(params == parameters, "{params:?} {parameters:?}");
-    for (name, _) in resource["properties"].as_object().into_iter().flatten() {
-        ensure!(bicep.contains(&format!("    {name}: ")), "no {name}");
-    }
-    Ok(())
+/// The template of the repository.
+pub(super) fn committed() -> Result<Value> {
+    let text = fs::read_to_string(repository(TEMPLATE))?;
+    Ok(serde_json::from_str(&text)?)
 }
 
 /// The ARM template: Azure repeats the resource for each group.
