@@ -139,6 +139,9 @@ impl NodeSource {
             return release;
         }
         let release = ContainerdRelease::of_program(&path).ok().flatten();
+        if let Some(release) = release {
+            tracing::info!(%release, "containerd of this node");
+        }
         *last = Some((changed, release));
         release
     }

@@ -46,6 +46,7 @@ impl Node {
         // Every node has these.
         fs::create_dir(node.path("/etc"))?;
         fs::create_dir_all(node.path("/run/systemd/resolve"))?;
+        fs::create_dir_all(node.path("/usr/bin"))?;
         Ok(node)
     }
 
