@@ -8,6 +8,7 @@ mod kubernetes;
 mod kustomize;
 pub(crate) mod monitor;
 mod node;
+mod parent;
 mod pod;
 mod pod_security;
 mod readme;
@@ -61,6 +62,10 @@ pub(crate) fn suite() -> Suite {
         ),
         test("values have an effect", values::values_are_heard),
         test("narrower labels win", values::narrower_labels_win),
+        test(
+            "a parent chart switches it and shares its values",
+            parent::switches_and_shares,
+        ),
         test(
             "releases share the budget",
             values::releases_share_the_budget,
