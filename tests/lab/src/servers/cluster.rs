@@ -2,6 +2,7 @@
 //! by `tests/cluster/build`, on a machine of namespaces. It has no DNS and no proxy for Services but one rule
 //! for the API server, and pulls from whatever its network has.
 
+pub mod cgroups;
 mod control_plane;
 mod credentials;
 mod machine;
@@ -17,6 +18,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use self::control_plane::ControlPlane;
+pub use self::credentials::ADMIN_TOKEN;
 use self::machine::Machine;
 pub use self::node::pause;
 use self::program::Program;
@@ -31,10 +33,18 @@ pub const NODE_ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 10);
 pub const NAMESERVER: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 53);
 /// The API server.
 pub const API_SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(NODE_ADDRESS), 6443);
+/// kube-state-metrics, once it was started.
+pub const KUBE_STATE_METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(NODE_ADDRESS), 8080);
+/// kubelet's own metrics, over HTTPS.
+pub const KUBELET: SocketAddr = SocketAddr::new(IpAddr::V4(NODE_ADDRESS), 10250);
 /// The ranges of Services and pods, and the address of the Service `kubernetes`.
 const SERVICES: &str = "10.96.0.0/16";
 const SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
 const PODS: &str = "10.97.0.0/16";
+
+/// Free memory below which kubelet evicts pods.
+const ENOUGH_MEMORY: &str = "1Mi";
+const NEVER_ENOUGH_MEMORY: &str = "99%";
 
 /// A start takes a few seconds where nothing else computes.
 const START: Duration = Duration::from_secs(180);
@@ -44,6 +54,7 @@ pub struct Cluster {
     kubelet: Option<Program>,
     containerd: Option<Program>,
     control_plane: ControlPlane,
+    kube_state_metrics: Option<Program>,
     machine: Machine,
 }
 
@@ -77,12 +88,13 @@ impl Cluster {
             kubelet: None,
             containerd: Some(containerd),
             control_plane: ControlPlane::start(&machine)?,
+            kube_state_metrics: None,
             machine,
         };
         until("containerd answers", START, || {
             node::bring_sandbox(&cluster.machine)
         })?;
-        cluster.kubelet = Some(node::start_kubelet(&cluster.machine)?);
+        cluster.start_kubelet(ENOUGH_MEMORY)?;
         cluster.until_node_is_ready()?;
         // The API server asks kubelet for logs, and kubelet asks who may.
         let granted = [
@@ -154,14 +166,56 @@ impl Cluster {
         self.kubelet = None;
         self.containerd = None;
         self.containerd = Some(node::start_containerd(&self.machine)?);
-        self.kubelet = Some(node::start_kubelet(&self.machine)?);
+        self.start_kubelet(ENOUGH_MEMORY)
+    }
+
+    /// Starts kubelet again, which from now on finds that the node is short of memory and evicts pods.
+    pub fn run_out_of_memory(&mut self) -> Result<()> {
+        self.kubelet = None;
+        self.start_kubelet(NEVER_ENOUGH_MEMORY)
+    }
+
+    /// Again and again, as systemd does: it ends if containerd is not ready yet.
+    fn start_kubelet(&mut self, memory: &str) -> Result<()> {
+        until("kubelet answers", START, || {
+            if self.kubelet.as_mut().is_none_or(Program::has_ended) {
+                self.kubelet = Some(node::start_kubelet(&self.machine, memory)?);
+            }
+            let mut curl = self.machine.command("curl");
+            expect_success(curl.args(["--silent", "--fail", node::KUBELET_HEALTH]))
+        })
+        .map(drop)
+        .with_context(|| self.logs())
+    }
+
+    /// Ends the API server without a warning.
+    pub fn end_api_server(&mut self) {
+        self.control_plane.end_api_server();
+    }
+
+    /// Starts it again, and returns once it answers.
+    pub fn start_api_server(&mut self) -> Result<()> {
+        self.control_plane.start_api_server(&self.machine)
+    }
+
+    /// Starts kube-state-metrics at [`KUBE_STATE_METRICS`].
+    pub fn start_kube_state_metrics(&mut self) -> Result<()> {
+        let mut command = self.command("kube-state-metrics");
+        command
+            .arg(format!("--kubeconfig={}", credentials::kubeconfig("admin")))
+            .arg(format!("--host={}", KUBE_STATE_METRICS.ip()))
+            .arg(format!("--port={}", KUBE_STATE_METRICS.port()))
+            .args(["--telemetry-host=127.0.0.1", "--telemetry-port=8081"])
+            .arg("--resources=daemonsets,nodes,pods");
+        let program = Program::start(&self.machine, "kube-state-metrics", command)?;
+        self.kube_state_metrics = Some(program);
         Ok(())
     }
 
     /// What every program wrote last.
     #[must_use]
     pub fn logs(&self) -> String {
-        let node = [&self.kubelet, &self.containerd];
+        let node = [&self.kubelet, &self.containerd, &self.kube_state_metrics];
         let programs = node
             .into_iter()
             .flatten()

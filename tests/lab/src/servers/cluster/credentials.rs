@@ -20,6 +20,9 @@ const USERS: [(&str, &str); 4] = [
     ("system:node:node1", "system:nodes"),
 ];
 
+/// The token of who may do everything.
+pub const ADMIN_TOKEN: &str = "token-of-admin";
+
 /// Writes all of it.
 pub(super) fn write(machine: &Machine) -> Result<()> {
     let pki = Pki::named("Cluster")?;

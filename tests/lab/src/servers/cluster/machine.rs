@@ -10,27 +10,26 @@ use std::process::{self, Child, Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
+use super::cgroups::Cgroup;
 use crate::container::child_of;
 use crate::netns::Namespace;
 
 /// The first process of the machine. It takes in processes that lose their parents, as containers do, and
 /// ends with the test, which holds the other end of its standard input. The mounts are shared among
-/// containers, which some ask for, and with nobody outside.
+/// containers, which some ask for, and with nobody outside. containerd is where packages put it.
 const INIT: &str = "set -e
 mount --make-rshared /
 for folder in etc run var; do mount --bind \"$0/$folder\" \"/$folder\"; done
+mount --bind \"$1/containerd\" /usr/bin/containerd
 echo up
 read -r";
-
-/// Controllers of the kernel in which the cluster's pods are counted.
-const CGROUPS: &str = "/sys/fs/cgroup";
 
 pub(super) struct Machine {
     init: Child,
     /// The id of the first process.
     id: u32,
     folder: TempDir,
-    cgroup: String,
+    cgroup: Cgroup,
     /// Where its programs are found.
     path: String,
 }
@@ -44,13 +43,12 @@ impl Machine {
         }
         std::os::unix::fs::symlink("/run", folder.path().join("var/run"))?;
         // The id of a pod's group ends up in names of its processes' groups, so it says whose it is.
-        let cgroup = format!("/lab-{}", process::id());
-        make_cgroups(&cgroup)?;
+        let cgroup = Cgroup::new(&format!("lab-{}", process::id()))?;
         let mut init = Command::new("/usr/bin/nsenter")
             .arg(format!("--net={}", network.path().display()))
             .args(["/usr/bin/unshare", "--mount", "--propagation=private"])
             .args(["--pid", "--fork", "--mount-proc", "/bin/bash", "-c", INIT])
-            .arg(folder.path())
+            .args([folder.path(), programs])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -95,9 +93,9 @@ impl Machine {
         command
     }
 
-    /// The group of all pods, below each controller.
-    pub(super) fn cgroup(&self) -> &str {
-        &self.cgroup
+    /// The group of all pods.
+    pub(super) fn cgroup(&self) -> String {
+        self.cgroup.path()
     }
 }
 
@@ -106,43 +104,5 @@ impl Drop for Machine {
         // The end of its input ends the first process, and the kernel all others.
         drop(self.init.stdin.take());
         let _ = self.init.wait();
-        remove_cgroups(&self.cgroup);
     }
-}
-
-/// With version 1, kubelet wants its group in every controller.
-fn make_cgroups(name: &str) -> Result<()> {
-    for controller in fs::read_dir(CGROUPS)? {
-        let group = below(&controller?.path(), name);
-        if fs::create_dir(&group).is_err() {
-            continue;
-        }
-        for settings in ["cpuset.cpus", "cpuset.mems"] {
-            let of_all = group.with_file_name(settings);
-            if of_all.exists() {
-                fs::write(group.join(settings), fs::read(of_all)?)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn remove_cgroups(name: &str) {
-    for controller in fs::read_dir(CGROUPS).into_iter().flatten().flatten() {
-        remove_group(&below(&controller.path(), name));
-    }
-}
-
-/// A group is a folder that is removed without its files, once those below it are.
-fn remove_group(group: &Path) {
-    for below in fs::read_dir(group).into_iter().flatten().flatten() {
-        if below.file_type().is_ok_and(|kind| kind.is_dir()) {
-            remove_group(&below.path());
-        }
-    }
-    let _ = fs::remove_dir(group);
-}
-
-fn below(controller: &Path, name: &str) -> PathBuf {
-    controller.join(name.trim_start_matches('/'))
 }

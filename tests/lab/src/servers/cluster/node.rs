@@ -16,6 +16,9 @@ const SANDBOX: &str = "localhost/pause:v1";
 /// It does what that container does: nothing.
 const PAUSE: &str = "#include <unistd.h>\nint main(void) { for (;;) pause(); }\n";
 
+/// Where kubelet says that it runs.
+pub(super) const KUBELET_HEALTH: &str = "http://127.0.0.1:10248/healthz";
+
 pub(super) fn start_containerd(machine: &Machine) -> Result<Program> {
     // The native snapshotter works on every file system, and the score needs a privilege that machines of
     // containers lack.
@@ -44,7 +47,8 @@ pub(super) fn start_containerd(machine: &Machine) -> Result<Program> {
     Program::start(machine, "containerd", machine.command("containerd"))
 }
 
-pub(super) fn start_kubelet(machine: &Machine) -> Result<Program> {
+/// Below this much free memory, kubelet evicts pods.
+pub(super) fn start_kubelet(machine: &Machine, memory: &str) -> Result<Program> {
     let config = format!(
         "apiVersion: kubelet.config.k8s.io/v1beta1\n\
          kind: KubeletConfiguration\n\
@@ -60,7 +64,7 @@ pub(super) fn start_kubelet(machine: &Machine) -> Result<Program> {
          enforceNodeAllocatable: []\n\
          failSwapOn: false\n\
          # Whether the machine's disk is nearly full is not what is tested.\n\
-         evictionHard: {{nodefs.available: 1Mi}}\n\
+         evictionHard: {{nodefs.available: 1Mi, memory.available: \"{memory}\"}}\n\
          imageGCHighThresholdPercent: 100\n\
          # As often as a test looks.\n\
          syncFrequency: 1s\n",

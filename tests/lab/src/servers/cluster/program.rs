@@ -41,6 +41,10 @@ impl Program {
         self.name
     }
 
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.entered.try_wait().is_ok_and(|ended| ended.is_some())
+    }
+
     /// The last lines that it has written.
     pub(super) fn log(&self) -> String {
         let text = fs::read(&self.log).unwrap_or_default();
