@@ -2,8 +2,13 @@
 //! cluster's containerd pulls from a private registry, whose faults kubelet, the agent and Prometheus see at the
 //! same time.
 
+mod cgroups;
+mod clock;
 mod ground;
 mod lifecycle;
+mod people;
+mod pulls;
+mod scraped;
 mod signals;
 mod story;
 
@@ -22,12 +27,16 @@ pub(crate) fn suite() -> Suite {
             story::faults_and_repairs,
         ),
         test(
-            "node condition and Events follow, with rights for one node",
+            "the node condition keeps pods off a node, and outlives the API server",
             signals::follow,
         ),
         test(
             "agents live through upgrades, bad configurations and restarts",
             lifecycle::changes,
+        ),
+        test(
+            "commands of notes and documents work",
+            people::commands_work,
         ),
     ];
     let needs = [
@@ -35,6 +44,8 @@ pub(crate) fn suite() -> Suite {
         Need::IPROUTE,
         Need::NFTABLES,
         Need::RUNC,
+        // Its place, for the cluster's own.
+        Need::CONTAINERD,
         Need::ETCD,
         Need::CNI,
         Need::Kubernetes,
@@ -42,6 +53,11 @@ pub(crate) fn suite() -> Suite {
         Need::CURL,
         Need::PROMETHEUS,
     ];
+    let groups = test(
+        "a machine's groups of version 2 are made and removed",
+        cgroups::of_version_2,
+    );
+    let tests = tests.map(|test| test.needs(needs).within(LIMIT));
     // They measure time, and a machine has two processors.
-    Suite::of(tests.map(|test| test.needs(needs).within(LIMIT))).at_a_time(1)
+    Suite::of(tests.into_iter().chain([groups.needs([Need::Root])])).at_a_time(1)
 }

@@ -11,7 +11,7 @@ use serde_yaml::Value;
 use super::rules;
 
 /// A minute becomes two seconds, so a scrape every second stands for one every 30 seconds.
-const FACTOR: u32 = 30;
+pub(crate) const FACTOR: u32 = 30;
 
 /// A duration from the committed files, shortened.
 pub(crate) fn time(committed: &str) -> Result<Duration> {

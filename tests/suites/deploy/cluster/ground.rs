@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use regprobe_harness::need;
+use regprobe_lab::client::{self, Reply};
 use regprobe_lab::fakes::acr::Acr;
 use regprobe_lab::fakes::dns::Dns;
 use regprobe_lab::image::Image;
@@ -134,9 +135,23 @@ impl Ground {
 
     /// Installs or upgrades the release with the packaged chart, and returns once its agents are ready.
     pub(super) fn upgrade(&self, values: &str) -> Result<String> {
+        self.upgrade_with(values, &["--wait", "--timeout=3m"])
+    }
+
+    /// Also takes back what was changed by hand.
+    pub(super) fn upgrade_by_force(&self, values: &str) -> Result<String> {
+        self.upgrade_with(values, &["--wait", "--timeout=3m", "--force-conflicts"])
+    }
+
+    /// Returns as soon as the objects are there.
+    pub(super) fn upgrade_without_waiting(&self, values: &str) -> Result<String> {
+        self.upgrade_with(values, &[])
+    }
+
+    fn upgrade_with(&self, values: &str, flags: &[&str]) -> Result<String> {
         let chart = dist()?.file(&format!("regprobe-{VERSION}.tgz"));
         let file = self.values(values)?;
-        self.helm(&[
+        let upgrade = [
             "upgrade",
             RELEASE,
             &chart.to_string_lossy(),
@@ -146,11 +161,8 @@ impl Ground {
             RELEASE,
             "--values",
             &file.to_string_lossy(),
-            "--wait",
-            "--timeout=3m",
-            // Takes back what was changed by hand.
-            "--force-conflicts",
-        ])
+        ];
+        self.helm(&[&upgrade, flags].concat())
     }
 
     fn values(&self, text: &str) -> Result<PathBuf> {
@@ -195,6 +207,12 @@ impl Ground {
         let path = format!("/api/v1/namespaces/{RELEASE}/pods/{name}:9118/proxy/api/v1/status");
         let status = self.cluster.kubectl(["get", "--raw", &path])?;
         Ok(serde_json::from_str(&status)?)
+    }
+
+    /// The agent's answer on the node's address, without the API server.
+    pub(super) fn ask_agent(&self, path: &str) -> Result<Reply> {
+        let agent = (NODE_ADDRESS, 9118).into();
+        self.network.enter(|| client::get(agent, path).send())
     }
 
     /// Runs an image of the registry in a pod of this name; it only waits.

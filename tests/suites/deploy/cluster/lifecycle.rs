@@ -1,15 +1,20 @@
 //! What happens to a release over the years: upgrades and rollbacks, configurations that are refused or arrive all the
-//! same, and nodes whose kubelet and containerd end.
+//! same, nodes whose kubelet and containerd end, and nodes that run out of memory.
+
+use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use regprobe_lab::servers::cluster::until;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::ground::{Ground, PATIENCE, RELEASE};
 use super::story::VALUES;
 
+/// A pod without a priority and without requests.
+const ORDINARY: &str = "ordinary";
+
 pub(super) fn changes() -> Result<()> {
-    let mut ground = Ground::new(&[])?;
+    let mut ground = Ground::new(&[&format!("probe/{ORDINARY}")])?;
     let told = live(&mut ground);
     told.with_context(|| ground.logs())
 }
@@ -38,6 +43,13 @@ fn live(ground: &mut Ground) -> Result<()> {
         .err()
         .context("a configuration with a duplicate is taken")?;
     println!("helm upgrade: {error:#}");
+    // What only the agent knows to refuse, its Job refuses.
+    let unordered = format!("{VALUES}  metrics: {{buckets: [1, 0.5]}}\n");
+    let refused = ground.upgrade(&unordered);
+    let error = refused.err().context("buckets without order are taken")?;
+    println!("helm upgrade: {error:#}");
+    let words = "metrics.buckets[1]: 0.5 is not above 1, the bound before it; write them in increasing order";
+    ensure!(error.to_string().contains(words), "{error:#}");
     expect_registries(ground, &["contoso"])?;
     ensure!(instance(ground)? == first, "the agent was restarted");
 
@@ -69,7 +81,12 @@ fn live(ground: &mut Ground) -> Result<()> {
         ensure!(instance(ground)? != first, "the old one");
         expect_registries(ground, &["contoso"])
     })?;
-    ground.upgrade(VALUES)?;
+    // Helm does not overwrite what somebody else has changed, unless it is told to.
+    let conflict = ground.upgrade(VALUES);
+    let error = conflict.err().context("Helm overwrites a change by hand")?;
+    println!("helm upgrade: {error:#}");
+    ensure!(error.to_string().contains("conflict"), "{error:#}");
+    ground.upgrade_by_force(VALUES)?;
 
     // kubelet and containerd end, and the agent does not notice.
     let before = instance(ground)?;
@@ -81,6 +98,37 @@ fn live(ground: &mut Ground) -> Result<()> {
         || expect_registries(ground, &["contoso"]),
     )?;
     ensure!(instance(ground)? == before, "the agent was restarted");
+    out_of_memory(ground)
+}
+
+/// kubelet evicts an ordinary pod, and keeps the agent, whose priority class makes it critical.
+fn out_of_memory(ground: &mut Ground) -> Result<()> {
+    ground.start_pod(ORDINARY)?;
+    until("a pod runs", PATIENCE, || ground.expect_running(ORDINARY))?;
+    let before = instance(ground)?;
+    let agent = ground.agent()?;
+    ensure!(agent["spec"]["priorityClassName"] == "system-node-critical");
+    ensure!(agent["status"]["qosClass"] == "Burstable", "{agent}");
+
+    ground.cluster.run_out_of_memory()?;
+    until("kubelet evicts the ordinary pod", PATIENCE, || {
+        let status = ground.cluster.get(&format!("pod {ORDINARY}"))?["status"].take();
+        ensure!(status["reason"] == "Evicted", "{status}");
+        Ok(())
+    })?;
+    until("kubelet would evict the agent, too", PATIENCE, || {
+        let log = fs::read_to_string(ground.cluster.file("/var/log/kubelet.log"))?;
+        let mut lines = log.lines();
+        let spared = lines.any(|line| {
+            line.contains("cannot evict a critical pod") && line.contains("regprobe/regprobe-")
+        });
+        ensure!(spared, "not yet");
+        Ok(())
+    })?;
+    ensure!(instance(ground)? == before, "the agent was evicted");
+    let registry = ground.status()?["registries"][0].take();
+    ensure!(registry["verdict"] == "ok", "{registry:#}");
+    ensure!(registry["findings"] == json!([]), "{registry:#}");
     Ok(())
 }
 

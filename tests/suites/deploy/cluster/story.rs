@@ -1,5 +1,5 @@
 //! One fault after another, as an operator lives through it: a pod cannot pull, and everything that is said about
-//! it names the same cause. The times are printed and not tested.
+//! it names the same cause.
 
 use std::time::Instant;
 
@@ -7,13 +7,19 @@ use anyhow::{Context, Result, ensure};
 use regprobe_lab::fakes::acr::{Answer, Route};
 use regprobe_lab::servers::Prometheus;
 use regprobe_lab::servers::cluster::until;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::clock::{Awaited, Clock, Times};
 use super::ground::{Ground, PATIENCE, RELEASE, ROUTER};
+use super::pulls;
+use super::scraped::scrape_config;
+use super::signals::{WRITES, expect_condition};
 use crate::alerts::shortened;
-use crate::chart::monitor::as_prometheus;
 
+/// The configuration is the last of it, so that more of it can be added.
 pub(super) const VALUES: &str = r#"
+podMonitor: {enabled: true, interval: 1s}
+prometheusRule: {enabled: true}
 config:
   registries:
     - server: contoso.azurecr.io
@@ -24,8 +30,6 @@ config:
       images: ["probe/hello:v1"]
   schedule: {network_interval: 1s, request_interval: 1s, token_interval: 2s, image_interval: 2s, timeout: 3s}
   fleet: {size: 1}
-podMonitor: {enabled: true, interval: 1s}
-prometheusRule: {enabled: true}
 "#;
 
 /// What happens, and what everybody says about it.
@@ -92,20 +96,17 @@ pub(super) fn faults_and_repairs() -> Result<()> {
     let images: Vec<_> = images
         .iter()
         .map(String::as_str)
-        .chain(["probe/well"])
+        .chain(["probe/well", "probe/more"])
         .collect();
-    ground_told(&images, begun)
-}
-
-fn ground_told(images: &[&str], begun: Instant) -> Result<()> {
-    let ground = Ground::new(images)?;
+    let mut ground = Ground::new(&images)?;
     println!("{:6.1} s  the node is ready", begun.elapsed().as_secs_f64());
+    ground.cluster.start_kube_state_metrics()?;
     let told = tell(&ground, begun);
     told.with_context(|| ground.logs())
 }
 
 fn tell(ground: &Ground, begun: Instant) -> Result<()> {
-    ground.upgrade(VALUES)?;
+    ground.upgrade(&format!("{VALUES}{WRITES}"))?;
     println!(
         "{:6.1} s  the chart is installed",
         begun.elapsed().as_secs_f64()
@@ -128,18 +129,28 @@ fn tell(ground: &Ground, begun: Instant) -> Result<()> {
         "{:6.1} s  a pod has pulled from the registry\n",
         begun.elapsed().as_secs_f64()
     );
+    let (mut broken, mut repaired) = (Vec::new(), Vec::new());
     for chapter in CHAPTERS {
-        let happens = chapter.happens;
-        chapter
-            .tell(ground, &prometheus)
-            .with_context(|| happens.to_owned())?;
+        let times = chapter.tell(ground, &prometheus);
+        let (fault, repair) = times.context(chapter.happens)?;
+        broken.push(fault);
+        repaired.push(repair);
     }
+    println!(
+        "The rules' times are divided by {}; everybody else's are as they are.\n",
+        shortened::FACTOR
+    );
+    Times::print("seconds from the fault to", &broken);
+    Times::print("seconds from the repair to", &repaired);
+    pulls::fail_though_the_path_is_well(ground, &prometheus)?;
+    pulls::agent_waits_for_its_image(ground, &prometheus)?;
     drop(prometheus);
     uninstall(ground)
 }
 
 impl Chapter {
-    fn tell(&self, ground: &Ground, prometheus: &Prometheus) -> Result<()> {
+    /// The times until everybody has seen the fault, and the repair.
+    fn tell(&self, ground: &Ground, prometheus: &Prometheus) -> Result<(Times, Times)> {
         let clock = Clock::start(self.happens);
         (self.lay)(ground);
         ground.start_pod(self.pod)?;
@@ -154,12 +165,13 @@ impl Chapter {
             "ALERTS{{alertname=\"{}\", alertstate=\"firing\", registry=\"contoso\", severity=\"critical\"}}",
             self.alert
         );
-        clock.await_all(&mut [
-            Awaited::new("metric: the verdict is failing", || holds(&metric)),
+        let broken = clock.await_all(&mut [
             Awaited::new("event: the pull has failed", || {
                 ground.failed_pull(self.pod).map(drop)
             }),
+            Awaited::new("metric: the verdict is failing", || holds(&metric)),
             Awaited::new("alert: it fires", || holds(&alert)),
+            Awaited::new("condition: False", || expect_condition(ground, "False")),
         ])?;
 
         let event = ground.failed_pull(self.pod)?;
@@ -186,7 +198,7 @@ impl Chapter {
             "{labels}"
         );
 
-        let clock = Clock::start("it is repaired");
+        let clock = Clock::start(&format!("repaired: {}", self.happens));
         ground.registry.fix();
         ground.twin.fix();
         ground.link();
@@ -196,7 +208,7 @@ impl Chapter {
             Ok(())
         };
         let finding = "regprobe_finding{severity!=\"info\"} == 1";
-        clock.await_all(&mut [
+        let repaired = clock.await_all(&mut [
             Awaited::new("metric: the verdict is ok", || {
                 holds("regprobe_registry_verdict{registry=\"contoso\"} == 0")
             }),
@@ -204,10 +216,11 @@ impl Chapter {
             Awaited::new("alert: none fires", || {
                 gone("ALERTS{alertstate=\"firing\", registry=\"contoso\"}")
             }),
+            Awaited::new("condition: True", || expect_condition(ground, "True")),
             Awaited::new("pod: it runs", || ground.expect_running(self.pod)),
         ])?;
         println!();
-        Ok(())
+        Ok((broken, repaired))
     }
 }
 
@@ -230,120 +243,6 @@ fn worst_finding(ground: &Ground) -> Result<Value> {
 
 fn ensure_some(samples: Vec<Value>) -> Result<Value> {
     samples.into_iter().next().context("no sample")
-}
-
-/// Prints when what is awaited has come.
-pub(super) struct Clock(Instant);
-
-pub(super) struct Awaited<'a> {
-    what: &'a str,
-    has_come: Box<dyn FnMut() -> Result<()> + 'a>,
-    is_over: bool,
-}
-
-impl<'a> Awaited<'a> {
-    pub(super) fn new(what: &'a str, has_come: impl FnMut() -> Result<()> + 'a) -> Self {
-        Self {
-            what,
-            has_come: Box::new(has_come),
-            is_over: false,
-        }
-    }
-}
-
-impl Clock {
-    pub(super) fn start(what: &str) -> Self {
-        println!("   0.0 s  {what}");
-        Self(Instant::now())
-    }
-
-    pub(super) fn await_all(&self, awaited: &mut [Awaited<'_>]) -> Result<()> {
-        until("all of it", PATIENCE, || {
-            let mut last = Ok(());
-            for one in awaited.iter_mut().filter(|one| !one.is_over) {
-                match (one.has_come)() {
-                    Ok(()) => {
-                        one.is_over = true;
-                        println!("{:6.1} s  {}", self.0.elapsed().as_secs_f64(), one.what);
-                    }
-                    Err(error) => last = Err(error.context(one.what.to_owned())),
-                }
-            }
-            last
-        })
-    }
-}
-
-/// Prometheus as its operator configures it by the chart's monitor. Debian's cannot ask the API server for targets, so
-/// they are asked for here.
-fn scrape_config(ground: &Ground, rules: &str) -> Result<String> {
-    let monitor = format!("podmonitor {RELEASE} --namespace={RELEASE}");
-    let monitor = ground.cluster.get(&monitor)?;
-    let spec = &monitor["spec"];
-    let endpoint = &spec["podMetricsEndpoints"][0];
-    let copy = |from: &str, to: &str| json!({"source_labels": [from], "target_label": to});
-    let job = spec["jobLabel"].as_str().context("no jobLabel")?;
-    let mut relabelings = vec![
-        copy("__meta_kubernetes_namespace", "namespace"),
-        copy("__meta_kubernetes_pod_container_name", "container"),
-        copy("__meta_kubernetes_pod_name", "pod"),
-        copy(&pod_label(job), "job"),
-        json!({"target_label": "endpoint", "replacement": endpoint["port"]}),
-    ];
-    relabelings.extend(as_prometheus(&endpoint["relabelings"])?);
-    let config = json!({
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
-        "rule_files": [rules],
-        "scrape_configs": [{
-            "job_name": "operator",
-            "scrape_interval": endpoint["interval"],
-            "metrics_path": endpoint["path"],
-            "static_configs": targets(ground, spec)?,
-            "relabel_configs": relabelings,
-            "metric_relabel_configs": as_prometheus(&endpoint["metricRelabelings"])?,
-        }],
-    });
-    Ok(config.to_string())
-}
-
-/// The ports that the monitor selects.
-fn targets(ground: &Ground, spec: &Value) -> Result<Vec<Value>> {
-    let labels = spec["selector"]["matchLabels"].as_object();
-    let labels = labels.context("no selector")?.iter();
-    let labels = labels.map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or("")));
-    let selector = labels.collect::<Vec<_>>().join(",");
-    let namespace = &spec["namespaceSelector"]["matchNames"][0];
-    let namespace = namespace.as_str().context("no namespace")?;
-    let pods = format!("pods --namespace={namespace} --selector={selector}");
-    let pods = ground.cluster.get(&pods)?;
-    let mut targets = Vec::new();
-    for pod in pods["items"].as_array().into_iter().flatten() {
-        for container in pod["spec"]["containers"].as_array().into_iter().flatten() {
-            let ports = container["ports"].as_array().into_iter().flatten();
-            let port = &spec["podMetricsEndpoints"][0]["port"];
-            for port in ports.filter(|one| one["name"] == *port) {
-                let address = pod["status"]["podIP"].as_str().context("no address")?;
-                let mut labels = json!({
-                    "__meta_kubernetes_namespace": pod["metadata"]["namespace"],
-                    "__meta_kubernetes_pod_name": pod["metadata"]["name"],
-                    "__meta_kubernetes_pod_node_name": pod["spec"]["nodeName"],
-                    "__meta_kubernetes_pod_container_name": container["name"],
-                });
-                for (name, value) in pod["metadata"]["labels"].as_object().into_iter().flatten() {
-                    labels[pod_label(name)] = value.clone();
-                }
-                let target = format!("{address}:{}", port["containerPort"]);
-                targets.push(json!({"targets": [target], "labels": labels}));
-            }
-        }
-    }
-    ensure!(targets.len() == 1, "not one agent: {targets:#?}");
-    Ok(targets)
-}
-
-fn pod_label(name: &str) -> String {
-    let name = name.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-    format!("__meta_kubernetes_pod_label_{name}")
 }
 
 /// Nothing of the release is left, of any kind of object.
