@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use jiff::Timestamp;
 use regprobe_probes::{
-    Depth, Endpoint, EndpointOutcome, Finding, Lookup, Nameserver, Outcome, Reason, Stage, Verdict,
+    Depth, Endpoint, EndpointOutcome, Finding, Lookup, Nameserver, Outcome, Reason, Severity,
+    Stage, Verdict,
 };
 
 use crate::{
@@ -169,8 +170,25 @@ pub(crate) fn next_round(
         depth,
         outcome.with_earlier_requests(&before.outcome, depth),
     );
+    carry_over(&mut round, before);
     hold(&mut round, before);
     round
+}
+
+/// Keeps what the last request said for information, where this round did not make that request: an address that
+/// changed, or a path that broke for a moment, does not change whether a registry wants credentials.
+fn carry_over(round: &mut Round, before: &Round) {
+    for finding in &before.diagnosis.findings {
+        let answered = round.outcome.of(&finding.endpoint);
+        let answered = answered.is_none_or(|seen| seen.stage(finding.stage).is_some());
+        let is_of_request = finding.stage.is_http() && Depth::of(finding.stage) > round.depth;
+        let is_kept = finding.severity == Severity::Info && is_of_request && !answered;
+        let has = |other: &Finding| other.code == finding.code;
+        if is_kept && !round.diagnosis.findings.iter().any(has) {
+            round.diagnosis.findings.push(finding.clone());
+            round.found.push(round.at);
+        }
+    }
 }
 
 /// `now`, which follows `before` and has the same registries.
@@ -203,7 +221,7 @@ fn hold(round: &mut Round, before: &Round) {
 
 #[cfg(test)]
 mod tests {
-    use regprobe_probes::{Code, Severity};
+    use regprobe_probes::{Code, PullPath};
 
     use super::*;
     use crate::state::{RegistryState, story};
@@ -288,6 +306,39 @@ mod tests {
                 .count();
             assert_eq!(count, moved, "{failing} {address}");
             last = now;
+        }
+    }
+
+    #[test]
+    fn information_from_a_request_holds_until_the_next_one() {
+        let drift = story::drift();
+        let before = round(&drift);
+        let noted = |round: &Round| {
+            let mut findings = round.diagnosis.findings.iter();
+            findings.any(|finding| finding.code == Code::CredentialsRequired)
+        };
+        assert!(noted(before));
+        // The name leads elsewhere now.
+        let mut outcome = before.outcome.clone();
+        let seen = &mut outcome.endpoints[0];
+        seen.addresses.truncate(1);
+        let address = &mut seen.addresses[0];
+        address.address = [203, 0, 113, 99].into();
+        address.stages.retain(|stage| !stage.stage.is_http());
+        seen.path = PullPath::Walked {
+            result: Ok(address.address),
+            nameserver: seen.path.nameserver(),
+            waits: seen.path.waits(),
+        };
+        for (depth, held) in [
+            (Depth::Network, true),
+            (Depth::Request, true),
+            (Depth::Token, false),
+        ] {
+            let at = before.at;
+            let now = next_round(Some(before), &drift.planned, at, depth, outcome.clone());
+            assert_eq!(noted(&now), held, "{depth:?}");
+            assert_eq!(now.found.len(), now.diagnosis.findings.len());
         }
     }
 

@@ -187,6 +187,7 @@ fn merge_shared_causes(findings: impl Iterator<Item = Finding>) -> Vec<Finding> 
                 if first.endpoint != finding.endpoint {
                     let also = format!("also {}: {}", finding.endpoint, finding.message);
                     first.evidence.push(also);
+                    first.also.push(finding.endpoint);
                 } else if !finding.code.is_shared_by_endpoints() {
                     first.evidence.push(finding.message);
                     first.evidence.extend(finding.evidence);

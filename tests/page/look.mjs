@@ -42,22 +42,46 @@ async function check(page, name, options = {}) {
 const stories = {
   async healthy() {
     const page = await open();
-    assert.match(await page.textContent("#summary"), /1 ok/);
+    assert.equal(await page.textContent("#summary"), "This node can pull from contoso.");
+    assert.match(await page.textContent("#updated"), /^\d+ s ago$/);
+    // What works is one line; its path and its rounds are inside.
+    const row = page.locator(".rows > details");
+    assert.match(await row.locator("summary").first().innerText(), /works\s+contoso\s+[\d.]+ ms to \/v2\/\s+certificate until \d+ \w+ \d{4}/);
+    assert.equal(await row.getAttribute("open"), null);
+    assert.equal(await page.locator(".card, .finding").count(), 0, "a card that says that nothing is to be done");
     await check(page, "healthy");
+    await row.locator("summary").first().click();
+    const login = await page.locator(".endpoint", { hasText: "login" }).innerText();
+    assert.match(login, /TLS 1\.3, valid until \d+ \w+ \d{4}/);
+    assert.match(login, /401, as expected without credentials/);
+    await check(page, "healthy-open");
     console.log("looked");
 
-    // By mouse: the rightmost bar is the last round.
+    // By mouse: the rightmost bar is the last round, and the strip says which round is below the pointer.
     const strip = page.locator("a.strip").first();
     const box = await strip.boundingBox();
+    assert.ok(box.width > 600, `a strip of ${box.width} pixels`);
+    await strip.hover({ position: { x: box.width - 3, y: box.height / 4 } });
+    assert.match(await strip.getAttribute("title"), /^round of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$/);
     await strip.click({ position: { x: box.width - 3, y: box.height / 4 } });
     await page.waitForURL(/\/round\/\d+$/);
     assert.ok((await page.locator(".row svg").count()) > 8);
     assert.match(await page.textContent("main"), /certificate .*SHA-256/);
     await check(page, "round");
 
-    // By keyboard: the strip leads to the list, the list to a round.
-    await page.goto(url);
-    await page.locator("a.strip").first().focus();
+    // By keyboard: the arrows choose a round on the strip; without one it leads to the list, the list to a round.
+    const opened = async (page) => {
+      await page.goto(url);
+      await page.locator(".rows > details > summary").click();
+      return page.locator("a.strip").first();
+    };
+    await (await opened(page)).focus();
+    await page.keyboard.press("ArrowLeft");
+    await page.keyboard.press("ArrowLeft");
+    assert.equal(await page.locator("a.strip").first().getAttribute("data-at"), "58");
+    await page.keyboard.press("Enter");
+    await page.waitForURL(/\/round\/\d+$/);
+    await (await opened(page)).focus();
     await page.keyboard.press("Enter");
     await page.waitForURL(/\/rounds\?/);
     await check(page, "rounds");
@@ -75,13 +99,23 @@ const stories = {
     for (const path of ["/", "/runbooks", "/runbook/AddressDown", round]) {
       for (const link of await links(path)) assert.ok(link.startsWith("/prefix/"), `${path}: ${link}`);
     }
-    await page.goto(`${url}/runbook/CredentialsRequired`);
+    // From a note to its runbook, which has this node's names in its commands; and from the list, by stage.
+    await page.goto(url);
+    await page.locator(".notes a").first().click();
+    await page.waitForURL(/\/runbook\/CredentialsRequired\?registry=contoso$/);
+    assert.match(await page.textContent("#filled"), /^For node node-1 and registry contoso\. The registry gives no anonymous token/);
+    assert.match(await page.locator(".runbook pre").first().innerText(), /node-1|contoso/);
+    assert.equal(await page.locator("main > h2").first().innerText(), "What it means");
     await check(page, "runbook");
+    await page.goto(`${url}/runbooks`);
+    assert.deepEqual((await page.locator("h2").allInnerTexts()).slice(0, 3), ["Names and addresses", "TCP", "Proxy"]);
+    await check(page, "runbooks");
 
     await check(await open({ colorScheme: "dark" }), "dark");
     await check(await open({ viewport: { width: 360, height: 740 } }), "phone");
     const still = await open({ javaScriptEnabled: false });
-    assert.match(await still.textContent("#summary"), /1 ok/);
+    assert.equal(await still.textContent("#summary"), "This node can pull from contoso.");
+    await still.locator(".rows > details > summary").click();
     await still.locator("a.strip").first().click();
     await still.waitForURL(/\/rounds\?/);
     await still.locator(".rounds a").first().click();
@@ -91,15 +125,27 @@ const stories = {
 
   async lab() {
     const page = await open({ viewport: { width: 1180, height: 1000 } });
-    assert.match(await page.textContent("#summary"), /1 ok/);
+    assert.match(await page.textContent("#summary"), /^This node can pull from myregistry/);
     console.log("looked");
     await page.locator(".finding", { hasText: "PrivateLinkZoneNotLinked" }).first().waitFor();
     // Until the strips tell of before and after.
     await page.waitForTimeout(6000);
     await page.reload();
+    // One state for one thing: the words, the boxes of the path and the strips are amber.
+    assert.match(await page.textContent(".card .state"), /works, over the public internet/);
+    assert.equal(await page.locator(".finding").count(), 1, "one finding for both names");
+    assert.match(await page.textContent(".finding"), /The same for myregistry\.westeurope\.data\.azurecr\.io\./);
+    assert.equal(await page.locator(".endpoint.degraded").count(), 2);
+    assert.match(await page.locator(".endpoint li").first().innerText(), /resolve\s+[\d.]+ ms · public address/);
+    assert.equal(await page.locator(".endpoint ol .degraded").count(), 2);
+    await page.locator(".strips summary").click();
+    assert.equal(await page.locator(".strip .degraded").count(), 3);
+    assert.match(await page.textContent(".notes"), /gives no anonymous token/);
+    assert.match(await page.textContent(".axis"), /\d\d:\d\d:\d\d UTC/);
     await check(page, "status", { fullPage: true });
     await page.locator(".notable a").first().click();
     await page.waitForURL(/\/round\/\d+$/);
+    assert.match(await page.locator(".row").first().getAttribute("class"), /degraded/);
     await check(page, "waterfall", { fullPage: true });
   },
 
@@ -107,23 +153,26 @@ const stories = {
     const page = await open();
     let loads = 0;
     page.on("load", () => loads++);
-    const details = page.locator(".registry details").first();
-    await details.locator("summary").click();
-    assert.equal(await details.getAttribute("open"), null);
     console.log("looked");
     await page.locator(".finding", { hasText: "PrivateLinkZoneNotLinked" }).first().waitFor();
     assert.equal(loads, 0);
+    const details = page.locator(".card > details").first();
+    await details.locator("summary").first().click();
+    assert.equal(await details.getAttribute("open"), null);
+    // Until the page has been fetched again.
+    const updated = await page.locator("#updated time").getAttribute("datetime");
+    await page.waitForFunction((before) => document.querySelector("#updated time").dateTime !== before, updated);
     assert.equal(await details.getAttribute("open"), null, "what was closed was opened");
-    await details.locator("summary").click();
+    await details.locator("summary").first().click();
     await check(page, "drift");
   },
 
   async faults() {
     const page = await open();
     console.log("looked");
-    assert.match(await page.textContent("#summary"), /3 failing/);
-    const first = await page.locator(".finding .badge").first().textContent();
-    assert.match(first, /critical/);
+    assert.match(await page.textContent("#summary"), /^This node cannot pull from (\w+, \w+ and \w+)\.$/);
+    assert.match(await page.locator(".finding").first().getAttribute("class"), /failing/);
+    assert.match(await page.locator(".endpoint .none").first().innerText(), /not reached/);
     await check(page, "faults");
     await check(await open({ colorScheme: "dark" }), "faults-dark");
     await check(await open({ viewport: { width: 360, height: 740 } }), "faults-phone");
@@ -132,7 +181,7 @@ const stories = {
   async large() {
     const page = await open();
     console.log("looked");
-    assert.equal(await page.locator(".lane").count(), 200);
+    assert.equal(await page.locator(".endpoint").count(), 200);
     await check(page, "large");
   },
 

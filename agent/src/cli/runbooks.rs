@@ -31,14 +31,14 @@ impl Runbook {
         }
     }
 
-    /// Those about findings, about alerts without a finding, and the guides.
-    pub(crate) fn all() -> [(&'static str, Vec<Self>); 3] {
-        let findings = Code::ALL.iter().map(|code| Self::of(*code)).collect();
-        [
-            ("Findings", findings),
-            ("Alerts", ALERTS.to_vec()),
-            ("Guides", GUIDES.to_vec()),
-        ]
+    /// Those about findings by what they are about, those about alerts without a finding, and the guides.
+    pub(crate) fn all() -> Vec<(&'static str, Vec<Self>)> {
+        let findings = FINDINGS.iter().map(|(group, codes)| {
+            let runbooks = codes.iter().map(|code| Self::of(*code));
+            (*group, runbooks.collect())
+        });
+        let others = [("Alerts", ALERTS.to_vec()), ("Guides", GUIDES.to_vec())];
+        findings.chain(others).collect()
     }
 
     /// The one of this name, in upper or lower case.
@@ -104,71 +104,82 @@ const GUIDES: [Runbook; 13] = others! {
 };
 
 macro_rules! runbooks {
-    ($($code:ident)+) => {
+    ($($group:literal: $($code:ident)+;)+) => {
+        /// Findings by what they are about.
+        const FINDINGS: &[(&str, &[Code])] = &[$(($group, &[$(Code::$code),+])),+];
+
         fn page(code: Code) -> &'static str {
             match code {
-                $(Code::$code => file!(stringify!($code)),)+
+                $($(Code::$code => file!(stringify!($code)),)+)+
             }
         }
     };
 }
 
 runbooks! {
-    PrivateLinkZoneNotLinked
-    PrivateLinkRecordMissing
-    PrivateLinkShadowZone
-    PublicAddress
-    UnexpectedAddress
-    NameserversDisagree
-    NameserverDown
-    NameserverFailing
-    NoNameserver
-    NameNotFound
-    NoAddress
-    AliasBroken
-    AnswerFiltered
-    SearchDomainAnswer
-    NameserverSlow
-    HostsFileOverride
-    PrivateEndpointTimeout
-    EndpointTimeout
-    ConnectionRefused
-    NoRoute
-    AddressDown
-    NodePolicyBlocked
-    ProxyUnreachable
-    ProxyDenied
-    ProxyAuthRequired
-    ProxyBroken
-    TlsIntercepted
-    TrustOutdated
-    CertificateExpired
-    CertificateNotYetValid
-    CertificateExpiringSoon
-    CertificateNameMismatch
-    CertificateInvalid
-    TlsStalled
-    TlsDropped
-    LargeClientHelloDropped
-    NotTls
-    TlsVersion
-    ClientCertificateRequired
-    RegistryFirewall
-    Forbidden
-    NotARegistry
-    Throttled
-    RegistryError
-    NoResponse
-    ConnectionDropped
-    MalformedResponse
-    CredentialsRequired
-    ImageNotFound
-    ImageLocked
-    PlatformMismatch
-    BlobUnavailable
-    MirrorFailing
-    NodeConfigInvalid
-    ClockSkew
+    "Names and addresses":
+        PrivateLinkZoneNotLinked
+        PrivateLinkRecordMissing
+        PrivateLinkShadowZone
+        PublicAddress
+        UnexpectedAddress
+        NameserversDisagree
+        NameserverDown
+        NameserverFailing
+        NoNameserver
+        NameNotFound
+        NoAddress
+        AliasBroken
+        AnswerFiltered
+        SearchDomainAnswer
+        NameserverSlow
+        HostsFileOverride;
+    "TCP":
+        PrivateEndpointTimeout
+        EndpointTimeout
+        ConnectionRefused
+        NoRoute
+        AddressDown
+        NodePolicyBlocked;
+    "Proxy":
+        ProxyUnreachable
+        ProxyDenied
+        ProxyAuthRequired
+        ProxyBroken;
+    "Certificates":
+        TlsIntercepted
+        TrustOutdated
+        CertificateExpired
+        CertificateNotYetValid
+        CertificateExpiringSoon
+        CertificateNameMismatch
+        CertificateInvalid;
+    "TLS handshake":
+        TlsStalled
+        TlsDropped
+        LargeClientHelloDropped
+        NotTls
+        TlsVersion
+        ClientCertificateRequired;
+    "The registry's response":
+        RegistryFirewall
+        Forbidden
+        NotARegistry
+        Throttled
+        RegistryError
+        NoResponse
+        ConnectionDropped
+        MalformedResponse;
+    "Credentials and images":
+        CredentialsRequired
+        ImageNotFound
+        ImageLocked
+        PlatformMismatch
+        BlobUnavailable;
+    "Mirrors, settings and clock":
+        MirrorFailing
+        NodeConfigInvalid
+        ClockSkew;
 }
 
 #[cfg(test)]
@@ -214,16 +225,37 @@ mod tests {
 
     #[test]
     fn every_page_is_a_runbook() {
-        for ((group, runbooks), folder) in Runbook::all().into_iter().zip(["", "alerts", "guides"])
-        {
+        let names = |of: &dyn Fn(&str) -> bool| {
+            let groups = Runbook::all().into_iter().filter(|(group, _)| of(group));
+            let runbooks = groups.flat_map(|(_, runbooks)| runbooks);
+            runbooks.map(|runbook| runbook.name.to_owned()).collect()
+        };
+        let of_findings = names(&|group| !["Alerts", "Guides"].contains(&group));
+        for (folder, names) in [
+            ("", of_findings),
+            ("alerts", names(&|group| group == "Alerts")),
+            ("guides", names(&|group| group == "Guides")),
+        ] {
             let files = fs::read_dir(directory().join(folder)).unwrap();
             let files = files.map(|file| file.unwrap().path());
             let pages = files.filter(|path| path.is_file() && !path.ends_with("README.md"));
             let pages: BTreeSet<_> = pages
                 .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
                 .collect();
-            let names = runbooks.iter().map(|runbook| runbook.name.to_owned());
-            assert_eq!(pages, names.collect(), "{group}");
+            assert_eq!(pages, names, "{folder}");
+        }
+    }
+
+    #[test]
+    fn the_index_has_the_same_groups() {
+        let index = fs::read_to_string(directory().join("README.md")).unwrap();
+        for (group, codes) in FINDINGS {
+            let (_, after) = index.split_once(&format!("\n## {group}\n")).expect(group);
+            let rows = after.split("\n## ").next().unwrap_or_default().lines();
+            let rows = rows.filter_map(|row| row.strip_prefix("| [")?.split_once(']'));
+            let names: Vec<_> = rows.map(|(name, _)| name).collect();
+            let codes: Vec<_> = codes.iter().map(|code| code.as_str()).collect();
+            assert_eq!(names, codes, "{group}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::{
     cli::runbooks::Runbook,
-    out::screen::{Layout, PLAIN, Screen},
+    out::screen::{BOLD, Layout, PLAIN, Screen},
 };
 
 /// The runbook, or the list of all.
@@ -15,21 +15,22 @@ pub(crate) fn explain(runbook: Option<Runbook>) -> Cow<'static, str> {
     }
 }
 
-/// Findings, alerts and guides, with an empty line between.
+/// Findings by what they are about, alerts and guides, with an empty line between.
 fn list(screen: Screen) -> String {
-    let groups = Runbook::all().map(|(_, runbooks)| {
+    let groups = Runbook::all().into_iter().map(|(group, runbooks)| {
         let longest = runbooks.iter().map(|runbook| runbook.name.len()).max();
-        let hang = longest.unwrap_or_default() + 2;
+        let hang = longest.unwrap_or_default() + 4;
         let mut layout = Layout::new(screen);
+        layout.line(0, 0).cell(0, BOLD, group);
         for runbook in runbooks {
             layout
-                .line(0, hang)
+                .line(2, hang)
                 .cell(0, PLAIN, runbook.name)
                 .words_at_hang(runbook.about);
         }
         layout.into_text()
     });
-    groups.join("\n")
+    groups.collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -43,7 +44,7 @@ mod tests {
             colour: false,
         });
         assert!(list.lines().all(|line| line.len() <= 80), "{list}");
-        assert!(list.contains("ClockSkew                  The node's clock is wrong.\n\n"));
-        assert!(list.contains("\n\nfirst-ten-minutes   Pulls fail: where to start.\n"));
+        assert!(list.contains("\n  ClockSkew          The node's clock is wrong.\n\nAlerts\n"));
+        assert!(list.contains("\n\nGuides\n  first-ten-minutes   Pulls fail: where to start.\n"));
     }
 }

@@ -6,12 +6,11 @@ mod assets;
 mod findings;
 mod frame;
 mod html;
-mod lane;
+mod markdown;
 mod overview;
 mod round;
 mod rounds;
 mod runbook;
-mod strip;
 mod words;
 
 pub(crate) use self::{
@@ -19,5 +18,5 @@ pub(crate) use self::{
     overview::overview,
     round::round,
     rounds::rounds,
-    runbook::{runbook, runbooks},
+    runbook::{Known, runbook, runbooks},
 };

@@ -11,7 +11,10 @@ pub(crate) use self::endpoint::{AddressStatus, EndpointStatus, LookupStatus, Sta
 use self::{endpoint::seconds, node::NodeSettings};
 use crate::{
     cli::runbooks,
-    state::{ConfigState, RegistryState, Round, Snapshot, condition::Condition},
+    state::{
+        ConfigState, RegistryState, Round, Snapshot,
+        condition::{Condition, EndpointCondition},
+    },
 };
 
 mod endpoint;
@@ -125,7 +128,8 @@ impl RegistryStatus {
         let delay = round.and_then(|round| round.diagnosis.predicted_pull_delay);
         let images = state.planned.target.images.iter();
         let endpoint = |round: &Round, seen: &_| {
-            EndpointStatus::of(seen, &state.planned.expectation, round.depth)
+            let condition = EndpointCondition::after(round, seen).condition;
+            EndpointStatus::of(seen, condition, &state.planned.expectation, round.depth)
         };
         Self {
             name: state.planned.name.to_string(),
@@ -174,6 +178,9 @@ pub(crate) struct FindingStatus {
     pub code: &'static str,
     pub severity: &'static str,
     pub endpoint: String,
+    /// Other endpoints that have it for the same cause.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
     pub role: &'static str,
     pub stage: &'static str,
     pub reason: Option<&'static str>,
@@ -201,6 +208,7 @@ impl FindingStatus {
             code: finding.code.as_str(),
             severity: finding.severity.as_str(),
             endpoint: finding.endpoint.to_string(),
+            also: finding.also.iter().map(ToString::to_string).collect(),
             role: finding.endpoint.role.as_str(),
             stage: finding.stage.as_str(),
             reason: finding.reason.map(|reason| reason.as_str()),

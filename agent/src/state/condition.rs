@@ -75,7 +75,7 @@ impl EndpointCondition {
         let failure = seen.failure().map(|(stage, fault)| (stage, fault.reason()));
         let asked = seen.endpoint.role != Role::Storage || round.depth == Depth::Image;
         let findings = round.diagnosis.findings.iter();
-        let here = findings.filter(|finding| finding.endpoint == seen.endpoint);
+        let here = findings.filter(|finding| finding.concerns(&seen.endpoint));
         Self {
             condition: match (failure, here.map(|finding| finding.severity).max()) {
                 (Some((_, Reason::Local)), _) => Condition::Unknown,

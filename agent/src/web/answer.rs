@@ -22,7 +22,9 @@ const PATHS: [(&str, Handler); 13] = [
     ("/rounds", |site, asked| pages::rounds(site, asked.query)),
     ("/round/{id}", |site, asked| pages::round(site, asked.id)),
     ("/runbooks", |_, _| pages::runbooks()),
-    ("/runbook/{id}", |_, asked| pages::runbook(asked.id)),
+    ("/runbook/{id}", |site, asked| {
+        pages::runbook(site, asked.id, asked.query)
+    }),
     ("/metrics", |site, _| metrics(site)),
     ("/-/healthy", |_, _| {
         reply::text(StatusCode::OK, "regprobe is healthy.\n")

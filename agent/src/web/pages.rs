@@ -12,8 +12,11 @@ use super::{
 };
 use crate::{
     cli::runbooks::Runbook,
-    out::pages::{self, ASSETS},
-    state::RoundId,
+    out::{
+        pages::{self, ASSETS, Known},
+        status::RegistryStatus,
+    },
+    state::{RegistryState, RoundId, Snapshot},
 };
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -58,14 +61,18 @@ pub(super) fn round(site: &Site, id: &str) -> Reply {
 
 /// `/rounds?registry=NAME`
 pub(super) fn rounds(site: &Site, query: &str) -> Reply {
-    let mut query = form_urlencoded::parse(query.as_bytes());
-    let name = query.find_map(|(key, value)| (key == "registry").then_some(value));
-    let snapshot = site.shown.snapshot();
-    let known = snapshot.registries.iter().map(|state| &*state.planned.name);
-    match name.filter(|name| known.into_iter().any(|known| *known == **name)) {
-        Some(name) => html(pages::rounds(&name, &site.history.open())),
+    match registry(&site.shown.snapshot(), query) {
+        Some(state) => html(pages::rounds(&state.planned.name, &site.history.open())),
         None => reply::text(StatusCode::NOT_FOUND, "No registry has this name.\n"),
     }
+}
+
+/// The registry that `?registry=NAME` names.
+fn registry<'a>(snapshot: &'a Snapshot, query: &str) -> Option<&'a RegistryState> {
+    let mut query = form_urlencoded::parse(query.as_bytes());
+    let (_, name) = query.find(|(key, _)| key == "registry")?;
+    let mut registries = snapshot.registries.iter().map(|state| &**state);
+    registries.find(|state| *state.planned.name == *name)
 }
 
 /// `/runbooks`
@@ -73,10 +80,16 @@ pub(super) fn runbooks() -> Reply {
     html(pages::runbooks())
 }
 
-/// `/runbook/NAME`
-pub(super) fn runbook(name: &str) -> Reply {
+/// `/runbook/NAME`, or `/runbook/NAME?registry=NAME` with what is known of that registry.
+pub(super) fn runbook(site: &Site, name: &str, query: &str) -> Reply {
+    let snapshot = site.shown.snapshot();
+    let registry = registry(&snapshot, query).map(RegistryStatus::of);
+    let known = registry.as_ref().map(|registry| Known {
+        node: &site.node,
+        registry,
+    });
     match Runbook::named(name) {
-        Some(runbook) => html(pages::runbook(runbook)),
+        Some(runbook) => html(pages::runbook(runbook, known.as_ref())),
         None => reply::text(StatusCode::NOT_FOUND, "No runbook has this name.\n"),
     }
 }

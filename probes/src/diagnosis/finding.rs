@@ -18,6 +18,8 @@ pub struct Finding {
     pub severity: Severity,
     /// The endpoint that it is about.
     pub endpoint: Endpoint,
+    /// Other endpoints that have it for the same cause.
+    pub also: Vec<Endpoint>,
     /// The stage that showed it.
     pub stage: Stage,
     /// Why that stage failed, if it did.
@@ -50,6 +52,7 @@ impl Finding {
             code,
             severity,
             endpoint: endpoint.clone(),
+            also: Vec::new(),
             stage,
             reason: None,
             nameserver: None,
@@ -68,6 +71,11 @@ impl Finding {
             && self.severity == other.severity
             && self.endpoint == other.endpoint
             && self.nameserver == other.nameserver
+    }
+
+    /// Whether `endpoint` has it.
+    pub fn concerns(&self, endpoint: &Endpoint) -> bool {
+        self.endpoint == *endpoint || self.also.contains(endpoint)
     }
 
     /// The code that `az acr check-health` has for the same thing.

@@ -97,6 +97,18 @@ fn documented() -> Result<()> {
         api.document.gave("get", path, "id")?;
         api.document.hold("get", path, &reply)?;
     }
+    let filled = agent
+        .get("/runbook/AddressDown?registry=contoso")?
+        .expect_status(200)?;
+    ensure!(
+        filled
+            .text()
+            .contains("For node node-1 and registry contoso.")
+    );
+    for parameter in ["id", "registry"] {
+        api.document.gave("get", "/runbook/{id}", parameter)?;
+    }
+    api.document.hold("get", "/runbook/{id}", &filled)?;
     // A failure has more fields.
     ground.contoso.answer(Route::Ping, Answer::Status(503));
     agent.until("has seen a failure", |agent| {

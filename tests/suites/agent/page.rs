@@ -1,7 +1,7 @@
 //! The status page in a real Chromium: it shows every state correctly, it works by mouse, by keyboard,
 //! without JavaScript and on a phone, and axe-core finds no fault. `hostile.rs` has the hostile registries.
 
-use std::net::Ipv4Addr;
+use std::{fs, net::Ipv4Addr};
 
 use anyhow::{Context, Result, ensure};
 use regprobe_harness::agent::Agent;
@@ -25,6 +25,10 @@ pub(crate) fn suite() -> Suite {
         test("an update arrives without a reload", update).needs(Need::BROWSER),
         test("many faults", many_faults).needs(Need::BROWSER),
         test("two hundred endpoints", many_endpoints).needs(Need::BROWSER),
+        test(
+            "a configuration that was not loaded is a banner",
+            failed_reload,
+        ),
         test("every answer has the security headers", headers),
         test("wrong queries of the history are explained", bad_queries),
     ])
@@ -105,6 +109,22 @@ fn registries(count: u8, endpoints: u8) -> Result<(Acr, String)> {
     };
     let entries = (1..=count).map(entry).collect();
     Ok((server, entries))
+}
+
+fn failed_reload() -> Result<()> {
+    let ground = Ground::new()?;
+    let config = ground.config(&[&ground.contoso_entry()])?;
+    let agent = Agent::ready(&config, &["--web.enable-lifecycle"])?;
+    let banner = "The configuration could not be loaded.";
+    ensure!(!agent.get("/")?.text().contains(banner));
+    fs::write(&config, "registries: [")?;
+    agent.post("/-/reload")?;
+    agent.until("says so", |agent| {
+        let page = agent.get("/")?;
+        let page = page.text();
+        ensure!(page.contains(banner) && page.contains("contoso"), "{page}");
+        Ok(())
+    })
 }
 
 fn headers() -> Result<()> {

@@ -1,59 +1,133 @@
-//! Findings as cards.
+//! Findings: one headline for all names that have it, what to do, and what was seen.
 
 use jiff::Timestamp;
 
 use super::{
+    frame::in_query,
     html::Html,
-    words::{Span, badge, time},
+    words::{Sentence, condition_of, names, sign, since},
 };
-use crate::out::status::FindingStatus;
+use crate::out::status::{FindingStatus, RegistryStatus};
 
-/// One finding, as of `now`.
-pub(super) fn card(html: &mut Html, registry: &str, finding: &FindingStatus, now: Timestamp) {
-    let class = format_args!("finding {}", finding.severity);
-    html.tag("li", &[("class", &class)], |html| {
+/// The findings about `registry` that ask for something, worst first, as of `now`.
+pub(super) fn findings(html: &mut Html, registry: &RegistryStatus, now: Timestamp) {
+    let found = registry.findings.iter();
+    let mut rest: Vec<_> = found.filter(|finding| finding.severity != "info").collect();
+    while let Some(first) = rest.first().copied() {
+        let is_same =
+            |other: &&FindingStatus| (other.code, other.severity) == (first.code, first.severity);
+        let (same, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(is_same);
+        finding(html, registry, &same, now);
+        rest = others;
+    }
+}
+
+/// Findings that ask for nothing, in one line each.
+pub(super) fn notes<'a>(html: &mut Html, registries: impl Iterator<Item = &'a RegistryStatus>) {
+    let infos = registries.flat_map(|seen| {
+        let infos = seen.findings.iter();
+        infos
+            .filter(|finding| finding.severity == "info")
+            .map(move |finding| (&*seen.name, finding))
+    });
+    let infos: Vec<_> = infos.collect();
+    if infos.is_empty() {
+        return;
+    }
+    html.tag("section", &[("aria-labelledby", &"notes")], |html| {
+        html.leaf("h2", &[("id", &"notes")], "Notes");
+        html.tag("ul", &[("class", &"notes")], |html| {
+            for (registry, finding) in infos {
+                html.tag("li", &[], |html| {
+                    let message = Sentence(&finding.message);
+                    html.text(format_args!("{registry}: {message} "));
+                    runbook(html, registry, finding.code, finding.code);
+                });
+            }
+        });
+    });
+}
+
+/// Findings of one code and severity.
+fn finding(html: &mut Html, registry: &RegistryStatus, same: &[&FindingStatus], now: Timestamp) {
+    let [first, others @ ..] = same else { return };
+    let condition = condition_of(first.severity);
+    let class = format_args!("finding {condition}");
+    html.tag("article", &[("class", &class)], |html| {
         html.tag("h3", &[], |html| {
-            badge(html, finding.severity);
-            html.text(" ");
-            html.text(finding.code);
+            sign(html, condition);
+            html.text(Sentence(&first.message));
         });
-        html.tag("p", &[("class", &"where")], |html| {
-            html.text(format_args!(
-                "{registry}, {} {}, since ",
-                finding.role, finding.endpoint
-            ));
-            time(html, finding.since);
-            let held = Span(now.duration_since(finding.since));
-            html.text(format_args!(" ({held})"));
+        let mut also: Vec<_> = same
+            .iter()
+            .flat_map(|finding| std::iter::once(&finding.endpoint).chain(&finding.also))
+            .map(|endpoint| endpoint.strip_suffix(":443").unwrap_or(endpoint))
+            .filter(|endpoint| Some(*endpoint) != first.endpoint.strip_suffix(":443"))
+            .filter(|endpoint| *endpoint != first.endpoint)
+            .collect();
+        also.dedup();
+        if !also.is_empty() {
+            let also = names(&also, "more names");
+            html.leaf(
+                "p",
+                &[("class", &"also")],
+                format_args!("The same for {also}."),
+            );
+        }
+        html.tag("p", &[("class", &"do")], |html| {
+            html.leaf("b", &[], "What to do");
+            html.text(Sentence(&first.remedy));
         });
-        html.leaf("p", &[("class", &"fact")], &finding.message);
-        html.tag("p", &[("class", &"remedy")], |html| {
-            html.leaf("strong", &[], "What to do: ");
-            html.text(&finding.remedy);
+        html.tag("div", &[("class", &"more")], |html| {
+            evidence(html, first, others);
+            if let Some(error) = same
+                .iter()
+                .find_map(|finding| finding.client_error.as_ref())
+            {
+                html.tag("details", &[], |html| {
+                    html.leaf("summary", &[], "What the pod says");
+                    html.leaf("code", &[], error);
+                });
+            }
+            let label = format!("Runbook: {}", first.code);
+            runbook(html, &registry.name, first.code, &label);
+            let earliest = same.iter().map(|finding| finding.since).min();
+            // The time of the registry is above.
+            if let Some(at) = earliest.filter(|at| Some(*at) != registry.since) {
+                since(html, at, now);
+            }
         });
-        html.tag("details", &[], |html| {
-            html.leaf("summary", &[], "Evidence");
-            html.tag("ul", &[], |html| {
-                for evidence in &*finding.evidence {
+    });
+}
+
+fn evidence(html: &mut Html, first: &FindingStatus, others: &[&FindingStatus]) {
+    html.tag("details", &[], |html| {
+        html.leaf("summary", &[], "Evidence");
+        html.tag("ul", &[], |html| {
+            for evidence in &first.evidence {
+                html.leaf("li", &[], evidence);
+            }
+            for other in others {
+                html.leaf(
+                    "li",
+                    &[],
+                    format_args!("{}: {}", other.endpoint, other.message),
+                );
+                for evidence in &other.evidence {
                     html.leaf("li", &[], evidence);
                 }
-                if let Some(error) = &finding.client_error {
-                    html.tag("li", &[], |html| {
-                        html.text("containerd prints: ");
-                        html.leaf("code", &[], error);
-                    });
-                }
-                if let Some(code) = &finding.health_check_code {
-                    html.leaf(
-                        "li",
-                        &[],
-                        format_args!("az acr check-health prints: {code}"),
-                    );
-                }
-            });
+            }
+            if let Some(code) = first.health_check_code {
+                let text = format_args!("az acr check-health prints: {code}");
+                html.leaf("li", &[], text);
+            }
         });
-        let href = html.local(format_args!("runbook/{}", finding.code));
-        let label = format!("Runbook for {}", finding.code);
-        html.leaf("a", &[("href", &href)], label);
     });
+}
+
+/// A link to the page about `code`, which fills in what this node knows of `registry`.
+fn runbook(html: &mut Html, registry: &str, code: &str, label: &str) {
+    let registry = in_query(registry);
+    let href = html.local(format_args!("runbook/{code}?registry={registry}"));
+    html.leaf("a", &[("href", &href)], label);
 }

@@ -75,7 +75,8 @@ impl Html {
         self.text
     }
 
-    fn open(&mut self, name: &'static str, attributes: Attributes<'_>) {
+    /// The start of an element that [`close`](Self::close) ends.
+    pub(super) fn open(&mut self, name: &'static str, attributes: Attributes<'_>) {
         self.text.push('<');
         self.text.push_str(name);
         for (name, value) in attributes {
@@ -88,7 +89,8 @@ impl Html {
         self.text.push('>');
     }
 
-    fn close(&mut self, name: &'static str) {
+    /// The end of an element that [`open`](Self::open) began.
+    pub(super) fn close(&mut self, name: &'static str) {
         self.text.push_str("</");
         self.text.push_str(name);
         self.text.push('>');

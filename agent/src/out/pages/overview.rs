@@ -1,5 +1,5 @@
-//! The status page, `/`: the condition of every registry, the findings, the path to each endpoint, and the
-//! most recent rounds.
+//! The status page, `/`: whether this node can pull, from where it cannot and what to do; then the path to each
+//! endpoint and the most recent rounds.
 
 use std::collections::HashMap;
 
@@ -7,11 +7,9 @@ use jiff::Timestamp;
 
 use super::{
     findings,
-    frame::{HERE, frame, in_query},
+    frame::{HERE, frame},
     html::Html,
-    lane,
-    strip::{self, ROUNDS},
-    words::{Span, badge, time},
+    words::{Span, time},
 };
 use crate::{
     out::{
@@ -22,8 +20,13 @@ use crate::{
     state::{RoundId, Snapshot},
 };
 
-/// Up to this many endpoints every path is open from the start, above it only those of registries that are not
-/// ok.
+mod card;
+mod headline;
+mod path;
+mod strip;
+
+/// Up to this many endpoints every path is open from the start, above it only those of registries from which
+/// this node cannot pull.
 const OPEN: usize = 12;
 
 /// The page of the agent on `node`, which has run since `started`.
@@ -35,78 +38,76 @@ pub(crate) fn overview(
     now: Timestamp,
 ) -> String {
     let registries = snapshot.registries.iter();
-    let registries: Vec<_> = registries.map(|state| RegistryStatus::of(state)).collect();
-    let summary = summary(&registries);
-    frame(&format!("{summary} – {node} – regprobe"), HERE, |html| {
-        header(html, node, started, snapshot, now);
+    let mut registries: Vec<_> = registries.map(|state| RegistryStatus::of(state)).collect();
+    registries.sort_by_key(|seen| urgency(seen.condition));
+    let headline = headline::headline(&registries);
+    frame(&format!("{} – {node}", headline.title), HERE, |html| {
+        header(html, node, started, &registries, now);
         html.tag("main", &[], |html| {
-            html.leaf("p", &[("id", &"summary"), ("role", &"status")], &summary);
-            verdicts(html, &registries, now);
-            findings(html, &registries, now);
+            banners(html, snapshot);
+            html.tag("div", &[("role", &"status")], |html| {
+                html.leaf("h1", &[("id", &"summary")], &headline.verdict);
+                html.leaf("p", &[("class", &"sub")], &headline.rest);
+            });
             let endpoints: usize = registries.iter().map(|seen| seen.endpoints.len()).sum();
             let rounds = latest(history);
-            for (seen, place) in registries.iter().zip(0..) {
-                let open = endpoints <= OPEN || seen.condition != "ok";
-                let rounds = rounds.get(&*seen.name).map_or(&[][..], Vec::as_slice);
-                registry(html, seen, place, open, rounds);
+            let rounds = |seen: &RegistryStatus| {
+                let rounds = rounds.get(&*seen.name);
+                rounds.map_or(&[][..], Vec::as_slice)
+            };
+            let (working, others): (Vec<_>, Vec<_>) =
+                registries.iter().partition(|seen| seen.condition == "ok");
+            for seen in others {
+                let open = endpoints <= OPEN || seen.condition == "failing";
+                card::card(html, seen, open, rounds(seen), now);
             }
+            if !working.is_empty() {
+                html.leaf("h2", &[], "Working");
+                html.tag("div", &[("class", &"rows")], |html| {
+                    for seen in working {
+                        card::row(html, seen, rounds(seen), now);
+                    }
+                });
+            }
+            findings::notes(html, registries.iter());
         });
     })
 }
 
-fn summary(registries: &[RegistryStatus]) -> String {
-    let count = |word: &str| {
-        registries
-            .iter()
-            .filter(|seen| seen.condition == word)
-            .count()
-    };
-    let parts = ["failing", "degraded", "unknown", "ok"].map(|word| (count(word), word));
-    let parts = parts.iter().filter(|(count, _)| *count > 0);
-    let parts: Vec<_> = parts
-        .map(|(count, word)| format!("{count} {word}"))
-        .collect();
-    parts.join(", ")
+/// The order of registries on the page.
+fn urgency(condition: &str) -> u8 {
+    match condition {
+        "failing" => 0,
+        "unknown" => 1,
+        "degraded" => 2,
+        _ => 3,
+    }
 }
 
-fn header(html: &mut Html, node: &str, started: Timestamp, snapshot: &Snapshot, now: Timestamp) {
+fn header(
+    html: &mut Html,
+    node: &str,
+    started: Timestamp,
+    registries: &[RegistryStatus],
+    now: Timestamp,
+) {
     html.tag("header", &[], |html| {
-        html.tag("h1", &[], |html| {
-            html.text("regprobe ");
-            html.leaf("span", &[], node);
-        });
-        html.tag("p", &[("id", &"agent")], |html| {
-            let up = Span(now.duration_since(started));
-            html.text(format_args!(
-                "version {}, up {up}; ",
-                env!("CARGO_PKG_VERSION")
-            ));
-            match &snapshot.config {
-                Some(config) if config.reload_error.is_none() => {
-                    html.text("configuration loaded ");
-                    time(html, config.loaded_at);
-                }
-                Some(config) => {
-                    html.leaf("strong", &[], "failed to load the configuration: ");
-                    html.text(config.reload_error.as_deref().unwrap_or_default());
-                }
-                None => html.text("no configuration loaded yet"),
-            }
-            if let Some(fleet) = snapshot.fleet.filter(Fleet::is_assumed) {
-                html.text("; ");
-                html.leaf("strong", &[], "the fleet is not counted");
-                html.text(format_args!(
-                    ": {} agents are assumed, so requests are rare",
-                    fleet.size
-                ));
-            }
-        });
+        html.leaf("b", &[], node);
+        if let Some(at) = registries.iter().filter_map(|seen| seen.at).max() {
+            html.tag("span", &[], |html| {
+                html.text("updated ");
+                html.tag("span", &[("id", &"updated")], |html| time(html, at));
+            });
+        }
+        let up = Span(now.duration_since(started));
+        let version = env!("CARGO_PKG_VERSION");
+        html.leaf("span", &[], format_args!("regprobe {version}, up {up}"));
         html.tag("nav", &[("aria-label", &"Links")], |html| {
             for (path, label) in [
+                ("runbooks", "Runbooks"),
                 ("metrics", "Metrics"),
                 ("api/v1/status", "JSON"),
                 ("api/v1/bundle", "Support bundle"),
-                ("runbooks", "Runbooks"),
             ] {
                 let href = html.local(path);
                 html.leaf("a", &[("href", &href)], label);
@@ -115,121 +116,29 @@ fn header(html: &mut Html, node: &str, started: Timestamp, snapshot: &Snapshot, 
     });
 }
 
-fn verdicts(html: &mut Html, registries: &[RegistryStatus], now: Timestamp) {
-    html.tag(
-        "ul",
-        &[("class", &"verdicts"), ("id", &"verdicts")],
-        |html| {
-            for (seen, place) in registries.iter().zip(0..) {
-                html.tag("li", &[], |html| {
-                    badge(html, seen.condition);
-                    html.text(" ");
-                    html.leaf("a", &[("href", &format_args!("#r{place}"))], &seen.name);
-                    if let Some(since) = seen.since {
-                        html.text(format_args!(" for {}", Span(now.duration_since(since))));
-                    }
-                });
-            }
-        },
-    );
-}
-
-fn findings(html: &mut Html, registries: &[RegistryStatus], now: Timestamp) {
-    let total: usize = registries.iter().map(|seen| seen.findings.len()).sum();
-    html.tag(
-        "section",
-        &[("id", &"findings"), ("aria-labelledby", &"f")],
-        |html| {
-            html.leaf("h2", &[("id", &"f")], "Findings");
-            if total == 0 {
-                html.leaf("p", &[], "No findings.");
-                return;
-            }
-            html.tag("ul", &[("class", &"findings")], |html| {
-                for severity in ["critical", "warning", "info"] {
-                    for seen in registries {
-                        let these = seen.findings.iter().filter(|f| f.severity == severity);
-                        these.for_each(|finding| findings::card(html, &seen.name, finding, now));
-                    }
-                }
-            });
-        },
-    );
-}
-
-fn registry(html: &mut Html, seen: &RegistryStatus, place: usize, open: bool, rounds: &[&Kept]) {
-    let heading = format!("r{place}");
-    let attributes: [(&'static str, &dyn std::fmt::Display); 2] =
-        [("class", &"registry"), ("aria-labelledby", &heading)];
-    html.tag("section", &attributes, |html| {
-        html.tag("h2", &[("id", &heading)], |html| {
-            badge(html, seen.condition);
-            html.text(format_args!(" {}", seen.name));
+/// What is wrong with the agent itself.
+fn banners(html: &mut Html, snapshot: &Snapshot) {
+    let failed = snapshot.config.as_ref();
+    if let Some((config, error)) =
+        failed.and_then(|config| Some((config, config.reload_error.as_ref()?)))
+    {
+        html.tag("div", &[("class", &"banner")], |html| {
+            html.leaf("b", &[], "The configuration could not be loaded.");
+            html.text(" The agent continues with the one loaded at ");
+            time(html, config.loaded_at);
+            html.text(".");
+            html.leaf("code", &[], error);
         });
-        if seen.server != seen.name {
-            html.leaf("p", &[("class", &"where")], &seen.server);
-        }
-        if let Some(unseen) = &seen.unseen {
-            html.leaf("p", &[], format_args!("Not seen: {unseen}"));
-        }
-        if seen.endpoints.is_empty() {
-            html.leaf("p", &[], "The first round has not finished yet.");
-            return;
-        }
-        let path = |html: &mut Html| {
-            html.leaf("summary", &[], "Pull path");
-            html.tag("div", &[("class", &"lanes")], |html| {
-                seen.endpoints
-                    .iter()
-                    .for_each(|seen| lane::lane(html, seen));
-            });
-        };
-        match open {
-            true => html.tag("details", &[("open", &"")], path),
-            false => html.tag("details", &[], path),
-        }
-        strips(html, seen, rounds);
-    });
-}
-
-fn strips(html: &mut Html, seen: &RegistryStatus, rounds: &[&Kept]) {
-    let shown = &rounds[rounds.len().saturating_sub(ROUNDS)..];
-    let name = in_query(&seen.name);
-    let list = html.local(format_args!("rounds?registry={name}"));
-    let ids: Vec<_> = shown.iter().map(|kept| kept.id.to_string()).collect();
-    html.leaf("h3", &[], "Recent rounds");
-    html.tag(
-        "div",
-        &[("class", &"strips"), ("data-rounds", &ids.join(" "))],
-        |html| {
-            for (endpoint, place) in seen.endpoints.iter().zip(0..) {
-                html.leaf(
-                    "span",
-                    &[],
-                    format_args!("{} {}", endpoint.role, endpoint.endpoint),
-                );
-                html.tag("a", &[("href", &list), ("class", &"strip")], |html| {
-                    strip::strip(html, endpoint, place, shown);
-                });
-            }
-        },
-    );
-    html.tag("p", &[("class", &"notable")], |html| {
-        html.text("Changes: ");
-        let changed = rounds.iter().rev().filter(|kept| kept.changed());
-        for kept in changed.take(6) {
-            let href = html.local(format_args!("round/{}", kept.id));
-            let at = kept.id.at().strftime("%m-%d %H:%M:%S").to_string();
-            let label = format!("{at} {}", kept.condition.as_str());
-            html.leaf("a", &[("href", &href)], label);
-            html.text(" ");
-        }
-        html.leaf(
-            "a",
-            &[("href", &list)],
-            format_args!("all rounds of {}", seen.name),
-        );
-    });
+    }
+    if let Some(fleet) = snapshot.fleet.filter(Fleet::is_assumed) {
+        html.tag("div", &[("class", &"banner")], |html| {
+            html.leaf("b", &[], "The fleet is not counted.");
+            html.text(format_args!(
+                " This agent assumes {} agents, so its requests are rare. Set fleet.service, or fleet.size.",
+                fleet.size
+            ));
+        });
+    }
 }
 
 /// The rounds of each registry, the oldest first.
@@ -247,7 +156,7 @@ mod tests {
 
     use jiff::SignedDuration;
 
-    use super::*;
+    use super::{strip::ROUNDS, *};
     use crate::{
         changes::between,
         out::{history::SharedHistory, pages::ASSETS},
@@ -285,7 +194,7 @@ mod tests {
         let snapshot = Snapshot::once(states.collect());
         let now = Timestamp::now();
         let page = overview("node-1", now, &snapshot, &history.open(), now);
-        assert_eq!(page.matches("<div class=\"lane ").count(), 50);
+        assert_eq!(page.matches("<div class=\"endpoint ").count(), 50);
         let files: usize = ASSETS.iter().map(|asset| asset.content.len()).sum();
         assert!(page.len() + files < 300_000, "{} bytes", page.len() + files);
     }

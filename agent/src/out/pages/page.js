@@ -15,13 +15,13 @@
       if (from.nodeValue !== to.nodeValue) from.nodeValue = to.nodeValue;
       return;
     }
-    // Whether details are open is the reader's choice.
-    const kept = from.nodeName === "DETAILS" ? "open" : null;
+    // Whether details are open, and the round chosen on a strip, is the reader's choice.
+    const kept = { DETAILS: ["open"], A: ["data-at", "style", "title"] }[from.nodeName] || [];
     for (const { name } of [...from.attributes]) {
-      if (name !== kept && !to.hasAttribute(name)) from.removeAttribute(name);
+      if (!kept.includes(name) && !to.hasAttribute(name)) from.removeAttribute(name);
     }
     for (const { name, value } of to.attributes) {
-      if (name !== kept && from.getAttribute(name) !== value) from.setAttribute(name, value);
+      if (!kept.includes(name) && from.getAttribute(name) !== value) from.setAttribute(name, value);
     }
     const old = [...from.childNodes];
     [...to.childNodes].forEach((child, place) => {
@@ -40,7 +40,7 @@
       notice = document.createElement("p");
       notice.id = "stale";
       notice.setAttribute("role", "alert");
-      document.querySelector("header").append(notice);
+      document.querySelector("header").after(notice);
     }
     if (notice.textContent !== text) notice.textContent = text;
   }
@@ -54,6 +54,7 @@
         const page = new DOMParser().parseFromString(await answer.text(), "text/html");
         stale("");
         update(document.body, page.body);
+        age();
         document.title = page.title;
         etag = answer.headers.get("ETag") || "";
       } else if (answer.status === 304) {
@@ -72,20 +73,74 @@
     if (!document.hidden) timer = setTimeout(look, PACE);
   }
 
-  // A click on a bar opens its round. With the keyboard, or without JavaScript, the strip opens the list.
-  document.addEventListener("click", (event) => {
-    const strip = event.target.closest("a.strip");
-    if (!strip || event.detail === 0 || event.metaKey || event.ctrlKey) return;
-    const ids = strip.parentElement.dataset.rounds.split(" ");
+  // How long ago the last round was, counted on between two looks.
+  function age() {
+    const updated = document.getElementById("updated");
+    const at = updated && Date.parse(updated.querySelector("time").dateTime);
+    if (!at) return;
+    const seconds = Math.max(0, Math.round((Date.now() - at) / 1000));
+    const text = seconds < 120 ? `${seconds} s ago` : `${Math.round(seconds / 60)} min ago`;
+    const time = updated.querySelector("time");
+    if (time.textContent !== text) time.textContent = text;
+  }
+
+  // A strip is a link to the list of rounds. The mouse, or the arrow keys, choose one round on it.
+  const BARS = 60;
+  const ids = (strip) => strip.closest(".strips").dataset.rounds.split(" ");
+
+  function choose(strip, bar) {
+    const all = ids(strip);
+    const place = Math.min(Math.max(bar, BARS - all.length), BARS - 1);
+    const at = new Date(Number(all[place - (BARS - all.length)]) / 1000);
+    strip.dataset.at = place;
+    strip.style.setProperty("--at", place);
+    strip.title = `round of ${at.toISOString().slice(0, 19).replace("T", " ")} UTC`;
+  }
+
+  function bar(strip, event) {
     const { left, width } = strip.getBoundingClientRect();
-    const id = ids[Math.floor(((event.clientX - left) / width) * 60) - (60 - ids.length)];
-    if (!id) return;
+    return Math.floor(((event.clientX - left) / width) * BARS);
+  }
+
+  function openChosen(strip, event) {
+    const all = ids(strip);
     event.preventDefault();
-    location.assign("round/" + id);
+    location.assign("round/" + all[strip.dataset.at - (BARS - all.length)]);
+  }
+
+  const stripOf = (event) => event.target.closest && event.target.closest("a.strip");
+  document.addEventListener("mousemove", (event) => {
+    const strip = stripOf(event);
+    if (strip) choose(strip, bar(strip, event));
+  });
+  document.addEventListener("mouseout", (event) => {
+    const strip = stripOf(event);
+    if (strip && !strip.contains(event.relatedTarget)) delete strip.dataset.at;
+  });
+  document.addEventListener("focusout", (event) => {
+    const strip = stripOf(event);
+    if (strip) delete strip.dataset.at;
+  });
+  document.addEventListener("keydown", (event) => {
+    const strip = stripOf(event);
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!strip) return;
+    if (step) {
+      choose(strip, Number(strip.dataset.at ?? BARS) + step);
+      event.preventDefault();
+    } else if (event.key === "Enter" && strip.dataset.at) openChosen(strip, event);
+  });
+  document.addEventListener("click", (event) => {
+    const strip = stripOf(event);
+    if (!strip || event.detail === 0 || event.metaKey || event.ctrlKey) return;
+    choose(strip, bar(strip, event));
+    openChosen(strip, event);
   });
 
   if (document.getElementById("summary")) {
     document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : look()));
+    age();
+    setInterval(age, 1000);
     plan();
   }
 })();

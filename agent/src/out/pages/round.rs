@@ -7,7 +7,7 @@ use super::{
     findings,
     frame::{ABOVE, frame, in_query},
     html::Html,
-    words::{Took, badge, sign, time},
+    words::{Took, meaning, sign, state, state_of, time},
 };
 use crate::{
     out::status::{AddressStatus, EndpointStatus, LookupStatus, RegistryStatus, StageStatus},
@@ -28,20 +28,16 @@ pub(crate) fn round(
     frame(&title, ABOVE, |html| {
         header(html, id, seen, before, after);
         html.tag("main", &[], |html| {
-            html.tag("section", &[("aria-labelledby", &"f")], |html| {
-                html.leaf("h2", &[("id", &"f")], "Findings");
-                if seen.findings.is_empty() {
-                    html.leaf("p", &[], "No findings.");
-                }
-                html.tag("ul", &[("class", &"findings")], |html| {
-                    let card = |finding| findings::card(html, &seen.name, finding, id.at());
-                    seen.findings.iter().for_each(card);
-                });
-            });
-            let longest = seen.endpoints.iter().map(length).fold(1e-6, f64::max);
-            for seen in &seen.endpoints {
-                endpoint(html, seen, longest, id.at());
+            html.leaf("h2", &[], "Findings");
+            if seen.findings.is_empty() {
+                html.leaf("p", &[], "No findings.");
             }
+            findings::findings(html, seen, id.at());
+            let longest = seen.endpoints.iter().map(length).fold(1e-6, f64::max);
+            for endpoint in &seen.endpoints {
+                self::endpoint(html, endpoint, longest, id.at());
+            }
+            findings::notes(html, std::iter::once(seen));
         });
     })
 }
@@ -55,7 +51,7 @@ fn header(
 ) {
     html.tag("header", &[], |html| {
         html.tag("h1", &[], |html| {
-            badge(html, seen.condition);
+            state(html, seen.condition, state_of(seen));
             html.text(format_args!(" {} at ", seen.name));
             time(html, id.at());
         });
@@ -84,7 +80,7 @@ fn header(
 fn endpoint(html: &mut Html, seen: &EndpointStatus, longest: f64, now: Timestamp) {
     html.tag("section", &[("class", &"waterfall")], |html| {
         html.tag("h2", &[], |html| {
-            badge(html, if seen.up { "ok" } else { "failing" });
+            state(html, seen.condition, meaning(seen.condition));
             html.text(format_args!(" {} {}", seen.role, seen.endpoint));
         });
         for lookup in &seen.lookups {
@@ -109,15 +105,15 @@ fn endpoint(html: &mut Html, seen: &EndpointStatus, longest: f64, now: Timestamp
 }
 
 fn lookup(html: &mut Html, seen: &LookupStatus, longest: f64) {
-    let state = if seen.result == "noerror" {
-        "ok"
-    } else {
-        "failing"
+    let condition = match (seen.addresses.is_empty(), seen.expected) {
+        (true, _) => "failing",
+        (false, Some(false)) => "degraded",
+        (false, _) => "ok",
     };
     let nameserver = seen.nameserver.as_deref().unwrap_or("no nameserver");
     row(
         html,
-        state,
+        condition,
         &format!("resolve at {nameserver}"),
         0.0,
         seen.seconds,
@@ -145,12 +141,12 @@ fn address(html: &mut Html, seen: &AddressStatus, from: f64, longest: f64, now: 
     html.leaf("h3", &[], seen.address);
     let mut at = from;
     for stage in &seen.stages {
-        let state = if stage.ok { "ok" } else { "failing" };
+        let condition = if stage.ok { "ok" } else { "failing" };
         let name = match stage.earlier {
             true => format!("{} (earlier round)", stage.stage),
             false => stage.stage.to_string(),
         };
-        row(html, state, &name, at, Some(stage.seconds), longest);
+        row(html, condition, &name, at, Some(stage.seconds), longest);
         at += stage.seconds;
         details(html, stage, now);
     }
@@ -201,31 +197,35 @@ fn details(html: &mut Html, seen: &StageStatus, now: Timestamp) {
     });
 }
 
-fn row(html: &mut Html, state: &str, name: &str, from: f64, took: Option<f64>, longest: f64) {
-    html.tag("p", &[("class", &format_args!("row {state}"))], |html| {
-        sign(html, state);
-        html.leaf("span", &[("class", &"what")], name);
-        let Some(took) = took else {
-            return;
-        };
-        let x = format!("{:.1}", from / longest * WIDTH);
-        let width = format!("{:.1}", (took / longest * WIDTH).max(2.0));
-        let view = format_args!("0 0 {WIDTH} 10");
-        html.tag(
-            "svg",
-            &[
-                ("viewBox", &view),
-                ("preserveAspectRatio", &"none"),
-                ("aria-hidden", &"true"),
-            ],
-            |html| {
-                let bar: [(&'static str, &dyn std::fmt::Display); 3] =
-                    [("x", &x), ("width", &width), ("height", &"10")];
-                html.leaf("rect", &bar, "");
-            },
-        );
-        html.leaf("span", &[("class", &"time")], Took(took));
-    });
+fn row(html: &mut Html, condition: &str, name: &str, from: f64, took: Option<f64>, longest: f64) {
+    html.tag(
+        "p",
+        &[("class", &format_args!("row {condition}"))],
+        |html| {
+            sign(html, condition);
+            html.leaf("span", &[("class", &"what")], name);
+            let Some(took) = took else {
+                return;
+            };
+            let x = format!("{:.1}", from / longest * WIDTH);
+            let width = format!("{:.1}", (took / longest * WIDTH).max(2.0));
+            let view = format_args!("0 0 {WIDTH} 10");
+            html.tag(
+                "svg",
+                &[
+                    ("viewBox", &view),
+                    ("preserveAspectRatio", &"none"),
+                    ("aria-hidden", &"true"),
+                ],
+                |html| {
+                    let bar: [(&'static str, &dyn std::fmt::Display); 3] =
+                        [("x", &x), ("width", &width), ("height", &"10")];
+                    html.leaf("rect", &bar, "");
+                },
+            );
+            html.leaf("span", &[("class", &"time")], Took(took));
+        },
+    );
 }
 
 /// When the address was known: after the fastest lookup that returned it.

@@ -3,7 +3,7 @@
 
 use super::{
     frame::{HERE, frame},
-    words::{badge, time},
+    words::{meaning, state, time},
 };
 use crate::{out::history::History, state::RoundId};
 
@@ -40,7 +40,8 @@ pub(crate) fn rounds(registry: &str, history: &History) -> String {
             html.tag("ol", &[("class", &"rounds")], |html| {
                 for kept in shown {
                     html.tag("li", &[], |html| {
-                        badge(html, kept.condition.as_str());
+                        let condition = kept.condition.as_str();
+                        state(html, condition, meaning(condition));
                         let href = html.local(format_args!("round/{}", kept.id));
                         html.tag("a", &[("href", &href)], |html| time(html, kept.id.at()));
                         if kept.changed() {

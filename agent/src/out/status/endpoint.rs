@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use regprobe_probes::{
     AddressOutcome, Certificate, Challenge, Depth, EndpointOutcome, Evidence, Expectation, Fault,
     Handshake, HttpAnswer, HttpFault, Lookup, Origin, PullPath, Refusal, ResolveFault, Role, Scope,
-    StageOutcome,
+    Stage, StageOutcome,
 };
 use serde::Serialize;
 
-use crate::out::describe;
+use crate::{out::describe, state::condition::Condition};
 
 /// In whole microseconds. No stage is timed more precisely, and more digits only take space.
 pub(super) fn seconds(time: Duration) -> f64 {
@@ -28,6 +28,11 @@ pub(crate) struct EndpointStatus {
     pub port: u16,
     pub role: &'static str,
     pub up: bool,
+    /// The word for it in strips and on pages: what the findings that concern it make of it.
+    pub condition: &'static str,
+    /// The stages that a round may run on it, whether or not this one reached them.
+    #[serde(skip)]
+    pub stages: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,
     /// The addresses that the hosts file pins the name to.
@@ -39,7 +44,12 @@ pub(crate) struct EndpointStatus {
 }
 
 impl EndpointStatus {
-    pub(super) fn of(seen: &EndpointOutcome, of_registry: &Expectation, depth: Depth) -> Self {
+    pub(super) fn of(
+        seen: &EndpointOutcome,
+        condition: Condition,
+        of_registry: &Expectation,
+        depth: Depth,
+    ) -> Self {
         let expectation = seen.expectation(of_registry);
         let host = &seen.endpoint.host;
         let missing = seen.no_lookup();
@@ -57,6 +67,8 @@ impl EndpointStatus {
             port: seen.endpoint.port,
             role: seen.endpoint.role.as_str(),
             up: seen.is_up(),
+            condition: condition.as_str(),
+            stages: seen.endpoint.stages().map(Stage::as_str).collect(),
             proxy: seen.proxy.clone(),
             pinned: seen.pinned.clone(),
             path: PathStatus::of(seen),
@@ -69,6 +81,26 @@ impl EndpointStatus {
                 .map(|seen| AddressStatus::of(seen, depth))
                 .collect(),
         }
+    }
+
+    /// The address on the pull path.
+    pub(crate) fn on_path(&self) -> Option<&AddressStatus> {
+        let address = self.path.address?;
+        self.addresses.iter().find(|seen| seen.address == address)
+    }
+
+    /// The answer that a pull uses, or else the first failure that stops it.
+    pub(crate) fn lookup_of_path(&self) -> Option<&LookupStatus> {
+        let used = |lookup: &&LookupStatus| {
+            lookup.nameserver.is_some() && lookup.nameserver == self.path.nameserver
+        };
+        let gives = |lookup: &&LookupStatus| !lookup.addresses.is_empty();
+        let own = || self.lookups.iter().filter(|lookup| lookup.of_node);
+        let used = || own().filter(used);
+        used()
+            .find(gives)
+            .or_else(|| used().next())
+            .or_else(|| own().next())
     }
 }
 

@@ -78,7 +78,7 @@ pub(crate) fn never_counted() -> Result<()> {
     ensure!(scrape.value("regprobe_fleet_size", &[])? == 5000.0);
     ensure!(interval(&scrape, "request")? > 500.0);
     let page = agent.get("/")?.expect_status(200)?.text();
-    ensure!(page.contains("the fleet is not counted"), "{page}");
+    ensure!(page.contains("The fleet is not counted."), "{page}");
     Ok(())
 }
 
