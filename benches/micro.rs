@@ -47,6 +47,7 @@ fn diagnosis(bencher: Bencher) {
         walks: Vec::new(),
         misconfigured: Vec::new(),
         unseen_hosts: None,
+        settings: 0,
     };
     let expectations = Expectations {
         private: Expectation::PrivateScope,

@@ -1,7 +1,7 @@
-//! Decides when each registry is probed, and runs the rounds. `timetable`, `pace` and `fleet` hold the
-//! rules: when a round is due, how often, and how many agents share the budget. They are public and pure,
-//! so that `benches/fleet` can simulate a fleet. `scheduler` follows them, `service` counts the agents,
-//! and `retry_after` reads how long a registry asks to wait.
+//! Decides when each registry is probed, and runs the rounds. `timetable`, `pace`, `haste` and `fleet` hold the
+//! rules: when a round is due, how often, how early after a change, and how many agents share the budget. They are
+//! pure, so that `benches/fleet` can simulate a fleet. `scheduler` follows them, `service` counts the agents, and
+//! `retry_after` reads how long a registry asks to wait.
 
 pub mod clock;
 pub mod fleet;
@@ -9,6 +9,7 @@ pub mod pace;
 pub mod timetable;
 
 mod cluster_dns;
+mod haste;
 mod retry_after;
 mod scheduler;
 mod service;

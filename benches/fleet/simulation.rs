@@ -80,6 +80,8 @@ pub(crate) struct Seen {
     pub(crate) longest_gap: f64,
     /// The same in seconds.
     pub(crate) unprobed: Seconds,
+    /// The longest from when a node saw a change to its next full round.
+    pub(crate) unwalked: Seconds,
 }
 
 /// Lives through a story.
@@ -142,6 +144,9 @@ struct Node {
     interval: Seconds,
     stated: Seconds,
     has_asked: bool,
+    /// The way to the registry as it last saw it, and since when that is to be walked.
+    way: u32,
+    changed: Option<Seconds>,
 }
 
 impl World {
@@ -164,6 +169,7 @@ impl World {
                 end: 0.0,
                 longest_gap: 0.0,
                 unprobed: 0.0,
+                unwalked: 0.0,
             },
         };
         for (rank, place) in (0..).zip(places) {
@@ -179,6 +185,8 @@ impl World {
                 interval: 0.0,
                 stated: 0.0,
                 has_asked: false,
+                way: 0,
+                changed: None,
             });
             for (from, until) in story.lives(rank, fleet.size, chance.next()) {
                 world.at(from, rank, What::Starts);
@@ -205,13 +213,14 @@ impl World {
         let census = Census::start(self.config.fleet.clone(), node.number, moment);
         let fleet = census.fleet();
         let pace = fleet.pace(&self.intervals, images);
-        let turns = fleet.turns(pace, REGISTRY, 0);
+        let turns = fleet.turns(&self.intervals, images, REGISTRY, 0);
         let timetable = Timetable::start(moment, turns, Depth::Network);
         node.life += 1;
         node.up = Some((census, timetable));
         node.known = Some(fleet);
         node.interval = pace.interval(Depth::Request).as_secs_f64();
         (node.last, node.stated, node.has_asked) = (now, node.interval, false);
+        (node.way, node.changed) = (self.story.way(now), None);
         let (place, life) = (node.place, node.life);
         self.plan(rank);
         if self.fleet.is_counted() {
@@ -248,7 +257,8 @@ impl World {
         let has_stated = std::mem::replace(&mut node.has_asked, true);
         if node.known.replace(fleet) != Some(fleet) {
             let pace = fleet.pace(&self.intervals, self.fleet.images);
-            timetable.adopt(moment, fleet.turns(pace, REGISTRY, 0));
+            let turns = fleet.turns(&self.intervals, self.fleet.images, REGISTRY, 0);
+            timetable.adopt(moment, turns);
             node.interval = pace.interval(Depth::Request).as_secs_f64();
             node.stated = match has_stated {
                 true => node.interval.max(node.stated),
@@ -278,6 +288,16 @@ impl World {
             return;
         };
         let depth = timetable.take(moment).depth;
+        let way = self.story.way(now);
+        if depth == Depth::Image
+            && let Some(since) = node.changed.take()
+        {
+            self.seen.unwalked = self.seen.unwalked.max(now - since);
+        }
+        if std::mem::replace(&mut node.way, way) != way && depth < Depth::Image {
+            timetable.hasten(moment);
+            node.changed.get_or_insert(now);
+        }
         let gap = now - node.last;
         self.seen.longest_gap = self.seen.longest_gap.max(gap / node.stated);
         self.seen.unprobed = self.seen.unprobed.max(gap);
@@ -285,7 +305,7 @@ impl World {
             Depth::Network => 0,
             Depth::Request => 1,
             Depth::Token => 2,
-            Depth::Image => 2 + 4 * self.fleet.images,
+            Depth::Image => 2 + 7 * self.fleet.images,
         };
         if requests > 0 {
             (node.last, node.stated) = (now, node.interval);

@@ -45,10 +45,14 @@ pub(crate) enum Story {
     NoAnswers,
     /// The network is cut for all for ten minutes; requests are not counted meanwhile.
     Cut,
+    /// All see the way to the registry change, with the same round or the next ones.
+    Drift,
+    /// The way changes every half a minute for twenty minutes.
+    Flapping,
 }
 
 impl Story {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Steady,
         Self::Start,
         Self::Rollout,
@@ -60,6 +64,8 @@ impl Story {
         Self::LopsidedAnswers,
         Self::NoAnswers,
         Self::Cut,
+        Self::Drift,
+        Self::Flapping,
     ];
 
     pub(crate) fn as_str(self) -> &'static str {
@@ -75,6 +81,8 @@ impl Story {
             Self::LopsidedAnswers => "lopsided answers",
             Self::NoAnswers => "no answers",
             Self::Cut => "network cut",
+            Self::Drift => "drift",
+            Self::Flapping => "flapping",
         }
     }
 
@@ -116,6 +124,20 @@ impl Story {
             Self::NoAnswers if until(1200.0) => Answers::None,
             Self::Start => Answers::Late(30.0),
             _ => Answers::True,
+        }
+    }
+
+    /// Whether nodes see changes.
+    pub(crate) fn changes(self) -> bool {
+        matches!(self, Self::Drift | Self::Flapping)
+    }
+
+    /// The number of the way to the registry.
+    pub(crate) fn way(self, now: Seconds) -> u32 {
+        match self {
+            Self::Drift => u32::from(now >= EVENT),
+            Self::Flapping => ((now - EVENT).clamp(0.0, 1200.0) / 30.0) as u32,
+            _ => 0,
         }
     }
 

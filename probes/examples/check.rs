@@ -67,6 +67,7 @@ fn this_machine() -> Node {
         nameservers: own.map(Arc::new).collect(),
         hosts: Hosts::parse(&text("/etc/hosts")),
         localdns_hosts: Hosts::default(),
+        files: 0,
         root: Root::default(),
         certs_d: "/etc/containerd/certs.d".into(),
         containerd: None,

@@ -55,7 +55,7 @@ pub use crate::{
         unseen::Unseen,
     },
     outcome::{
-        AddressOutcome, EndpointOutcome, Evidence, Fault, FaultRef, Outcome, PullPath,
+        AddressOutcome, EndpointOutcome, Evidence, Fault, FaultRef, Footing, Outcome, PullPath,
         StageOutcome, Walk, WalkEnd,
     },
     round::{

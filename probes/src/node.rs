@@ -39,6 +39,8 @@ pub struct Node {
     pub root: Root,
     /// containerd's directory of `<registry>/hosts.toml` files.
     pub certs_d: PathBuf,
+    /// A digest of what these files hold, by which rounds see that one of them changed.
+    pub files: u64,
     /// Which containerd pulls; `None` if that is not known, and then the rules of the newest hold.
     pub containerd: Option<ContainerdRelease>,
     /// Which hosts are reached through a proxy.

@@ -3,6 +3,7 @@
 
 pub use self::{
     endpoint::{AddressOutcome, EndpointOutcome, PullPath},
+    footing::Footing,
     stage::{Evidence, Fault, FaultRef, StageOutcome},
     walk::{Walk, WalkEnd},
 };
@@ -16,6 +17,7 @@ use crate::{
 };
 
 mod endpoint;
+mod footing;
 mod stage;
 mod walk;
 
@@ -30,6 +32,8 @@ pub struct Outcome {
     pub misconfigured: Vec<Misconfigured>,
     /// Why it is not known which hosts the node's client asks, where it is not: then it may ask others than these.
     pub unseen_hosts: Option<String>,
+    /// A digest of the settings of the node that a pull from the registry reads.
+    pub settings: u64,
 }
 
 impl Outcome {

@@ -121,6 +121,7 @@ pub async fn run_with_progress(
         walks: walks.unwrap_or_default(),
         misconfigured,
         unseen_hosts: hosts.unseen.clone(),
+        settings: settings::digest(&hosts, node, tls),
     };
     outcome.settle_challenge();
     outcome

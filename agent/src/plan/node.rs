@@ -4,6 +4,7 @@
 
 use std::{
     collections::HashSet,
+    hash::{DefaultHasher, Hash, Hasher},
     io,
     net::{IpAddr, SocketAddr},
     path::Path,
@@ -95,6 +96,10 @@ impl NodeSource {
     /// A missing file reads as empty, as in Go.
     fn read_now(&self) -> io::Result<Node> {
         let text = self.text_of(&self.files.resolv_conf)?;
+        let hosts = self.text_of(&self.files.hosts)?;
+        let localdns_hosts = self.text_of(&self.files.localdns.join(LOCALDNS_HOSTS))?;
+        let mut files = DefaultHasher::new();
+        (&text, &hosts, &localdns_hosts).hash(&mut files);
         let mut resolv_conf = ResolvConf::parse(&text, |zone| if_nametoindex(zone).ok());
         if !self.instead.is_empty() {
             resolv_conf.nameservers.clone_from(&self.instead);
@@ -111,8 +116,9 @@ impl NodeSource {
         Ok(Node {
             nameservers,
             resolv_conf,
-            hosts: Hosts::parse(&self.text_of(&self.files.hosts)?),
-            localdns_hosts: Hosts::parse(&self.text_of(&self.files.localdns.join(LOCALDNS_HOSTS))?),
+            hosts: Hosts::parse(&hosts),
+            localdns_hosts: Hosts::parse(&localdns_hosts),
+            files: files.finish(),
             root: self.root.clone(),
             certs_d: self.files.certs_d.clone(),
             containerd: self.containerd(),

@@ -6,7 +6,7 @@ use nix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
 /// A turn that is this close counts as the current one: timers and clocks are not exact.
-const NEAR: Duration = Duration::from_millis(50);
+pub(super) const NEAR: Duration = Duration::from_millis(50);
 
 /// What the node's clocks say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

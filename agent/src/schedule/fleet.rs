@@ -89,10 +89,17 @@ impl Fleet {
         Pace::of(intervals).within(self.requests_per_minute, self.size, images, share)
     }
 
-    /// This node's turns at its `number`th registry.
-    pub fn turns(&self, pace: Pace, registry: &str, number: usize) -> Turns {
+    /// This node's turns at its `number`th registry, which has this many images.
+    pub fn turns(
+        &self,
+        intervals: &Intervals,
+        images: usize,
+        registry: &str,
+        number: usize,
+    ) -> Turns {
         Turns {
-            pace,
+            pace: self.pace(intervals, images),
+            at_once: self.may_ask_at_once(images),
             phase: Phase::new(self.node, registry, number, self.place),
             quiet_until: self.quiet_until,
         }
@@ -104,7 +111,7 @@ impl Fleet {
     }
 
     /// Whether it is so small that all its nodes may send requests at the same moment: when they start,
-    /// or once more after a failure. This never holds for a fleet that is counted: it may grow.
+    /// once more after a failure, or after a change. This never holds for a fleet that is counted: it may grow.
     pub fn may_ask_at_once(&self, images: usize) -> bool {
         !self.is_counted && Pace::allows_at_once(self.requests_per_minute, self.size, images)
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use regprobe_probes::Depth;
 
+use super::haste::Haste;
 pub use crate::plan::Intervals;
 
 /// Requests to the registry for one image: `HEAD` without a token and with one, the token, index, manifest,
@@ -30,6 +31,7 @@ pub struct Pace {
     rounds: [u64; 4],
     /// How many times longer all intervals but the network's are: a power of two.
     stretch: u32,
+    haste: Option<Haste>,
 }
 
 impl Pace {
@@ -47,6 +49,7 @@ impl Pace {
             network: intervals.network,
             rounds: [1, request, token, image],
             stretch: 1,
+            haste: None,
         }
     }
 
@@ -63,14 +66,55 @@ impl Pace {
         // Of one node in an interval of the network; the squares are of what it sends at once.
         let requests = request + token + (full - 2.0) * image;
         let squares = request + 3.0 * token + (full.powi(2) - 4.0) * image;
-        let reserve = DEVIATIONS / 2.0 * (squares / requests).sqrt();
-        let planned = ((f64::from(budget) + reserve.powi(2)).sqrt() - reserve).powi(2);
-        let intervals = 60.0 / self.network.as_secs_f64();
-        let stretch = f64::from(size) * requests * intervals / planned;
+        // The part of each node, in an interval of the network.
+        let part = |planned: f64| {
+            let intervals = 60.0 / self.network.as_secs_f64();
+            planned / intervals / f64::from(size)
+        };
+        let stretch = requests / part(planned(budget, squares / requests));
+        let own_stretch = power_of_two(stretch, share);
+        let worth = (full / requests).ceil() * f64::from(own_stretch);
+        let spans = self.spans(full, part(planned(budget, full)), stretch, own_stretch);
+        let rounds = |rounds: f64| self.network.mul_f64(rounds);
         Self {
-            stretch: power_of_two(stretch, share),
+            stretch: own_stretch,
+            haste: spans.map(|(full, request)| Haste {
+                full: rounds(full),
+                request: request.map(rounds),
+                worth: rounds(worth.max(full)),
+            }),
             ..self
         }
+    }
+
+    /// After a change, in rounds of the network: the span of one full round, which is `full` requests, and of
+    /// other requests beside it. A node sends no more than `part` in a round of the network, in a fleet that has to
+    /// `stretch` its intervals so far. No node goes without requests for longer than twice its interval.
+    ///
+    /// `None` where that would make nothing come earlier.
+    fn spans(
+        &self,
+        full: f64,
+        part: f64,
+        stretch: f64,
+        own_stretch: u32,
+    ) -> Option<(f64, Option<f64>)> {
+        let [_, request, _, image] = self.rounds.map(|rounds| rounds as f64);
+        let alone = (full / part).ceil();
+        if alone <= request * f64::from(power_below(stretch)) {
+            return Some((alone, None));
+        }
+        // Every second turn of a request is left out, and what that saves goes into the full round.
+        let seldom = 2.0 * request;
+        let saved = part * stretch.max(1.0) - 1.0 / seldom;
+        let full = ((full - 1.0) / saved / seldom).ceil() * seldom;
+        let own = f64::from(own_stretch);
+        (saved > 0.0 && full < image).then_some((full * own, Some(seldom * own)))
+    }
+
+    /// How turns come after a change; `None` where they come no earlier than usual.
+    pub(super) fn haste(&self) -> Option<&Haste> {
+        self.haste.as_ref()
     }
 
     /// Whether all nodes of a fleet may do a full round at the same moment.
@@ -99,15 +143,26 @@ fn full_round(images: usize) -> f64 {
     2.0 + REQUESTS_PER_IMAGE * images as f64
 }
 
+/// The mean of the requests in a minute that leaves room for chance within `budget`, where `clump` of them come at
+/// once.
+fn planned(budget: u32, clump: f64) -> f64 {
+    let reserve = DEVIATIONS / 2.0 * clump.sqrt();
+    ((f64::from(budget) + reserve.powi(2)).sqrt() - reserve).powi(2)
+}
+
 /// The power of two below `stretch`, or the one above it: below some share the latter, so that all
 /// shares together make `stretch` times fewer requests.
 fn power_of_two(stretch: f64, share: f64) -> u32 {
-    let most = MOST_STRETCH.ilog2();
-    let below = 1 << (stretch.max(1.0).log2() as u32).min(most);
+    let below = power_below(stretch);
     match share < 2.0 - 2.0 * f64::from(below) / stretch {
         true => (2 * below).min(MOST_STRETCH),
         false => below,
     }
+}
+
+fn power_below(stretch: f64) -> u32 {
+    let most = MOST_STRETCH.ilog2();
+    1 << (stretch.max(1.0).log2() as u32).min(most)
 }
 
 #[cfg(test)]
@@ -141,9 +196,9 @@ mod tests {
     fn a_fleet_within_its_budget_keeps_the_pace() {
         let pace = Pace::of(&INTERVALS);
         for size in [1, 100, 600] {
-            assert_eq!(pace.within(1000, size, 0, 0.0), pace, "{size}");
+            assert_eq!(pace.within(1000, size, 0, 0.0).stretch, 1, "{size}");
         }
-        assert_ne!(pace.within(1000, 600, 1, 0.0), pace, "images count");
+        assert_ne!(pace.within(1000, 600, 1, 0.0).stretch, 1, "images count");
     }
 
     #[test]
@@ -173,6 +228,57 @@ mod tests {
                 let deviation = (sent * 4.0 / 3.0).sqrt();
                 let deviations = mean / deviation;
                 assert!((4.9..5.1).contains(&deviations), "{budget} {size}: {sent}");
+            }
+        }
+    }
+
+    /// The span of a full round after a change, and that of other requests, in seconds.
+    fn hurried(size: u32, images: usize) -> Option<(u64, Option<u64>)> {
+        let pace = Pace::of(&INTERVALS).within(1000, size, images, 0.5);
+        let haste = pace.haste()?;
+        Some((
+            haste.full.as_secs(),
+            haste.request.map(|span| span.as_secs()),
+        ))
+    }
+
+    #[test]
+    fn after_a_change_all_requests_come_as_soon_as_the_budget_allows() {
+        assert_eq!(hurried(1, 1), Some((15, None)));
+        assert_eq!(hurried(20, 1), Some((30, None)));
+        assert_eq!(hurried(100, 1), Some((120, Some(120))));
+        assert_eq!(hurried(100, 0), Some((15, None)));
+        assert_eq!(hurried(700, 0), Some((120, Some(120))), "instead of 300");
+        assert_eq!(hurried(5000, 0), Some((960, Some(960))), "instead of 2400");
+        assert_eq!(
+            hurried(5000, 1),
+            Some((9600, Some(1920))),
+            "instead of 14,400"
+        );
+    }
+
+    #[test]
+    fn however_many_nodes_hurry_they_keep_within_the_budget() {
+        let pace = Pace::of(&INTERVALS);
+        for (budget, images) in [(60, 0), (1000, 0), (1000, 1), (1000, 10), (5000, 3)] {
+            for size in (1..40 * budget).step_by(997) {
+                let sent = (0..100).map(|share| {
+                    let pace = pace.within(budget, size, images, f64::from(share) / 100.0);
+                    let Some(haste) = pace.haste() else {
+                        return 0.0;
+                    };
+                    let in_a_minute = |span: Duration| 60.0 / span.as_secs_f64();
+                    let beside = haste
+                        .request
+                        .map_or(-1.0, |span| haste.full.div_duration_f64(span) - 1.0);
+                    let beside = beside.max(0.0);
+                    (full_round(images) + beside) * in_a_minute(haste.full)
+                });
+                let sent = sent.sum::<f64>() / 100.0 * f64::from(size);
+                assert!(
+                    sent <= f64::from(budget),
+                    "{budget} {size} {images}: {sent}"
+                );
             }
         }
     }

@@ -9,7 +9,9 @@ use std::{
 };
 
 use jiff::Timestamp;
-use regprobe_probes::{self as probes, Depth, EndpointOutcome, Outcome, Reason, Role, Target};
+use regprobe_probes::{
+    self as probes, Depth, EndpointOutcome, Footing, Outcome, Reason, Role, Target,
+};
 use tokio::{
     sync::{Semaphore, mpsc, watch},
     task::JoinHandle,
@@ -101,6 +103,7 @@ impl Scheduler {
             planned: planned.clone(),
             number,
             fleet: self.fleet(),
+            footing: None,
         };
         Task {
             planned,
@@ -197,6 +200,8 @@ struct Driver {
     /// Which of the node's registries it is.
     number: usize,
     fleet: watch::Receiver<Fleet>,
+    /// What the requests so far rest on.
+    footing: Option<Footing>,
 }
 
 impl Driver {
@@ -230,6 +235,9 @@ impl Driver {
                     if self.may_ask_at_once() {
                         timetable.note(tick.depth, is_suspect(&outcome));
                     }
+                    if self.has_changed(&outcome) && tick.depth < Depth::Image {
+                        timetable.hasten(Moment::now());
+                    }
                     Report::Round {
                         planned: self.planned.clone(),
                         outcome,
@@ -254,10 +262,16 @@ impl Driver {
         Timetable::start(Moment::now(), self.turns(), first)
     }
 
+    /// Whether earlier requests rest on something that this round found otherwise.
+    fn has_changed(&mut self, outcome: &Outcome) -> bool {
+        let before = self.footing.replace(Footing::of(outcome));
+        before.is_some_and(|before| !before.holds(outcome))
+    }
+
     fn turns(&mut self) -> Turns {
         let fleet = *self.fleet.borrow_and_update();
-        let pace = fleet.pace(&self.planned.intervals, self.planned.target.images.len());
-        fleet.turns(pace, &self.planned.name, self.number)
+        let (planned, images) = (&self.planned, self.planned.target.images.len());
+        fleet.turns(&planned.intervals, images, &planned.name, self.number)
     }
 
     fn may_ask_at_once(&self) -> bool {

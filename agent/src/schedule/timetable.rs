@@ -7,6 +7,10 @@
 //! nodes at the same moment (a start, an outage, a clock that is set, a date in `Retry-After`) make none
 //! of them send requests at that moment: each waits for its turn.
 //!
+//! After a change on the way to the registry, turns come early for a while, by the rule of `haste`: a full round
+//! has its turn in a shorter span, and other turns are given up for it. Only where all nodes may send their
+//! requests at the same moment is that round due at once.
+//!
 //! **The bound.** For every fleet of 10 to 20,000 nodes no minute exceeds the budget. From 100 nodes on,
 //! the busiest minute has at most 1.2 times the mean and the busiest ten seconds have at most twice the
 //! mean. No node goes without requests for more than twice the interval that it exports. `benches/fleet`
@@ -19,7 +23,11 @@ use std::{
 
 use regprobe_probes::Depth;
 
-use super::{clock::Moment, pace::Pace};
+use super::{
+    clock::Moment,
+    haste::{Haste, Hurry},
+    pace::Pace,
+};
 
 /// The number of a node's registries whose rounds begin at the same moment. They wake the node once,
 /// and each finds in the processor's caches what the one before it used. More of them would need more
@@ -89,6 +97,8 @@ pub struct Turns {
     pub phase: Phase,
     /// Until then, by [`Moment::awake`], only the network has turns.
     pub quiet_until: Duration,
+    /// Whether all nodes may send their requests at the same moment.
+    pub at_once: bool,
 }
 
 /// The timetable of one registry on one node.
@@ -107,6 +117,7 @@ pub struct Timetable {
     out_of_turn: Option<Depth>,
     /// The depth of the deepest round that failed, until one as deep succeeds.
     failed: Option<Depth>,
+    hurry: Hurry,
 }
 
 impl Timetable {
@@ -123,6 +134,7 @@ impl Timetable {
             held: [Duration::ZERO; 4],
             out_of_turn: Some(first),
             failed: None,
+            hurry: Hurry::default(),
         }
     }
 
@@ -146,6 +158,18 @@ impl Timetable {
         }
     }
 
+    /// The way to the registry changed, so that earlier requests tell nothing: all are due early.
+    pub fn hasten(&mut self, now: Moment) {
+        let Some(haste) = self.turns.pace.haste() else {
+            return;
+        };
+        self.hurry
+            .start(now.awake.max(self.turns.quiet_until), haste);
+        if self.turns.at_once && self.hurry.is_on(now.awake) {
+            self.due = now.awake;
+        }
+    }
+
     /// Takes the round that is due `now`.
     pub fn take(&mut self, now: Moment) -> Tick {
         let network = self.interval(Depth::Network);
@@ -155,6 +179,9 @@ impl Timetable {
         let missed = rounds(lag);
         let slept = rounds(asleep(now).saturating_sub(asleep(self.last)));
 
+        if let Some(haste) = self.turns.pace.haste() {
+            self.hurry.go_on(now.awake, haste);
+        }
         let out_of_turn = self.out_of_turn.take();
         let wanted = self.turn(now).max(out_of_turn.unwrap_or(Depth::Network));
         let allowed = |depth: &Depth| *depth <= wanted && self.held[*depth as usize] <= now.awake;
@@ -162,6 +189,9 @@ impl Timetable {
         let depth = depth.unwrap_or(Depth::Network);
         for taken in Depth::ALL.into_iter().filter(|taken| *taken <= depth) {
             self.ready[taken as usize] = now.awake + self.interval(taken) / 2;
+        }
+        if wanted == Depth::Image {
+            self.hurry.end_wait();
         }
         self.last = now;
         self.soonest = self.due + network * missed + network / 2;
@@ -188,18 +218,51 @@ impl Timetable {
 
     /// The deepest depth that has had a turn. What is deeper than a request waits for one.
     fn turn(&self, now: Moment) -> Depth {
-        let ahead = self.turns.phase.ahead(&self.turns.pace);
+        if let Some(haste) = self
+            .turns
+            .pace
+            .haste()
+            .filter(|_| self.hurry.is_on(now.awake))
+        {
+            return self.hurried_turn(now, haste);
+        }
         let had_turn = |depth: &Depth| {
-            let [ready, held] = [self.ready, self.held].map(|since| since[*depth as usize]);
-            let since = ready.max(held).max(self.turns.quiet_until);
-            let number = |moment: Moment| moment.turn(self.interval(*depth), ahead);
-            since <= now.awake && number(now.at(since)) < number(now)
+            let since = self.ready[*depth as usize];
+            self.had_turn(now, *depth, since, self.interval(*depth))
         };
         match had_turn(&Depth::Request) {
             true => Depth::ALL.into_iter().rfind(had_turn),
             false => None,
         }
         .unwrap_or(Depth::Network)
+    }
+
+    /// The same in a hurry: a full round, and requests beside it.
+    fn hurried_turn(&self, now: Moment, haste: &Haste) -> Depth {
+        let full =
+            || self.turns.at_once || self.had_turn(now, Depth::Image, Duration::ZERO, haste.full);
+        let request = |span| {
+            let since = self.ready[Depth::Request as usize];
+            self.had_turn(now, Depth::Request, since, span)
+        };
+        match haste.request {
+            _ if self.hurry.waits() && full() => Depth::Image,
+            Some(span) if request(span) => Depth::Request,
+            _ => Depth::Network,
+        }
+    }
+
+    /// Whether `depth` has had one of its turns, of which there is one in each `interval`, after `since`, by
+    /// [`Moment::awake`].
+    fn had_turn(&self, now: Moment, depth: Depth, since: Duration, interval: Duration) -> bool {
+        let ahead = self.turns.phase.ahead(&self.turns.pace);
+        let of_hurry = self.hurry.since(now.awake, self.interval(Depth::Network));
+        let since = since
+            .max(self.held[depth as usize])
+            .max(self.turns.quiet_until)
+            .max(of_hurry);
+        let number = |moment: Moment| moment.turn(interval, ahead);
+        since <= now.awake && number(now.at(since)) < number(now)
     }
 
     /// The next turn of the network, by [`Moment::awake`].

@@ -206,6 +206,7 @@ fn state(
         walks: Vec::new(),
         misconfigured: Vec::new(),
         unseen_hosts: None,
+        settings: 0,
     };
     let at = time("2026-02-20T12:00:00Z");
     let round = Round {

@@ -102,6 +102,20 @@ impl TrustStore {
         self.roots.get(holder).into_iter().flatten()
     }
 
+    /// A digest of all roots, in whatever order.
+    pub(crate) fn digest(&self) -> u64 {
+        let part = |fingerprint: &[u8; 32]| {
+            fingerprint
+                .iter()
+                .take(8)
+                .fold(0, |part, byte| part << 8 | u64::from(*byte))
+        };
+        self.fingerprints
+            .iter()
+            .map(part)
+            .fold(0, |all, one| all ^ one)
+    }
+
     /// Whether this very certificate is in the store.
     pub(crate) fn holds(&self, certificate: &CertificateDer<'_>) -> bool {
         self.fingerprints.contains(&fingerprint(certificate))

@@ -242,21 +242,24 @@ impl EndpointOutcome {
         challenges.for_each(|challenge| challenge.optional = true);
     }
 
+    /// The address to which a connection comes about, if one does.
+    pub(super) fn reached(&self) -> Option<IpAddr> {
+        let fails = self.failure().is_some_and(|(stage, _)| !stage.is_http());
+        self.path.address().filter(|_| !fails)
+    }
+
+    /// Whether the name still leads to `earlier`, which was [`Self::reached`], and a connection still comes about. If
+    /// none did, whether none does.
+    pub(super) fn still_reaches(&self, earlier: Option<IpAddr>) -> bool {
+        let reaches = self.reached().is_some();
+        earlier.map_or(!reaches, |earlier| {
+            reaches && self.addresses.iter().any(|seen| seen.address == earlier)
+        })
+    }
+
     /// Whether the name still leads to where it led `before`, and a connection there still comes about.
     pub(super) fn leads_where(&self, before: &Self) -> bool {
-        let network_fails = |seen: &Self| match seen.failure() {
-            Some((stage, _)) => !stage.is_http(),
-            None => false,
-        };
-        let still_there = |earlier: &AddressOutcome| {
-            self.addresses
-                .iter()
-                .any(|seen| seen.address == earlier.address)
-        };
-        match before.on_path() {
-            Some(earlier) if !network_fails(before) => still_there(earlier) && !network_fails(self),
-            _ => network_fails(self),
-        }
+        self.still_reaches(before.reached())
     }
 
     /// Requests that were not due this time still hold, as long as the path to them does and the

@@ -1,4 +1,6 @@
-//! Settings of the node that its client cannot use as they are meant, for one registry.
+//! Settings of the node for one registry: those that its client cannot use as they are meant, and a digest of all.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::{
     client::pull_hosts::PullHosts,
@@ -23,6 +25,14 @@ pub(super) fn unusable(
         .chain(files)
         .chain(proxy(hosts, target, node))
         .collect()
+}
+
+/// A digest of what a pull reads of the node, which changes with it.
+pub(super) fn digest(hosts: &PullHosts, node: &Node, tls: &TlsClients) -> u64 {
+    let mut digest = DefaultHasher::new();
+    // The text names every setting, and nobody sees it.
+    (format!("{hosts:?}"), node.files, tls.trusted()).hash(&mut digest);
+    digest.finish()
 }
 
 /// The client sets up all hosts before it asks any, also those that no pull asks.

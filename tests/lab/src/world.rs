@@ -12,7 +12,7 @@ mod scene;
 use std::fs;
 use std::net::IpAddr;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
@@ -21,9 +21,16 @@ use self::endpoints::{Endpoints, LabPki};
 pub use self::running::{LISTENS_AT, Running};
 pub use self::scene::{Checked, STAGE_TIMEOUT, Scene};
 use crate::netns::{Direction, Namespace};
-use crate::pki::Pki;
 use crate::scenario::{Nameserver, NameserverIs, NodePackets, Packets, Scenario, Setting};
 use crate::servers::Containerds;
+
+/// Whoever serves in a scene, until dropped.
+struct Servers {
+    _endpoints: [Endpoints; 2],
+    _proxy: Option<proxy::Server>,
+    /// Certificates that the node trusts beside the authority of the world.
+    trusted: String,
+}
 
 /// A node and its network.
 pub struct World {
@@ -32,7 +39,7 @@ pub struct World {
     containerds: Arc<Containerds>,
     pki: LabPki,
     folder: TempDir,
-    nameservers: Vec<(Nameserver, nameservers::Server)>,
+    nameservers: Mutex<Vec<(Nameserver, nameservers::Server)>>,
     /// How many scenes there have been.
     scenes: u32,
 }
@@ -59,20 +66,21 @@ impl World {
             node,
             network,
             containerds,
-            pki: LabPki {
-                nodes: Pki::new()?,
-                corporate: Pki::new()?,
-            },
+            pki: LabPki::new()?,
             folder: tempfile::tempdir()?,
-            nameservers: Vec::new(),
+            nameservers: Mutex::default(),
             scenes: 0,
         })
     }
 
     /// Sets the world for a scenario. The scene before is over by then: it borrowed the world.
     pub fn set<'w>(&'w mut self, scenario: &'w Scenario) -> Result<Scene<'w>> {
-        let setting = &scenario.world;
         self.scenes += 1;
+        Scene::new(self, scenario)
+    }
+
+    /// Has the network do what a setting says. The servers of the setting before are gone by then.
+    fn arrange(&self, setting: &Setting) -> Result<Servers> {
         self.network.clear_filters()?;
         self.node.clear_filters()?;
         self.routes(setting)?;
@@ -91,7 +99,13 @@ impl World {
             .transpose()
             .context("failed to start the proxy")?;
         self.filter(setting)?;
-        Scene::new(self, scenario, [endpoints, on_the_node], proxy)
+        Ok(Servers {
+            trusted: [&endpoints, &on_the_node]
+                .map(|opened| &*opened.trusted)
+                .concat(),
+            _endpoints: [endpoints, on_the_node],
+            _proxy: proxy,
+        })
     }
 
     fn routes(&self, setting: &Setting) -> Result<()> {
@@ -113,19 +127,18 @@ impl World {
         route("-6", setting.node_ipv6, places::ROUTER_V6)
     }
 
-    /// A nameserver that the last scene had as well stays as it is.
-    fn serve_names(&mut self, wanted: &[Nameserver]) -> Result<()> {
-        self.nameservers
-            .retain(|(served, _)| wanted.contains(served));
+    /// A nameserver that was there before as well stays as it is.
+    fn serve_names(&self, wanted: &[Nameserver]) -> Result<()> {
+        let mut servers = self
+            .nameservers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        servers.retain(|(served, _)| wanted.contains(served));
         for nameserver in wanted {
-            if self
-                .nameservers
-                .iter()
-                .all(|(served, _)| served != nameserver)
-            {
+            if servers.iter().all(|(served, _)| served != nameserver) {
                 let server = nameservers::start(&self.network, nameserver)
                     .with_context(|| format!("failed to start {}", nameserver.at))?;
-                self.nameservers.push((nameserver.clone(), server));
+                servers.push((nameserver.clone(), server));
             }
         }
         Ok(())

@@ -33,6 +33,7 @@ fn turns(seconds: u32) -> Turns {
             group: Duration::ZERO,
         },
         quiet_until: Duration::ZERO,
+        at_once: false,
     }
 }
 
@@ -285,4 +286,117 @@ fn registries_of_a_node_do_not_all_get_requests_in_the_same_round() {
         .map(|phase| phase.ahead(&pace).as_secs() % 60 / 15)
         .collect();
     assert!(rounds.len() > 2, "{rounds:?}");
+}
+
+/// Turns in a fleet of this size with one image; a fleet of one may ask at once.
+fn turns_in(size: u32, seconds: u32) -> Turns {
+    Turns {
+        pace: Pace::of(&INTERVALS).within(1000, size, 1, 0.0),
+        at_once: size == 1,
+        ..turns(seconds)
+    }
+}
+
+/// Starts with such turns, sees a change with each of these rounds, and takes all until then.
+fn changed(turns: Turns, changes: impl Fn(u32) -> bool, until: f64) -> Vec<(f64, Depth)> {
+    let mut timetable = Timetable::start(at(0.0), turns, Depth::Network);
+    let mut deep = Vec::new();
+    for round in 0.. {
+        let (when, depth) = next(&mut timetable);
+        if when >= until {
+            break;
+        }
+        if depth > Depth::Network {
+            deep.push((when, depth));
+        }
+        if changes(round) {
+            timetable.hasten(at(when + 0.2));
+        }
+    }
+    deep
+}
+
+#[test]
+fn after_a_change_a_node_alone_asks_at_once_and_then_as_usual() {
+    let (request, image) = (Depth::Request, Depth::Image);
+    let rounds = changed(turns_in(1, 0), |round| round == 5, 200.0);
+    assert_eq!(
+        rounds,
+        [
+            (60.0, request),
+            (75.2, image),
+            (120.0, request),
+            (180.0, request)
+        ]
+    );
+}
+
+#[test]
+fn after_a_change_a_node_of_many_has_a_full_round_in_its_turn_and_gives_up_others() {
+    // The span of a full round is 120 s here.
+    let rounds = changed(turns_in(100, 0), |round| round == 7, 330.0);
+    let (request, image) = (Depth::Request, Depth::Image);
+    assert_eq!(
+        rounds,
+        [
+            (60.0, request),
+            (180.0, image),
+            (240.0, request),
+            (300.0, request)
+        ]
+    );
+}
+
+#[test]
+fn a_change_while_the_full_round_is_to_come_makes_no_second_one() {
+    let once = changed(turns_in(100, 0), |round| round == 7, 330.0);
+    assert_eq!(
+        changed(turns_in(100, 0), |round| (7..11).contains(&round), 330.0),
+        once
+    );
+}
+
+#[test]
+fn flapping_at_most_doubles_the_requests() {
+    let requests = |rounds: Vec<(f64, Depth)>| -> u32 {
+        let of = |(_, depth): (f64, Depth)| match depth {
+            Depth::Network => 0,
+            Depth::Request => 1,
+            Depth::Token => 2,
+            Depth::Image => 9,
+        };
+        rounds.into_iter().map(of).sum()
+    };
+    for size in [1, 10, 100, 1000, 10_000] {
+        let hours = 24.0 * 3600.0;
+        let usual = requests(changed(turns_in(size, 0), |_| false, hours));
+        let flapping = requests(changed(turns_in(size, 0), |_| true, hours));
+        // And the first four.
+        assert!(
+            flapping <= 2 * usual + 36,
+            "{size}: {flapping} instead of {usual}"
+        );
+    }
+}
+
+#[test]
+fn a_change_brings_no_request_while_the_registry_asks_to_wait() {
+    for size in [1, 100] {
+        let mut timetable = Timetable::start(at(0.0), turns_in(size, 0), Depth::Network);
+        timetable.take(at(0.0));
+        timetable.hold(Depth::Request, at(700.0).awake);
+        timetable.hasten(at(1.0));
+        let first = deep(&mut timetable, 1000.0)[0];
+        assert!(first.0 >= 700.0, "{size}: {first:?}");
+    }
+}
+
+#[test]
+fn a_change_brings_no_request_of_an_agent_that_others_do_not_know_of() {
+    let quiet = Turns {
+        quiet_until: at(100.0).awake,
+        ..turns_in(100, 0)
+    };
+    let first = changed(quiet, |round| round == 1, 300.0)[0];
+    assert!(first.0 > 100.0, "{first:?}");
 }

@@ -90,6 +90,7 @@ pub(super) fn outcome(met: impl IntoIterator<Item = Met>) -> Outcome {
         walks: Vec::new(),
         misconfigured: Vec::new(),
         unseen_hosts: None,
+        settings: 0,
     }
 }
 

@@ -29,6 +29,7 @@ pub struct TlsClients {
     root: Root,
     ca_file: Option<PathBuf>,
     own: TlsClient,
+    trusted: u64,
     others: Mutex<HashMap<Wanted, TlsClient>>,
 }
 
@@ -57,8 +58,14 @@ impl TlsClients {
             root,
             ca_file,
             own,
+            trusted: trust.digest(),
             others: Mutex::default(),
         })
+    }
+
+    /// A digest of the roots that this node trusts for all hosts.
+    pub(crate) fn trusted(&self) -> u64 {
+        self.trusted
     }
 
     /// The client for a host of `hosts.toml`. Reads its files again, as containerd does for each pull.

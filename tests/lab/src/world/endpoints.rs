@@ -1,7 +1,9 @@
 //! The HTTP side of a scene: the registry behind its private endpoint, its public twin, a mirror, a
 //! token server and a portal, each endpoint in the health that the scenario gives it.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -26,6 +28,28 @@ pub(super) struct LabPki {
     pub(super) nodes: Pki,
     /// Only a `hosts.toml` may name it.
     pub(super) corporate: Pki,
+    /// The good certificates, by host: a server that opens again presents the same.
+    good: Mutex<HashMap<&'static str, Identity>>,
+}
+
+impl LabPki {
+    pub(super) fn new() -> Result<Self> {
+        Ok(Self {
+            nodes: Pki::new()?,
+            corporate: Pki::new()?,
+            good: Mutex::default(),
+        })
+    }
+
+    fn good(&self, host: &'static str) -> Result<Identity> {
+        let mut good = self.good.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(identity) = good.get(host) {
+            return Ok(identity.clone());
+        }
+        let identity = self.nodes.leaf([host]).issue()?;
+        good.insert(host, identity.clone());
+        Ok(identity)
+    }
 }
 
 /// Everything that serves, until dropped.
@@ -214,11 +238,11 @@ fn front(site: &Site, at: SocketAddr, behind: SocketAddr) -> Result<Front> {
     Ok(Front::Trap { _held: trap? })
 }
 
-fn identity(pki: &LabPki, host: &str, certificate: Certificate) -> Result<Identity> {
+fn identity(pki: &LabPki, host: &'static str, certificate: Certificate) -> Result<Identity> {
     const THREE_DAYS: Duration = Duration::from_secs(3 * 24 * 60 * 60);
     let leaf = || pki.nodes.leaf([host]);
     match certificate {
-        Certificate::Good => leaf().issue(),
+        Certificate::Good => pki.good(host),
         Certificate::Expired => leaf().expired().issue(),
         Certificate::NotYetValid => leaf().not_yet_valid().issue(),
         Certificate::EndsInThreeDays => leaf().expires_in(THREE_DAYS).issue(),

@@ -40,11 +40,16 @@ impl<'w> Running<'w> {
     pub fn until_next_round(&self) -> Result<()> {
         let now = Timestamp::now();
         wait::until("no round began", NEXT_ROUND, || {
-            let status: Value = get(self.node, "/api/v1/status")?.json()?;
-            let began: Timestamp = serde_json::from_value(status["registries"][0]["at"].clone())?;
+            let began: Timestamp = serde_json::from_value(self.registry()?["at"].clone())?;
             ensure!(began > now, "the last one began at {began}");
             Ok(())
         })
+    }
+
+    /// What its status says of the registry.
+    pub fn registry(&self) -> Result<Value> {
+        let mut status: Value = get(self.node, "/api/v1/status")?.json()?;
+        Ok(status["registries"][0].take())
     }
 
     /// The codes of the loud findings that hold, by the metric `regprobe_finding`.

@@ -5,13 +5,14 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::running::{LISTENS_AT, Running};
-use super::{Endpoints, World, proxy, wanted_nameservers};
+use super::{Servers, World, wanted_nameservers};
 use crate::container::debug_shell::DebugShell;
 use crate::container::{self, Container};
 use crate::scenario::{Client, Nameserver, Scenario};
@@ -26,8 +27,7 @@ pub struct Scene<'w> {
     scenario: &'w Scenario,
     /// The node's files; those of the scene before are not among them.
     folder: PathBuf,
-    _endpoints: [Endpoints; 2],
-    _proxy: Option<proxy::Server>,
+    servers: Option<Servers>,
 }
 
 /// What `regprobe check` said.
@@ -40,33 +40,42 @@ pub struct Checked {
 }
 
 impl<'w> Scene<'w> {
-    pub(super) fn new(
-        world: &'w World,
-        scenario: &'w Scenario,
-        endpoints: [Endpoints; 2],
-        proxy: Option<proxy::Server>,
-    ) -> Result<Self> {
+    pub(super) fn new(world: &'w World, scenario: &'w Scenario) -> Result<Self> {
         let folder = world.folder.path().join(world.scenes.to_string());
         fs::create_dir_all(folder.join("certs.d"))?;
         // Go looks for more authorities in a folder; there shall be none.
         fs::create_dir_all(folder.join("no-more-authorities"))?;
-        let trusted = endpoints.iter().map(|opened| &*opened.trusted);
-        let bundle = world.pki.nodes.ca_pem() + &trusted.collect::<String>();
-        fs::write(folder.join("ca.pem"), bundle)?;
         fs::write(folder.join("corporate.pem"), world.pki.corporate.ca_pem())?;
         let client = world.pki.nodes.leaf(["node"]).issue()?;
         client.write(&folder)?;
         let both = [client.chain_pem(), client.key_pem()].concat();
         fs::write(folder.join("both.pem"), both)?;
-        let scene = Self {
+        let mut scene = Self {
             world,
             scenario,
             folder,
-            _endpoints: endpoints,
-            _proxy: proxy,
+            servers: None,
         };
-        scene.write_node()?;
+        scene.turn(scenario)?;
         Ok(scene)
+    }
+
+    /// From now on the world is as this scenario has it, also for an agent that runs. What an agent is told when it
+    /// starts stays: its configuration, its environment and its bundle.
+    pub fn turn(&mut self, scenario: &'w Scenario) -> Result<()> {
+        let is_first = self.servers.is_none();
+        // Their addresses are needed.
+        self.servers = None;
+        let servers = self.world.arrange(&scenario.world)?;
+        if is_first {
+            let bundle = self.world.pki.nodes.ca_pem() + &servers.trusted;
+            fs::write(self.folder.join("ca.pem"), bundle)?;
+        }
+        self.servers = Some(servers);
+        self.scenario = scenario;
+        fs::remove_dir_all(self.certs_d())?;
+        fs::create_dir_all(self.certs_d())?;
+        self.write_node()
     }
 
     /// Pulls as containerd of this release would.
@@ -126,7 +135,7 @@ impl<'w> Scene<'w> {
     }
 
     /// Runs the agent until dropped, with this as the config's `schedule`.
-    pub fn run(&self, regprobe: &Path, schedule: &Value) -> Result<Running<'_>> {
+    pub fn run(&self, regprobe: &Path, schedule: &Value) -> Result<Running<'w>> {
         let config = self.write_config(Release::NEWEST, schedule)?;
         let mut run = self.with_environment(Command::new(regprobe));
         run.env("NODE_NAME", "aks-nodepool1-12345678-vmss000000")
@@ -153,8 +162,10 @@ impl<'w> Scene<'w> {
 
     /// From now on a nameserver that `is: changing` says what is wanted.
     pub fn change(&self, wanted: &Nameserver) -> Result<()> {
-        let mut servers = self.world.nameservers.iter();
-        let (_, server) = servers
+        let servers = self.world.nameservers.lock();
+        let servers = servers.unwrap_or_else(PoisonError::into_inner);
+        let mut served = servers.iter();
+        let (_, server) = served
             .find(|(served, _)| served.at == wanted.at)
             .with_context(|| format!("no nameserver is at {}", wanted.at))?;
         server.change(wanted)
