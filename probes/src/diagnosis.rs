@@ -88,7 +88,7 @@ pub fn diagnose(outcome: &Outcome, expectations: &Expectations) -> Diagnosis {
         order.then_with(|| a.port.cmp(&b.port))
     });
     walks::settle(&mut judged, &outcome.walks);
-    let works = mirrors::settle(&mut judged);
+    let works = mirrors::settle(&mut judged, &outcome.walks);
     let found = judged.into_iter().flat_map(|(_, findings)| findings);
     let mut findings = merge_shared_causes(found);
     settings::report(outcome, &mut findings);

@@ -5,7 +5,7 @@ pub use self::{
     endpoint::{AddressOutcome, EndpointOutcome, PullPath},
     footing::Footing,
     stage::{Evidence, Fault, FaultRef, StageOutcome},
-    walk::{Walk, WalkEnd},
+    walk::{Asked, Walk, WalkEnd},
 };
 use crate::{
     node::misconfigured::Misconfigured,

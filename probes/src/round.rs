@@ -8,28 +8,25 @@ use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    client::{
-        containerd::{self, FaultKind, Retries, WalkReply},
-        pull_hosts::{PullHost, PullHosts},
-    },
+    client::pull_hosts::{PullHost, PullHosts},
     net::off_limits::led_from,
     node::{
         Node,
         registry_host::{HostClient, SHARED_CLIENT},
     },
-    outcome::{EndpointOutcome, Fault, FaultRef, Outcome, PullPath},
+    outcome::{EndpointOutcome, Fault, Outcome, PullPath},
     round::{
         deadlines::Deadlines,
         progress::{OnStageEnd, StageEnd},
         requests::Requests,
         survey::Survey,
         visit::Visit,
-        walker::{Lane, Opened, Order, Walker},
+        walker::{Heard, Lane, Opened, Order, Walker},
     },
     stages::tls::{TlsClients, TlsFault},
     words::{
         endpoint::{Endpoint, Role, Turn},
-        reason::{Reason, Stage},
+        reason::Stage,
         target::{Depth, Target},
     },
 };
@@ -95,9 +92,15 @@ pub async fn run_with_progress(
             (place, vec![round.data(to, orders).await])
         }));
     }
-    let retries = Retries::of(node.release());
     let (sender, mut opened) = mpsc::unbounded_channel();
-    let walker = Walker::new(target, &hosts, retries, lanes, sender, &round.login_at);
+    let walker = Walker::new(
+        target,
+        &hosts,
+        node.release(),
+        lanes,
+        sender,
+        &round.login_at,
+    );
     let mut walking = pin!(walker.walk(images));
     let (mut seen, mut walks) = (Vec::new(), None);
     loop {
@@ -336,28 +339,8 @@ impl Round<'_> {
     async fn refuse(&self, orders: &mut mpsc::Receiver<Order>, seen: &EndpointOutcome) {
         while let Some(order) = orders.recv().await {
             if let Order::Send(_, reply) = order {
-                let _ = reply.send(self.no_connection(seen));
+                let _ = reply.send(Heard::at_once(walk_request::no_connection(seen)));
             }
-        }
-    }
-
-    fn no_connection(&self, seen: &EndpointOutcome) -> WalkReply {
-        let host = &seen.endpoint.host;
-        match seen.failure() {
-            Some((_, FaultRef::Stage(Fault::Http(fault)))) => WalkReply::NotSeen(fault.to_string()),
-            Some((_, fault)) if fault.reason() == Reason::Local => {
-                WalkReply::NotSeen(fault.to_string())
-            }
-            Some((_, FaultRef::Stage(fault))) => {
-                let fault = walk_request::go_fault(fault, host);
-                let text = seen.path.error().map(str::to_owned).or(fault.text);
-                WalkReply::Fault(containerd::WalkFault { text, ..fault })
-            }
-            Some((_, FaultRef::Resolve(_))) => WalkReply::Fault(containerd::WalkFault {
-                text: seen.path.error().map(str::to_owned),
-                kind: FaultKind::Dial,
-            }),
-            None => WalkReply::NotSeen(format!("no connection to {}", seen.endpoint)),
         }
     }
 

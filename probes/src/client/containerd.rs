@@ -9,7 +9,7 @@ pub(crate) use self::{
     pull::pull,
     retries::Retries,
     source::{Host, WantedImage},
-    stop::{Blame, Class, Stop},
+    stop::{Blame, Stop},
     transport::{
         Body, BodyEnd, Content, FaultKind, Read, Transport, WalkFault, WalkReply, WalkRequest,
         WalkResponse,

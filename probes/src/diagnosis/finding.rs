@@ -289,7 +289,7 @@ codes! {
     PlatformMismatch;
     /// A layer cannot be fetched.
     BlobUnavailable;
-    /// A mirror fails and a later host works.
+    /// A mirror fails.
     MirrorFailing;
     /// A setting that the node's client reads cannot be used as it is meant.
     NodeConfigInvalid;

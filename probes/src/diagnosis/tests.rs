@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 use super::{Code, Expectations, Finding, Severity, Verdict, diagnose};
 use crate::{
     node::misconfigured::{Misconfigured, SettingPlace},
-    outcome::{Walk, WalkEnd},
+    outcome::{Asked, Walk, WalkEnd},
     words::{
         endpoint::{Endpoint, Nameserver, Role},
         reason::Stage,
@@ -189,7 +189,7 @@ fn walk(end: WalkEnd, route: Vec<Endpoint>) -> Walk {
         end,
         route: route
             .into_iter()
-            .map(|endpoint| (endpoint, Stage::Manifest))
+            .map(|endpoint| Asked::at(&endpoint, Stage::Manifest))
             .collect(),
         challenge: None,
     }

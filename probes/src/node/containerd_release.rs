@@ -7,6 +7,7 @@ use std::{
     io::{self, Read, Seek, SeekFrom},
     path::Path,
     str::FromStr,
+    time::Duration,
 };
 
 /// A release of containerd.
@@ -51,6 +52,11 @@ impl ContainerdRelease {
     /// Whether a time-out or an early end of a connection to the last host is tried again.
     pub(crate) fn repeats_transport_errors(self) -> bool {
         self >= Self::new(2, 3, 7)
+    }
+
+    /// How long it waits for the headers of an answer; `None` for ever.
+    pub(crate) fn answer_limit(self) -> Option<Duration> {
+        (self >= Self::new(2, 3, 0)).then_some(Duration::from_secs(30))
     }
 
     /// The release of the program at `path`; `None` if the program does not tell.
@@ -370,12 +376,14 @@ mod tests {
             (
                 release.sends_large_hello(),
                 release.repeats_server_errors(),
+                release.answer_limit().is_some(),
                 release.repeats_transport_errors(),
             )
         };
-        assert_eq!(rules("1.7.34"), (false, false, false));
-        assert_eq!(rules("2.1.9"), (false, true, false));
-        assert_eq!(rules("2.2.4"), (true, true, false));
-        assert_eq!(rules("2.4.2"), (true, true, true));
+        assert_eq!(rules("1.7.34"), (false, false, false, false));
+        assert_eq!(rules("2.1.9"), (false, true, false, false));
+        assert_eq!(rules("2.2.4"), (true, true, false, false));
+        assert_eq!(rules("2.3.3"), (true, true, true, false));
+        assert_eq!(rules("2.4.2"), (true, true, true, true));
     }
 }

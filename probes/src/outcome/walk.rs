@@ -1,5 +1,7 @@
 //! The pull of one configured image, as the node's client would make it.
 
+use std::time::Duration;
+
 use crate::words::{
     digest::Digest,
     endpoint::Endpoint,
@@ -15,10 +17,46 @@ pub struct Walk {
     pub image: Image,
     /// How it ended.
     pub end: WalkEnd,
-    /// Whom each request went to and what for, in order.
-    pub route: Vec<(Endpoint, Stage)>,
+    /// Every request, in order.
+    pub route: Vec<Asked>,
     /// How the registry's answer to `/v2/` failed at that time, if it did: what a pull never asks.
     pub(crate) challenge: Option<Reason>,
+}
+
+/// One request of a walk.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Who was asked.
+    pub endpoint: Endpoint,
+    /// What for.
+    pub stage: Stage,
+    /// The image, or the digest of a blob; empty for a token.
+    pub(crate) subject: String,
+    /// Whether it is for content, and not for what the reference stands for: the client begins that with new
+    /// connections and new tokens.
+    pub(crate) for_content: bool,
+    /// How long the client would wait for the answer, once it has a connection.
+    pub(crate) took: Duration,
+    /// Whether the answer was 401, so that a token is asked for next.
+    pub(crate) challenged: bool,
+    /// Whether the client has a connection left: it has none without an answer, or where it leaves the body of one
+    /// unread.
+    pub(crate) keeps_connection: bool,
+}
+
+impl Asked {
+    /// A request that is answered at once, and leaves its connection.
+    pub(crate) fn at(endpoint: &Endpoint, stage: Stage) -> Self {
+        Self {
+            endpoint: endpoint.clone(),
+            stage,
+            subject: String::new(),
+            for_content: false,
+            took: Duration::ZERO,
+            challenged: false,
+            keeps_connection: true,
+        }
+    }
 }
 
 /// How a pull would end.
@@ -45,22 +83,22 @@ pub enum WalkEnd {
 impl Walk {
     /// The endpoint that was asked last: where the pull failed, if it did.
     pub fn last(&self) -> Option<&Endpoint> {
-        self.route.last().map(|(endpoint, _)| endpoint)
+        self.route.last().map(|asked| &asked.endpoint)
     }
 
     /// Every endpoint that was asked, once or more often.
     pub(crate) fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
-        self.route.iter().map(|(endpoint, _)| endpoint)
+        self.route.iter().map(|asked| &asked.endpoint)
     }
 
-    /// How often the client would ask `endpoint` one request after another: blobs it fetches at the same time.
-    pub(crate) fn fetches_from(&self, endpoint: &Endpoint) -> u32 {
-        let asked = |wanted| {
-            let route = self.route.iter();
-            route.filter(move |(asked, stage)| *stage == wanted && asked.is_same_server(endpoint))
-        };
-        let blobs = asked(Stage::Blob).next().is_some();
-        asked(Stage::Manifest).count() as u32 + u32::from(blobs)
+    /// Whether the pull fails, and not for want of credentials.
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(self.end, WalkEnd::Failed { denied: false, .. })
+    }
+
+    /// Whether it is not known how it would end.
+    pub(crate) fn is_unseen(&self) -> bool {
+        matches!(self.end, WalkEnd::NotSeen(_))
     }
 
     /// Whether the image came.

@@ -12,6 +12,7 @@ use crate::{
     round::{
         visit::{Stream, Visit},
         walk_request,
+        walker::Heard,
     },
     stages::{
         challenge::{self, Challenge, ChallengeStep},
@@ -127,16 +128,20 @@ impl<'a> Requests<'a> {
         &mut self,
         request: &containerd::WalkRequest,
         expected: bool,
-    ) -> WalkReply {
+    ) -> Heard {
         let limit = self.visit.deadlines.next();
         let cut_short = self.visit.deadlines.is_cut_short(limit);
         let start = self.begin();
         let mut ranged = request.read == Read::FirstByte;
+        let mut asked = start;
         let result = loop {
             let sent = match self.connection().await {
-                Some(Ok(http)) => walk_request::send(http, request, ranged, limit).await,
+                Some(Ok(http)) => {
+                    asked = Instant::now();
+                    walk_request::send(http, request, ranged, limit).await
+                }
                 Some(Err(fault)) => Err(fault),
-                None => return self.lost(),
+                None => return Heard::at_once(self.lost()),
             };
             match sent {
                 // The client itself asks for no range.
@@ -147,8 +152,10 @@ impl<'a> Requests<'a> {
         };
         if cut_short && matches!(result, Err(HttpFault::Io(IoFault::Timeout))) {
             let endpoint = self.visit.endpoint;
-            return WalkReply::NotSeen(format!("the round had no time left for {endpoint}"));
+            let why = format!("the round had no time left for {endpoint}");
+            return Heard::at_once(WalkReply::NotSeen(why));
         }
+        let took = asked.elapsed();
         let (reply, result) = match result {
             Ok((response, refused)) => {
                 let evidence = walk_request::evidence(request, &response, refused, expected);
@@ -170,7 +177,7 @@ impl<'a> Requests<'a> {
         {
             recorded.subject = Some(request.subject.as_str().into());
         }
-        reply
+        Heard { reply, took }
     }
 
     /// The client cannot use the last answer, or does not go where it leads for `content`.

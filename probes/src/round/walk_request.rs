@@ -10,11 +10,11 @@ use url::Position;
 
 use crate::{
     client::{
-        containerd::{self, Body, BodyEnd, Content, FaultKind, Read},
+        containerd::{self, Body, BodyEnd, Content, FaultKind, Read, WalkReply},
         go_error,
     },
     net::inert::excerpt,
-    outcome::{Evidence, Fault},
+    outcome::{EndpointOutcome, Evidence, Fault, FaultRef},
     stages::{
         http::{
             HttpAnswer,
@@ -63,6 +63,7 @@ pub(super) async fn send(
         )
         .await?;
     let (status, headers) = (response.status.as_u16(), response.headers.clone());
+    let keeps_open = response.keeps_open;
     let length = headers
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse().ok());
@@ -70,6 +71,7 @@ pub(super) async fn send(
         status,
         headers,
         length,
+        keeps_open,
         body,
     };
     if response.redirect().is_some() {
@@ -160,6 +162,7 @@ fn is_azures(request: &containerd::WalkRequest) -> bool {
 pub(super) fn go_fault(fault: &Fault, host: &str) -> containerd::WalkFault {
     let kind = match (fault, fault.reason()) {
         (Fault::Connect(_), _) => FaultKind::Dial,
+        (Fault::Http(_), Reason::Timeout) => FaultKind::Silence,
         (_, Reason::Timeout) => FaultKind::Timeout,
         (_, Reason::Closed) => FaultKind::Eof,
         _ => FaultKind::Other,
@@ -167,6 +170,27 @@ pub(super) fn go_fault(fault: &Fault, host: &str) -> containerd::WalkFault {
     containerd::WalkFault {
         text: go_error::text(fault, host),
         kind,
+    }
+}
+
+/// What a walk is told where there is no connection to `seen`.
+pub(super) fn no_connection(seen: &EndpointOutcome) -> WalkReply {
+    let host = &seen.endpoint.host;
+    match seen.failure() {
+        Some((_, FaultRef::Stage(Fault::Http(fault)))) => WalkReply::NotSeen(fault.to_string()),
+        Some((_, fault)) if fault.reason() == Reason::Local => {
+            WalkReply::NotSeen(fault.to_string())
+        }
+        Some((_, FaultRef::Stage(fault))) => {
+            let fault = go_fault(fault, host);
+            let text = seen.path.error().map(str::to_owned).or(fault.text);
+            WalkReply::Fault(containerd::WalkFault { text, ..fault })
+        }
+        Some((_, FaultRef::Resolve(_))) => WalkReply::Fault(containerd::WalkFault {
+            text: seen.path.error().map(str::to_owned),
+            kind: FaultKind::Dial,
+        }),
+        None => WalkReply::NotSeen(format!("no connection to {}", seen.endpoint)),
     }
 }
 

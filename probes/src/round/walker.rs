@@ -3,7 +3,10 @@
 
 use std::{net::IpAddr, sync::OnceLock, time::Duration};
 
-use hyper::header::AUTHORIZATION;
+use hyper::{
+    Method,
+    header::{AUTHORIZATION, LOCATION},
+};
 use tokio::{
     sync::{mpsc, oneshot},
     time::sleep,
@@ -11,18 +14,17 @@ use tokio::{
 
 use crate::{
     client::{
-        containerd::{self, Blame, Class, Content, FaultKind, Retries, Stop, Transport, WalkReply},
+        containerd::{self, Blame, Content, FaultKind, Retries, Stop, Transport, WalkReply},
         pull_hosts::{PullHost, PullHosts},
     },
     net::{inert, off_limits::led_from},
-    node::registry_host::HostClient,
-    outcome::{Walk, WalkEnd},
+    node::{ContainerdRelease, registry_host::HostClient},
+    outcome::{Asked, Walk, WalkEnd},
     round::walk_request::stage_of,
     stages::http::fault::HttpFault,
     words::{
         endpoint::{Endpoint, Role, Scheme, Turn},
         platform::Platform,
-        reason::Stage,
         target::{Image, Target},
     },
 };
@@ -33,9 +35,23 @@ const MAX_OPENED: usize = 32;
 /// What a lane is told.
 pub(super) enum Order {
     /// To send a request, and what came back.
-    Send(Box<containerd::WalkRequest>, oneshot::Sender<WalkReply>),
+    Send(Box<containerd::WalkRequest>, oneshot::Sender<Heard>),
     /// That the client cannot use the last answer, or does not go where it leads for this.
     Blame(Option<Content>, HttpFault),
+}
+
+/// What came back, and how long after the request was sent over its connection.
+pub(super) struct Heard {
+    pub reply: WalkReply,
+    pub took: Duration,
+}
+
+impl Heard {
+    /// Without a connection, or without a request.
+    pub(super) fn at_once(reply: WalkReply) -> Self {
+        let took = Duration::ZERO;
+        Self { reply, took }
+    }
 }
 
 /// An endpoint that a walk was led to.
@@ -57,22 +73,30 @@ pub(super) struct Lane<'a> {
 pub(super) struct Walker<'a> {
     pub target: &'a Target,
     pub hosts: &'a PullHosts,
-    pub retries: Retries,
+    pub release: ContainerdRelease,
     pub lanes: Vec<Lane<'a>>,
     pub opened: mpsc::UnboundedSender<Opened<'a>>,
     /// Where the registry itself lives, once that is known.
     pub login_at: &'a OnceLock<Option<IpAddr>>,
-    /// Places of lanes and what for, in the order in which the walk under way asked them.
-    route: Vec<(usize, Stage)>,
+    /// What the walk under way has asked so far.
+    route: Vec<Asked>,
+    /// The place of the lane that was asked last.
+    last: Option<usize>,
+    /// Whether the reference is resolved.
+    for_content: bool,
+    /// Whether the last answer was a denial.
+    denied: bool,
     /// Whether the last request was not answered in time.
     timed_out: bool,
+    /// Places of lanes that gave a request of the walk under way no answer, and why.
+    silent: Vec<(usize, containerd::WalkFault)>,
 }
 
 impl<'a> Walker<'a> {
     pub(super) fn new(
         target: &'a Target,
         hosts: &'a PullHosts,
-        retries: Retries,
+        release: ContainerdRelease,
         lanes: Vec<Lane<'a>>,
         opened: mpsc::UnboundedSender<Opened<'a>>,
         login_at: &'a OnceLock<Option<IpAddr>>,
@@ -80,12 +104,16 @@ impl<'a> Walker<'a> {
         Self {
             target,
             hosts,
-            retries,
+            release,
             lanes,
             opened,
             login_at,
             route: Vec::new(),
+            last: None,
+            for_content: false,
+            denied: false,
             timed_out: false,
+            silent: Vec::new(),
         }
     }
 
@@ -116,7 +144,10 @@ impl<'a> Walker<'a> {
             platform,
         };
         self.route.clear();
-        let pulled = containerd::pull(self, &asked, hosts, self.retries).await;
+        self.silent.clear();
+        (self.last, self.for_content, self.denied) = (None, false, false);
+        let retries = Retries::of(self.release);
+        let pulled = containerd::pull(self, &asked, hosts, retries).await;
         let end = match pulled {
             Ok(pulled) => WalkEnd::Pulled {
                 manifest: pulled.manifest,
@@ -129,17 +160,14 @@ impl<'a> Walker<'a> {
                 }
                 WalkEnd::Failed {
                     error: error.text.as_deref().map(inert::message),
-                    denied: error.class.is_denial(),
+                    denied: self.denied,
                 }
             }
         };
-        let route = self.route.iter();
-        let route = route.map(|(place, stage)| (self.lanes[*place].endpoint.clone(), *stage));
-        let route = route.collect();
         Walk {
             image: image.clone(),
             end,
-            route,
+            route: std::mem::take(&mut self.route),
             challenge: None,
         }
     }
@@ -151,7 +179,7 @@ impl<'a> Walker<'a> {
 
     /// Tells the lane that answered last what is wrong.
     async fn blame(&mut self, content: Option<Content>, fault: HttpFault) {
-        if let Some(&(last, _)) = self.route.last() {
+        if let Some(last) = self.last {
             // It is there as long as the walker is.
             let _ = self.lanes[last]
                 .orders
@@ -227,22 +255,59 @@ impl Transport for Walker<'_> {
             Ok(place) => place,
             Err(why) => return WalkReply::NotSeen(why.to_owned()),
         };
-        self.route.push((place, stage_of(request.content)));
-        let (sender, reply) = oneshot::channel();
+        self.last = Some(place);
+        let (sender, heard) = oneshot::channel();
         let mut request = request.clone();
         if !self.lanes[place].endpoint.is_same_server(&host.endpoint) {
             // What the node's settings hold for a host may be a secret.
             let of_host = host.headers.keys();
             of_host.for_each(|name| drop(request.headers.remove(name)));
         }
+        let endpoint = &self.lanes[place].endpoint;
+        let mut asked = Asked {
+            subject: request.subject.clone(),
+            for_content: self.for_content,
+            keeps_connection: false,
+            ..Asked::at(endpoint, stage_of(request.content))
+        };
+        let method = request.method.clone();
         let order = Order::Send(Box::new(request), sender);
-        let gone = || WalkReply::NotSeen("the round is over".to_owned());
-        if self.lanes[place].orders.send(order).await.is_err() {
-            return gone();
+        let is_here = |(silent, _): &&(usize, containerd::WalkFault)| *silent == place;
+        let silence = self.silent.iter().find(is_here);
+        let gone = || Heard::at_once(WalkReply::NotSeen("the round is over".to_owned()));
+        let heard = match silence {
+            // Where the client waits once more, there is no time to do so.
+            Some((_, fault)) => Heard::at_once(WalkReply::Fault(fault.clone())),
+            None => match self.lanes[place].orders.send(order).await {
+                Ok(()) => heard.await.unwrap_or_else(|_| gone()),
+                Err(_) => gone(),
+            },
+        };
+        let Heard { mut reply, took } = heard;
+        asked.took = took;
+        match &mut reply {
+            WalkReply::Response(response) => {
+                asked.challenged = response.status == 401;
+                asked.keeps_connection = keeps_connection(&method, response);
+            }
+            WalkReply::Fault(fault) if fault.kind == FaultKind::Silence => {
+                self.silent.push((place, fault.clone()));
+                asked.took = self.release.answer_limit().unwrap_or(took);
+                if self.release.answer_limit().is_none() {
+                    (fault.kind, fault.text) = (FaultKind::Hangs, None);
+                }
+            }
+            WalkReply::Fault(_) | WalkReply::NotSeen(_) => {}
         }
-        let reply = reply.await.unwrap_or_else(|_| gone());
+        self.denied =
+            matches!(&reply, WalkReply::Response(response) if matches!(response.status, 401 | 403));
         self.timed_out = matches!(&reply, WalkReply::Fault(fault) if fault.kind.is_timeout());
+        self.route.push(asked);
         reply
+    }
+
+    fn turns_to_content(&mut self) {
+        self.for_content = true;
     }
 
     async fn pause(&mut self, time: Duration) -> bool {
@@ -253,6 +318,13 @@ impl Transport for Walker<'_> {
         sleep(time).await;
         true
     }
+}
+
+/// Whether the client can use the connection again: containerd leaves the bodies of errors unread, and Go reads those
+/// of redirects.
+fn keeps_connection(method: &Method, response: &containerd::WalkResponse) -> bool {
+    let is_read = response.status < 400 || response.headers.contains_key(LOCATION);
+    response.keeps_open && (is_read || *method == Method::HEAD)
 }
 
 /// Why a probe does not go where the client would.
@@ -282,11 +354,4 @@ fn not_followed(
         return Some("a token would come from there in the clear");
     }
     None
-}
-
-impl Class {
-    /// Whether the registry wants credentials, or better ones.
-    fn is_denial(self) -> bool {
-        matches!(self, Self::InvalidAuthorization | Self::Status(401 | 403))
-    }
 }

@@ -157,8 +157,10 @@ impl<T: Transport> Source<'_, T> {
             let sent = self.send(at, request, last).await;
             match sent.and_then(retries::refuse_errors) {
                 Ok(answer) => return Ok(answer),
-                Err(Stop::Failed(error)) => first = first.or(Some(error)),
-                Err(not_seen) => return Err(not_seen),
+                Err(Stop::Failed(error)) if error.class != Class::Hangs => {
+                    first = first.or(Some(error));
+                }
+                Err(end) => return Err(end),
             }
         }
         let error = first.unwrap_or_else(|| GoError::not_found("no pull hosts"));
@@ -214,6 +216,7 @@ fn checked<'a>(answer: &'a Followed, descriptor: &Descriptor) -> Result<&'a [u8]
 
 /// The length that the headers give a blob, where they give one.
 fn has_length(answer: &Followed, descriptor: &Descriptor) -> Result<(), Stop> {
+    answer.whole()?;
     let total = header(answer, &hyper::header::CONTENT_RANGE)
         .and_then(|range| range.rsplit_once('/')?.1.parse().ok());
     let length = match answer.response.status {

@@ -26,14 +26,16 @@ pub(super) struct Followed {
 impl Followed {
     /// The body, where all of it came.
     pub(super) fn whole(&self) -> Result<&[u8], Stop> {
-        let text = match &self.response.body.end {
+        let (text, class) = match &self.response.body.end {
             BodyEnd::Complete => return Ok(&self.response.body.bytes),
-            BodyEnd::Cut(fault) => fault.text.clone(),
-            BodyEnd::TooLarge => None,
+            // For the rest of a body no release has a limit.
+            BodyEnd::Cut(fault) if fault.kind.is_timeout() => (None, Class::Hangs),
+            BodyEnd::Cut(fault) => (fault.text.clone(), Class::Other),
+            BodyEnd::TooLarge => (None, Class::Other),
         };
         Err(GoError {
             text,
-            ..GoError::untold(Class::Other)
+            ..GoError::untold(class)
         }
         .into())
     }
@@ -78,7 +80,8 @@ pub(super) async fn send<T: Transport>(
             WalkReply::NotSeen(why) => return Err(Stop::NotSeen(why)),
             WalkReply::Fault(fault) => {
                 let class = match fault.kind {
-                    FaultKind::Timeout | FaultKind::Eof => Class::Transient,
+                    FaultKind::Timeout | FaultKind::Silence | FaultKind::Eof => Class::Transient,
+                    FaultKind::Hangs => Class::Hangs,
                     FaultKind::Dial | FaultKind::Other => Class::Other,
                 };
                 let text = fault

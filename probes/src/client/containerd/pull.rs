@@ -26,5 +26,6 @@ pub(crate) async fn pull<T: Transport>(
         ))
     };
     let root = source.resolve().await.map_err(failed)?;
+    source.turn_to_content();
     source.fetch_all(root).await
 }

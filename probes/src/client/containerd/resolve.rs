@@ -56,11 +56,11 @@ impl<T: Transport> Source<'_, T> {
                 let request = self.request(at, Method::HEAD, &part, ACCEPTED, Read::Nothing);
                 let answer = match self.send(at, request, at == last).await {
                     Ok(answer) => answer,
-                    Err(Stop::Failed(error)) => {
+                    Err(Stop::Failed(error)) if error.class != Class::Hangs => {
                         note(1, denied(error));
                         continue;
                     }
-                    Err(not_seen) => return Err(not_seen),
+                    Err(end) => return Err(end),
                 };
                 match answer.response.status {
                     404 => {

@@ -81,6 +81,10 @@ impl<'a, T: Transport> Source<'a, T> {
         }
     }
 
+    pub(super) fn turn_to_content(&mut self) {
+        self.transport.turns_to_content();
+    }
+
     /// A request for a part of the repository, as `manifests/v1`, at the host of this number.
     pub(super) fn request(
         &self,

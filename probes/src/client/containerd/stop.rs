@@ -43,6 +43,8 @@ pub(crate) enum Class {
     NotImplemented,
     /// A time-out or an end of the connection: tried again at the last host.
     Transient,
+    /// The client waits for ever, so nothing follows.
+    Hangs,
     /// `ErrUnexpectedStatus` with its status.
     Status(u16),
     Other,

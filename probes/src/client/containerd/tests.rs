@@ -118,6 +118,7 @@ fn status(status: u16, headers: &[&str]) -> WalkReply {
         status,
         headers: headers.collect(),
         length: None,
+        keeps_open: true,
         body: Body::default(),
     })
 }

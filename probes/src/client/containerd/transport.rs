@@ -11,6 +11,10 @@ pub(crate) trait Transport {
     /// Sends one request and waits for its answer. It follows nothing and repeats nothing.
     fn send(&mut self, request: &WalkRequest) -> impl Future<Output = WalkReply>;
 
+    /// The reference is resolved. The client fetches what it stands for with new connections and new tokens, which
+    /// a transport need not repeat.
+    fn turns_to_content(&mut self) {}
+
     /// Waits, as the client does between two attempts; `false` where there is no time for another.
     fn pause(&mut self, time: Duration) -> impl Future<Output = bool>;
 }
@@ -66,6 +70,8 @@ pub(crate) struct WalkResponse {
     pub headers: HeaderMap,
     /// `Content-Length`, also of an answer to HEAD.
     pub length: Option<u64>,
+    /// Whether the server takes another request over this connection.
+    pub keeps_open: bool,
     pub body: Body,
 }
 
@@ -105,11 +111,15 @@ pub(crate) enum FaultKind {
     Eof,
     /// Nobody to connect to.
     Dial,
+    /// Connected, and no headers of an answer.
+    Silence,
+    /// A connection on which the client waits for ever.
+    Hangs,
     Other,
 }
 
 impl FaultKind {
     pub(crate) fn is_timeout(self) -> bool {
-        matches!(self, Self::Timeout)
+        matches!(self, Self::Timeout | Self::Silence)
     }
 }

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{
-    HeaderMap, StatusCode,
+    HeaderMap, StatusCode, Version,
     body::Incoming,
-    header::{CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER, SERVER},
+    header::{CONNECTION, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER, SERVER},
     http::response::Parts,
 };
 use serde::Deserialize;
@@ -29,14 +29,19 @@ pub(crate) struct Response {
     pub status: StatusCode,
     /// All headers.
     pub headers: HeaderMap,
+    /// Whether the server takes another request over this connection.
+    pub keeps_open: bool,
     body: Option<Incoming>,
     allowance: Allowance,
 }
 
 impl Response {
     pub(super) fn new(head: Parts, body: Incoming, allowance: Allowance) -> Self {
+        let closes = head.headers.get(CONNECTION);
+        let closes = closes.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
         Self {
             status: head.status,
+            keeps_open: head.version >= Version::HTTP_11 && !closes,
             headers: head.headers,
             body: Some(body),
             allowance,

@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::TcpStream;
-use tokio::time;
+use tokio::sync::mpsc;
+use tokio::time::{self, Instant};
 
 use crate::background::Background;
 use crate::fakes::sockets;
@@ -28,18 +29,22 @@ async fn pass(client: TcpStream, upstream: SocketAddr, wait: Duration) -> Result
     let (mut from_server, mut to_server) = sockets::dial(upstream).await?.into_split();
     let (mut from_client, mut to_client) = client.into_split();
     let asked = copy(&mut from_client, &mut to_server);
-    let answered = async {
+    // As on a long way, each piece is late, however many follow it closely.
+    let (sender, mut on_the_way) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
+    let read = async move {
         let mut piece = [0; 16 * 1024];
-        loop {
-            let length = from_server.read(&mut piece).await?;
-            if length == 0 {
-                return to_client.shutdown().await;
-            }
-            time::sleep(wait).await;
-            to_client.write_all(&piece[..length]).await?;
+        while let Ok(length @ 1..) = from_server.read(&mut piece).await {
+            let _ = sender.send((Instant::now() + wait, piece[..length].to_vec()));
         }
     };
+    let answered = async {
+        while let Some((due, piece)) = on_the_way.recv().await {
+            time::sleep_until(due).await;
+            to_client.write_all(&piece).await?;
+        }
+        to_client.shutdown().await
+    };
     // A client that says no more may still listen.
-    let _ = tokio::join!(asked, answered);
+    let _ = tokio::join!(asked, read, answered);
     Ok(())
 }
