@@ -111,8 +111,15 @@ const stories = {
     assert.deepEqual((await page.locator("h2").allInnerTexts()).slice(0, 3), ["Names and addresses", "TCP", "Proxy"]);
     await check(page, "runbooks");
 
-    await check(await open({ colorScheme: "dark" }), "dark");
-    await check(await open({ viewport: { width: 360, height: 740 } }), "phone");
+    for (const [place, name] of [["/", ""], [round, "round-"], ["/rounds?registry=contoso", "rounds-"],
+      ["/runbooks", "runbooks-"], ["/runbook/CredentialsRequired?registry=contoso", "runbook-"]]) {
+      for (const [look, options] of [["dark", { colorScheme: "dark" }], ["phone", { viewport: { width: 360, height: 740 } }]]) {
+        const page = await open(options);
+        await page.goto(url + place);
+        await check(page, name + look);
+        await page.context().close();
+      }
+    }
     const still = await open({ javaScriptEnabled: false });
     assert.equal(await still.textContent("#summary"), "This node can pull from contoso.");
     await still.locator(".rows > details > summary").click();
