@@ -7,7 +7,7 @@ use super::{
     findings,
     frame::{ABOVE, frame, in_query},
     html::Html,
-    words::{Took, meaning, sign, state, state_of, time},
+    words::{Took, label, meaning, sign, state, state_of, time},
 };
 use crate::{
     out::status::{AddressStatus, EndpointStatus, LookupStatus, RegistryStatus, StageStatus},
@@ -29,7 +29,11 @@ pub(crate) fn round(
         header(html, id, seen, before, after);
         html.tag("main", &[], |html| {
             html.leaf("h2", &[], "Findings");
-            if seen.findings.is_empty() {
+            if seen
+                .findings
+                .iter()
+                .all(|finding| finding.severity == "info")
+            {
                 html.leaf("p", &[], "No findings.");
             }
             findings::findings(html, seen, id.at());
@@ -143,8 +147,8 @@ fn address(html: &mut Html, seen: &AddressStatus, from: f64, longest: f64, now: 
     for stage in &seen.stages {
         let condition = if stage.ok { "ok" } else { "failing" };
         let name = match stage.earlier {
-            true => format!("{} (earlier round)", stage.stage),
-            false => stage.stage.to_string(),
+            true => format!("{} (earlier round)", label(stage.stage)),
+            false => label(stage.stage).to_owned(),
         };
         row(html, condition, &name, at, Some(stage.seconds), longest);
         at += stage.seconds;

@@ -128,6 +128,17 @@ fn is_public(findings: &[FindingStatus]) -> bool {
     findings.iter().any(|finding| codes.contains(&finding.code))
 }
 
+/// The name of a stage for people.
+pub(super) fn label(stage: &str) -> &str {
+    match stage {
+        "tls" => "TLS",
+        "challenge" => "/v2/",
+        "http" => "HTTP",
+        "blob" => "layer",
+        stage => stage,
+    }
+}
+
 /// A sign for each condition, so that colour is not the only difference.
 pub(super) fn sign(html: &mut Html, condition: &str) {
     let sign = match condition {

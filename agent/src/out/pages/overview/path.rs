@@ -3,7 +3,7 @@
 
 use super::super::{
     html::Html,
-    words::{Took, condition_of, sign},
+    words::{Took, condition_of, label, sign},
 };
 use crate::out::status::{
     AddressStatus, EndpointStatus, FindingStatus, LookupStatus, RegistryStatus, StageStatus,
@@ -129,16 +129,6 @@ fn stage(html: &mut Html, condition: &str, name: &str, words: &str, seconds: Opt
             html.text(words);
         });
     });
-}
-
-fn label(stage: &str) -> &str {
-    match stage {
-        "tls" => "TLS",
-        "challenge" => "/v2/",
-        "http" => "HTTP",
-        "blob" => "layer",
-        stage => stage,
-    }
 }
 
 fn looked_up(seen: &LookupStatus) -> String {
