@@ -313,6 +313,10 @@ pub(crate) fn notes_tell_what_is_missing() -> Result<()> {
             "the registries of the ConfigMap own",
         ),
         (
+            "config.kubernetes.node_condition=true",
+            "ContainerRegistryReachable. It stays on the nodes after `helm uninstall`",
+        ),
+        (
             "web.address=127.0.0.1",
             "curl http://127.0.0.1:9118/metrics",
         ),

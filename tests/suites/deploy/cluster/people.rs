@@ -18,6 +18,7 @@ fn typed(ground: &Ground) -> Result<()> {
     expect_release_of_containerd(ground)?;
     ensure!(follow_notes(ground)? == 5);
     sees_later_mounts(ground)?;
+    may_not_read_all(ground)?;
     check_in_debug_pod(ground)?;
     ground.upgrade(&format!("web: {{address: 127.0.0.1}}\n{VALUES}"))?;
     ensure!(follow_notes(ground)? == 3);
@@ -47,6 +48,40 @@ fn sees_later_mounts(ground: &Ground) -> Result<()> {
     })?;
     shell(ground, &format!("umount --lazy {certs_d}"))?;
     until("the file is gone", PATIENCE, || expect(json!([])))
+}
+
+/// containerd runs as root and reads what the agent may not: that is no finding about pulls.
+fn may_not_read_all(ground: &Ground) -> Result<()> {
+    let folder = format!("/etc/containerd/certs.d/{REGISTRY}");
+    let file = format!("{folder}/hosts.toml");
+    let text = format!("server = \"https://{REGISTRY}\"");
+    shell(ground, &format!("mkdir {folder} && echo '{text}' >{file}"))?;
+    for (path, for_root, for_all) in [
+        ("/etc/containerd", "700", "755"),
+        (&folder, "700", "755"),
+        (&file, "600", "644"),
+    ] {
+        shell(ground, &format!("chmod {for_root} {path}"))?;
+        until("the agent says what it may not read", PATIENCE, || {
+            let registry = ground.status()?["registries"][0].take();
+            ensure!(registry["verdict"] == "unknown", "{path}: {registry:#}");
+            let unseen = registry["unseen"].to_string();
+            ensure!(
+                unseen.contains("this agent may not read"),
+                "{path}: {unseen}"
+            );
+            let critical = registry.to_string().contains("\"critical\"");
+            ensure!(!critical, "{path}: {registry:#}");
+            Ok(())
+        })?;
+        shell(ground, &format!("chmod {for_all} {path}"))?;
+        until("it reads it again", PATIENCE, || {
+            let registry = ground.status()?["registries"][0].take();
+            ensure!(registry["verdict"] == "ok", "{path}: {registry:#}");
+            Ok(())
+        })?;
+    }
+    shell(ground, &format!("rm -r {folder}")).map(drop)
 }
 
 /// A directory that a node lacks and cannot create stops the agent, as docs/operations.md says; its parent does not.

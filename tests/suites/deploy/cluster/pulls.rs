@@ -16,6 +16,9 @@ pub(super) fn fail_though_the_path_is_well(ground: &Ground, prometheus: &Prometh
     let holds = |expression: &str| ground.network.enter(|| holds(prometheus, expression));
     let alert = firing("RegprobePodsCannotPull", ", registry=\"contoso\"");
     let pulled = "node:kubelet_image_pull_duration_seconds:mean30m{node=\"node1\"} >= 0";
+    // It fires once nothing fails any more, and only for a minute.
+    let burns = firing("RegprobePullAvailabilityBurn", ", registry=\"contoso\"");
+    let burnt = format!("max_over_time({burns}[10m])");
     let clock = Clock::start("a pod names an image that the registry lacks");
     ground.start_pod(ABSENT)?;
     ground.start_pod("more")?;
@@ -30,6 +33,7 @@ pub(super) fn fail_though_the_path_is_well(ground: &Ground, prometheus: &Prometh
             holds(&alert)
         }),
     ])?;
+    holds(&burnt).context("past outages did not raise the alert about the budget")?;
     let status = ground.status()?;
     ensure!(status["registries"][0]["verdict"] == "ok", "{status:#}");
     ground.cluster.kubectl(["delete", "pod", ABSENT])?;
