@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use regprobe_probes::Nameserver;
 
 use crate::{
-    changes,
     out::{
         change_log,
         history::SharedHistory,
@@ -16,7 +15,7 @@ use crate::{
     },
     plan::{Plan, PlannedRegistry},
     schedule::{Report, fleet::Fleet, pace::Pace},
-    state::{ConfigState, RegistryState, Shown},
+    state::{ConfigState, RegistryState, Shown, changes},
 };
 
 /// Owns all state.

@@ -17,9 +17,15 @@ pub(crate) mod shell;
 /// The exit statuses of `check`.
 pub(crate) const CHECK_STATUS: &str = "Exit status: 0 no registry is failing (or degraded, with --fail-on=degraded); 1 some are; 2 could \
      not tell: a registry is unknown, usage error, bad configuration, or a fault of this machine.";
+/// The exit statuses of `fleet`.
+pub(crate) const FLEET_STATUS: &str = "Exit status: 0 no node fails; 1 some do; 2 could not tell: an agent did not answer or cannot tell, usage \
+     error, or bad configuration.";
 /// The exit statuses of `run`.
 pub(crate) const RUN_STATUS: &str = "Exit status: 0 ended by SIGTERM or SIGINT, or the checked configuration is valid; 2 could not start: \
      usage error, bad configuration, or address in use.";
+
+/// Where the chart mounts the agent's configuration.
+pub(crate) const DEFAULT_CONFIG: &str = "/etc/regprobe/config.yaml";
 
 const EXAMPLES: &str = "Examples:
   regprobe check contoso --region=westeurope --private
@@ -57,6 +63,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Probe once, now, and report what is wrong and how to fix it.
     Check(CheckArgs),
+    /// Show what all agents of the cluster see.
+    Fleet(FleetArgs),
     /// Explain a finding or an alert, or print a guide.
     Explain(ExplainArgs),
     /// Write a configuration for the registries in use.
@@ -186,6 +194,32 @@ pub(crate) struct CheckArgs {
     /// Check only registries whose name or server matches (* and ?).
     #[arg(long, value_name = "GLOB", value_hint = ValueHint::Other)]
     pub only: Option<String>,
+}
+
+/// `regprobe fleet`.
+#[derive(Debug, Args)]
+#[command(after_help = FLEET_STATUS)]
+pub(crate) struct FleetArgs {
+    /// The configuration of the agents, which says how to find and ask them.
+    #[arg(
+        long = "config.file",
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        default_value = DEFAULT_CONFIG
+    )]
+    pub config_file: PathBuf,
+    /// The output format.
+    #[arg(long, value_enum, default_value_t = FleetOutput::Text)]
+    pub output: FleetOutput,
+}
+
+/// Output formats of `fleet`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FleetOutput {
+    /// For people.
+    Text,
+    /// The document of /api/v1/fleet: every node.
+    Json,
 }
 
 /// `regprobe explain`.

@@ -7,6 +7,7 @@
 mod checked;
 mod error;
 mod file;
+mod fleet;
 mod load;
 mod location;
 mod rules;
@@ -18,6 +19,10 @@ mod yaml;
 pub use self::checked::{Config, RegistryConfig};
 pub use self::error::ConfigError;
 pub use self::file::{ConfigFile, RegistryFile};
+pub use self::fleet::{
+    Authorization, BasicAuth, FleetClient, FleetConfig, FleetSize, FleetSizeError, PeerScheme,
+    PeerSchemeError, PeerTls,
+};
 pub(crate) use self::load::{load, read_text};
 pub use self::location::{KeyPath, Location};
 pub use self::rules::{Problem, Violation, check_interval, check_timeout};
@@ -27,9 +32,8 @@ pub use self::scalar::{
     parse_nameserver, parse_range,
 };
 pub use self::sections::{
-    ContainerdSource, ContainerdSourceError, FleetConfig, FleetSize, FleetSizeError,
-    KubernetesConfig, MetricsConfig, NameserverConfig, NodeConfig, ProxySource, ProxySourceError,
-    ScheduleConfig, TlsConfig,
+    ContainerdSource, ContainerdSourceError, KubernetesConfig, MetricsConfig, NameserverConfig,
+    NodeConfig, ProxySource, ProxySourceError, ScheduleConfig, TlsConfig,
 };
 pub(crate) use self::similar::most_similar;
 pub(crate) use self::yaml::read as from_yaml;

@@ -5,9 +5,9 @@
 //! The web server and the reports read snapshots.
 
 mod board;
-mod changes;
 mod check;
 mod cli;
+mod cluster;
 pub mod config;
 mod out;
 mod plan;
@@ -67,6 +67,7 @@ fn work(command: Command) -> anyhow::Result<ExitCode> {
             Command::Run(args) => run::run(args).await,
             Command::Check(args) => check::check(args).await,
             Command::Discover(args) => plan::discover(&args),
+            Command::Fleet(args) => cluster::fleet(args).await,
             Command::Explain(args) => Ok(print(&explain::explain(args.runbook))),
             Command::Completions { shell } => Ok(print(shell::completions(shell))),
             Command::Man => Ok(print(shell::MANUAL)),

@@ -20,7 +20,7 @@ use crate::{
         standard_streams::print,
     },
     schedule::{Report, Scheduler, fleet::Fleet},
-    web::{self, CurrentSettings, Site},
+    web::{self, CurrentSettings, Site, peers::Peers},
 };
 
 /// Reports that can wait for the board.
@@ -71,7 +71,10 @@ async fn work(args: RunArgs) -> anyhow::Result<ExitCode> {
     let (reload_requests, reloads) = mpsc::channel(1);
     let history = SharedHistory::new(args.history_limit);
     let mut board = Board::new(exporter.clone(), history.clone());
+    let peers = Arc::new(Peers::new(&node, board.shown(), &config));
     let site = Site {
+        peers: peers.clone(),
+        fleet: Default::default(),
         node: node.clone(),
         started: Timestamp::now(),
         exporter,
@@ -97,6 +100,7 @@ async fn work(args: RunArgs) -> anyhow::Result<ExitCode> {
         fleet: scheduler.fleet(),
         board,
         scheduler,
+        peers,
     };
     agent.work(incoming, reloads, hangup, termination).await;
     drop(agent);
@@ -169,6 +173,7 @@ struct Agent<'a> {
     fleet: watch::Receiver<Fleet>,
     board: Board,
     scheduler: Scheduler,
+    peers: Arc<Peers>,
 }
 
 impl Agent<'_> {
@@ -200,7 +205,8 @@ impl Agent<'_> {
     /// Applies the configuration file; on any error the old configuration stays.
     fn reload(&mut self) -> Result<(), String> {
         let result = match Loaded::from(self.config_file) {
-            Ok(Loaded { plan, .. }) => {
+            Ok(Loaded { config, plan, .. }) => {
+                self.peers.adopt(&config);
                 apply(&plan, &mut self.board, &mut self.scheduler);
                 if !self.reporter.is_of(&plan.kubernetes) {
                     let shown = self.board.shown();

@@ -12,6 +12,6 @@ mod cluster_dns;
 mod haste;
 mod retry_after;
 mod scheduler;
-mod service;
+pub(crate) mod service;
 
 pub(crate) use self::scheduler::{Report, Scheduler, Skip};

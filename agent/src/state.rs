@@ -2,11 +2,12 @@
 //! `check` read it.
 
 pub(crate) use self::{
-    registry::{LastAnswer, RegistryState, Round},
+    registry::{RegistryState, Round},
     round_id::RoundId,
     snapshot::{ConfigState, Shown, Snapshot},
 };
 
+pub(crate) mod changes;
 pub(crate) mod condition;
 mod registry;
 mod round_id;

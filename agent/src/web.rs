@@ -17,9 +17,11 @@ pub(crate) use self::{connections::MAX_CONNECTIONS, settings::CurrentSettings, s
 mod answer;
 mod can_pull;
 mod connections;
+mod fleet;
 mod history;
 mod page_cache;
 mod pages;
+pub(crate) mod peers;
 mod rate;
 mod reply;
 mod settings;

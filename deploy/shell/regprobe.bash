@@ -34,6 +34,9 @@ _regprobe() {
             regprobe,explain)
                 cmd="regprobe__subcmd__explain"
                 ;;
+            regprobe,fleet)
+                cmd="regprobe__subcmd__fleet"
+                ;;
             regprobe,help)
                 cmd="regprobe__subcmd__help"
                 ;;
@@ -55,6 +58,9 @@ _regprobe() {
             regprobe__subcmd__help,explain)
                 cmd="regprobe__subcmd__help__subcmd__explain"
                 ;;
+            regprobe__subcmd__help,fleet)
+                cmd="regprobe__subcmd__help__subcmd__fleet"
+                ;;
             regprobe__subcmd__help,help)
                 cmd="regprobe__subcmd__help__subcmd__help"
                 ;;
@@ -71,7 +77,7 @@ _regprobe() {
 
     case "${cmd}" in
         regprobe)
-            opts="-h -V --help --version run check explain discover completions man help"
+            opts="-h -V --help --version run check fleet explain discover completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -241,8 +247,41 @@ _regprobe() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        regprobe__subcmd__fleet)
+            opts="-h -V --config.file --output --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config.file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         regprobe__subcmd__help)
-            opts="run check explain discover completions man help"
+            opts="run check fleet explain discover completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -298,6 +337,20 @@ _regprobe() {
             return 0
             ;;
         regprobe__subcmd__help__subcmd__explain)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        regprobe__subcmd__help__subcmd__fleet)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

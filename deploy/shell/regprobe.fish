@@ -28,6 +28,7 @@ complete -c regprobe -n "__fish_regprobe_needs_command" -s h -l help -d 'Print h
 complete -c regprobe -n "__fish_regprobe_needs_command" -s V -l version -d 'Print version'
 complete -c regprobe -n "__fish_regprobe_needs_command" -f -a "run" -d 'Probe on a schedule and export metrics'
 complete -c regprobe -n "__fish_regprobe_needs_command" -f -a "check" -d 'Probe once, now, and report what is wrong and how to fix it'
+complete -c regprobe -n "__fish_regprobe_needs_command" -f -a "fleet" -d 'Show what all agents of the cluster see'
 complete -c regprobe -n "__fish_regprobe_needs_command" -f -a "explain" -d 'Explain a finding or an alert, or print a guide'
 complete -c regprobe -n "__fish_regprobe_needs_command" -f -a "discover" -d 'Write a configuration for the registries in use'
 complete -c regprobe -n "__fish_regprobe_needs_command" -f -a "completions" -d 'Print the completions for a shell'
@@ -66,6 +67,11 @@ complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l node-root -d
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l only -d 'Check only registries whose name or server matches (* and ?)' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -s V -l version -d 'Print version'
+complete -c regprobe -n "__fish_regprobe_using_subcommand fleet" -l config.file -d 'The configuration of the agents, which says how to find and ask them' -r -F
+complete -c regprobe -n "__fish_regprobe_using_subcommand fleet" -l output -d 'The output format' -r -f -a "text\t'For people'
+json\t'The document of /api/v1/fleet: every node'"
+complete -c regprobe -n "__fish_regprobe_using_subcommand fleet" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c regprobe -n "__fish_regprobe_using_subcommand fleet" -s V -l version -d 'Print version'
 complete -c regprobe -n "__fish_regprobe_using_subcommand explain" -s h -l help -d 'Print help'
 complete -c regprobe -n "__fish_regprobe_using_subcommand explain" -s V -l version -d 'Print version'
 complete -c regprobe -n "__fish_regprobe_using_subcommand discover" -l node-root -d 'Where the node\'s file system is, if standard input has no pods [default: /host if a node is there, or /]' -r -f -a "(__fish_complete_directories)"
@@ -75,10 +81,11 @@ complete -c regprobe -n "__fish_regprobe_using_subcommand completions" -s h -l h
 complete -c regprobe -n "__fish_regprobe_using_subcommand completions" -s V -l version -d 'Print version'
 complete -c regprobe -n "__fish_regprobe_using_subcommand man" -s h -l help -d 'Print help'
 complete -c regprobe -n "__fish_regprobe_using_subcommand man" -s V -l version -d 'Print version'
-complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check explain discover completions man help" -f -a "run" -d 'Probe on a schedule and export metrics'
-complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check explain discover completions man help" -f -a "check" -d 'Probe once, now, and report what is wrong and how to fix it'
-complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check explain discover completions man help" -f -a "explain" -d 'Explain a finding or an alert, or print a guide'
-complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check explain discover completions man help" -f -a "discover" -d 'Write a configuration for the registries in use'
-complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check explain discover completions man help" -f -a "completions" -d 'Print the completions for a shell'
-complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check explain discover completions man help" -f -a "man" -d 'Print the manual page'
-complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check explain discover completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check fleet explain discover completions man help" -f -a "run" -d 'Probe on a schedule and export metrics'
+complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check fleet explain discover completions man help" -f -a "check" -d 'Probe once, now, and report what is wrong and how to fix it'
+complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check fleet explain discover completions man help" -f -a "fleet" -d 'Show what all agents of the cluster see'
+complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check fleet explain discover completions man help" -f -a "explain" -d 'Explain a finding or an alert, or print a guide'
+complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check fleet explain discover completions man help" -f -a "discover" -d 'Write a configuration for the registries in use'
+complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check fleet explain discover completions man help" -f -a "completions" -d 'Print the completions for a shell'
+complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check fleet explain discover completions man help" -f -a "man" -d 'Print the manual page'
+complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check fleet explain discover completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -5,10 +5,10 @@ use anstyle::{AnsiColor, Style};
 use regprobe_probes::{Endpoint, Finding, Lookup};
 
 use crate::{
-    changes::{self, Change, said},
     check::report,
     out::screen::{Layout, PLAIN, Screen},
     state::RegistryState,
+    state::changes::{self, Change, said},
 };
 
 const GREEN: Style = AnsiColor::Green.on_default();

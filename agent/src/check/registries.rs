@@ -8,15 +8,12 @@ use wildmatch::WildMatch;
 
 use super::{local_agent, npd};
 use crate::{
-    cli::{CheckArgs, Output, PrivateArg, parse_server},
+    cli::{CheckArgs, DEFAULT_CONFIG, Output, PrivateArg, parse_server},
     config::{
         self, Config, ConfigFile, Private, Problem, RegistryConfig, RegistryFile, Server, Violation,
     },
     plan,
 };
-
-/// The configuration to use if none is named: the Helm chart mounts it there.
-pub(crate) const DEFAULT_CONFIG: &str = "/etc/regprobe/config.yaml";
 
 /// What to check.
 pub(super) struct Selection {

@@ -20,10 +20,10 @@ use super::{
     progress, report,
 };
 use crate::{
-    changes::next_snapshot,
     cli::{CheckArgs, Output},
     out::screen::{BOLD, Layout, PLAIN, Screen},
     process::signals::Termination,
+    state::changes::next_snapshot,
     state::{RegistryState, Snapshot, condition::Condition},
 };
 

@@ -1,10 +1,10 @@
 //! The config as it applies: every value in range, defaults filled in, names and servers distinct.
 //! [`super::rules`] makes it.
 
+use super::fleet::FleetConfig;
 use super::scalar::{Image, Private, Region, Server};
 use super::sections::{
-    FleetConfig, KubernetesConfig, MetricsConfig, NameserverConfig, NodeConfig, ScheduleConfig,
-    TlsConfig,
+    KubernetesConfig, MetricsConfig, NameserverConfig, NodeConfig, ScheduleConfig, TlsConfig,
 };
 
 /// The whole configuration, with the defaults filled in.

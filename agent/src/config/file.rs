@@ -4,10 +4,10 @@
 
 use serde::Deserialize;
 
+use super::fleet::FleetConfig;
 use super::scalar::{Image, Label, Private, Region, Server};
 use super::sections::{
-    FleetConfig, KubernetesConfig, MetricsConfig, NameserverConfig, NodeConfig, ScheduleConfig,
-    TlsConfig,
+    KubernetesConfig, MetricsConfig, NameserverConfig, NodeConfig, ScheduleConfig, TlsConfig,
 };
 
 /// A config in which each value has the right form. The command line builds one, too.

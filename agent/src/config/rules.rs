@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use super::checked::{Config, RegistryConfig};
 use super::file::{ConfigFile, RegistryFile};
+use super::fleet::{FleetClient, PeerScheme};
 use super::location::KeyPath;
 use super::scalar::{DurationText, quoted};
 use super::sections::{NameserverConfig, ScheduleConfig, TlsConfig};
@@ -23,6 +24,7 @@ impl TryFrom<ConfigFile> for Config {
         let registries = registries(file.registries)?;
         check_nameservers(&file.nameservers)?;
         check_schedule(&file.schedule)?;
+        check_fleet_client(&file.fleet.client)?;
         check_tls(&file.tls)?;
         check_buckets(&file.metrics.buckets)?;
         Ok(Self {
@@ -146,6 +148,28 @@ pub fn check_interval(interval: Duration) -> Result<(), Problem> {
 /// Checks the timeout of a stage, from the config or the command line.
 pub fn check_timeout(timeout: Duration) -> Result<(), Problem> {
     check_range(timeout, Duration::from_millis(100), Duration::from_secs(60))
+}
+
+fn check_fleet_client(client: &FleetClient) -> Result<(), Violation> {
+    let path = KeyPath::of("fleet").key("client");
+    let (tls, tls_path) = (&client.tls_config, path.key("tls_config"));
+    let is_sent = client.basic_auth.is_some() || client.authorization.is_some();
+    let is_plain = client.scheme == PeerScheme::Http;
+    let broken = if client.basic_auth.is_some() && client.authorization.is_some() {
+        (path.key("authorization"), Problem::TwoCredentials)
+    } else if tls.cert_file.is_some() != tls.key_file.is_some() {
+        (tls_path, Problem::HalfAClientCertificate)
+    } else if is_plain && *tls != Default::default() {
+        (tls_path, Problem::TlsOverHttp)
+    } else if is_plain && is_sent {
+        (path.key("scheme"), Problem::CredentialsOverHttp)
+    } else if !is_plain && tls.ca_file.is_none() {
+        (tls_path.key("ca_file"), Problem::NoAuthority)
+    } else {
+        return Ok(());
+    };
+    let (path, problem) = broken;
+    Err(Violation::new(path, problem))
 }
 
 fn check_tls(tls: &TlsConfig) -> Result<(), Violation> {
@@ -286,6 +310,21 @@ pub enum Problem {
         /// That interval.
         carried_by: DurationText,
     },
+    /// Only one of them can be sent.
+    #[error("there is a basic_auth as well; keep one")]
+    TwoCredentials,
+    /// A certificate without its key, or the reverse.
+    #[error("cert_file and key_file belong together; write both or neither")]
+    HalfAClientCertificate,
+    /// It would be ignored.
+    #[error("it is only used with https; write scheme: https")]
+    TlsOverHttp,
+    /// Everyone on the way could read them.
+    #[error("http would send the credentials in clear text to every agent; write https")]
+    CredentialsOverHttp,
+    /// Nobody would be trusted.
+    #[error("https needs to know who signs the agents' certificates; write the path of a PEM file")]
+    NoAuthority,
     /// No bucket, or too many.
     #[error("a histogram has 1 to 50 buckets, this one has {0}; set histograms to false for none")]
     BucketCount(usize),

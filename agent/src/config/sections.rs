@@ -9,7 +9,7 @@ use regprobe_probes::ContainerdRelease;
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::scalar::{self, HostName, Label, MAX_COUNT, parse_count, quoted, read_as};
+use super::scalar::{self, Label, quoted, read_as};
 
 /// A nameserver that is asked in addition to those that the node uses.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -169,67 +169,6 @@ impl Default for ScheduleConfig {
         }
     }
 }
-
-/// All agents of the cluster: they share a registry's rate limits.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(
-    default,
-    deny_unknown_fields,
-    expecting = "a mapping with the keys size, service, nameserver and requests_per_minute"
-)]
-pub struct FleetConfig {
-    /// How many agents there are.
-    pub size: FleetSize,
-    /// The headless Service whose addresses are the agents.
-    #[serde(deserialize_with = "scalar::name::host_name_or_none")]
-    pub service: Option<HostName>,
-    /// The cluster nameserver that knows the Service.
-    #[serde(deserialize_with = "scalar::address::nameserver_or_none")]
-    pub nameserver: Option<SocketAddr>,
-    /// How many requests all agents together may send to one registry in a minute.
-    #[serde(deserialize_with = "scalar::count")]
-    pub requests_per_minute: u32,
-}
-
-impl Default for FleetConfig {
-    fn default() -> Self {
-        Self {
-            size: FleetSize::Auto,
-            service: None,
-            nameserver: None,
-            requests_per_minute: 1000,
-        }
-    }
-}
-
-/// How many agents share the request budget.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FleetSize {
-    /// As many as the Service has addresses.
-    Auto,
-    /// This many, at least one.
-    Fixed(u32),
-}
-
-impl FromStr for FleetSize {
-    type Err = FleetSizeError;
-
-    fn from_str(text: &str) -> Result<Self, FleetSizeError> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            number => parse_count(number)
-                .map(Self::Fixed)
-                .map_err(|_| FleetSizeError(number.into())),
-        }
-    }
-}
-
-read_as!(FleetSize, "auto or a number");
-
-/// Neither `auto` nor a number of agents.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{} is not the size of a fleet; write auto, or a whole number from 1 to {MAX_COUNT}", quoted(.0))]
-pub struct FleetSizeError(String);
 
 /// Which certificates to trust in addition to the node's bundle, and when to warn.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -4,7 +4,7 @@
 
 use regprobe_probes::{EndpointOutcome, Finding, Severity, Verdict};
 
-use crate::changes::Change;
+use crate::state::changes::Change;
 
 /// Logs what a round changed at `registry`.
 pub(crate) fn log(registry: &str, changes: &[Change<'_>]) {

@@ -9,8 +9,8 @@ use std::{
 
 use self::shape::Shape;
 use crate::{
-    changes::Change,
     out::status::{EndpointStatus, RegistryStatus},
+    state::changes::Change,
     state::{
         RegistryState, RoundId,
         condition::{Condition, EndpointCondition},

@@ -4,6 +4,7 @@
 
 mod assets;
 mod findings;
+mod fleet;
 mod frame;
 mod html;
 mod markdown;
@@ -15,6 +16,7 @@ mod words;
 
 pub(crate) use self::{
     assets::{ASSETS, POLICY},
+    fleet::fleet,
     overview::overview,
     round::round,
     rounds::rounds,

@@ -84,6 +84,44 @@ pub(super) async fn count(
     }
 }
 
+/// The agents that the nameserver lists now, in order and without this node's own addresses.
+///
+/// # Errors
+/// Why they are not known.
+pub(crate) async fn others(config: &config::FleetConfig) -> Result<Others, String> {
+    let Some(service) = &config.service else {
+        return Err("fleet.service is not set, so no other agent is known".to_owned());
+    };
+    let place = ClusterDns::of_this_pod().place(service, config.nameserver);
+    let (service, address) = place.map_err(|why| format!("{service}: {why}"))?;
+    let lookup = lookup(&nameserver(address), &service, LIMIT, u16::MAX).await;
+    let answers = [&lookup.a, &lookup.aaaa].into_iter().flatten();
+    let Some(answer) = answers.max_by_key(|answer| answer.addresses.len()) else {
+        let why = lookup.fault().map(|fault| fault.to_string());
+        let why = why.unwrap_or_else(|| "no addresses".to_owned());
+        return Err(format!(
+            "nameserver {address} does not list {service}: {why}"
+        ));
+    };
+    let own = own_addresses();
+    let mut addresses = answer.addresses.clone();
+    addresses.retain(|address| !own.contains(address));
+    addresses.sort_unstable();
+    addresses.dedup();
+    Ok(Others {
+        addresses,
+        is_cut: answer.is_cut,
+    })
+}
+
+/// The other agents.
+#[derive(Debug)]
+pub(crate) struct Others {
+    pub addresses: Vec<IpAddr>,
+    /// Whether the answer leaves some out.
+    pub is_cut: bool,
+}
+
 /// What an assumed fleet means.
 const NOT_COUNTED: &str = "the fleet cannot be counted, so a large one is assumed and requests are rare; set \
                            fleet.nameserver or fleet.size";

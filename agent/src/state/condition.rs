@@ -36,6 +36,12 @@ impl Condition {
         }
     }
 
+    /// The condition with this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let all = [Self::Ok, Self::Degraded, Self::Unknown, Self::Failing];
+        all.into_iter().find(|one| one.as_str() == name)
+    }
+
     /// The name of the condition.
     pub(crate) fn as_str(self) -> &'static str {
         match self {

@@ -8,16 +8,16 @@ use tokio::sync::oneshot;
 
 use super::{
     can_pull::can_pull,
-    history, pages,
+    fleet, history, pages,
     reply::{self, Reply},
     settings::Settings,
     site::Site,
     users::Admission,
 };
-use crate::out::{metrics::Exposition, status::Status};
+use crate::out::{metrics::Exposition, status::Status, summary::Summary};
 
 /// Every path that can be read, and its handler. A path may end with an id.
-const PATHS: [(&str, Handler); 13] = [
+const PATHS: [(&str, Handler); 14] = [
     ("/", |site, asked| pages::overview(site, asked.headers)),
     ("/rounds", |site, asked| pages::rounds(site, asked.query)),
     ("/round/{id}", |site, asked| pages::round(site, asked.id)),
@@ -37,6 +37,10 @@ const PATHS: [(&str, Handler); 13] = [
             &Status::of(&site.shown.snapshot(), &site.node),
         )
     }),
+    ("/api/v1/summary", |site, _| {
+        let snapshot = site.shown.snapshot();
+        reply::json(StatusCode::OK, &Summary::of(&snapshot, &site.node))
+    }),
     ("/api/v1/bundle", |site, _| bundle(site)),
     ("/api/v1/history", |site, asked| {
         history::list(site, asked.query)
@@ -45,6 +49,9 @@ const PATHS: [(&str, Handler); 13] = [
         history::round(site, asked.id)
     }),
 ];
+/// Those that wait for other agents.
+const FLEET: &str = "/fleet";
+const FLEET_DOCUMENT: &str = "/api/v1/fleet";
 /// The only path that changes something.
 const RELOAD: &str = "/-/reload";
 const ID: &str = "{id}";
@@ -141,6 +148,8 @@ async fn route(site: &Site, request: Request<Incoming>) -> Reply {
         }
         (&Method::POST, RELOAD) => reload(site).await,
         (_, RELOAD) => allow("POST"),
+        (&Method::GET | &Method::HEAD, FLEET) => fleet::page(site, request.headers()).await,
+        (&Method::GET | &Method::HEAD, FLEET_DOCUMENT) => fleet::document(site).await,
         (&Method::GET | &Method::HEAD, path) => read(site, path, &request),
         _ => allow("GET, HEAD"),
     }
@@ -245,7 +254,10 @@ mod tests {
         let documented: BTreeSet<_> = documented.map(|path| path.as_str().unwrap()).collect();
         let paths = PATHS.iter().map(|(path, _)| *path);
         let assets = ASSETS.iter().map(|asset| asset.path);
-        let served: BTreeSet<_> = paths.chain(assets).chain([RELOAD]).collect();
+        let served: BTreeSet<_> = paths
+            .chain(assets)
+            .chain([RELOAD, FLEET, FLEET_DOCUMENT])
+            .collect();
         assert_eq!(documented, served);
     }
 }

@@ -22,10 +22,16 @@ use crate::{
 const HTML: &str = "text/html; charset=utf-8";
 /// `/`
 pub(super) fn overview(site: &Site, headers: &HeaderMap) -> Reply {
-    let CachedPage { etag, html } = site.page.get(&site.shown.snapshot(), |snapshot, now| {
+    let page = site.page.get(&site.shown.snapshot(), |snapshot, now| {
         let history = site.history.open();
         pages::overview(&site.node, site.started, snapshot, &history, now)
     });
+    cached(page, headers)
+}
+
+/// A page, unless the client has it.
+pub(super) fn cached(page: CachedPage, headers: &HeaderMap) -> Reply {
+    let CachedPage { etag, html } = page;
     let known = headers.get(header::IF_NONE_MATCH) == Some(&etag);
     let mut response = match known {
         true => reply::reply(StatusCode::NOT_MODIFIED, HTML, ""),

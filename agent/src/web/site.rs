@@ -5,7 +5,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{page_cache::PageCache, settings::CurrentSettings};
+use super::{
+    page_cache::{FleetPage, PageCache},
+    peers::Peers,
+    settings::CurrentSettings,
+};
 use crate::{
     out::{history::SharedHistory, metrics::Exporter},
     state::Shown,
@@ -25,6 +29,10 @@ pub(crate) struct Site {
     pub history: SharedHistory,
     /// The status page as last made.
     pub page: PageCache,
+    /// The other agents.
+    pub peers: Arc<Peers>,
+    /// The page of the fleet as last made.
+    pub fleet: FleetPage,
     /// TLS, users and headers.
     pub settings: CurrentSettings,
     /// Where reload requests go, if they are allowed.

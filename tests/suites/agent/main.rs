@@ -1,6 +1,7 @@
 //! The running agent: what it serves and logs, and how it survives failures of its surroundings.
 
 mod drift;
+mod fleet;
 mod hostile;
 mod listener;
 mod mishaps;
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
     suite::main(
         &[
             ("drift", drift::suite),
+            ("fleet", fleet::suite),
             ("hostile", hostile::suite),
             ("listener", listener::suite),
             ("mishaps", mishaps::suite),

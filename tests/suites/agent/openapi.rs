@@ -44,12 +44,22 @@ fn documented() -> Result<()> {
     api.document.gave("get", "/", "If-None-Match")?;
     api.document.hold("get", "/", &known)?;
 
+    let known = agent.get("/fleet")?.expect_status(200)?;
+    let etag = known.header("etag").context("no ETag")?.to_owned();
+    let again = client::get(agent.addr, "/fleet").header("If-None-Match", &etag);
+    let known = again.send()?.expect_status(304)?;
+    api.document.gave("get", "/fleet", "If-None-Match")?;
+    api.document.hold("get", "/fleet", &known)?;
+
     for path in [
+        "/fleet",
         "/static/page.css",
         "/static/page.js",
         "/static/icon.svg",
         "/metrics",
         "/api/v1/status",
+        "/api/v1/summary",
+        "/api/v1/fleet",
         "/api/v1/bundle",
         "/-/healthy",
         "/-/ready",
@@ -118,6 +128,13 @@ fn documented() -> Result<()> {
     })?;
     api.get(&agent, "/api/v1/history", "limit=1000", 200)?;
     api.get(&agent, "/api/v1/status", "", 200)?;
+    api.get(&agent, "/api/v1/summary", "", 200)?;
+    agent.until("shows it in the view of the fleet", |agent| {
+        let view = agent.get("/api/v1/fleet")?.json()?;
+        ensure!(view["causes"][0].is_object(), "{view}");
+        Ok(())
+    })?;
+    api.get(&agent, "/api/v1/fleet", "", 200)?;
 
     api.post(&agent, "/-/reload", 200)?;
     fs::write(&config, "registries: [")?;

@@ -37,11 +37,11 @@ const AGENT: Rooms = &[
     &["plan"],
     &["schedule"],
     &["state"],
-    &["changes"],
     &["out"],
     &["board"],
     &["web"],
     &["check"],
+    &["cluster"],
     &["run"],
 ];
 

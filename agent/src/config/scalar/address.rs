@@ -211,6 +211,18 @@ pub enum AddressError {
     PortZero(String),
 }
 
+/// For `deserialize_with`: a TCP port.
+pub(in crate::config) fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    read(deserializer, "a port", |text| match text.parse() {
+        Ok(port @ 1..) => Ok(port),
+        _ => Err(PortError(text.into())),
+    })
+}
+
+#[derive(Debug, Error)]
+#[error("{} is not a port; write a whole number from 1 to 65535", quoted(.0))]
+struct PortError(String);
+
 #[cfg(test)]
 mod tests {
     use super::*;

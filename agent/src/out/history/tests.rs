@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use regprobe_probes::{Depth, Evidence, Nameserver, Reason, Severity, Stage};
 
 use super::*;
-use crate::{changes::between, plan::PlannedRegistry, state::story};
+use crate::{plan::PlannedRegistry, state::changes::between, state::story};
 
 const KIB: usize = 1024;
 

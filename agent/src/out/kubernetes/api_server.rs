@@ -5,13 +5,11 @@
 use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::Full;
 use hyper::{
     Method, Request, StatusCode,
-    client::conn::http1,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT},
 };
-use hyper_util::rt::TokioIo;
 use regprobe_probes::{Nameserver, lookup, read_regular};
 use rustls::{
     ClientConfig, RootCertStore,
@@ -26,6 +24,8 @@ use tokio::{
     time::timeout,
 };
 use tokio_rustls::TlsConnector;
+
+use crate::out::fetch::{FetchError, fetch};
 
 /// Where kubelet mounts the service account.
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -61,8 +61,8 @@ pub(super) enum ApiError {
     NoAddress(String),
     #[error("cannot reach the API server at {0}: {1}")]
     Connection(String, io::Error),
-    #[error("the API server breaks HTTP: {0}")]
-    Http(#[from] hyper::Error),
+    #[error("the API server: {0}")]
+    Fetch(#[from] FetchError),
     #[error("the API server says {0}: {1}")]
     Refused(StatusCode, String),
     #[error("the API server's answer is {0}")]
@@ -147,23 +147,9 @@ impl ApiServer {
         let name = ServerName::try_from(self.host.clone()).map_err(|_| ApiError::Request)?;
         let stream = connect(self.address().await?).await.map_err(unreachable)?;
         let stream = connector.connect(name, stream).await.map_err(unreachable)?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let exchange = async {
-            let answer = sender.send_request(request).await?;
-            let status = answer.status();
-            let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
-            let body = body.map_err(|error| match error.is::<LengthLimitError>() {
-                true => ApiError::Answer("too large"),
-                false => ApiError::Answer("cut off"),
-            })?;
-            match body.to_bytes() {
-                body if status.is_success() => Ok(body),
-                body => Err(ApiError::Refused(status, reason(&body))),
-            }
-        };
-        tokio::select! {
-            answer = exchange => answer,
-            Err(error) = connection => Err(error.into()),
+        match fetch(stream, request, MAX_ANSWER).await? {
+            (status, body) if status.is_success() => Ok(body),
+            (status, body) => Err(ApiError::Refused(status, reason(&body))),
         }
     }
 

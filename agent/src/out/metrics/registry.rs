@@ -11,9 +11,9 @@ use super::{
     handle::{By, Facts, Gauge, owned_metrics},
 };
 use crate::{
-    changes::Change,
     plan::PlannedRegistry,
     schedule::pace::Pace,
+    state::changes::Change,
     state::{RegistryState, Round},
 };
 

@@ -4,8 +4,8 @@ use regprobe_probes::{Diagnosis, Role};
 
 use super::*;
 use crate::{
-    changes::between,
     schedule::pace::Pace,
+    state::changes::between,
     state::{RegistryState, Round, story},
 };
 

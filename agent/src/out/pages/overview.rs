@@ -104,6 +104,7 @@ fn header(
         html.leaf("span", &[], format_args!("regprobe {version}, up {up}"));
         html.tag("nav", &[("aria-label", &"Links")], |html| {
             for (path, label) in [
+                ("fleet", "All nodes"),
                 ("runbooks", "Runbooks"),
                 ("metrics", "Metrics"),
                 ("api/v1/status", "JSON"),
@@ -158,11 +159,9 @@ mod tests {
 
     use super::{strip::ROUNDS, *};
     use crate::{
-        changes::between,
         out::{history::SharedHistory, pages::ASSETS},
         plan::PlannedRegistry,
-        state::RegistryState,
-        state::story,
+        state::{RegistryState, changes::between, story},
     };
 
     /// The registry of [`story::failing`] under another name, after a later round.

@@ -1,4 +1,4 @@
-// Keeps the status page up to date: it fetches the page again and replaces only what changed. What the
+// Keeps the pages that have a summary up to date: it fetches the page again and replaces only what changed. What the
 // reader has opened, focused or scrolled to stays as it is. It does nothing while the page is hidden.
 "use strict";
 (() => {
@@ -49,7 +49,7 @@
     try {
       const headers = etag ? { "If-None-Match": etag } : {};
       const signal = AbortSignal.timeout(PACE);
-      const answer = await fetch("./", { headers, signal, cache: "no-store" });
+      const answer = await fetch(location.pathname, { headers, signal, cache: "no-store" });
       if (answer.status === 200) {
         const page = new DOMParser().parseFromString(await answer.text(), "text/html");
         stale("");

@@ -81,6 +81,9 @@ imagePullSecrets:
 {{- /* Without namespace: the agent knows its own. */}}
 {{- $_ := set $fleet "service" (include "regprobe.fullname" .) }}
 {{- end }}
+{{- if and (not $fleet.port) (ne (int64 .Values.web.port) 9118) }}
+{{- $_ := set $fleet "port" (int64 .Values.web.port) }}
+{{- end }}
 {{- $_ := set $config "fleet" $fleet }}
 {{- toYaml $config }}
 {{- end }}

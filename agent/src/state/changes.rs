@@ -9,10 +9,12 @@ use regprobe_probes::{
     Stage, Verdict,
 };
 
-use crate::{
-    plan::PlannedRegistry,
-    state::{LastAnswer, Round, Snapshot, condition::Condition},
+use super::{
+    condition::Condition,
+    registry::{LastAnswer, Round},
+    snapshot::Snapshot,
 };
+use crate::plan::PlannedRegistry;
 
 /// One difference between a round and the one before it. After the first round everything is new.
 #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,111 @@
+//! All agents, asked once: at most so many at a time, at most so many a second, and at most for so long.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::client::PeerClient;
+use crate::{
+    config::{FleetConfig, PeerScheme},
+    out::{
+        fleet_view::{Answer, FleetView, Heard},
+        summary::Summary,
+    },
+    schedule::service,
+};
+
+/// Agents asked at the same time.
+const AT_ONCE: usize = 100;
+/// The time from one agent to the next: a thousand a second.
+const PACE: Duration = Duration::from_millis(1);
+/// For all of them together, whatever they do.
+const LIMIT: Duration = Duration::from_secs(10);
+/// Between two views of what is known so far.
+const PROGRESS: Duration = Duration::from_secs(1);
+
+/// Tells the view as it grows, and at last the complete one. `own` is the summary of this agent, if this process
+/// is one.
+pub(super) async fn sweep(
+    config: &FleetConfig,
+    own: Option<Summary>,
+    mut tell: impl FnMut(FleetView),
+) {
+    let start = Instant::now();
+    let mut missing = None;
+    let others = match service::others(config).await {
+        Ok(others) => {
+            if others.is_cut {
+                missing = Some("The nameserver does not list all agents.".to_owned());
+            }
+            others.addresses
+        }
+        Err(why) => {
+            missing = Some(format!("The other agents are not known: {why}."));
+            Vec::new()
+        }
+    };
+    let own = own.map(|summary| Heard {
+        called: summary.node.clone(),
+        page: Some("./".to_owned()),
+        answer: Answer::Summary(Arc::new(summary)),
+    });
+    let (client, others) = match PeerClient::load(&config.client) {
+        Ok(client) => (Some(client), others),
+        Err(why) => {
+            missing = Some(format!("The other agents cannot be asked: {why}."));
+            (None, Vec::new())
+        }
+    };
+    let scheme = match config.client.scheme {
+        PeerScheme::Http => "http",
+        PeerScheme::Https => "https",
+    };
+    let addresses = others
+        .into_iter()
+        .map(|address| SocketAddr::new(address, config.port));
+    let addresses: Vec<_> = addresses.collect();
+    let awaited = addresses.iter().map(|address| Heard {
+        called: address.ip().to_string(),
+        page: Some(format!("{scheme}://{address}/")),
+        answer: Answer::Awaited,
+    });
+    // This agent's own comes last, so that the others keep their places.
+    let mut heard: Vec<_> = awaited.chain(own).collect();
+    let mut view = |heard: &[Heard]| {
+        tell(FleetView::of(heard, missing.as_deref(), Timestamp::now()));
+    };
+    if let Some(client) = &client {
+        let turns = (0..).map(|number| start + PACE * number);
+        let asked = addresses.into_iter().zip(turns).enumerate();
+        let asked = asked.map(|(place, (address, turn))| async move {
+            sleep_until(turn).await;
+            (place, client.ask(address).await)
+        });
+        let mut answers = stream::iter(asked).buffer_unordered(AT_ONCE);
+        let mut next = start + PROGRESS;
+        while start.elapsed() < LIMIT {
+            match timeout_at(next, answers.next()).await {
+                Ok(Some((place, answer))) => {
+                    heard[place].answer = match answer {
+                        Ok(summary) => Answer::Summary(Arc::new(summary)),
+                        Err(why) => Answer::Nothing(why),
+                    };
+                }
+                Ok(None) => break,
+                Err(_) => {
+                    view(&heard);
+                    next = Instant::now() + PROGRESS;
+                }
+            }
+        }
+    }
+    for one in heard
+        .iter_mut()
+        .filter(|one| matches!(one.answer, Answer::Awaited))
+    {
+        one.answer = Answer::Nothing("not asked, as too many agents do not answer".to_owned());
+    }
+    view(&heard);
+}
