@@ -8,7 +8,9 @@ use rustls::pki_types::CertificateDer;
 
 use crate::{
     node::{
+        ProxyRules,
         hosts_toml::{self, HostsTomlError},
+        proxy,
         registry_host::RegistryHost,
     },
     stages::{
@@ -50,6 +52,45 @@ pub fn challenges(line: &str) -> Vec<(String, Vec<(String, String)>)> {
 /// If `body` grants no usable token.
 pub fn authorization(body: &[u8]) -> Result<Vec<u8>, HttpFault> {
     Ok(token::authorization(body)?.as_bytes().to_owned())
+}
+
+/// The token in `body`, the answer of a token service; empty if there is none. `None` if the answer cannot be read.
+pub fn token(body: &[u8]) -> Option<String> {
+    token::granted(body).ok().map(Option::unwrap_or_default)
+}
+
+/// Scheme, user, password, host and port of a URL as Go reads it; `None` for an error.
+pub fn go_url(text: &str) -> Option<[String; 5]> {
+    let url = proxy::go_url::parse(text)?;
+    let (name, password) = url
+        .user
+        .map(|user| (user.name, user.password))
+        .unwrap_or_default();
+    Some([url.scheme, name, password, url.host, url.port])
+}
+
+/// Scheme, user, password, host and port of the proxy for a URL of this `scheme`, `host` and `port`; `None` if it is
+/// reached directly.
+pub fn proxy_for(
+    env: impl Fn(&str) -> Option<String>,
+    scheme: &str,
+    host: &str,
+    port: u16,
+) -> Option<[String; 5]> {
+    let rules = ProxyRules::from_env(env);
+    let proxy = rules.proxy_for(scheme, host, port)?;
+    let user = proxy.credentials.clone();
+    let (name, password) = user
+        .map(|user| (user.username, user.password))
+        .unwrap_or_default();
+    let scheme = proxy.scheme.as_str().to_owned();
+    Some([
+        scheme,
+        name,
+        password,
+        proxy.host.clone(),
+        proxy.port.to_string(),
+    ])
 }
 
 /// The hosts that a `hosts.toml` lists for `contoso.azurecr.io`: name, port and API root.

@@ -9,7 +9,7 @@ use url::Host;
 use self::{go_url::GoUrl, no_proxy::NoProxy};
 use crate::net::inert::excerpt;
 
-mod go_url;
+pub(crate) mod go_url;
 mod no_proxy;
 
 /// What `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` say.
@@ -183,7 +183,7 @@ impl ProxySetting {
     /// of becomes 0, where nobody listens.
     fn parse(variable: &'static str, text: &str) -> Self {
         let whole = go_url::parse(text);
-        let is_bogus = |url: &GoUrl| url.scheme.is_empty() || url.is_without_host();
+        let is_bogus = |url: &GoUrl| url.scheme.is_empty() || !url.has_host;
         let (url, is_whole) = match whole {
             Some(url) if !is_bogus(&url) => (Some(url), true),
             whole => (go_url::parse(&format!("http://{text}")).or(whole), false),

@@ -3,6 +3,7 @@
 
 use hyper::{StatusCode, header::HeaderValue};
 use jiff::Timestamp;
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 use url::Url;
 
@@ -138,19 +139,34 @@ pub(crate) fn granted(body: &[u8]) -> Result<Option<String>, JsonFault> {
     ];
     let body = String::from_utf8_lossy(body);
     let fields = object(Some(go_json::first(&body)?), &KNOWN)?;
-    number(fields.get("expires_in"))?;
-    text(fields.get("refresh_token"))?;
-    // As `time.Time.UnmarshalJSON` takes it: strictly RFC 3339, with `T` and `Z` in capitals.
-    let issued: Option<String> = typed(fields.get("issued_at"), "time")?;
-    let is_strict = |text: &String| text.as_bytes().get(10) == Some(&b'T') && !text.ends_with('z');
-    if issued.is_some_and(|text| !is_strict(&text) || text.parse::<Timestamp>().is_err()) {
-        return Err(JsonFault(None));
-    }
+    fields.last("expires_in", number)?;
+    fields.last("refresh_token", text)?;
+    fields.last("issued_at", issued_at)?;
     let tokens = [
-        text(fields.get("access_token"))?,
-        text(fields.get("token"))?,
+        fields.last("access_token", text)?,
+        fields.last("token", text)?,
     ];
     Ok(tokens.into_iter().find(|token| !token.is_empty()))
+}
+
+/// A time as `time.Time.UnmarshalJSON` takes it: RFC 3339 with `T` and `Z` in capitals, without leap seconds, and with
+/// offsets of up to 24 hours. The hour may have one digit.
+fn issued_at(raw: Option<&RawValue>) -> Result<(), JsonFault> {
+    let Some(mut text) = typed::<String>(raw, "time")? else {
+        return Ok(());
+    };
+    if text.as_bytes().get(12) == Some(&b':') && text.is_char_boundary(11) {
+        text.insert(11, '0');
+    }
+    let offset = text.rsplit_once(['+', '-']).map(|(_, offset)| offset);
+    let is_taken = text.as_bytes().get(10) == Some(&b'T')
+        && !text.ends_with('z')
+        && text.get(17..19) != Some("60")
+        && !offset.is_some_and(|offset| offset.starts_with("25:"));
+    match is_taken && text.parse::<Timestamp>().is_ok() {
+        true => Ok(()),
+        false => Err(JsonFault(None)),
+    }
 }
 
 /// The header `Authorization` with a token, which `Debug` never shows; `None` if no header can carry it.

@@ -63,7 +63,7 @@ pub struct Scenario {
 }
 
 /// The part of the agent's config that a scenario chooses.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Told {
     /// The registry; the node pulls from the same.
@@ -105,7 +105,7 @@ impl Default for Told {
 }
 
 /// A nameserver that the agent's configuration adds.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Beside {
     pub name: String,
@@ -215,6 +215,27 @@ impl Scenario {
         releases::read(told)
     }
 
+    /// The world without what is wrong, for the same agent: whoever there is else is well.
+    pub fn healthy(&self) -> Result<Self> {
+        let mut healthy = Self::parse(HEALTHY)?;
+        healthy.agent.clone_from(&self.agent);
+        healthy
+            .world
+            .environment
+            .clone_from(&self.world.environment);
+        healthy.world.proxy = self.world.proxy.map(ProxyIs::mended);
+        let nameservers = self.world.nameservers.iter();
+        healthy.world.nameservers = nameservers
+            .map(|here| Nameserver::healthy(here.at))
+            .collect();
+        let well = |site: &Option<Site>| site.as_ref().map(|_| Site::default());
+        healthy.world.mirror = well(&self.world.mirror);
+        healthy.world.token_server = well(&self.world.token_server);
+        healthy.world.docker_hub = well(&self.world.docker_hub);
+        healthy.world.on_the_node = well(&self.world.on_the_node);
+        Ok(healthy)
+    }
+
     /// How it goes with `release`.
     #[must_use]
     pub fn with(&self, release: Release) -> &Self {
@@ -257,6 +278,8 @@ impl Scenario {
         Ok(())
     }
 }
+
+const HEALTHY: &str = "story: All is well.\ncontainerd: {does: pulls}\nverdict: ok";
 
 fn default_image() -> String {
     "probe/hello:v1".to_owned()

@@ -1,6 +1,7 @@
 //! Whole networks in namespaces: the fault lab, the attacks, and tests of the lab. They need root.
 
 mod attacks;
+mod daemon;
 mod faultlab;
 mod machine;
 mod pasted;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     suite::main(
         &[
             ("attacks", attacks::suite),
+            ("daemon", daemon::suite),
             ("faultlab", faultlab::suite),
             ("machine", machine::suite),
             ("pasted", pasted::suite),

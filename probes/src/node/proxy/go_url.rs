@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 /// The parts of a URL before its path.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct GoUrl {
+pub(crate) struct GoUrl {
     /// In lower case; empty if the URL has none.
     pub scheme: String,
     pub user: Option<User>,
@@ -15,29 +15,24 @@ pub(super) struct GoUrl {
     pub host: String,
     /// Digits; empty if the URL has none.
     pub port: String,
-}
-
-impl GoUrl {
-    /// Whether `URL.Host`, with its port, is empty.
-    pub(super) fn is_without_host(&self) -> bool {
-        self.host.is_empty() && self.port.is_empty()
-    }
+    /// Whether `URL.Host`, with its port, is not empty: a colon is enough.
+    pub has_host: bool,
 }
 
 /// User name and password, decoded.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct User {
+pub(crate) struct User {
     pub name: String,
     pub password: String,
 }
 
 /// What `url.Parse` makes of `text`; `None` for an error.
-pub(super) fn parse(text: &str) -> Option<GoUrl> {
+pub(crate) fn parse(text: &str) -> Option<GoUrl> {
+    let (text, fragment) = text.split_once('#').unwrap_or((text, ""));
+    unescape(fragment, Part::Other)?;
     if text.bytes().any(|byte| byte.is_ascii_control()) {
         return None;
     }
-    let (text, fragment) = text.split_once('#').unwrap_or((text, ""));
-    unescape(fragment, Part::Other)?;
     let (scheme, rest) = scheme(text)?;
     let rest = rest.split_once('?').map_or(rest, |(rest, _)| rest);
     let mut url = GoUrl {
@@ -61,6 +56,7 @@ pub(super) fn parse(text: &str) -> Option<GoUrl> {
                 None => (None, authority),
             };
             (url.host, url.port) = host_and_port(host, &url.scheme)?;
+            url.has_host = !host.is_empty();
             url.user = match user {
                 Some(user) => Some(self::user(user)?),
                 None => None,
@@ -106,7 +102,7 @@ fn host_and_port(text: &str, scheme: &str) -> Option<(String, String)> {
             };
             let address = unescape(address, Part::Host)?;
             address.parse().ok().filter(IpAddr::is_ipv6)?;
-            let host = address + &unescape(zone, Part::Other)?;
+            let host = address + &unescape(zone, Part::Zone)?;
             return Some((host, port_of(&port[1..])?.to_owned()));
         }
         Some(_) => return None,
@@ -133,6 +129,8 @@ fn port_of(text: &str) -> Option<&str> {
 enum Part {
     /// Only bytes beyond ASCII may be escaped, and some characters must not be there.
     Host,
+    /// Only what a host may have may be there, escaped or not, and an escaped percent sign or space.
+    Zone,
     Other,
 }
 
@@ -148,11 +146,16 @@ fn unescape(text: &str, part: Part) -> Option<String> {
             rest = after;
             let digit = |digit: u8| char::from(digit).to_digit(16);
             let byte = u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()?;
-            if part == Part::Host && byte < 0x80 && byte != b'%' {
+            let is_allowed = match part {
+                Part::Host => byte >= 0x80 || byte == b'%',
+                Part::Zone => is_of_host(byte) || b"% ".contains(&byte),
+                Part::Other => true,
+            };
+            if !is_allowed {
                 return None;
             }
             bytes.push(byte);
-        } else if part == Part::Host && first.is_ascii() && !is_of_host(*first) {
+        } else if part != Part::Other && first.is_ascii() && !is_of_host(*first) {
             return None;
         } else {
             bytes.push(*first);

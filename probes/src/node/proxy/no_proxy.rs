@@ -3,7 +3,7 @@
 
 use std::{fmt, net::IpAddr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 /// The hosts that are reached without a proxy.
 #[derive(Clone, Debug, Default)]
@@ -84,7 +84,7 @@ impl Exception {
             return Some(Self::Everything);
         }
         if let Ok(network) = entry.parse() {
-            return Some(Self::Network(network));
+            return Some(Self::Network(canonical(network)));
         }
         let (host, port) = match split_host_port(entry) {
             Some((host, "")) => (host, None),
@@ -128,11 +128,24 @@ impl Exception {
                 and_itself,
                 port,
             } => {
-                (host.ends_with(dotted.as_str()) || (*and_itself && host == &dotted[1..]))
+                host_address.is_none()
+                    && (host.ends_with(dotted.as_str()) || (*and_itself && host == &dotted[1..]))
                     && port_fits(port)
             }
         }
     }
+}
+
+/// A network of IPv4 addresses in IPv6 is one of IPv4 addresses, as their addresses are.
+fn canonical(network: IpNet) -> IpNet {
+    let IpNet::V6(mapped) = network else {
+        return network;
+    };
+    let length = mapped.prefix_len().checked_sub(96);
+    let within = mapped.addr().to_ipv4_mapped().zip(length);
+    within
+        .and_then(|(address, length)| Ipv4Net::new(address, length).ok())
+        .map_or(network, IpNet::V4)
 }
 
 /// `host:port` and `[address]:port`; a bare IPv6 address has no port.

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use serde::{
-    Deserializer as _,
+    Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
@@ -33,6 +33,20 @@ impl<'a> Fields<'a> {
     pub(crate) fn get(&self, name: &str) -> Option<&'a RawValue> {
         let is_it = |(known, value): &&(&str, &RawValue)| *known == name && value.get() != "null";
         self.0.iter().rev().find(is_it).map(|(_, value)| *value)
+    }
+
+    /// What `read` makes of the last value of a field, after all before it: a wrong one is an error, whatever follows.
+    pub(crate) fn last<T>(
+        &self,
+        name: &str,
+        read: impl Fn(Option<&'a RawValue>) -> Result<T, JsonFault>,
+    ) -> Result<T, JsonFault> {
+        let is_it = |(known, value): &&(&str, &RawValue)| *known == name && value.get() != "null";
+        let mut last = read(None)?;
+        for (_, value) in self.0.iter().filter(is_it) {
+            last = read(Some(value))?;
+        }
+        Ok(last)
     }
 
     /// Whether the field is there, if only as null.
@@ -65,7 +79,8 @@ impl<'de> Visitor<'de> for Known<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
         let mut fields = Vec::new();
-        while let Some(name) = map.next_key::<String>()? {
+        while let Some(GoString(name)) = map.next_key()? {
+            let name = folded(&name);
             match self
                 .0
                 .iter()
@@ -85,14 +100,62 @@ pub(crate) fn list(raw: Option<&RawValue>) -> Result<Vec<&RawValue>, JsonFault> 
 }
 
 pub(crate) fn text(raw: Option<&RawValue>) -> Result<String, JsonFault> {
-    typed(raw, "string").map(Option::unwrap_or_default)
+    let text: Option<GoString> = typed(raw, "string")?;
+    Ok(text.map(|text| text.0).unwrap_or_default())
+}
+
+/// A text in which half a surrogate pair is U+FFFD.
+#[derive(Deserialize)]
+#[serde(from = "Wtf8")]
+pub(crate) struct GoString(pub String);
+
+/// As serde_json gives bytes of a text: each half of a surrogate pair that is alone is three bytes.
+struct Wtf8(Vec<u8>);
+
+impl<'de> Deserialize<'de> for Wtf8 {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Vec<u8>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(bytes.to_vec())
+            }
+        }
+        deserializer.deserialize_bytes(Bytes).map(Self)
+    }
+}
+
+impl From<Wtf8> for GoString {
+    fn from(Wtf8(mut bytes): Wtf8) -> Self {
+        // In UTF-8 nothing else begins so.
+        while let Some(at) = bytes
+            .windows(2)
+            .position(|two| two[0] == 0xed && two[1] >= 0xa0)
+        {
+            let replacement = char::REPLACEMENT_CHARACTER.to_string();
+            bytes.splice(at..(at + 3).min(bytes.len()), replacement.into_bytes());
+        }
+        Self(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+/// Two letters beyond ASCII count as ASCII's, by Unicode's simple folding.
+fn folded(name: &str) -> String {
+    name.replace('\u{17f}', "s").replace('\u{212a}', "k")
 }
 
 pub(crate) fn number(raw: Option<&RawValue>) -> Result<i64, JsonFault> {
+    // No integer to serde_json.
+    let raw = raw.filter(|raw| raw.get() != "-0");
     typed(raw, "int64").map(Option::unwrap_or_default)
 }
 
-pub(crate) fn typed<'a, T: serde::Deserialize<'a>>(
+pub(crate) fn typed<'a, T: Deserialize<'a>>(
     raw: Option<&'a RawValue>,
     wanted: &str,
 ) -> Result<Option<T>, JsonFault> {

@@ -428,3 +428,14 @@ pub enum ProxyIs {
     /// Nothing listens there.
     Closed,
 }
+
+impl ProxyIs {
+    /// The same kind of proxy in good health.
+    pub(super) fn mended(self) -> Self {
+        match self {
+            Self::Socks | Self::SocksDenying => Self::Socks,
+            Self::SocksWithPassword => Self::SocksWithPassword,
+            _ => Self::Healthy,
+        }
+    }
+}

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use jiff::Timestamp;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::client::{self, Reply};
@@ -64,6 +66,49 @@ impl<'w> Running<'w> {
             Some(rest.split_once('"')?.0.to_owned())
         };
         Ok(holding.filter_map(code).collect())
+    }
+
+    /// Stops it between two rounds, so that none sees a world that is about to become another one.
+    pub fn pause(&self) -> Result<()> {
+        wait::until("it is never idle", NEXT_ROUND, || {
+            self.ensure_idle()?;
+            self.signal(Signal::SIGSTOP)?;
+            // A round may have begun in between.
+            self.ensure_idle().inspect_err(|_| drop(self.go_on()))
+        })
+    }
+
+    /// Lets it go on.
+    pub fn go_on(&self) -> Result<()> {
+        self.signal(Signal::SIGCONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let id = container::innermost(self.process.id())?;
+        Ok(kill(Pid::from_raw(i32::try_from(id)?), signal)?)
+    }
+
+    /// Fails while it talks to others than this test.
+    fn ensure_idle(&self) -> Result<()> {
+        let sockets = self.node.enter(|| {
+            let files = ["tcp", "tcp6", "udp", "udp6"];
+            let read = |file| fs::read_to_string(format!("/proc/thread-self/net/{file}"));
+            Ok(files.map(read).into_iter().collect::<Result<String, _>>()?)
+        })?;
+        // Number, own address, peer's address, … inode: what the kernel alone still closes has none.
+        let busy = sockets.lines().find(|line| {
+            let fields: Vec<_> = line.split_whitespace().collect();
+            let peer = fields.get(2).copied().unwrap_or_default();
+            let is_peer = peer.contains(':') && peer != "rem_address" && !peer.ends_with(":0000");
+            let is_test = fields
+                .iter()
+                .skip(1)
+                .take(2)
+                .any(|at| at.ends_with(":239E"));
+            is_peer && !is_test && fields.get(9).is_some_and(|inode| *inode != "0")
+        });
+        ensure!(busy.is_none(), "{busy:?}");
+        Ok(())
     }
 
     /// A program that looks at it from its own node.
