@@ -7,7 +7,6 @@
 
 pub(crate) use self::{
     pull::pull,
-    retries::Retries,
     source::{Host, WantedImage},
     stop::{Blame, Stop},
     transport::{
@@ -29,3 +28,4 @@ mod stop;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod unexpected;

@@ -54,7 +54,6 @@ pub(crate) fn text(fault: &Fault, host: &str) -> Option<String> {
             }
         }
         (Fault::Tls(fault), Reason::BadCertificate) => fault.broken_rule().map(str::to_owned),
-        (Fault::Tls(_), Reason::NotTls) => known("http: server gave HTTP response to HTTPS client"),
         (Fault::Tls(_), Reason::Version) => {
             known("remote error: tls: protocol version not supported")
         }

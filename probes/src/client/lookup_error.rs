@@ -80,9 +80,8 @@ impl fmt::Display for LookupError {
             LookupFault::PortClosed if self.over_tcp => {
                 write!(f, "dial tcp {nameserver}: connect: connection refused")
             }
-            LookupFault::PortClosed => {
-                write!(f, "read udp {from}->{nameserver}: read: connection refused")
-            }
+            // Or, where an answer is truncated, of its port for TCP.
+            LookupFault::PortClosed => f.write_str("…connection refused"),
             LookupFault::NotPermitted => write!(
                 f,
                 "write {transport} {from}->{nameserver}: write: operation not permitted"

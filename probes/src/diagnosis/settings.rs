@@ -49,7 +49,6 @@ pub(super) fn report(outcome: &Outcome, findings: &mut Vec<Finding>) {
         for effect in findings.extract_if(.., is_effect) {
             finding.severity = effect.severity;
             finding.evidence.push(effect.message);
-            finding.client_error = finding.client_error.or(effect.client_error);
         }
     }
     findings.push(finding);

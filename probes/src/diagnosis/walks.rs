@@ -42,9 +42,7 @@ pub(super) fn explain(outcome: &Outcome, expectations: &Expectations, findings: 
         let is_critical = |finding: &&mut Finding| finding.severity == Severity::Critical;
         let at_last = |finding: &&mut Finding| finding.endpoint.is_same_server(last);
         if let Some(cause) = findings.iter_mut().filter(is_critical).find(at_last) {
-            if let Some(error) = error {
-                cause.client_error = Some(error.clone());
-            }
+            cause.client_error.clone_from(error);
             continue;
         }
         if findings.iter_mut().any(|finding| is_critical(&finding)) {

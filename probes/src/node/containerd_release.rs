@@ -54,6 +54,34 @@ impl ContainerdRelease {
         self >= Self::new(2, 3, 7)
     }
 
+    /// Whether the error of an unexpected status names method and URL.
+    pub(crate) fn names_the_request_of_a_status(self) -> bool {
+        self >= Self::new(1, 7, 0)
+    }
+
+    /// As [`Self::names_the_request_of_a_status`], where the request was for content.
+    pub(crate) fn names_the_request_for_content(self) -> bool {
+        self >= Self::new(2, 0, 0)
+    }
+
+    /// Whether of the errors of several hosts it prints the one that came furthest, rather than the first.
+    pub(crate) fn ranks_errors_of_hosts(self) -> bool {
+        self >= Self::new(2, 0, 0)
+    }
+
+    /// Whether Go names the failed check of a certificate before its reason.
+    pub(crate) fn names_the_check_of_a_certificate(self) -> bool {
+        self >= Self::new(1, 7, 0)
+    }
+
+    /// What it prints where content ends early.
+    pub(crate) fn short_read(self, got: u64, wanted: u64) -> String {
+        match self >= Self::new(2, 0, 0) {
+            true => format!("short read: expected {wanted} bytes but got {got}: unexpected EOF"),
+            false => "failed to read expected number of bytes: unexpected EOF".to_owned(),
+        }
+    }
+
     /// How long it waits for the headers of an answer; `None` for ever.
     pub(crate) fn answer_limit(self) -> Option<Duration> {
         (self >= Self::new(2, 3, 0)).then_some(Duration::from_secs(30))

@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::{
     client::{
-        containerd::{self, Blame, Content, FaultKind, Retries, Stop, Transport, WalkReply},
+        containerd::{self, Blame, Content, FaultKind, Stop, Transport, WalkReply},
         pull_hosts::{PullHost, PullHosts},
     },
     net::{inert, off_limits::led_from},
@@ -146,8 +146,7 @@ impl<'a> Walker<'a> {
         self.route.clear();
         self.silent.clear();
         (self.last, self.for_content, self.denied) = (None, false, false);
-        let retries = Retries::of(self.release);
-        let pulled = containerd::pull(self, &asked, hosts, retries).await;
+        let pulled = containerd::pull(self, &asked, hosts, self.release).await;
         let end = match pulled {
             Ok(pulled) => WalkEnd::Pulled {
                 manifest: pulled.manifest,
@@ -296,6 +295,12 @@ impl Transport for Walker<'_> {
                 if self.release.answer_limit().is_none() {
                     (fault.kind, fault.text) = (FaultKind::Hangs, None);
                 }
+            }
+            WalkReply::Fault(fault) if self.release.names_the_check_of_a_certificate() => {
+                let text = fault.text.as_mut();
+                let text = text.filter(|text| text.starts_with("x509: "));
+                text.into_iter()
+                    .for_each(|text| text.insert_str(0, "tls: failed to verify certificate: "));
             }
             WalkReply::Fault(_) | WalkReply::NotSeen(_) => {}
         }

@@ -139,7 +139,10 @@ pub(crate) fn granted(body: &[u8]) -> Result<Option<String>, JsonFault> {
     ];
     let body = String::from_utf8_lossy(body);
     let fields = object(Some(go_json::first(&body)?), &KNOWN)?;
-    fields.last("expires_in", number)?;
+    // Go names the field, by a name of its own.
+    fields
+        .last("expires_in", number)
+        .map_err(|_| JsonFault(None))?;
     fields.last("refresh_token", text)?;
     fields.last("issued_at", issued_at)?;
     let tokens = [
@@ -275,9 +278,6 @@ mod tests {
         );
         assert_eq!(read("<html>"), Err(None));
         assert_eq!(read(r#"{"token":"a","issued_at":"1457510670"}"#), Err(None));
-        let float = read(r#"{"token":"a","expires_in":1.5}"#)
-            .unwrap_err()
-            .unwrap();
-        assert!(float.contains("cannot unmarshal number"), "{float}");
+        assert_eq!(read(r#"{"token":"a","expires_in":1.5}"#), Err(None));
     }
 }

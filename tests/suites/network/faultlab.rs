@@ -329,6 +329,9 @@ fn judge_agent(scenario: &Scenario, checked: &Checked, pull: &Pull) -> Vec<Strin
     if checked.took > scenario.agent.check_limit() {
         faults.push(format!("the check took {:?}", checked.took));
     }
+    if scenario.containerd.does == Does::Fails {
+        faults.extend(pages::judge_client_error(registry, pull));
+    }
     if scenario.predicted_delay_seconds.is_some() {
         faults.extend(judge_prediction(
             &registry["predicted_pull_delay_seconds"],

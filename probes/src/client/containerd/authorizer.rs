@@ -13,9 +13,11 @@ use super::{
     go_http::{self, Anonymous, Authorize, Followed},
     stop::{Class, GoError, Stop},
     transport::{Content, Read, Transport, WalkRequest},
+    unexpected::{Wanted, unexpected_status},
 };
 use crate::{
-    net::{inert::excerpt, redact::shown},
+    net::inert::excerpt,
+    node::ContainerdRelease,
     stages::{http::fault::HttpFault, token},
 };
 
@@ -23,15 +25,16 @@ use crate::{
 const MAX_TOKEN: u64 = 1024 * 1024;
 
 /// One for each host that has a client of its own, and one for all others together.
-#[derive(Default)]
 pub(crate) struct Authorizer {
     /// Whose client asks for tokens.
     host: usize,
+    release: ContainerdRelease,
     /// By `host:port` as URLs write it.
     handlers: HashMap<String, Handler>,
 }
 
 struct Handler {
+    release: ContainerdRelease,
     realm: Url,
     service: String,
     scopes: Vec<String>,
@@ -40,9 +43,10 @@ struct Handler {
 }
 
 impl Authorizer {
-    pub(super) fn of(host: usize) -> Self {
+    pub(super) fn of(host: usize, release: ContainerdRelease) -> Self {
         Self {
             host,
+            release,
             handlers: HashMap::new(),
         }
     }
@@ -116,6 +120,7 @@ impl Authorizer {
         };
         let scopes = parameter("scope").map(|scope| scope.split(' ').map(str::to_owned));
         let handler = Handler {
+            release: self.release,
             realm,
             service: parameter("service").unwrap_or_default().to_owned(),
             scopes: scopes.map(Iterator::collect).unwrap_or_default(),
@@ -167,7 +172,7 @@ impl Handler {
         let answer = go_http::send(transport, &mut Anonymous, &request).await?;
         let status = answer.response.status;
         if !(200..400).contains(&status) {
-            return Err(unexpected_status(&Method::GET, &answer.url, status).into());
+            return Err(unexpected_status(self.release, &answer, Wanted::Token).into());
         }
         let body = answer.whole().map_err(|stop| stop.within(UNDECODED))?;
         let token = token::granted(body).map_err(|error| {
@@ -204,23 +209,6 @@ impl Handler {
         url.query_pairs_mut().clear().extend_pairs(pairs);
         url
     }
-}
-
-/// `ErrUnexpectedStatus` of containerd 1.7 and later.
-pub(super) fn unexpected_status(method: &Method, url: &Url, status: u16) -> GoError {
-    let text = format!(
-        "unexpected status from {method} request to {}: {}",
-        shown(url),
-        phrase(status)
-    );
-    GoError::new(Class::Status(status), text)
-}
-
-/// As Go writes a status.
-pub(super) fn phrase(status: u16) -> String {
-    let known = hyper::StatusCode::from_u16(status).ok();
-    let reason = known.and_then(|status| status.canonical_reason());
-    reason.map_or_else(|| status.to_string(), |reason| format!("{status} {reason}"))
 }
 
 /// `URL.Host`: with the port where the URL names one.

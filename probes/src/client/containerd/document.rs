@@ -95,7 +95,8 @@ pub(super) fn chosen(
         entries.extend(rank.map(|rank| (rank, fields, platform)));
     }
     let best = entries.into_iter().min_by_key(|(rank, ..)| *rank);
-    let (_, fields, platform) = best.ok_or_else(|| mismatch(node, &offered))?;
+    let (_, fields, platform) =
+        best.ok_or_else(|| mismatch(&index.digest.to_string(), node, &offered))?;
     Ok(Descriptor {
         platform,
         ..descriptor(&fields)?
@@ -143,7 +144,7 @@ pub(super) fn check_config(
     if of_index.is_some_and(|entry| entry.platform.is_none()) {
         let platform = platform_of(&image)?;
         if node.rank(&platform).is_none() {
-            return Err(mismatch(node, &[platform]));
+            return Err(mismatch("…", node, &[platform]));
         }
     }
     Ok(())
@@ -202,9 +203,9 @@ fn valid<'a>(body: &'a [u8], said: &Descriptor) -> Result<Fields<'a>, GoError> {
 }
 
 /// No entry of an index, or a configuration of another platform.
-fn mismatch(node: &Platform, offered: &[Platform]) -> GoError {
+fn mismatch(index: &str, node: &Platform, offered: &[Platform]) -> GoError {
     let offered: Vec<_> = offered.iter().map(ToString::to_string).collect();
-    GoError::not_found("no match for platform in manifest").with_content(
+    GoError::not_found(format_args!("no match for platform in manifest {index}")).with_content(
         HttpFault::PlatformMismatch {
             platform: node.to_string(),
             offered: excerpt(offered.join(", ").as_bytes()),

@@ -2,6 +2,8 @@
 //!
 //! Source: containerd `core/remotes/docker/fetcher.go`, `core/remotes/handlers.go`, `core/images/handlers.go`.
 
+use std::cmp::Ordering;
+
 use hyper::Method;
 
 use super::{
@@ -44,7 +46,7 @@ impl<T: Transport> Source<'_, T> {
                 return self.fetch_manifest(&document, of_index.as_ref()).await;
             }
             let answer = self.fetch_document(&document).await?;
-            let body = checked(&answer, &document).map_err(copying)?;
+            let body = self.checked(&answer, &document)?;
             let chosen = document::chosen(body, &document, self.image.platform).map_err(unread)?;
             document = chosen.clone();
             of_index = Some(chosen);
@@ -80,7 +82,7 @@ impl<T: Transport> Source<'_, T> {
             return Err(error.into());
         }
         let answer = self.fetch_document(manifest).await?;
-        let body = checked(&answer, manifest).map_err(copying)?;
+        let body = self.checked(&answer, manifest)?;
         let contents = document::contents(body, manifest).map_err(unread)?;
         let config = self
             .fetch_blob(
@@ -94,11 +96,11 @@ impl<T: Transport> Source<'_, T> {
                 "a configuration of {size} bytes is not read"
             )));
         }
-        let config = checked(&config, &contents.config).map_err(copying)?;
+        let config = self.checked(&config, &contents.config)?;
         document::check_config(config, &contents, of_index, self.image.platform).map_err(unread)?;
         for layer in contents.layers.iter().take(LAYERS) {
             let answer = self.fetch_blob(layer, Read::FirstByte).await?;
-            has_length(&answer, layer).map_err(copying)?;
+            self.has_length(&answer, layer)?;
         }
         Ok(Pulled {
             manifest: manifest.digest.clone(),
@@ -155,7 +157,7 @@ impl<T: Transport> Source<'_, T> {
             let request = self.request(at, Method::GET, &part, &accepted, read);
             let last = hosts.last() == Some(&at);
             let sent = self.send(at, request, last).await;
-            match sent.and_then(retries::refuse_errors) {
+            match sent.and_then(|answer| retries::refuse_errors(self.release, answer)) {
                 Ok(answer) => return Ok(answer),
                 Err(Stop::Failed(error)) if error.class != Class::Hangs => {
                     first = first.or(Some(error));
@@ -174,6 +176,48 @@ impl<T: Transport> Source<'_, T> {
         }
         Err(error.into())
     }
+
+    /// Content as its descriptor names it, or containerd refuses to store it.
+    fn checked<'f>(&self, answer: &'f Followed, descriptor: &Descriptor) -> Result<&'f [u8], Stop> {
+        let body = answer.whole().map_err(copying)?;
+        let (got, wanted) = (body.len() as u64, descriptor.size);
+        let digest = &descriptor.digest;
+        let text = match got.cmp(&wanted) {
+            Ordering::Less => self.release.short_read(got, wanted),
+            Ordering::Greater => {
+                let past = "failed to copy: httpReadSeeker: read past expected size";
+                format!("{past} {wanted}: failed precondition")
+            }
+            Ordering::Equal if descriptor.digest.names(body) => return Ok(body),
+            Ordering::Equal => format!(
+                "failed to copy: unexpected commit digest {}, expected {}: failed precondition",
+                Digest::of(body),
+                digest
+            ),
+        };
+        let fault = HttpFault::Malformed(format!("the content is not that of {digest}"));
+        Err(GoError::new(Class::Other, text).with_content(fault).into())
+    }
+
+    /// The length that the headers give a blob, where they give one.
+    fn has_length(&self, answer: &Followed, descriptor: &Descriptor) -> Result<(), Stop> {
+        answer.whole().map_err(copying)?;
+        let total = header(answer, &hyper::header::CONTENT_RANGE)
+            .and_then(|range| range.rsplit_once('/')?.1.parse().ok());
+        let length = match answer.response.status {
+            206 => total,
+            _ => answer.response.length,
+        };
+        match length {
+            Some(length) if length != descriptor.size => {
+                let text = format!("{length} bytes of a blob of {} bytes", descriptor.size);
+                let short = self.release.short_read(length, descriptor.size);
+                let error = GoError::new(Class::Other, short);
+                Err(error.with_content(HttpFault::Malformed(text)).into())
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A document that Go's decoder does not take.
@@ -191,44 +235,4 @@ fn copying(stop: Stop) -> Stop {
 
 fn copying_open(stop: Stop) -> Stop {
     copying(stop.within("httpReadSeeker: failed open"))
-}
-
-/// Content as its descriptor names it, or containerd refuses to store it.
-fn checked<'a>(answer: &'a Followed, descriptor: &Descriptor) -> Result<&'a [u8], Stop> {
-    let body = answer.whole()?;
-    let (got, wanted) = (body.len() as u64, descriptor.size);
-    let digest = &descriptor.digest;
-    let text = match got.cmp(&wanted) {
-        std::cmp::Ordering::Less => "unexpected EOF".to_owned(),
-        std::cmp::Ordering::Greater => {
-            format!("httpReadSeeker: read past expected size {wanted}: failed precondition")
-        }
-        std::cmp::Ordering::Equal if descriptor.digest.names(body) => return Ok(body),
-        std::cmp::Ordering::Equal => format!(
-            "unexpected commit digest {}, expected {}: failed precondition",
-            Digest::of(body),
-            digest
-        ),
-    };
-    let fault = HttpFault::Malformed(format!("the content is not that of {digest}"));
-    Err(GoError::new(Class::Other, text).with_content(fault).into())
-}
-
-/// The length that the headers give a blob, where they give one.
-fn has_length(answer: &Followed, descriptor: &Descriptor) -> Result<(), Stop> {
-    answer.whole()?;
-    let total = header(answer, &hyper::header::CONTENT_RANGE)
-        .and_then(|range| range.rsplit_once('/')?.1.parse().ok());
-    let length = match answer.response.status {
-        206 => total,
-        _ => answer.response.length,
-    };
-    match length {
-        Some(length) if length != descriptor.size => {
-            let text = format!("{length} bytes of a blob of {} bytes", descriptor.size);
-            let error = GoError::new(Class::Other, "unexpected EOF");
-            Err(error.with_content(HttpFault::Malformed(text)).into())
-        }
-        _ => Ok(()),
-    }
 }

@@ -20,6 +20,8 @@ const MAX_REDIRECTS: usize = 10;
 pub(super) struct Followed {
     pub response: WalkResponse,
     pub url: Url,
+    /// The URL that was asked before any redirect.
+    pub asked: Url,
     pub method: Method,
 }
 
@@ -98,6 +100,7 @@ pub(super) async fn send<T: Transport>(
             return Ok(Followed {
                 response,
                 url: request.url,
+                asked: first.url,
                 method: request.method,
             });
         };

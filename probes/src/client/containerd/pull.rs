@@ -4,11 +4,11 @@
 
 use super::{
     fetch::Pulled,
-    retries::Retries,
     source::{Host, Source, WantedImage},
     stop::Stop,
     transport::Transport,
 };
+use crate::node::ContainerdRelease;
 
 /// Pulls `image` from `hosts` in turn, as far as a probe goes: documents and the configuration whole, of each
 /// layer the first byte.
@@ -16,9 +16,9 @@ pub(crate) async fn pull<T: Transport>(
     transport: &mut T,
     image: &WantedImage<'_>,
     hosts: &[Host],
-    retries: Retries,
+    release: ContainerdRelease,
 ) -> Result<Pulled, Stop> {
-    let mut source = Source::new(transport, image, hosts, retries);
+    let mut source = Source::new(transport, image, hosts, release);
     let failed = |stop: Stop| {
         stop.within(format_args!(
             "failed to resolve reference {:?}",

@@ -8,18 +8,20 @@ use hyper::{
 };
 
 use super::{
-    authorizer::unexpected_status,
     document::Descriptor,
     go_http::Followed,
     source::{MAX_MANIFEST, Source, header},
     stop::{Class, GoError, Stop},
     transport::{Read, Transport},
+    unexpected::{Wanted, unexpected_status},
 };
 use crate::{net::inert::excerpt, stages::http::fault::HttpFault, words::digest::Digest};
 
 const ACCEPTED: &str = "application/vnd.docker.distribution.manifest.v2+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, \
     application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, */*";
+/// How far the error of a host came that does not have the image.
+const NOT_THERE: u8 = 2;
 const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 impl<T: Transport> Source<'_, T> {
@@ -41,8 +43,13 @@ impl<T: Transport> Source<'_, T> {
             None => &["manifests"],
         };
         let mut worst: (u8, Option<GoError>) = (0, None);
+        let ranks = self.release.ranks_errors_of_hosts();
         let mut note = |priority: u8, error: GoError| {
-            if worst.0 < priority {
+            let counts = match ranks {
+                true => worst.0 < priority,
+                false => worst.1.is_none() && priority != NOT_THERE,
+            };
+            if counts {
                 worst = (priority, Some(error));
             }
         };
@@ -64,16 +71,21 @@ impl<T: Transport> Source<'_, T> {
                 };
                 match answer.response.status {
                     404 => {
-                        note(2, GoError::not_found(self.image.reference));
+                        note(NOT_THERE, GoError::not_found(self.image.reference));
                         continue;
                     }
-                    status @ 400.. => {
+                    400.. => {
                         give_up = true;
-                        note(3, unexpected_status(&answer.method, &answer.url, status));
+                        note(
+                            3,
+                            unexpected_status(self.release, &answer, Wanted::Descriptor),
+                        );
                         continue;
                     }
-                    status @ 300..400 => {
-                        return Err(unexpected_status(&answer.method, &answer.url, status).into());
+                    300..400 => {
+                        return Err(
+                            unexpected_status(self.release, &answer, Wanted::Descriptor).into()
+                        );
                     }
                     _ => {}
                 }
@@ -134,8 +146,7 @@ impl<T: Transport> Source<'_, T> {
         let request = self.request(at, Method::GET, part, ACCEPTED, Read::Whole(MAX_MANIFEST));
         let answer = self.send(at, request, true).await?;
         if answer.response.status >= 400 {
-            let status = answer.response.status;
-            return Err(unexpected_status(&answer.method, &answer.url, status).into());
+            return Err(unexpected_status(self.release, &answer, Wanted::Descriptor).into());
         }
         let body = answer.whole()?;
         Ok(Descriptor {

@@ -8,16 +8,17 @@ use std::time::Duration;
 use hyper::Method;
 
 use super::{
-    authorizer::{Authorizer, Scoped, unexpected_status},
+    authorizer::{Authorizer, Scoped},
     go_http::{self, Followed},
     stop::{GoError, Stop},
     transport::{Transport, WalkRequest},
+    unexpected::{Wanted, unexpected_status},
 };
 use crate::{net::redact::shown, node::ContainerdRelease};
 
 /// How often a request is sent, which differs between versions of containerd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Retries {
+pub(super) struct Retries {
     /// In all.
     attempts: usize,
     /// Time-outs and ends of a connection are tried again at the last host.
@@ -27,7 +28,7 @@ pub(crate) struct Retries {
 }
 
 impl Retries {
-    pub(crate) fn of(release: ContainerdRelease) -> Self {
+    pub(super) fn of(release: ContainerdRelease) -> Self {
         let transport = release.repeats_transport_errors();
         Self {
             attempts: if transport { 5 } else { 6 },
@@ -43,11 +44,12 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(super) async fn send<T: Transport>(
     transport: &mut T,
     authorizer: &mut Authorizer,
-    retries: Retries,
+    release: ContainerdRelease,
     mut request: WalkRequest,
     scope: &str,
     last_host: bool,
 ) -> Result<Followed, Stop> {
+    let retries = Retries::of(release);
     let mut attempts = retries.attempts;
     let mut before: Option<Followed> = None;
     loop {
@@ -106,12 +108,15 @@ fn is_manifest(request: &WalkRequest) -> bool {
 }
 
 /// `withErrorCheck` of the fetcher.
-pub(super) fn refuse_errors(answer: Followed) -> Result<Followed, Stop> {
+pub(super) fn refuse_errors(
+    release: ContainerdRelease,
+    answer: Followed,
+) -> Result<Followed, Stop> {
     match answer.response.status {
         404 => Err(
             GoError::not_found(format_args!("content at {} not found", shown(&answer.url))).into(),
         ),
-        300.. => Err(unexpected_status(&answer.method, &answer.url, answer.response.status).into()),
+        300.. => Err(unexpected_status(release, &answer, Wanted::Content).into()),
         _ => Ok(answer),
     }
 }

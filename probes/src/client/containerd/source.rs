@@ -13,11 +13,11 @@ use url::Url;
 use super::{
     authorizer::Authorizer,
     go_http::Followed,
-    retries::{self, Retries},
+    retries,
     stop::Stop,
     transport::{Content, Read, Transport, WalkRequest},
 };
-use crate::words::platform::Platform;
+use crate::{node::ContainerdRelease, words::platform::Platform};
 
 /// `MaxManifestSize`.
 pub(super) const MAX_MANIFEST: u64 = 4 * 1024 * 1024;
@@ -58,7 +58,7 @@ pub(super) struct Source<'a, T> {
     transport: &'a mut T,
     pub(super) image: &'a WantedImage<'a>,
     pub(super) hosts: &'a [Host],
-    retries: Retries,
+    pub(super) release: ContainerdRelease,
     /// By the place of the host whose tokens they are.
     authorizers: HashMap<usize, Authorizer>,
     scope: String,
@@ -69,13 +69,13 @@ impl<'a, T: Transport> Source<'a, T> {
         transport: &'a mut T,
         image: &'a WantedImage<'a>,
         hosts: &'a [Host],
-        retries: Retries,
+        release: ContainerdRelease,
     ) -> Self {
         Self {
             transport,
             image,
             hosts,
-            retries,
+            release,
             authorizers: HashMap::new(),
             scope: format!("repository:{}:pull", image.repository),
         }
@@ -131,11 +131,11 @@ impl<'a, T: Transport> Source<'a, T> {
         let authorizer = self
             .authorizers
             .entry(tokens_of)
-            .or_insert_with(|| Authorizer::of(tokens_of));
+            .or_insert_with(|| Authorizer::of(tokens_of, self.release));
         retries::send(
             self.transport,
             authorizer,
-            self.retries,
+            self.release,
             request,
             &self.scope,
             last,

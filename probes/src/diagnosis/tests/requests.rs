@@ -83,7 +83,7 @@ fn answers() -> Vec<Story> {
             .saying_nothing("what it makes of a portal depends on the portal")]),
         story("404", [answers(refused(404))]).fails_by([critical(NotARegistry)
             .on(PRIVATE_LOGIN)
-            .saying("404 Not Found")]),
+            .saying(": not found")]),
         story(
             "containerd cannot read the challenge",
             [login().shows(challenge_that_containerd_misreads())],
@@ -189,7 +189,10 @@ fn images() -> Vec<Story> {
             "the image is not for this node",
             [manifest(other_platform())],
         )
-        .whose_walk_fails(false, "no match for platform in manifest: not found")
+        .whose_walk_fails(
+            false,
+            "no match for platform in manifest sha256:1: not found",
+        )
         .fails_by([critical(PlatformMismatch)
             .on(PRIVATE_LOGIN)
             .saying("no match for platform in manifest")]),

@@ -163,7 +163,6 @@ pub(crate) fn typed<'a, T: Deserialize<'a>>(
     serde_json::from_str(raw.get()).map_err(|_| wrong_type(raw, wanted))
 }
 
-/// Go says the struct's field, too; a caller that knows it puts it in front.
 fn wrong_type(raw: &RawValue, wanted: &str) -> JsonFault {
     let kind = match raw.get().as_bytes().first() {
         Some(b'"') => "string",

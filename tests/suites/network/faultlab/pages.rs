@@ -1,9 +1,10 @@
-//! What the runbooks say that containerd prints, compared with what it printed.
+//! What the runbooks and the agent say that containerd prints, compared with what it printed.
 
 use anyhow::{Result, ensure};
 use regprobe_harness::quotes;
 use regprobe_lab::scenario::{Does, Scenario};
 use regprobe_lab::servers::Pull;
+use serde_json::Value;
 
 /// If containerd failed, the page of at least one of the findings has a text that it printed.
 pub(super) fn quote(scenario: &Scenario, pull: &Pull) -> Result<()> {
@@ -19,4 +20,37 @@ pub(super) fn quote(scenario: &Scenario, pull: &Pull) -> Result<()> {
         "containerd prints none of {quoted:?}, which the runbooks say"
     );
     Ok(())
+}
+
+/// What the agent says that containerd prints, if containerd printed none of it.
+pub(super) fn judge_client_error(registry: &Value, pull: &Pull) -> Option<String> {
+    let findings = registry["findings"].as_array()?.iter();
+    let critical = findings.filter(|finding| finding["severity"] == "critical");
+    let told: Vec<_> = critical
+        .filter_map(|finding| finding["client_error"].as_str())
+        .collect();
+    let said = of_any_blob(&pull.said);
+    // No probe knows the port that the client sends from.
+    let text = |told: &&str| of_any_blob(told).replace('*', "…");
+    let is_printed = told.iter().any(|told| quotes::occurs(&text(told), &said));
+    (!told.is_empty() && !is_printed)
+        .then(|| format!("containerd prints none of {told:?}, which the agent says"))
+}
+
+/// Configuration and layers are fetched at the same time, so it is chance which of them an error names.
+fn of_any_blob(text: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("sha256") {
+        shown.push_str(before);
+        shown.push_str("sha256:DIGEST");
+        let digest = after.trim_start_matches(':');
+        rest = digest.trim_start_matches(|c: char| c.is_ascii_hexdigit() || c == '/');
+    }
+    shown.push_str(rest);
+    let shown = shown.replace("image.layer.v1.tar+gzip", "image.config.v1+json");
+    match shown.split_once("short read: expected ") {
+        Some((before, _)) => format!("{before}short read: expected "),
+        None => shown,
+    }
 }
