@@ -13,7 +13,7 @@ use regprobe_lab::fakes::dns::Dns;
 use regprobe_lab::image::Image;
 use regprobe_lab::netns::Namespace;
 use regprobe_lab::pki::Pki;
-use regprobe_lab::servers::cluster::{self, Cluster, NAMESERVER, NODE_ADDRESS, NodeFiles};
+use regprobe_lab::servers::cluster::{self, Cluster, NAMESERVER, NODE_ADDRESS, NodeFiles, until};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -217,11 +217,15 @@ impl Ground {
 
     /// Runs an image of the registry in a pod of this name; it only waits.
     pub(super) fn start_pod(&self, name: &str) -> Result<()> {
-        self.cluster.apply(&format!(
+        let pod = format!(
             "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\n\
              spec:\n  terminationGracePeriodSeconds: 1\n  automountServiceAccountToken: false\n  \
              containers: [{{name: main, image: \"{REGISTRY}/probe/{name}:v1\"}}]\n"
-        ))
+        );
+        // A new cluster takes no pods until a controller has made their service account.
+        until("the API server takes the pod", PATIENCE, || {
+            self.cluster.apply(&pod)
+        })
     }
 
     /// What `kubectl describe pod` shows about the failed pull.
