@@ -99,10 +99,19 @@ impl<'a> Waits<'a> {
 
     /// What a new connection to `endpoint` costs.
     fn connection(&self, endpoint: &Endpoint) -> Duration {
-        let mut endpoints = self.outcome.endpoints.iter();
-        let seen = endpoints.find(|seen| seen.endpoint.is_same_server(endpoint));
-        seen.map_or(Duration::ZERO, |seen| seen.path.waits() + handshakes(seen))
+        let endpoints = self.outcome.endpoints.iter();
+        let same = endpoints.filter(|seen| seen.endpoint.is_same_server(endpoint));
+        // One server may have several roles in a round.
+        let by_role = |seen: &EndpointOutcome| (seen.endpoint == *endpoint, cost(seen));
+        same.map(by_role)
+            .max()
+            .map_or(Duration::ZERO, |(_, cost)| cost)
     }
+}
+
+/// What a new connection costs, up to the first request.
+fn cost(seen: &EndpointOutcome) -> Duration {
+    seen.path.waits() + handshakes(seen)
 }
 
 /// The waits behind the dial of the address that the client takes.
@@ -140,7 +149,7 @@ fn assumed(outcome: &Outcome, serves: Turn) -> Vec<Asked> {
     // A pull is redirected to one of several; the registry decides which.
     let slowest = |roles: &[Role]| {
         let of_role = asked().filter(|seen| roles.contains(&seen.endpoint.role));
-        of_role.max_by_key(|seen| (seen.path.waits() + handshakes(seen), &seen.endpoint.host))
+        of_role.max_by_key(|seen| (cost(seen), &seen.endpoint.host))
     };
     let (tokens, data) = (
         slowest(&[Role::Token]),
