@@ -21,6 +21,9 @@ const DEVIATIONS: f64 = 5.0;
 const AT_ONCE: f64 = 0.1;
 /// Whatever the budget, intervals become no longer: they have to fit their type.
 const MOST_STRETCH: u32 = 1 << 30;
+/// A fleet that has to stretch its intervals more than this keeps its turns after a change: little would come earlier,
+/// and in the simulation a minute of 20,000 nodes exceeded the budget.
+const MOST_HASTY: f64 = 16.0;
 
 /// How often one node takes each depth at one registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +77,9 @@ impl Pace {
         let stretch = requests / part(planned(budget, squares / requests));
         let own_stretch = power_of_two(stretch, share);
         let worth = (full / requests).ceil() * f64::from(own_stretch);
-        let spans = self.spans(full, part(planned(budget, full)), stretch, own_stretch);
+        let spans = (stretch <= MOST_HASTY)
+            .then(|| self.spans(full, part(planned(budget, full)), stretch, own_stretch))
+            .flatten();
         let rounds = |rounds: f64| self.network.mul_f64(rounds);
         Self {
             stretch: own_stretch,
@@ -250,6 +255,7 @@ mod tests {
         assert_eq!(hurried(100, 0), Some((15, None)));
         assert_eq!(hurried(700, 0), Some((120, Some(120))), "instead of 300");
         assert_eq!(hurried(5000, 0), Some((960, Some(960))), "instead of 2400");
+        assert_eq!(hurried(20_000, 0), None, "beyond what was simulated");
         assert_eq!(
             hurried(5000, 1),
             Some((9600, Some(1920))),
