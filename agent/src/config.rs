@@ -32,8 +32,8 @@ pub use self::scalar::{
     parse_nameserver, parse_range,
 };
 pub use self::sections::{
-    ContainerdSource, ContainerdSourceError, KubernetesConfig, MetricsConfig, NameserverConfig,
-    NodeConfig, ProxySource, ProxySourceError, ScheduleConfig, TlsConfig,
+    ContainerdSource, ContainerdSourceError, CredentialsConfig, KubernetesConfig, MetricsConfig,
+    NameserverConfig, NodeConfig, ProxySource, ProxySourceError, ScheduleConfig, TlsConfig,
 };
 pub(crate) use self::similar::most_similar;
 pub(crate) use self::yaml::read as from_yaml;

@@ -144,6 +144,7 @@ impl PlannedRegistry {
                     .map(|image| pulled(&registry.server, &image.0))
                     .collect(),
                 anonymous_pull: registry.anonymous_pull,
+                docker_config: registry.credentials.docker_config.clone(),
             },
             expectation: match &registry.private {
                 Private::No => Expectation::Any,

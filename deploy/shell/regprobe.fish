@@ -54,6 +54,7 @@ complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l config.file 
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l private -d 'Expect private addresses, in these ranges if given' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l region -d 'A region of the Azure Container Registry, to check its data endpoint too' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l image -d 'An image, as repository:tag, to follow to its blobs' -r -f
+complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l docker-config -d 'Offer the credentials of a pull secret for the images: a file with its `.dockerconfigjson`' -r -F
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l nameserver -d 'Ask this nameserver, IP or IP:port, instead of the node\'s own' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l ca-file -d 'Also trust the certificates in this PEM file' -r -F
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l timeout -d 'The timeout of a stage [default: as configured, or 10s; at most 2s for npd]' -r -f

@@ -24,6 +24,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         token: None,
         images: Vec::new(),
         anonymous_pull: false,
+        docker_config: None,
     };
     let tls = TlsClients::load(Root::default(), None)?;
     let outcome = run_with_progress(&target, &this_machine(), &tls, Depth::Token, &print).await;

@@ -14,6 +14,7 @@ use crate::{
 };
 
 mod advice;
+mod credentials;
 mod delay;
 mod expectations;
 mod finding;
@@ -92,6 +93,7 @@ pub fn diagnose(outcome: &Outcome, expectations: &Expectations) -> Diagnosis {
     let found = judged.into_iter().flat_map(|(_, findings)| findings);
     let mut findings = merge_shared_causes(found);
     settings::report(outcome, &mut findings);
+    credentials::report(outcome, &mut findings);
     walks::explain(outcome, expectations, &mut findings);
     if outcome.unseen_hosts.is_some() {
         // The node's client may ask others, so nothing that was met here stops it for certain.

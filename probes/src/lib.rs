@@ -55,8 +55,8 @@ pub use crate::{
         unseen::Unseen,
     },
     outcome::{
-        AddressOutcome, Asked, EndpointOutcome, Evidence, Fault, FaultRef, Footing, Outcome,
-        PullPath, StageOutcome, Walk, WalkEnd,
+        AddressOutcome, Asked, Credentials, EndpointOutcome, Evidence, Fault, FaultRef, Footing,
+        Offer, OfferEnd, Outcome, PullPath, StageOutcome, Walk, WalkEnd,
     },
     round::{
         progress::{OnStageEnd, StageEnd},

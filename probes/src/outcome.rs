@@ -4,6 +4,7 @@
 pub use self::{
     endpoint::{AddressOutcome, EndpointOutcome, PullPath},
     footing::Footing,
+    offer::{Credentials, Offer, OfferEnd},
     stage::{Evidence, Fault, FaultRef, StageOutcome},
     walk::{Asked, Walk, WalkEnd},
 };
@@ -18,6 +19,7 @@ use crate::{
 
 mod endpoint;
 mod footing;
+mod offer;
 mod stage;
 mod walk;
 

@@ -1,6 +1,5 @@
-//! One round over one registry: all its endpoints at the same time, each surveyed and then asked over
-//! the connection that a pull would use. A round ends soon after the limit of one stage, however many
-//! faults there are.
+//! One round over one registry: all its endpoints at the same time, each surveyed and then asked over the
+//! connection that a pull would use. A round ends soon after the limit of one stage, however many faults there are.
 
 use std::{net::IpAddr, pin::pin, sync::OnceLock, time::Duration};
 
@@ -32,6 +31,7 @@ use crate::{
 };
 
 mod deadlines;
+mod offers;
 pub(crate) mod progress;
 mod requests;
 mod settings;
@@ -308,7 +308,7 @@ impl Round<'_> {
             _ => None,
         };
         let mut over = usable.map(|(address, stream)| Requests::over(stream, address, visit));
-        let expected = self.target.anonymous_pull;
+        let expected = self.target.anonymous_pull && self.target.docker_config.is_none();
         let sent = async {
             match (&mut over, &unreached) {
                 (Some(over), _) => {

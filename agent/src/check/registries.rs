@@ -10,7 +10,8 @@ use super::{local_agent, npd};
 use crate::{
     cli::{CheckArgs, DEFAULT_CONFIG, Output, PrivateArg, parse_server},
     config::{
-        self, Config, ConfigFile, Private, Problem, RegistryConfig, RegistryFile, Server, Violation,
+        self, Config, ConfigFile, CredentialsConfig, Private, Problem, RegistryConfig,
+        RegistryFile, Server, Violation,
     },
     plan,
 };
@@ -170,6 +171,9 @@ fn by_flags(args: &CheckArgs, server: Server) -> RegistryFile {
         regions: args.regions.clone(),
         private: private(args.private.as_deref()),
         images: args.images.clone(),
+        credentials: CredentialsConfig {
+            docker_config: args.docker_config.clone(),
+        },
         ..RegistryFile::from(server)
     }
 }
@@ -191,6 +195,7 @@ fn setting(args: &CheckArgs) -> Option<&'static str> {
         ("--private", args.private.is_some()),
         ("--region", !args.regions.is_empty()),
         ("--image", !args.images.is_empty()),
+        ("--docker-config", args.docker_config.is_some()),
     ];
     let mut given = flags.into_iter().filter(|(_, given)| *given);
     given.next().map(|(flag, _)| flag)
@@ -203,6 +208,9 @@ fn checked(file: ConfigFile) -> anyhow::Result<Config> {
             "--region is only for Azure Container Registries, and {server} is none; list its data \
              hosts in a configuration, under data_endpoints"
         ),
+        Problem::CredentialsWithoutImage => {
+            anyhow::anyhow!("--docker-config is offered for images alone; name one with --image")
+        }
         problem => anyhow::anyhow!(problem),
     })
 }

@@ -172,6 +172,11 @@ runbooks! {
         MalformedResponse;
     "Credentials and images":
         CredentialsRequired
+        PullSecretInvalid
+        PullSecretNoMatch
+        ClientSecretRejected
+        PrincipalUnknown
+        RepositoryNotPermitted
         ImageNotFound
         ImageLocked
         PlatformMismatch

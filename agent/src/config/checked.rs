@@ -4,7 +4,8 @@
 use super::fleet::FleetConfig;
 use super::scalar::{Image, Private, Region, Server};
 use super::sections::{
-    KubernetesConfig, MetricsConfig, NameserverConfig, NodeConfig, ScheduleConfig, TlsConfig,
+    CredentialsConfig, KubernetesConfig, MetricsConfig, NameserverConfig, NodeConfig,
+    ScheduleConfig, TlsConfig,
 };
 
 /// The whole configuration, with the defaults filled in.
@@ -45,4 +46,6 @@ pub struct RegistryConfig {
     pub anonymous_pull: bool,
     /// Images whose manifest and blobs are fetched.
     pub images: Vec<Image>,
+    /// What the kubelet has for it; by default nothing, and pulls are anonymous.
+    pub credentials: CredentialsConfig,
 }

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use super::fleet::FleetConfig;
 use super::scalar::{Image, Label, Private, Region, Server};
 use super::sections::{
-    KubernetesConfig, MetricsConfig, NameserverConfig, NodeConfig, ScheduleConfig, TlsConfig,
+    CredentialsConfig, KubernetesConfig, MetricsConfig, NameserverConfig, NodeConfig,
+    ScheduleConfig, TlsConfig,
 };
 
 /// A config in which each value has the right form. The command line builds one, too.
@@ -63,6 +64,9 @@ pub struct RegistryFile {
     /// Images to fetch.
     #[serde(default)]
     pub images: Vec<Image>,
+    /// What the kubelet has for it.
+    #[serde(default)]
+    pub credentials: CredentialsConfig,
 }
 
 impl From<Server> for RegistryFile {
@@ -75,6 +79,7 @@ impl From<Server> for RegistryFile {
             private: Private::No,
             anonymous_pull: false,
             images: Vec::new(),
+            credentials: CredentialsConfig::default(),
         }
     }
 }

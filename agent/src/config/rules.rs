@@ -15,7 +15,7 @@ use super::file::{ConfigFile, RegistryFile};
 use super::fleet::{FleetClient, PeerScheme};
 use super::location::KeyPath;
 use super::scalar::{DurationText, quoted};
-use super::sections::{NameserverConfig, ScheduleConfig, TlsConfig};
+use super::sections::{CredentialsConfig, NameserverConfig, ScheduleConfig, TlsConfig};
 
 impl TryFrom<ConfigFile> for Config {
     type Error = Violation;
@@ -80,6 +80,16 @@ fn registry(typed: RegistryFile, path: &KeyPath) -> Result<RegistryConfig, Viola
             return Err(Violation::new(path, problem));
         }
     }
+    if typed.credentials != CredentialsConfig::default() {
+        let problem = match (server.is_plain_http(), typed.images.is_empty()) {
+            (true, _) => Some(Problem::CredentialsInTheClear),
+            (false, true) => Some(Problem::CredentialsWithoutImage),
+            (false, false) => None,
+        };
+        if let Some(problem) = problem {
+            return Err(Violation::new(path.key("credentials"), problem));
+        }
+    }
     check_distinct(enumerate(&regions, &typed.regions), Problem::Twice)?;
     check_distinct(
         enumerate(&data_endpoints, &typed.data_endpoints),
@@ -96,6 +106,7 @@ fn registry(typed: RegistryFile, path: &KeyPath) -> Result<RegistryConfig, Viola
         private: typed.private,
         anonymous_pull: typed.anonymous_pull,
         images: typed.images,
+        credentials: typed.credentials,
     })
 }
 
@@ -288,6 +299,14 @@ pub enum Problem {
         /// Its part before the repository.
         server: String,
     },
+    /// Credentials only show in a pull.
+    #[error("credentials are offered for images alone; list one under images")]
+    CredentialsWithoutImage,
+    /// Everybody on the way could read them.
+    #[error(
+        "credentials are offered over TLS alone, and this registry speaks plain HTTP; leave them out"
+    )]
+    CredentialsInTheClear,
     /// So short that it would burden the registry, or so long that it would be of no use.
     #[error("{duration} is out of range; write {least} to {most}")]
     OutOfRange {

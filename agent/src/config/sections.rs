@@ -26,6 +26,19 @@ pub struct NameserverConfig {
     pub address: SocketAddr,
 }
 
+/// Which credentials the walks of a registry offer, as the kubelet would.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a mapping with the key docker_config"
+)]
+pub struct CredentialsConfig {
+    /// The content of a pull secret of the type `kubernetes.io/dockerconfigjson`.
+    #[serde(deserialize_with = "scalar::absolute_path_or_none")]
+    pub docker_config: Option<PathBuf>,
+}
+
 /// Where the node keeps its resolver, mirror and proxy settings.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(

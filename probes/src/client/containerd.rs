@@ -6,12 +6,13 @@
 //! Go `net/http/client.go`.
 
 pub(crate) use self::{
+    fetch::Pulled,
     pull::pull,
     source::{Host, WantedImage},
     stop::{Blame, Stop},
     transport::{
-        Body, BodyEnd, Content, FaultKind, Read, Transport, WalkFault, WalkReply, WalkRequest,
-        WalkResponse,
+        Body, BodyEnd, Content, FaultKind, Manner, Read, Transport, WalkFault, WalkReply,
+        WalkRequest, WalkResponse,
     },
 };
 

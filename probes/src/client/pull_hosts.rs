@@ -166,6 +166,19 @@ impl PullHost {
             || self.client.falls_back && (host, port) == (&endpoint.host, &endpoint.port)
     }
 
+    /// Whether a credential for the registry may be sent to `endpoint` when this host leads there: over TLS that is
+    /// verified, to the registry itself, or to the token service that is known to be its own.
+    pub(crate) fn takes_credential_at(&self, endpoint: &Endpoint) -> bool {
+        let HostClient {
+            tls, falls_back, ..
+        } = &self.client;
+        let is_safe = endpoint.scheme == Scheme::Https && !falls_back && !tls.skip_verify;
+        let is_own = self.endpoint.is_same_server(endpoint)
+            || (&*self.endpoint.host, &*endpoint.host)
+                == ("registry-1.docker.io", "auth.docker.io");
+        is_safe && is_own && self.endpoint.role == Role::Login
+    }
+
     fn registry(login: &Endpoint, turn: Turn) -> Self {
         Self {
             endpoint: login.clone(),

@@ -281,6 +281,16 @@ codes! {
     MalformedResponse;
     /// There is no anonymous pull.
     CredentialsRequired;
+    /// The pull secret is malformed, so the kubelet pulls nothing.
+    PullSecretInvalid;
+    /// The pull secret holds nothing for the image.
+    PullSecretNoMatch;
+    /// The registry rejects the password of a credential.
+    ClientSecretRejected;
+    /// The registry does not know the user of a credential.
+    PrincipalUnknown;
+    /// The registry knows the credential and does not give the repository for it.
+    RepositoryNotPermitted;
     /// The image is not there.
     ImageNotFound;
     /// The registry has locked the image.

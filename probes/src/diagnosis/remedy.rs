@@ -212,6 +212,30 @@ pub(super) fn of(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>) ->
              ABAC, Container Registry Repository Reader. Anonymous pull would open every repository."
                 .to_owned()
         }
+        Code::PullSecretInvalid => {
+            "Create the secret again with kubectl create secret docker-registry; its auth is the base64 of \
+             user:password."
+                .to_owned()
+        }
+        Code::PullSecretNoMatch => format!(
+            "Add an entry for {host} with user and password to the secret, or name another secret in the pod's \
+             imagePullSecrets."
+        ),
+        Code::ClientSecretRejected => {
+            "Issue a new password (az ad app credential reset, az acr token credential generate), and put it into the \
+             pull secret; the old one has expired or was replaced."
+                .to_owned()
+        }
+        Code::PrincipalUnknown => {
+            "Use the application (client) id of a service principal in the registry's tenant, or the name of a token \
+             of the registry, as the user; check that it has not been deleted."
+                .to_owned()
+        }
+        Code::RepositoryNotPermitted => {
+            "Grant AcrPull or, on a registry with ABAC, Container Registry Repository Reader for this repository; for \
+             a token of the registry, add the repository to its scope map."
+                .to_owned()
+        }
         Code::ImageNotFound => "Correct the repository or tag; if it was deleted, push the same image \
                                 again."
             .to_owned(),

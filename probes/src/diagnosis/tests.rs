@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 use super::{Code, Expectations, Finding, Severity, Verdict, diagnose};
 use crate::{
     node::misconfigured::{Misconfigured, SettingPlace},
-    outcome::{Asked, Walk, WalkEnd},
+    outcome::{Asked, Credentials, Walk, WalkEnd},
     words::{
         endpoint::{Endpoint, Nameserver, Role},
         reason::Stage,
@@ -18,6 +18,7 @@ use self::build::{Met, expecting_private, outcome};
 
 mod any;
 mod build;
+mod credentials;
 mod healthy;
 mod names;
 mod properties;
@@ -49,7 +50,13 @@ fn every_code_has_a_story() {
 }
 
 fn all_stories() -> Vec<Story> {
-    [names::stories(), way::stories(), requests::stories()].concat()
+    [
+        names::stories(),
+        way::stories(),
+        requests::stories(),
+        credentials::stories(),
+    ]
+    .concat()
 }
 
 /// What a round saw, and everything that the diagnosis must say about it.
@@ -62,6 +69,8 @@ struct Story {
     unseen_hosts: Option<&'static str>,
     /// How the walk to its image ended.
     walk: Option<WalkEnd>,
+    /// What was offered for it.
+    credentials: Credentials,
     expectations: Expectations,
     verdict: Verdict,
     finds: Vec<Expected>,
@@ -75,6 +84,7 @@ fn story(title: &'static str, met: impl IntoIterator<Item = Met>) -> Story {
         misconfigured: Vec::new(),
         unseen_hosts: None,
         walk: None,
+        credentials: Credentials::NotConfigured,
         expectations: expecting_private(),
         verdict: Verdict::Ok,
         finds: Vec::new(),
@@ -124,6 +134,11 @@ impl Story {
         self
     }
 
+    fn offering(mut self, credentials: Credentials) -> Self {
+        self.credentials = credentials;
+        self
+    }
+
     fn degraded_by(self, finds: impl IntoIterator<Item = Expected>) -> Self {
         self.ends(Verdict::Degraded, finds)
     }
@@ -154,7 +169,10 @@ impl Story {
         outcome.walks = self
             .walk
             .iter()
-            .map(|end| walk(end.clone(), route().collect()))
+            .map(|end| Walk {
+                credentials: self.credentials.clone(),
+                ..walk(end.clone(), route().collect())
+            })
             .collect();
         let diagnosis = diagnose(&outcome, &self.expectations);
         let mut wrong: Vec<String> = Vec::new();
@@ -187,6 +205,7 @@ fn walk(end: WalkEnd, route: Vec<Endpoint>) -> Walk {
             reference,
         },
         end,
+        credentials: Credentials::NotConfigured,
         route: route
             .into_iter()
             .map(|endpoint| Asked::at(&endpoint, Stage::Manifest))

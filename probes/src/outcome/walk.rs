@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::offer::Credentials;
 use crate::words::{
     digest::Digest,
     endpoint::Endpoint,
@@ -17,6 +18,8 @@ pub struct Walk {
     pub image: Image,
     /// How it ended.
     pub end: WalkEnd,
+    /// What was offered for it.
+    pub credentials: Credentials,
     /// Every request, in order.
     pub route: Vec<Asked>,
     /// How the registry's answer to `/v2/` failed at that time, if it did: what a pull never asks.

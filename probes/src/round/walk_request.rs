@@ -3,14 +3,16 @@
 use bytes::Bytes;
 use hyper::{
     Method,
-    header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue, RANGE, SERVER, WWW_AUTHENTICATE},
+    header::{
+        AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RANGE, SERVER, WWW_AUTHENTICATE,
+    },
 };
 use tokio::time::Instant;
 use url::Position;
 
 use crate::{
     client::{
-        containerd::{self, Body, BodyEnd, Content, FaultKind, Read, WalkReply},
+        containerd::{self, Body, BodyEnd, Content, FaultKind, Manner, Read, WalkReply},
         go_error,
     },
     net::inert::excerpt,
@@ -39,6 +41,8 @@ pub(super) fn stage_of(content: Content) -> Stage {
     }
 }
 
+const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
+
 /// Sends `request` once; with the answer comes what is wrong with it: it means no, or its body does not come.
 pub(super) async fn send(
     http: &mut HttpConnection,
@@ -50,6 +54,21 @@ pub(super) async fn send(
     if ranged {
         headers.insert(RANGE, HeaderValue::from_static("bytes=0-0"));
     }
+    let mut body = Bytes::new();
+    match request
+        .offered
+        .as_ref()
+        .map(|one| (&one.credential, &one.by))
+    {
+        None => {}
+        Some((credential, Manner::Basic)) => {
+            headers.extend(credential.basic().map(|value| (AUTHORIZATION, value)));
+        }
+        Some((credential, Manner::Form(fields))) => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(FORM));
+            body = credential.form(fields);
+        }
+    }
     let target = &request.url[Position::BeforePath..Position::AfterQuery];
     let method = request.method.clone();
     let mut response = http
@@ -58,6 +77,7 @@ pub(super) async fn send(
                 method,
                 target,
                 headers,
+                body,
             },
             deadline,
         )
@@ -72,6 +92,7 @@ pub(super) async fn send(
         headers,
         length,
         keeps_open,
+        said: None,
         body,
     };
     if response.redirect().is_some() {
@@ -80,10 +101,16 @@ pub(super) async fn send(
         return Ok((answer(Body::default()), None));
     }
     if status >= 400 {
-        return Ok((
-            answer(Body::default()),
-            Some(response.refusal(deadline).await),
-        ));
+        let mut refused = response.refusal(deadline).await;
+        if let (HttpFault::Refused(refusal), Some(offered)) = (&mut refused, &request.offered) {
+            let is_shown = |text: &String| offered.credential.is_in(text);
+            refusal.message = refusal.message.take().filter(|text| !is_shown(text));
+        }
+        let answer = containerd::WalkResponse {
+            said: refused.said(),
+            ..answer(Body::default())
+        };
+        return Ok((answer, Some(refused)));
     }
     let read = match request.read {
         Read::Nothing => Ok(Bytes::new()),
@@ -128,12 +155,17 @@ pub(super) fn evidence(
     let goes_on = match response.status {
         401 => {
             !request.headers.contains_key(AUTHORIZATION)
+                && request.offered.is_none()
                 && response.headers.contains_key(WWW_AUTHENTICATE)
         }
         405 => request.method == Method::HEAD,
         _ => false,
     };
+    // The client asks again with GET; who does not take the credential is told apart by the walk.
+    let is_offer =
+        request.offered.is_some() && matches!(response.status, 400 | 401 | 403 | 404 | 405);
     match (request.content, fault) {
+        (Content::Token, Some(_)) if is_offer => Ok(Evidence::Token(Token::Denied)),
         (Content::Token, Some(fault)) if fault.is_denial() && !expected => {
             Ok(Evidence::Token(Token::Denied))
         }
@@ -227,6 +259,7 @@ mod tests {
             method: Method::GET,
             url,
             headers: HeaderMap::new(),
+            offered: None,
             read,
         }
     }

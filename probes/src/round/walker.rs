@@ -14,13 +14,17 @@ use tokio::{
 
 use crate::{
     client::{
-        containerd::{self, Blame, Content, FaultKind, Stop, Transport, WalkReply},
+        containerd::{self, Content, FaultKind, Transport, WalkReply},
+        kubelet::Malformed,
         pull_hosts::{PullHost, PullHosts},
     },
-    net::{inert, off_limits::led_from},
+    net::off_limits::led_from,
     node::{ContainerdRelease, registry_host::HostClient},
-    outcome::{Asked, Walk, WalkEnd},
-    round::walk_request::stage_of,
+    outcome::{Asked, Credentials, Walk, WalkEnd},
+    round::{
+        offers::{Tries, Wallet},
+        walk_request::stage_of,
+    },
     stages::http::fault::HttpFault,
     words::{
         endpoint::{Endpoint, Role, Scheme, Turn},
@@ -28,6 +32,8 @@ use crate::{
         target::{Image, Target},
     },
 };
+
+mod tries;
 
 /// Endpoints that a round is led to by walks.
 const MAX_OPENED: usize = 32;
@@ -69,6 +75,25 @@ pub(super) struct Lane<'a> {
     pub orders: mpsc::Sender<Order>,
 }
 
+/// What a request shows that it may be answered.
+#[derive(Clone, Copy)]
+enum By {
+    Credential,
+    Token,
+}
+
+impl By {
+    fn of(request: &containerd::WalkRequest) -> Option<Self> {
+        match request.offered {
+            Some(_) => Some(Self::Credential),
+            None => {
+                let has_token = request.headers.contains_key(AUTHORIZATION);
+                has_token.then_some(Self::Token)
+            }
+        }
+    }
+}
+
 /// Asks for the images of a round.
 pub(super) struct Walker<'a> {
     pub target: &'a Target,
@@ -90,6 +115,9 @@ pub(super) struct Walker<'a> {
     timed_out: bool,
     /// Places of lanes that gave a request of the walk under way no answer, and why.
     silent: Vec<(usize, containerd::WalkFault)>,
+    wallet: Wallet,
+    /// What the last request with a credential, or with a token, was refused for, and what the registry said.
+    refused: Option<(Content, Option<String>)>,
 }
 
 impl<'a> Walker<'a> {
@@ -108,12 +136,14 @@ impl<'a> Walker<'a> {
             lanes,
             opened,
             login_at,
+            wallet: Wallet::None,
             route: Vec::new(),
             last: None,
             for_content: false,
             denied: false,
             timed_out: false,
             silent: Vec::new(),
+            refused: None,
         }
     }
 
@@ -121,6 +151,9 @@ impl<'a> Walker<'a> {
     pub(super) async fn walk(mut self, images: &[Image]) -> Vec<Walk> {
         let hosts = self.hosts.for_pull(&self.target.named);
         let platform = Platform::of_this_node();
+        if !images.is_empty() {
+            self.wallet = Wallet::read(self.target);
+        }
         let mut walks = Vec::with_capacity(images.len());
         for image in images {
             walks.push(self.walk_to(image, &hosts, &platform).await);
@@ -145,27 +178,38 @@ impl<'a> Walker<'a> {
         };
         self.route.clear();
         self.silent.clear();
-        (self.last, self.for_content, self.denied) = (None, false, false);
-        let pulled = containerd::pull(self, &asked, hosts, self.release).await;
-        let end = match pulled {
-            Ok(pulled) => WalkEnd::Pulled {
-                manifest: pulled.manifest,
-                platform: pulled.platform,
-            },
-            Err(Stop::NotSeen(why)) => WalkEnd::NotSeen(why),
-            Err(Stop::Failed(error)) => {
-                if let Some(Blame { content, fault }) = error.blame {
-                    self.blame(content, fault).await;
-                }
-                WalkEnd::Failed {
-                    error: error.text.as_deref().map(inert::message),
-                    denied: self.denied,
-                }
+        (self.last, self.for_content) = (None, false);
+        let repository = format!("{}/{}", self.target.named, image.repository);
+        let (end, credentials) = match self.wallet.tries(&repository) {
+            Tries::Unreadable(why) => (
+                WalkEnd::NotSeen(format!("the pull secret is not seen: {why}")),
+                Credentials::Offered(Vec::new()),
+            ),
+            Tries::Malformed(Malformed(text)) => {
+                let error = text.clone();
+                let denied = false;
+                (
+                    WalkEnd::Failed { error, denied },
+                    Credentials::Malformed(text),
+                )
+            }
+            Tries::NoMatch(keys) => {
+                let (end, _) = self.pull(&asked, hosts, &[(None, None)]).await;
+                (end, Credentials::NoMatch(keys))
+            }
+            Tries::Each(tries) => {
+                let (end, offers) = self.pull(&asked, hosts, &tries).await;
+                let credentials = match offers.is_empty() {
+                    true => Credentials::NotConfigured,
+                    false => Credentials::Offered(offers),
+                };
+                (end, credentials)
             }
         };
         Walk {
             image: image.clone(),
             end,
+            credentials,
             route: std::mem::take(&mut self.route),
             challenge: None,
         }
@@ -256,6 +300,7 @@ impl Transport for Walker<'_> {
         };
         self.last = Some(place);
         let (sender, heard) = oneshot::channel();
+        let (content, by) = (request.content, By::of(request));
         let mut request = request.clone();
         if !self.lanes[place].endpoint.is_same_server(&host.endpoint) {
             // What the node's settings hold for a host may be a secret.
@@ -304,6 +349,7 @@ impl Transport for Walker<'_> {
             }
             WalkReply::Fault(_) | WalkReply::NotSeen(_) => {}
         }
+        self.note_refusal(content, by, &reply);
         self.denied =
             matches!(&reply, WalkReply::Response(response) if matches!(response.status, 401 | 403));
         self.timed_out = matches!(&reply, WalkReply::Fault(fault) if fault.kind.is_timeout());
@@ -343,6 +389,9 @@ fn not_followed(
         return Some("the URL carries credentials");
     }
     let there = Endpoint::of(url, host.endpoint.role)?;
+    if request.offered.is_some() && !host.takes_credential_at(&there) {
+        return Some("a probe offers a credential to the registry itself alone, and over TLS");
+    }
     if host.is_at(&there) {
         return None;
     }

@@ -1,7 +1,7 @@
 //! What a round is asked to walk: a registry with its endpoints and images, and how far to go. The
 //! agent's plan makes targets; rounds read them.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 use crate::words::{endpoint::Endpoint, reason::Stage};
 
@@ -24,6 +24,8 @@ pub struct Target {
     pub images: Vec<Image>,
     /// Whether an anonymous token is expected.
     pub anonymous_pull: bool,
+    /// The content of a pull secret, whose credentials the walks offer.
+    pub docker_config: Option<PathBuf>,
 }
 
 impl Target {

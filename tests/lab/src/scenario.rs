@@ -73,6 +73,8 @@ pub struct Told {
     pub private: Value,
     pub anonymous_pull: bool,
     pub images: Vec<String>,
+    /// The `.dockerconfigjson` of the pod's secret, word for word.
+    pub pull_secret: Option<String>,
     /// Nameservers beside the node's own, by name.
     pub nameservers: Vec<Beside>,
     /// Whether it is told which containerd the node runs; it cannot see the program.
@@ -97,6 +99,7 @@ impl Default for Told {
             private: json!(["10.240.0.0/16"]),
             anonymous_pull: false,
             images: Vec::new(),
+            pull_secret: None,
             nameservers: Vec::new(),
             knows_containerd: true,
             timeout_seconds: STAGE_TIMEOUT.as_secs(),

@@ -2,6 +2,7 @@
 //! wherever possible, and send them; no document, page, report, log line or metric shows one.
 
 mod proxy;
+mod pull_secret;
 
 use std::fs;
 use std::path::PathBuf;
@@ -44,6 +45,11 @@ pub(crate) fn suite() -> Suite {
         test(
             "a proxy that is not trusted gets no password",
             proxy::impostor,
+        ),
+        test("a pull secret is not shown", pull_secret::is_not_shown),
+        test(
+            "a pull secret goes nowhere but to its registry",
+            pull_secret::goes_nowhere_else,
         ),
     ])
 }

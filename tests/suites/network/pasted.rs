@@ -11,7 +11,7 @@ use regprobe_lab::scenario::Scenario;
 use regprobe_lab::world::World;
 
 /// A page, a scenario with its finding, and what the block shows there.
-const SHOWN: [(&str, &str, &[&str]); 50] = [
+const SHOWN: [(&str, &str, &[&str]); 55] = [
     (
         "AddressDown",
         "tcp-first-of-two-addresses-silent",
@@ -52,6 +52,23 @@ const SHOWN: [(&str, &str, &[&str]); 50] = [
     (
         "CredentialsRequired",
         "token-denied-where-anonymous-pull-is-expected",
+        &["401"],
+    ),
+    (
+        "ClientSecretRejected",
+        "token-client-secret-expired",
+        &["401"],
+    ),
+    ("PrincipalUnknown", "token-principal-unknown", &["401"]),
+    ("PullSecretInvalid", "token-secret-malformed", &["401"]),
+    (
+        "PullSecretNoMatch",
+        "token-secret-for-another-registry",
+        &["401"],
+    ),
+    (
+        "RepositoryNotPermitted",
+        "token-repository-not-permitted",
         &["401"],
     ),
     (

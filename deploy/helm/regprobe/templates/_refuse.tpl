@@ -83,11 +83,17 @@
 {{- end }}
 {{- $_ := set $volumes $name $directory }}
 {{- end }}
+{{- $secrets := list }}
+{{- $mounts := list }}
+{{- range $index, $secret := .Values.pullSecrets }}
+{{- $secrets = append $secrets (printf "pull-secret-%d" $index) }}
+{{- $mounts = append $mounts (printf "/etc/regprobe-secrets/%s" $secret) }}
+{{- end }}
 {{- $own := dict
-  "extraVolumes" (concat (list "config" "web") (keys $volumes))
+  "extraVolumes" (concat (list "config" "web") $secrets (keys $volumes))
   "extraEnv" (list "NODE_NAME" "POD_NAMESPACE" "HOST_IP")
   "extraContainers" (list "regprobe")
-  "extraVolumeMounts" (list "/etc/regprobe" "/etc/regprobe-web")
+  "extraVolumeMounts" (concat (list "/etc/regprobe" "/etc/regprobe-web") $mounts)
 }}
 {{- range .Values.hostDirectories }}
 {{- $_ := set $own "extraVolumeMounts" (append $own.extraVolumeMounts (printf "/host%s" .)) }}

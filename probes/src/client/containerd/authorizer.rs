@@ -1,21 +1,22 @@
 //! containerd's authorizer: what a challenge makes it ask for, and the token that goes along with the next
-//! request. Without credentials only a Bearer challenge has an answer.
+//! request. Without a credential only a Bearer challenge has an answer.
 //!
 //! Source: containerd `core/remotes/docker/authorizer.go` and `auth/{parse,fetch}.go`.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use hyper::{HeaderMap, Method, header::HeaderValue};
 use url::Url;
 
 use super::{
     auth_header::challenges,
-    go_http::{self, Anonymous, Authorize, Followed},
+    go_http::{self, Anonymous, Authorization, Authorize, Followed},
     stop::{Class, GoError, Stop},
-    transport::{Content, Read, Transport, WalkRequest},
+    transport::{Content, Manner, Offered, Read, Transport, WalkRequest},
     unexpected::{Wanted, unexpected_status},
 };
 use crate::{
+    client::credential::Credential,
     net::inert::excerpt,
     node::ContainerdRelease,
     stages::{http::fault::HttpFault, token},
@@ -29,11 +30,19 @@ pub(crate) struct Authorizer {
     /// Whose client asks for tokens.
     host: usize,
     release: ContainerdRelease,
+    /// What the kubelet gave along.
+    credential: Option<Arc<Credential>>,
     /// By `host:port` as URLs write it.
     handlers: HashMap<String, Handler>,
 }
 
-struct Handler {
+/// How a host is answered after its challenge.
+enum Handler {
+    Bearer(Bearer),
+    Basic(Arc<Credential>),
+}
+
+struct Bearer {
     release: ContainerdRelease,
     realm: Url,
     service: String,
@@ -43,10 +52,15 @@ struct Handler {
 }
 
 impl Authorizer {
-    pub(super) fn of(host: usize, release: ContainerdRelease) -> Self {
+    pub(super) fn of(
+        host: usize,
+        release: ContainerdRelease,
+        credential: Option<Arc<Credential>>,
+    ) -> Self {
         Self {
             host,
             release,
+            credential,
             handlers: HashMap::new(),
         }
     }
@@ -57,23 +71,30 @@ impl Authorizer {
         transport: &mut T,
         url: &Url,
         scope: &str,
-    ) -> Result<Option<HeaderValue>, Stop> {
+    ) -> Result<Option<Authorization>, Stop> {
         let host = self.host;
-        let Some(handler) = self.handlers.get_mut(&authority(url)) else {
-            return Ok(None);
+        let bearer = match self.handlers.get_mut(&authority(url)) {
+            None => return Ok(None),
+            Some(Handler::Basic(credential)) => {
+                return Ok(Some(Authorization::Password(Arc::clone(credential))));
+            }
+            Some(Handler::Bearer(bearer)) => bearer,
         };
-        let mut scopes = handler.scopes.clone();
+        let mut scopes = bearer.scopes.clone();
         scopes.push(scope.to_owned());
         scopes.sort();
         scopes.dedup();
         let key = scopes.join(" ");
-        if let Some(known) = handler.tokens.get(&key) {
-            return known.clone().map(Some);
-        }
-        let token = handler.fetch(transport, host, &scopes).await;
-        let token = token.map_err(|stop| stop.within("failed to fetch anonymous token"));
-        handler.tokens.insert(key, token.clone());
-        token.map(Some)
+        let token = match bearer.tokens.get(&key) {
+            Some(known) => known.clone(),
+            None => {
+                let by = self.credential.as_ref();
+                let token = bearer.fetch(transport, host, &scopes, by).await;
+                bearer.tokens.insert(key, token.clone());
+                token
+            }
+        };
+        token.map(|token| Some(Authorization::Token(token)))
     }
 
     /// Takes up the challenge of a 401; whether the request is worth another attempt. `repeated` is
@@ -84,10 +105,14 @@ impl Authorizer {
         let Some(challenge) = known.first() else {
             return Ok(false);
         };
-        // The kubelet's pull has a password for no registry.
         if !challenge.is_bearer {
-            let text = format!("{INVALID}: no basic auth credentials");
-            return Err(GoError::new(Class::InvalidAuthorization, text).into());
+            let Some(credential) = &self.credential else {
+                let text = format!("{INVALID}: no basic auth credentials");
+                return Err(GoError::new(Class::InvalidAuthorization, text).into());
+            };
+            let handler = Handler::Basic(Arc::clone(credential));
+            self.handlers.insert(host, handler);
+            return Ok(true);
         }
         let parameter = |name: &str| challenge.parameter(name);
         if let Some(error) = parameter("error").filter(|error| !error.is_empty()) {
@@ -119,14 +144,14 @@ impl Authorizer {
                 .into());
         };
         let scopes = parameter("scope").map(|scope| scope.split(' ').map(str::to_owned));
-        let handler = Handler {
+        let handler = Bearer {
             release: self.release,
             realm,
             service: parameter("service").unwrap_or_default().to_owned(),
             scopes: scopes.map(Iterator::collect).unwrap_or_default(),
             tokens: HashMap::new(),
         };
-        self.handlers.insert(host, handler);
+        self.handlers.insert(host, Handler::Bearer(handler));
         Ok(true)
     }
 }
@@ -142,7 +167,7 @@ impl<T: Transport> Authorize<T> for Scoped<'_> {
         &mut self,
         transport: &mut T,
         url: &Url,
-    ) -> Result<Option<HeaderValue>, Stop> {
+    ) -> Result<Option<Authorization>, Stop> {
         self.authorizer
             .authorization(transport, url, self.scope)
             .await
@@ -153,20 +178,85 @@ const UNDECODED: &str = "unable to decode token response";
 /// `docker.ErrInvalidAuthorization`.
 const INVALID: &str = "authorization failed";
 
-impl Handler {
+impl Bearer {
+    /// With a credential, `POST` comes first; services that do not know that are asked with `GET`.
     async fn fetch<T: Transport>(
         &self,
         transport: &mut T,
         host: usize,
         scopes: &[String],
+        by: Option<&Arc<Credential>>,
     ) -> Result<HeaderValue, Stop> {
+        let with_scopes = self.url(scopes);
+        let Some(credential) = by else {
+            let token = self.ask(transport, host, with_scopes, None).await;
+            return token.map_err(|stop| stop.within("failed to fetch anonymous token"));
+        };
+        let offer = |by| {
+            let credential = Arc::clone(credential);
+            Some(Offered { credential, by })
+        };
+        let form = Manner::Form(vec![
+            ("client_id", "containerd-client".to_owned()),
+            ("scope", scopes.join(" ")),
+            ("service", self.service.clone()),
+        ]);
+        let token = match self
+            .ask(transport, host, self.realm.clone(), offer(form))
+            .await
+        {
+            Err(Stop::Failed(GoError {
+                class: Class::Status(400 | 401 | 404 | 405),
+                ..
+            })) => {
+                self.ask(transport, host, with_scopes, offer(Manner::Basic))
+                    .await
+            }
+            token => token,
+        };
+        token.map_err(|stop| stop.within("failed to fetch oauth token"))
+    }
+
+    /// The realm with service and scopes among its parameters, sorted by name as Go encodes them.
+    fn url(&self, scopes: &[String]) -> Url {
+        let mut pairs: Vec<(String, String)> = self.realm.query_pairs().into_owned().collect();
+        if !self.service.is_empty() {
+            pairs.push(("service".to_owned(), self.service.clone()));
+        }
+        pairs.extend(
+            scopes
+                .iter()
+                .map(|scope| ("scope".to_owned(), scope.clone())),
+        );
+        pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let mut url = self.realm.clone();
+        url.query_pairs_mut().clear().extend_pairs(pairs);
+        url
+    }
+
+    /// One token request: `POST` with a form, else `GET`.
+    async fn ask<T: Transport>(
+        &self,
+        transport: &mut T,
+        host: usize,
+        url: Url,
+        offered: Option<Offered>,
+    ) -> Result<HeaderValue, Stop> {
+        let method = match &offered {
+            Some(Offered {
+                by: Manner::Form(_),
+                ..
+            }) => Method::POST,
+            _ => Method::GET,
+        };
         let request = WalkRequest {
             host,
             content: Content::Token,
             subject: String::new(),
-            method: Method::GET,
-            url: self.url(scopes),
+            method,
+            url,
             headers: HeaderMap::new(),
+            offered,
             read: Read::Whole(MAX_TOKEN),
         };
         let answer = go_http::send(transport, &mut Anonymous, &request).await?;
@@ -191,23 +281,6 @@ impl Handler {
             GoError::new(Class::Other, text).with_content(fault)
         })?;
         Ok(bearer)
-    }
-
-    /// The realm with service and scopes among its parameters, sorted by name as Go encodes them.
-    fn url(&self, scopes: &[String]) -> Url {
-        let mut pairs: Vec<(String, String)> = self.realm.query_pairs().into_owned().collect();
-        if !self.service.is_empty() {
-            pairs.push(("service".to_owned(), self.service.clone()));
-        }
-        pairs.extend(
-            scopes
-                .iter()
-                .map(|scope| ("scope".to_owned(), scope.clone())),
-        );
-        pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let mut url = self.realm.clone();
-        url.query_pairs_mut().clear().extend_pairs(pairs);
-        url
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Source: Go `net/http/client.go` (`redirectBehavior`, `shouldCopyHeaderOnRedirect`, `do`).
 
+use std::sync::Arc;
+
 use hyper::{
     Method,
     header::{AUTHORIZATION, HeaderValue, LOCATION},
@@ -10,9 +12,11 @@ use url::Url;
 
 use super::{
     stop::{Class, GoError, Stop},
-    transport::{BodyEnd, FaultKind, Transport, WalkReply, WalkRequest, WalkResponse},
+    transport::{
+        BodyEnd, FaultKind, Manner, Offered, Transport, WalkReply, WalkRequest, WalkResponse,
+    },
 };
-use crate::{net::redact::shown, stages::http::fault::HttpFault};
+use crate::{client::credential::Credential, net::redact::shown, stages::http::fault::HttpFault};
 
 const MAX_REDIRECTS: usize = 10;
 
@@ -43,6 +47,12 @@ impl Followed {
     }
 }
 
+/// What goes into the header `Authorization`.
+pub(super) enum Authorization {
+    Token(HeaderValue),
+    Password(Arc<Credential>),
+}
+
 /// Who puts an `Authorization` on each request.
 pub(super) trait Authorize<T: Transport> {
     /// That of a request to `url`; `None` where it needs none.
@@ -50,14 +60,14 @@ pub(super) trait Authorize<T: Transport> {
         &mut self,
         transport: &mut T,
         url: &Url,
-    ) -> Result<Option<HeaderValue>, Stop>;
+    ) -> Result<Option<Authorization>, Stop>;
 }
 
-/// Nobody: a token request carries nothing.
+/// Nobody: a token request carries no more than it began with.
 pub(super) struct Anonymous;
 
 impl<T: Transport> Authorize<T> for Anonymous {
-    async fn authorize(&mut self, _: &mut T, _: &Url) -> Result<Option<HeaderValue>, Stop> {
+    async fn authorize(&mut self, _: &mut T, _: &Url) -> Result<Option<Authorization>, Stop> {
         Ok(None)
     }
 }
@@ -114,11 +124,16 @@ pub(super) async fn send<T: Transport>(
         }
         let (method, url) = next;
         let keeps = keeps_credentials(&first.url, &url);
+        let has_same_body = request.method == method;
         request.method = method;
         request.url = url;
         if !keeps {
             request.headers.remove(AUTHORIZATION);
         }
+        request.offered = request.offered.filter(|offered| match offered.by {
+            Manner::Basic => keeps,
+            Manner::Form(_) => has_same_body,
+        });
         let authorization = by.authorize(transport, &request.url).await;
         let authorization =
             authorization.map_err(|stop| stop.within("failed to authorize redirect"));
@@ -126,9 +141,16 @@ pub(super) async fn send<T: Transport>(
     }
 }
 
-fn set(request: &mut WalkRequest, authorization: Option<HeaderValue>) {
-    if let Some(value) = authorization {
-        request.headers.insert(AUTHORIZATION, value);
+fn set(request: &mut WalkRequest, authorization: Option<Authorization>) {
+    match authorization {
+        None => {}
+        Some(Authorization::Token(value)) => drop(request.headers.insert(AUTHORIZATION, value)),
+        Some(Authorization::Password(credential)) => {
+            request.offered = Some(Offered {
+                credential,
+                by: Manner::Basic,
+            });
+        }
     }
 }
 

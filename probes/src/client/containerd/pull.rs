@@ -2,23 +2,26 @@
 //!
 //! Source: containerd `client/pull.go` (`fetch`).
 
+use std::sync::Arc;
+
 use super::{
     fetch::Pulled,
     source::{Host, Source, WantedImage},
     stop::Stop,
     transport::Transport,
 };
-use crate::node::ContainerdRelease;
+use crate::{client::credential::Credential, node::ContainerdRelease};
 
 /// Pulls `image` from `hosts` in turn, as far as a probe goes: documents and the configuration whole, of each
-/// layer the first byte.
+/// layer the first byte. The `credential` is offered to every host.
 pub(crate) async fn pull<T: Transport>(
     transport: &mut T,
     image: &WantedImage<'_>,
     hosts: &[Host],
     release: ContainerdRelease,
+    credential: Option<Arc<Credential>>,
 ) -> Result<Pulled, Stop> {
-    let mut source = Source::new(transport, image, hosts, release);
+    let mut source = Source::new(transport, image, hosts, release, credential);
     let failed = |stop: Stop| {
         stop.within(format_args!(
             "failed to resolve reference {:?}",

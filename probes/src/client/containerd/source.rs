@@ -2,7 +2,7 @@
 //!
 //! Source: containerd `core/remotes/docker/resolver.go` (`dockerBase`, `request`).
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use hyper::{
     HeaderMap, Method,
@@ -17,7 +17,7 @@ use super::{
     stop::Stop,
     transport::{Content, Read, Transport, WalkRequest},
 };
-use crate::{node::ContainerdRelease, words::platform::Platform};
+use crate::{client::credential::Credential, node::ContainerdRelease, words::platform::Platform};
 
 /// `MaxManifestSize`.
 pub(super) const MAX_MANIFEST: u64 = 4 * 1024 * 1024;
@@ -59,6 +59,8 @@ pub(super) struct Source<'a, T> {
     pub(super) image: &'a WantedImage<'a>,
     pub(super) hosts: &'a [Host],
     pub(super) release: ContainerdRelease,
+    /// What the kubelet gave along.
+    credential: Option<Arc<Credential>>,
     /// By the place of the host whose tokens they are.
     authorizers: HashMap<usize, Authorizer>,
     scope: String,
@@ -70,12 +72,14 @@ impl<'a, T: Transport> Source<'a, T> {
         image: &'a WantedImage<'a>,
         hosts: &'a [Host],
         release: ContainerdRelease,
+        credential: Option<Arc<Credential>>,
     ) -> Self {
         Self {
             transport,
             image,
             hosts,
             release,
+            credential,
             authorizers: HashMap::new(),
             scope: format!("repository:{}:pull", image.repository),
         }
@@ -116,6 +120,7 @@ impl<'a, T: Transport> Source<'a, T> {
             method,
             url,
             headers,
+            offered: None,
             read,
         }
     }
@@ -131,7 +136,7 @@ impl<'a, T: Transport> Source<'a, T> {
         let authorizer = self
             .authorizers
             .entry(tokens_of)
-            .or_insert_with(|| Authorizer::of(tokens_of, self.release));
+            .or_insert_with(|| Authorizer::of(tokens_of, self.release, self.credential.clone()));
         retries::send(
             self.transport,
             authorizer,

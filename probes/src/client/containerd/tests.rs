@@ -1,7 +1,7 @@
 //! Pulls from registries that are a list of answers. The texts are those that containerd 2.4 prints. The file is
 //! long because all cases share one world.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use hyper::{
@@ -9,8 +9,9 @@ use hyper::{
     header::{AUTHORIZATION, HeaderName, HeaderValue},
 };
 
-use super::{fetch::Pulled, *};
+use super::*;
 use crate::{
+    client::credential::Credential,
     node::ContainerdRelease,
     words::{digest::Digest, platform::Platform},
 };
@@ -29,6 +30,7 @@ const CONFIG: &str = r#"{"os":"linux","architecture":"amd64","rootfs":{"diff_ids
 struct World {
     answers: HashMap<String, Vec<WalkReply>>,
     asked: Vec<String>,
+    credential: Option<Arc<Credential>>,
 }
 
 impl World {
@@ -69,7 +71,10 @@ impl World {
             object: "v1",
             platform: &platform,
         };
-        pull(self, &image, hosts, release).now_or_never().unwrap()
+        let by = self.credential.clone();
+        pull(self, &image, hosts, release, by)
+            .now_or_never()
+            .unwrap()
     }
 
     fn pull(&mut self) -> Result<Pulled, Stop> {
@@ -89,8 +94,21 @@ impl Transport for World {
             .headers
             .get(AUTHORIZATION)
             .map(|by| by.to_str().unwrap());
-        self.asked
-            .push([&asked, by.unwrap_or_default()].join(" ").trim().to_owned());
+        let offered = request.offered.as_ref().map(|offered| match &offered.by {
+            Manner::Basic => offered
+                .credential
+                .basic()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned(),
+            Manner::Form(fields) => {
+                let form = offered.credential.form(fields);
+                String::from_utf8(form.to_vec()).unwrap()
+            }
+        });
+        let by = by.map(str::to_owned).or(offered).unwrap_or_default();
+        self.asked.push([&asked, &*by].join(" ").trim().to_owned());
         match self.answers.get_mut(&asked) {
             Some(replies) if replies.len() > 1 => replies.remove(0),
             Some(replies) => replies[0].clone(),
@@ -116,6 +134,7 @@ fn status(status: u16, headers: &[&str]) -> WalkReply {
         headers: headers.collect(),
         length: None,
         keeps_open: true,
+        said: None,
         body: Body::default(),
     })
 }
@@ -357,6 +376,106 @@ fn without_credentials_a_password_is_not_to_be_had() {
         world.error(),
         "failed to resolve reference \"r/a:v1\": pull access denied, repository does not exist or may \
          require authorization: authorization failed: no basic auth credentials"
+    );
+}
+
+/// A registry that wants a token from everybody, and a client with a password.
+fn with_password(token_requests: &[(&str, WalkReply)]) -> World {
+    let mut world = World::image();
+    let head = world.answers.get_mut(&format!("HEAD {TAG}")).unwrap();
+    head.insert(0, status(401, &[CHALLENGE]));
+    for (request, reply) in token_requests {
+        world = world.with(request, reply.clone());
+    }
+    let secret = |text: &str| text.to_owned().into();
+    world.credential = Credential::new(secret("reader"), secret("secret")).map(Arc::new);
+    world
+}
+
+#[test]
+fn a_password_is_posted_and_then_sent_in_a_header() {
+    let (post, get) = ("POST https://t/token", format!("GET {TOKEN}"));
+    let token = || ok(&[], r#"{"access_token":"x"}"#);
+    let failed = "failed to resolve reference \"r/a:v1\": failed to authorize: failed to fetch oauth token: ";
+    for (posted, got, said) in [
+        (token(), status(500, &[]), "pulled".to_owned()),
+        (status(400, &[]), token(), "pulled".to_owned()),
+        (status(401, &[]), token(), "pulled".to_owned()),
+        (status(404, &[]), token(), "pulled".to_owned()),
+        (status(405, &[]), token(), "pulled".to_owned()),
+        (
+            status(400, &[]),
+            status(401, &[]),
+            format!("{failed}unexpected status from GET request to {TOKEN}: 401 Unauthorized"),
+        ),
+        (
+            status(403, &[]),
+            token(),
+            format!(
+                "{failed}unexpected status from POST request to https://t/token: 403 Forbidden"
+            ),
+        ),
+        (
+            ok(&[], "{}"),
+            token(),
+            format!("{failed}authorization server did not include a token in the response"),
+        ),
+    ] {
+        assert_eq!(with_password(&[(post, posted), (&get, got)]).error(), said);
+    }
+    let mut world = with_password(&[(post, status(400, &[])), (&get, token())]);
+    world.pull().unwrap();
+    assert_eq!(
+        world.asked[1..4],
+        [
+            format!(
+                "{post} client_id=containerd-client&grant_type=password&password=secret&\
+                 scope=repository%3Aa%3Apull&service=r&username=reader"
+            ),
+            format!("{get} Basic cmVhZGVyOnNlY3JldA=="),
+            format!("HEAD {TAG} Bearer x"),
+        ]
+    );
+}
+
+#[test]
+fn a_password_goes_along_where_go_takes_it() {
+    let (post, moved) = ("POST https://t/token", "https://t/moved");
+    let to = |status_code| status(status_code, &["location: /moved"]);
+    // 307 repeats the form; 302 asks anew without it.
+    let mut world = with_password(&[
+        (post, to(307)),
+        (&format!("POST {moved}"), ok(&[], r#"{"token":"x"}"#)),
+    ]);
+    world.pull().unwrap();
+    assert!(
+        world.asked[2].starts_with(&format!("POST {moved} client_id=")),
+        "{:?}",
+        world.asked
+    );
+    let mut world = with_password(&[
+        (post, to(302)),
+        (&format!("GET {moved}"), ok(&[], r#"{"token":"x"}"#)),
+    ]);
+    world.pull().unwrap();
+    assert_eq!(world.asked[2], format!("GET {moved}"));
+}
+
+#[test]
+fn a_password_answers_a_basic_challenge() {
+    let basic = status(401, &[r#"www-authenticate: Basic realm="x""#]);
+    let mut world = with_password(&[]);
+    world.answers.get_mut(&format!("HEAD {TAG}")).unwrap()[0] = basic.clone();
+    world.pull().unwrap();
+    assert_eq!(
+        world.asked[1],
+        format!("HEAD {TAG} Basic cmVhZGVyOnNlY3JldA==")
+    );
+    world.answers.insert(format!("HEAD {TAG}"), vec![basic]);
+    assert_eq!(
+        world.error(),
+        "failed to resolve reference \"r/a:v1\": unexpected status from HEAD request to \
+         https://r/v2/a/manifests/v1: 401 Unauthorized"
     );
 }
 

@@ -1,10 +1,12 @@
 //! What the machine asks of the world, and what it gets back.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hyper::{HeaderMap, Method};
 use url::Url;
+
+use crate::client::credential::Credential;
 
 /// Who sends requests for the machine.
 pub(crate) trait Transport {
@@ -20,7 +22,7 @@ pub(crate) trait Transport {
 }
 
 /// One request, as containerd sends it; the agent names itself in `User-Agent`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct WalkRequest {
     /// Whose client sends it: the place of a host. Its TLS settings and its dial limit hold, wherever the URL leads.
     pub host: usize,
@@ -30,8 +32,26 @@ pub(crate) struct WalkRequest {
     pub method: Method,
     pub url: Url,
     pub headers: HeaderMap,
+    /// The credential that goes along.
+    pub offered: Option<Offered>,
     /// How much of the body the machine reads.
     pub read: Read,
+}
+
+/// A credential on its way. It is written into a request only when that is sent.
+#[derive(Clone)]
+pub(crate) struct Offered {
+    pub credential: Arc<Credential>,
+    pub by: Manner,
+}
+
+/// Where in a request a credential is.
+#[derive(Clone)]
+pub(crate) enum Manner {
+    /// In the header `Authorization`.
+    Basic,
+    /// In the body, a form with these other fields.
+    Form(Vec<(&'static str, String)>),
 }
 
 /// What a request is for, wherever it is redirected.
@@ -72,6 +92,8 @@ pub(crate) struct WalkResponse {
     pub length: Option<u64>,
     /// Whether the server takes another request over this connection.
     pub keeps_open: bool,
+    /// What the registry says of a refusal, in its own words.
+    pub said: Option<String>,
     pub body: Body,
 }
 

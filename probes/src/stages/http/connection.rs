@@ -4,7 +4,7 @@
 use std::future::Future;
 
 use bytes::Bytes;
-use http_body_util::Empty;
+use http_body_util::Full;
 use hyper::{
     HeaderMap, Method,
     client::conn::http1::{self, SendRequest},
@@ -35,7 +35,7 @@ pub(crate) const AGENT: &str = concat!(
 /// An HTTP/1.1 connection; its task ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct HttpConnection {
-    sender: SendRequest<Empty<Bytes>>,
+    sender: SendRequest<Full<Bytes>>,
     authority: String,
     allowance: Allowance,
     state: ConnectionState,
@@ -105,7 +105,7 @@ impl HttpConnection {
         request: Request<'_>,
         deadline: Instant,
     ) -> Result<Response, HttpFault> {
-        let mut sent = hyper::Request::new(Empty::new());
+        let mut sent = hyper::Request::new(Full::new(request.body));
         *sent.method_mut() = request.method;
         *sent.uri_mut() = request
             .target
@@ -138,13 +138,15 @@ impl Drop for HttpConnection {
     }
 }
 
-/// A request without a body. It has no `Debug`: the target may be signed.
+/// A request. It has no `Debug`: the target may be signed, and the body a secret.
 pub(crate) struct Request<'a> {
     pub method: Method,
     /// Path and query.
     pub target: &'a str,
     /// Those that say more than whom and by whom.
     pub headers: HeaderMap,
+    /// Empty where it needs none.
+    pub body: Bytes,
 }
 
 impl<'a> Request<'a> {
@@ -154,6 +156,7 @@ impl<'a> Request<'a> {
             method: Method::GET,
             target,
             headers: HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("*/*"))]),
+            body: Bytes::new(),
         }
     }
 }

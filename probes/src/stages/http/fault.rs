@@ -129,6 +129,14 @@ impl HttpFault {
         }
     }
 
+    /// The registry's own words for a refusal.
+    pub(crate) fn said(&self) -> Option<String> {
+        match self {
+            Self::Refused(refusal) => refusal.message.clone(),
+            _ => None,
+        }
+    }
+
     /// Whether the registry itself wants credentials, or better ones: 401, or 403 in its own words that does not
     /// name the client's address.
     pub(crate) fn is_denial(&self) -> bool {

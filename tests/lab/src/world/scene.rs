@@ -215,6 +215,11 @@ impl<'w> Scene<'w> {
         if told.server.ends_with(".azurecr.io") {
             registry["regions"] = json!(told.regions);
         }
+        if let Some(secret) = &told.pull_secret {
+            let file = self.folder.join("dockerconfig.json");
+            fs::write(&file, secret)?;
+            registry["credentials"] = json!({"docker_config": file});
+        }
         let containerd = match told.knows_containerd {
             true => release.as_str(),
             false => "auto",

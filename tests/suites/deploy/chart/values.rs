@@ -157,6 +157,11 @@ pub(crate) fn values_are_heard() -> Result<()> {
         ("web.existingSecret=own", "secretName: \"own\"\n"),
         ("web.scheme=HTTPS", "scheme: HTTPS\n"),
         (
+            "pullSecrets={own}",
+            "mountPath: /etc/regprobe-secrets/own\n              readOnly: true\n",
+        ),
+        ("pullSecrets={own}", "secretName: \"own\"\n"),
+        (
             "serviceAccount.name=other",
             "serviceAccountName: \"other\"\n",
         ),

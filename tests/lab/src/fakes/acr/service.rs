@@ -63,13 +63,23 @@ impl Service<'_> {
     }
 
     fn token(&self, request: &Request) -> Response {
+        if request.method == "POST" {
+            return error(400, "UNSUPPORTED", "the grant type is not supported");
+        }
         let scope = request.parameter("scope").unwrap_or_default();
-        if (self.anonymous_pull || request.header("authorization") == Some(&basic()))
-            && self
-                .images
-                .iter()
-                .any(|image| scope == pull_scope(image.repository()))
-        {
+        let permitted = match request.header("authorization").map(Account::of) {
+            None => self.anonymous_pull,
+            Some(Account::Reader) => true,
+            Some(Account::Limited) => false,
+            Some(Account::WrongPassword) => {
+                return error(401, "UNAUTHORIZED", "Invalid clientid or client secret.");
+            }
+            Some(Account::Unknown) => {
+                return error(401, "UNAUTHORIZED", "Application not registered with AAD.");
+            }
+        };
+        let mut images = self.images.iter();
+        if permitted && images.any(|image| scope == pull_scope(image.repository())) {
             Response::new(200).json(&json!({"access_token": token_for(&scope)}))
         } else {
             unauthorized()
@@ -142,11 +152,32 @@ impl Service<'_> {
     }
 }
 
-/// The one account that every registry of the lab knows.
+/// An account that every registry of the lab knows, and that may pull everything.
 pub const CREDENTIALS: &str = "reader:secret";
+/// One whose scope map has other repositories.
+const LIMITED: &str = "limited:secret";
 
-fn basic() -> String {
-    format!("Basic {}", STANDARD.encode(CREDENTIALS))
+/// Who a request says that it is.
+enum Account {
+    Reader,
+    Limited,
+    WrongPassword,
+    Unknown,
+}
+
+impl Account {
+    fn of(authorization: &str) -> Self {
+        let pair = authorization.strip_prefix("Basic ").unwrap_or_default();
+        let pair = STANDARD.decode(pair).unwrap_or_default();
+        let pair = String::from_utf8_lossy(&pair);
+        let user = |pair: &str| pair.split(':').next().unwrap_or_default().to_owned();
+        match &*pair {
+            CREDENTIALS => Self::Reader,
+            LIMITED => Self::Limited,
+            pair if [CREDENTIALS, LIMITED].map(user).contains(&user(pair)) => Self::WrongPassword,
+            _ => Self::Unknown,
+        }
+    }
 }
 
 const SIGNATURE: &str = "c2VjcmV0LW9mLXRoZS1sYWI=";

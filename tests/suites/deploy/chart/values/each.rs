@@ -57,6 +57,7 @@ pub(crate) fn twice() -> Result<()> {
 fn sample(path: &str) -> Option<Value> {
     Some(match path.rsplit('.').next()? {
         "imagePullSecrets" => json!({"name": "pull"}),
+        "pullSecrets" => json!("pull"),
         "extraArgs" => json!("--history.limit=0"),
         "extraEnv" => json!({"name": "A", "value": "b"}),
         "extraVolumes" => json!({"name": "a", "emptyDir": {}}),

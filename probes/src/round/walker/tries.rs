@@ -1,0 +1,92 @@
+//! The tries of a pull: one for each credential that the kubelet would offer.
+
+use std::sync::Arc;
+
+use super::{By, Walker};
+use crate::{
+    client::{
+        containerd::{self, Blame, Content, Pulled, Stop, WalkReply},
+        credential::Credential,
+    },
+    net::inert,
+    outcome::{Offer, OfferEnd, WalkEnd},
+    round::offers::Try,
+};
+
+impl Walker<'_> {
+    /// A whole pull for each of `tries`, until one gets the image. The errors of all are one, as the kubelet joins
+    /// them.
+    pub(super) async fn pull(
+        &mut self,
+        image: &containerd::WantedImage<'_>,
+        hosts: &[containerd::Host],
+        tries: &[Try],
+    ) -> (WalkEnd, Vec<Offer>) {
+        let (mut offers, mut errors) = (Vec::new(), Vec::new());
+        for (n, (key, credential)) in tries.iter().enumerate() {
+            (self.refused, self.denied) = (None, false);
+            let by = credential.clone();
+            let pulled = containerd::pull(self, image, hosts, self.release, by).await;
+            let end = self.end_of(&pulled, credential.as_ref());
+            let key = key.as_deref().map(|key| inert::excerpt(key.as_bytes()));
+            offers.extend(key.map(|key| Offer { key, end }));
+            match pulled {
+                Ok(Pulled { manifest, platform }) => {
+                    return (WalkEnd::Pulled { manifest, platform }, offers);
+                }
+                Err(Stop::NotSeen(why)) => return (WalkEnd::NotSeen(why), offers),
+                Err(Stop::Failed(error)) => {
+                    if let Some(Blame { content, fault }) = error.blame
+                        && n + 1 == tries.len()
+                    {
+                        self.blame(content, fault).await;
+                    }
+                    errors.push(error.text.as_deref().map(inert::message));
+                }
+            }
+        }
+        let (error, denied) = (joined(errors), self.denied);
+        (WalkEnd::Failed { error, denied }, offers)
+    }
+
+    fn end_of(&mut self, pulled: &Result<Pulled, Stop>, by: Option<&Arc<Credential>>) -> OfferEnd {
+        let refused = self.refused.take();
+        match pulled {
+            Ok(_) => OfferEnd::Pulled,
+            Err(Stop::Failed(_)) if self.denied => match (by, refused) {
+                (None, _) => OfferEnd::Empty,
+                (Some(_), Some((Content::Token, said))) => OfferEnd::Refused(said),
+                (Some(_), Some((_, said))) => OfferEnd::NotGiven(said),
+                (Some(_), None) => OfferEnd::Other,
+            },
+            Err(_) => OfferEnd::Other,
+        }
+    }
+
+    /// Notes how the registry refuses a request for `content`, `by` a credential or the token for it.
+    pub(super) fn note_refusal(&mut self, content: Content, by: Option<By>, reply: &WalkReply) {
+        let (WalkReply::Response(response), Some(by)) = (reply, by) else {
+            return;
+        };
+        let of = match by {
+            By::Credential => Content::Token,
+            By::Token => content,
+        };
+        self.refused = (response.status >= 400).then(|| (of, response.said.clone()));
+    }
+}
+
+/// As the kubelet joins errors: each of them once; `None` where one is not known.
+fn joined(errors: Vec<Option<String>>) -> Option<String> {
+    let errors: Vec<_> = errors.into_iter().collect::<Option<_>>()?;
+    let mut once: Vec<String> = Vec::with_capacity(errors.len());
+    for error in errors {
+        if !once.contains(&error) {
+            once.push(error);
+        }
+    }
+    match once.len() {
+        1 => once.pop(),
+        _ => Some(format!("[{}]", once.join(", "))),
+    }
+}
