@@ -1,6 +1,11 @@
 //! The command line as typed. `run`, `check` and `explain` work out what it means.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    ffi::{OsStr, OsString},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
@@ -23,6 +28,27 @@ pub(crate) const FLEET_STATUS: &str = "Exit status: 0 no node fails; 1 some do; 
 /// The exit statuses of `run`.
 pub(crate) const RUN_STATUS: &str = "Exit status: 0 ended by SIGTERM or SIGINT, or the checked configuration is valid; 2 could not start: \
      usage error, bad configuration, or address in use.";
+
+/// The name of the binary as a plugin of kubectl.
+const PLUGIN: &str = "kubectl-regprobe";
+
+/// The arguments as typed, or what they mean for the plugin of kubectl: without a command, the whole cluster.
+pub(crate) fn as_typed(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments: Vec<_> = arguments.into_iter().collect();
+    let name = arguments.first().map(Path::new).and_then(Path::file_name);
+    let is_plugin = name == Some(OsStr::new(PLUGIN));
+    let next = arguments.get(1).map(|next| next.to_string_lossy());
+    let is_fleet = match next.as_deref() {
+        None => true,
+        Some("-h" | "--help" | "-V" | "--version") => false,
+        Some(next) => next.starts_with('-'),
+    };
+    if is_plugin && is_fleet {
+        let means = ["fleet", "--kubectl"].map(OsString::from);
+        arguments.splice(1..1, means);
+    }
+    arguments
+}
 
 /// Where the chart mounts the agent's configuration.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/regprobe/config.yaml";
@@ -203,14 +229,21 @@ pub(crate) struct CheckArgs {
 #[derive(Debug, Args)]
 #[command(after_help = FLEET_STATUS)]
 pub(crate) struct FleetArgs {
-    /// The configuration of the agents, which says how to find and ask them.
+    /// The configuration of the agents, which says how to find and ask them [default:
+    /// /etc/regprobe/config.yaml; where that does not exist, kubectl].
     #[arg(
         long = "config.file",
         value_name = "FILE",
         value_hint = ValueHint::FilePath,
-        default_value = DEFAULT_CONFIG
+        conflicts_with = "kubectl"
     )]
-    pub config_file: PathBuf,
+    pub config_file: Option<PathBuf>,
+    /// Ask them through kubectl and the API server, with your own rights: list pods, get pods/proxy.
+    #[arg(long)]
+    pub kubectl: bool,
+    /// With kubectl, the namespace of the agents [default: all].
+    #[arg(short, long, value_name = "NAME", value_hint = ValueHint::Other)]
+    pub namespace: Option<String>,
     /// The output format.
     #[arg(long, value_enum, default_value_t = FleetOutput::Text)]
     pub output: FleetOutput,
@@ -359,11 +392,32 @@ pub(crate) fn parse_server(text: &str) -> Result<Server, String> {
 mod tests {
     use clap::CommandFactory;
 
-    use super::{Cli, parse_size};
+    use super::{Cli, as_typed, parse_size};
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_plugin_without_a_command_shows_the_cluster() {
+        for (typed, meant) in [
+            ("regprobe", "regprobe"),
+            (
+                "/bin/kubectl-regprobe",
+                "/bin/kubectl-regprobe fleet --kubectl",
+            ),
+            (
+                "kubectl-regprobe -n a",
+                "kubectl-regprobe fleet --kubectl -n a",
+            ),
+            ("kubectl-regprobe --help", "kubectl-regprobe --help"),
+            ("kubectl-regprobe explain", "kubectl-regprobe explain"),
+        ] {
+            let typed = as_typed(typed.split(' ').map(Into::into));
+            let words: Vec<_> = typed.iter().map(|word| word.to_str().unwrap()).collect();
+            assert_eq!(words.join(" "), meant);
+        }
     }
 
     #[test]

@@ -1,11 +1,12 @@
-//! Commands about the whole cluster. `fleet` shows what all agents see.
+//! Commands about the whole cluster. `fleet` shows what all agents see: it asks them itself, or through
+//! `kubectl`.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use anyhow::Context;
 
 use crate::{
-    cli::{FleetArgs, FleetOutput},
+    cli::{DEFAULT_CONFIG, FleetArgs, FleetOutput},
     config,
     out::{
         fleet_view::{self, FleetView},
@@ -16,12 +17,19 @@ use crate::{
     web::peers,
 };
 
+mod kubectl;
+
 /// Asks all agents once and prints what they see.
 pub(crate) async fn fleet(args: FleetArgs) -> anyhow::Result<ExitCode> {
-    let config = config::load(&args.config_file)?;
-    let view = peers::view(&config.fleet)
-        .await
-        .context("no agent was asked")?;
+    let is_installed = || Path::new(DEFAULT_CONFIG).exists();
+    let view = match args.config_file.as_deref() {
+        None if args.kubectl || !is_installed() => kubectl::view(args.namespace.as_deref()).await?,
+        file => {
+            let config = config::load(file.unwrap_or_else(|| Path::new(DEFAULT_CONFIG)))?;
+            let view = peers::view(&config.fleet).await;
+            view.context("no agent was asked")?
+        }
+    };
     show(&view, args.output)
 }
 

@@ -26,7 +26,7 @@ use std::{ffi::OsString, process::ExitCode};
 use clap::Parser;
 
 use crate::{
-    cli::{Cli, Command, shell},
+    cli::{Cli, Command, as_typed, shell},
     out::explain,
     printable::{printable, printable_lines},
     process::standard_streams::{print, print_error},
@@ -34,7 +34,7 @@ use crate::{
 
 /// Runs the command line in `arguments`; the first is the name of the program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match Cli::try_parse_from(as_typed(arguments)) {
         Ok(cli) => cli,
         Err(message) => {
             // Help goes to standard output with status 0, a usage error to standard error with status 2.

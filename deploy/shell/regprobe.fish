@@ -68,9 +68,11 @@ complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l node-root -d
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l only -d 'Check only registries whose name or server matches (* and ?)' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -s V -l version -d 'Print version'
-complete -c regprobe -n "__fish_regprobe_using_subcommand fleet" -l config.file -d 'The configuration of the agents, which says how to find and ask them' -r -F
+complete -c regprobe -n "__fish_regprobe_using_subcommand fleet" -l config.file -d 'The configuration of the agents, which says how to find and ask them [default: /etc/regprobe/config.yaml; where that does not exist, kubectl]' -r -F
+complete -c regprobe -n "__fish_regprobe_using_subcommand fleet" -s n -l namespace -d 'With kubectl, the namespace of the agents [default: all]' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand fleet" -l output -d 'The output format' -r -f -a "text\t'For people'
 json\t'The document of /api/v1/fleet: every node'"
+complete -c regprobe -n "__fish_regprobe_using_subcommand fleet" -l kubectl -d 'Ask them through kubectl and the API server, with your own rights: list pods, get pods/proxy'
 complete -c regprobe -n "__fish_regprobe_using_subcommand fleet" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c regprobe -n "__fish_regprobe_using_subcommand fleet" -s V -l version -d 'Print version'
 complete -c regprobe -n "__fish_regprobe_using_subcommand explain" -s h -l help -d 'Print help'

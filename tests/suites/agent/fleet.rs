@@ -1,6 +1,8 @@
 //! The view of the whole fleet on loopback: one agent, and other agents that are real or hostile. The lab in
 //! namespaces is `tests/suites/network/fleet.rs`.
 
+mod plugin;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
@@ -14,6 +16,7 @@ use std::thread;
 use anyhow::{Context, Result, ensure};
 use regprobe_harness::agent::Agent;
 use regprobe_harness::ground::Ground;
+use regprobe_harness::need::Need;
 use regprobe_harness::program::regprobe;
 use regprobe_harness::suite::{Suite, test};
 use regprobe_lab::addresses::{free_port, loopback};
@@ -33,6 +36,7 @@ pub(crate) fn suite() -> Suite {
             secured,
         ),
         test("regprobe fleet shows the same", command),
+        test("kubectl regprobe shows the same", plugin::shows_the_same).needs([Need::KUBECTL]),
     ])
 }
 
