@@ -147,7 +147,10 @@ fn a_runbook_is_printed_as_it_is() -> Result<()> {
 fn without_a_name_all_are_listed() -> Result<()> {
     let listed = regprobe(&["explain"]);
     assert_eq!(listed.status.code(), Some(0));
-    assert!(stdout(&listed).starts_with("PrivateLinkZoneNotLinked   The name leaves"));
+    assert!(
+        stdout(&listed)
+            .starts_with("Names and addresses\n  PrivateLinkZoneNotLinked  The name leaves")
+    );
     Ok(())
 }
 
