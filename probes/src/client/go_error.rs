@@ -27,7 +27,7 @@ pub(crate) fn text(fault: &Fault, host: &str) -> Option<String> {
                 status.split_once(' ').map(|(_, text)| text.to_owned())
             }
             (_, Reason::Closed) => known("EOF"),
-            (_, Reason::Reset) => known("read: connection reset by peer"),
+            (_, Reason::Reset) => known("connection reset by peer"),
             _ => None,
         },
         (Fault::Tls(fault), Reason::CertificateRequired) => match &**fault {
@@ -68,7 +68,8 @@ pub(crate) fn text(fault: &Fault, host: &str) -> Option<String> {
             Some(format!("remote error: tls: {alert}"))
         }
         (_, Reason::Closed) => known("EOF"),
-        (_, Reason::Reset) => known("read: connection reset by peer"),
+        // Whether the dial, a write or a read meets it depends on the moment.
+        (_, Reason::Reset) => known("connection reset by peer"),
         _ => None,
     }
 }
