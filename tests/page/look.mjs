@@ -192,6 +192,23 @@ const stories = {
     await check(page, "large");
   },
 
+  async fleet() {
+    console.log("looked");
+    const page = await open();
+    await page.goto(`${url}/fleet`);
+    assert.match(await page.textContent("#summary"), /^3 of \d+ nodes cannot pull from contoso: PrivateLinkZoneNotLinked/);
+    assert.match(await page.textContent("main"), /vmss000001/);
+    await check(page, "fleet", { fullPage: true });
+    for (const [name, options] of [["dark", { colorScheme: "dark" }], ["phone", { viewport: { width: 360, height: 740 } }]]) {
+      const page = await open(options);
+      await page.goto(`${url}/fleet`);
+      await check(page, `fleet-${name}`);
+    }
+    const still = await open({ javaScriptEnabled: false });
+    await still.goto(`${url}/fleet`);
+    assert.match(await still.textContent("#summary"), /^3 of \d+ nodes cannot pull/);
+  },
+
   async hostile() {
     const page = await open();
     console.log("looked");

@@ -1,5 +1,4 @@
-//! The view of the whole fleet on loopback: one agent, and other agents that are real or hostile. The lab in
-//! namespaces is `tests/suites/network/fleet.rs`.
+//! The view of the whole fleet on loopback: one agent, and other agents that are real or hostile.
 
 mod plugin;
 
@@ -15,6 +14,7 @@ use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use regprobe_harness::agent::Agent;
+use regprobe_harness::browser::look;
 use regprobe_harness::ground::Ground;
 use regprobe_harness::need::Need;
 use regprobe_harness::program::regprobe;
@@ -36,6 +36,7 @@ pub(crate) fn suite() -> Suite {
             secured,
         ),
         test("regprobe fleet shows the same", command),
+        test("the page in a browser", page).needs(Need::BROWSER),
         test("kubectl regprobe shows the same", plugin::shows_the_same).needs([Need::KUBECTL]),
     ])
 }
@@ -226,6 +227,36 @@ fn hostile() -> Result<()> {
         ensure!(!page.contains(markup), "{markup}: {page}");
     }
     Ok(())
+}
+
+/// Three of twelve cannot pull, one has another version, and two are gone.
+fn page() -> Result<()> {
+    let fleet = Fleet::new()?;
+    let mut peers = Vec::new();
+    for number in 0..10 {
+        let mut said = summary(&format!("aks-pool1-12345678-vmss00000{number}"));
+        said["version"] = json!(if number == 9 { "9.9.8" } else { "9.9.9" });
+        if number < 3 {
+            said["ok"] = json!([]);
+            said["registries"] = json!([{
+                "name": "contoso", "condition": "failing", "since": "2026-02-20T11:14:00Z",
+                "findings": [{
+                    "code": "PrivateLinkZoneNotLinked", "severity": "critical",
+                    "endpoint": "contoso.azurecr.io:443", "since": "2026-02-20T11:14:00Z",
+                    "message": "contoso.azurecr.io resolves to the public address 203.0.113.10",
+                    "remedy": "Link the private DNS zone privatelink.azurecr.io to the virtual network.",
+                }],
+            }]);
+        }
+        let place = fleet.place();
+        answers(place, http("200 OK", &said.to_string()))?;
+        peers.push(place);
+    }
+    let gone = [fleet.place(), fleet.place()];
+    let _gone = gone.map(sockets::closed);
+    peers.extend(gone);
+    let agent = fleet.agent(&peers)?;
+    look(&agent, "fleet", || ())
 }
 
 fn viewers() -> Result<()> {

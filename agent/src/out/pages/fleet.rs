@@ -24,14 +24,12 @@ pub(crate) fn fleet(view: &FleetView, now: Timestamp) -> String {
     frame(&format!("{} – regprobe", view.sentence), HERE, |html| {
         bar(html, view, now);
         html.tag("main", &[], |html| {
-            html.leaf(
-                "h1",
-                &[("id", &"summary"), ("role", &"status")],
-                &view.sentence,
-            );
-            for note in &view.notes {
-                html.leaf("p", &[("class", &"sub")], note);
-            }
+            html.tag("div", &[("role", &"status")], |html| {
+                html.leaf("h1", &[("id", &"summary")], &view.sentence);
+                for note in &view.notes {
+                    html.leaf("p", &[("class", &"sub")], note);
+                }
+            });
             let nodes = view.nodes.iter();
             let pages = nodes.map(|node| (&*node.node, node.page.as_deref()));
             let pages = Pages(pages.collect());
