@@ -196,6 +196,11 @@ pub(crate) struct FindingStatus {
 }
 
 impl FindingStatus {
+    /// Whether the endpoint `host:port` has it.
+    pub(crate) fn concerns(&self, endpoint: &str) -> bool {
+        self.endpoint == endpoint || self.also.iter().any(|also| also == endpoint)
+    }
+
     fn of_all(round: &Round) -> Vec<Self> {
         let findings = round.diagnosis.findings.iter().zip(&round.found);
         findings

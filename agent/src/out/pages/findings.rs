@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{
     frame::in_query,
     html::Html,
-    words::{Sentence, condition_of, names, sign, since},
+    words::{Sentence, condition_of, names, remedy, sign, since},
 };
 use crate::out::status::{FindingStatus, RegistryStatus};
 
@@ -61,9 +61,8 @@ fn finding(html: &mut Html, registry: &RegistryStatus, same: &[&FindingStatus], 
         let mut also: Vec<_> = same
             .iter()
             .flat_map(|finding| std::iter::once(&finding.endpoint).chain(&finding.also))
+            .filter(|endpoint| **endpoint != first.endpoint)
             .map(|endpoint| endpoint.strip_suffix(":443").unwrap_or(endpoint))
-            .filter(|endpoint| Some(*endpoint) != first.endpoint.strip_suffix(":443"))
-            .filter(|endpoint| *endpoint != first.endpoint)
             .collect();
         also.dedup();
         if !also.is_empty() {
@@ -74,10 +73,7 @@ fn finding(html: &mut Html, registry: &RegistryStatus, same: &[&FindingStatus], 
                 format_args!("The same for {also}."),
             );
         }
-        html.tag("p", &[("class", &"do")], |html| {
-            html.leaf("b", &[], "What to do");
-            html.text(Sentence(&first.remedy));
-        });
+        remedy(html, &first.remedy);
         html.tag("div", &[("class", &"more")], |html| {
             evidence(html, first, others);
             if let Some(error) = same

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{
     frame::{HERE, frame},
     html::Html,
-    words::{Sentence, Span, condition_of, meaning, since, state, time},
+    words::{Sentence, Span, condition_of, meaning, remedy, since, state, time},
 };
 use crate::out::fleet_view::{Cause, Contrast, Difference, FleetView, NodeView};
 
@@ -109,11 +109,8 @@ fn card(html: &mut Html, cause: &Cause, pages: &Pages<'_>, now: Timestamp) {
             }
             let endpoints: Vec<_> = cause.endpoints.iter().map(String::as_str).collect();
             html.leaf("p", &[("class", &"note")], endpoints.join(", "));
-            if let Some(remedy) = &cause.remedy {
-                html.tag("p", &[("class", &"do")], |html| {
-                    html.leaf("b", &[], "What to do");
-                    html.text(Sentence(remedy));
-                });
+            if let Some(text) = &cause.remedy {
+                remedy(html, text);
             }
             html.tag("p", &[("class", &"names")], |html| {
                 for node in cause.nodes.iter().take(CARD_LINKS) {

@@ -109,15 +109,10 @@ fn endpoint(html: &mut Html, seen: &EndpointStatus, longest: f64, now: Timestamp
 }
 
 fn lookup(html: &mut Html, seen: &LookupStatus, longest: f64) {
-    let condition = match (seen.addresses.is_empty(), seen.expected) {
-        (true, _) => "failing",
-        (false, Some(false)) => "degraded",
-        (false, _) => "ok",
-    };
     let nameserver = seen.nameserver.as_deref().unwrap_or("no nameserver");
     row(
         html,
-        condition,
+        seen.condition(),
         &format!("resolve at {nameserver}"),
         0.0,
         seen.seconds,

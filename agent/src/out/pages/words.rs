@@ -154,6 +154,14 @@ pub(super) fn sign(html: &mut Html, condition: &str) {
     );
 }
 
+/// What to do about a finding.
+pub(super) fn remedy(html: &mut Html, remedy: &str) {
+    html.tag("p", &[("class", &"do")], |html| {
+        html.leaf("b", &[], "What to do");
+        html.text(Sentence(remedy));
+    });
+}
+
 /// Words in the colour of a condition, with its sign.
 pub(super) fn state(html: &mut Html, condition: &str, words: &str) {
     html.tag(

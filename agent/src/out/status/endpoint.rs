@@ -187,6 +187,15 @@ impl LookupStatus {
         }
     }
 
+    /// The condition of this answer alone, by name.
+    pub(crate) fn condition(&self) -> &'static str {
+        match (self.addresses.is_empty(), self.expected) {
+            (true, _) => "failing",
+            (false, Some(false)) => "degraded",
+            (false, _) => "ok",
+        }
+    }
+
     fn of(lookup: &Lookup, expectation: &Expectation) -> Self {
         let found = lookup.addresses().next().is_some();
         let chain = lookup.chain().iter();

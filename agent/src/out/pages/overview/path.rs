@@ -50,10 +50,9 @@ fn name(seen: &EndpointStatus) -> &str {
 
 fn boxes(html: &mut Html, seen: &EndpointStatus, findings: &[FindingStatus]) {
     let worst = |stage: &str| {
-        let here = findings.iter().filter(|finding| {
-            finding.stage == stage
-                && (finding.endpoint == seen.endpoint || finding.also.contains(&seen.endpoint))
-        });
+        let here = findings
+            .iter()
+            .filter(|finding| finding.stage == stage && finding.concerns(&seen.endpoint));
         let conditions = here.map(|finding| condition_of(finding.severity));
         conditions.reduce(|worst, other| if worst == "failing" { worst } else { other })
     };
@@ -180,12 +179,7 @@ fn result(seen: &StageStatus) -> String {
 fn everything(html: &mut Html, seen: &EndpointStatus) {
     html.tag("ul", &[("class", &"everything")], |html| {
         for lookup in &seen.lookups {
-            let condition = match (lookup.addresses.is_empty(), lookup.expected) {
-                (true, _) => "failing",
-                (false, Some(false)) => "degraded",
-                (false, _) => "ok",
-            };
-            line(html, condition, |html| {
+            line(html, lookup.condition(), |html| {
                 let nameserver = lookup.nameserver.as_deref().unwrap_or("no nameserver");
                 html.leaf("b", &[], nameserver);
                 let addresses: Vec<_> = lookup.addresses.iter().map(ToString::to_string).collect();
