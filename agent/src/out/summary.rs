@@ -1,5 +1,5 @@
 //! The node in less than 1 KB, `/api/v1/summary`: what the agents of a fleet tell each other. Field names are
-//! contract. What does not fit is counted. Whoever reads one takes it for what a stranger says: see [`read`].
+//! contract. What does not fit is counted. A reader takes it for what a stranger says: see [`read`].
 
 use std::{collections::BTreeMap, net::IpAddr};
 

@@ -1,4 +1,4 @@
-//! All agents, asked once: at most so many at a time, at most so many a second, and at most for so long.
+//! All agents, asked once: with limits on how many at a time, how many a second, and how long in all.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

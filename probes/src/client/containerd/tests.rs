@@ -442,7 +442,7 @@ fn a_password_is_posted_and_then_sent_in_a_header() {
 fn a_password_goes_along_where_go_takes_it() {
     let (post, moved) = ("POST https://t/token", "https://t/moved");
     let to = |status_code| status(status_code, &["location: /moved"]);
-    // 307 repeats the form; 302 asks anew without it.
+    // 307 repeats the form; 302 asks again without it.
     let mut world = with_password(&[
         (post, to(307)),
         (&format!("POST {moved}"), ok(&[], r#"{"token":"x"}"#)),

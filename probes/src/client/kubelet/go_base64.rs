@@ -54,7 +54,7 @@ pub(super) fn decode(text: &[u8], padded: bool) -> Result<Zeroizing<Vec<u8>>, Co
     }
 }
 
-/// The whole bytes of so many digits.
+/// The whole bytes in this many digits.
 fn push(decoded: &mut Vec<u8>, bits: u32, digits: usize) {
     let bytes = (bits << (6 * (4 - digits))).to_be_bytes();
     decoded.extend_from_slice(&bytes[1..digits]);
