@@ -3,7 +3,7 @@
 //!
 //! Source: Go's `net/dial.go` (`dialParallel`, `dialSerial`, `partialDeadline`).
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, time::Duration};
 
 /// The head start of the first address's family (RFC 6555, and containerd's `FallbackDelay`).
 const FALLBACK_DELAY: Duration = Duration::from_millis(300);
@@ -32,7 +32,7 @@ pub(crate) enum DialFault {
     #[error("connect: connection refused")]
     Refused,
     /// ECONNRESET
-    #[error("connect: connection reset by peer")]
+    #[error("connection reset by peer")]
     Reset,
     /// EHOSTUNREACH
     #[error("connect: no route to host")]
@@ -62,14 +62,24 @@ pub(crate) struct Dial {
     pub waited: Duration,
 }
 
-/// Why no address of a host could be connected to, in Go's words.
+/// Why no address of a host could be connected to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("dial tcp {address}: {fault}")]
 pub(crate) struct DialError {
     /// The first address, whose error Go reports.
     pub address: SocketAddr,
     /// What happened to it.
     pub fault: DialFault,
+}
+
+impl fmt::Display for DialError {
+    /// Go's words, without its `dial tcp ADDRESS: connect:` before a reset: that may as well come a
+    /// moment later, when the client writes or reads.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.fault {
+            fault @ DialFault::Reset => write!(f, "{fault}"),
+            fault => write!(f, "dial tcp {}: {fault}", self.address),
+        }
+    }
 }
 
 /// Dials addresses in the order of the lookup, within `budget`: what the lookup has left of
@@ -169,6 +179,7 @@ mod tests {
     const UP: Option<DialFault> = None;
     const DEAD: Option<DialFault> = Some(DialFault::Timeout);
     const REFUSED: Option<DialFault> = Some(DialFault::Refused);
+    const RESET: Option<DialFault> = Some(DialFault::Reset);
     const NO_ROUTE: Option<DialFault> = Some(DialFault::NetworkUnreachable);
 
     /// An address, how its dial fails, and how many milliseconds that takes.
@@ -216,6 +227,7 @@ mod tests {
                 "dial tcp 10.240.1.4:443: connect: connection refused",
                 30_000,
             ),
+            ("a reset may come later: no dial in its text", &[(A, RESET, 2)], "connection reset by peer", 2),
             ("slower than its share", &[(A, UP, 16_000), (B, UP, 2)], B, 15_000),
             ("IPv6 is dead: IPv4 after 300 ms", &[(V6, DEAD, 0), (A, UP, 2)], A, 300),
             ("IPv6 has no route: IPv4 at once", &[(V6, NO_ROUTE, 0), (A, UP, 2)], A, 0),
