@@ -2,8 +2,12 @@
 //! needs. `servers` has the real ones.
 
 pub mod acr;
+pub(crate) mod answer;
+mod connection;
 pub mod dns;
+pub mod entra;
 pub(crate) mod http;
+pub mod metadata;
 pub mod private_link;
 pub mod proxy;
 pub mod relay;

@@ -3,7 +3,9 @@
 //! refused, so no fault can be misspelt into health. `tests/scenarios/README.md` explains it for
 //! authors of scenarios.
 
+mod answers;
 mod certificate;
+mod identity;
 mod releases;
 mod setting;
 
@@ -20,10 +22,12 @@ use serde_json::{Value, json};
 use crate::servers::Release;
 use crate::world::STAGE_TIMEOUT;
 
+pub use self::answers::{Answers, Said};
 pub use self::certificate::Certificate;
+pub use self::identity::{ManagedIdentity, MetadataService, Permissions, Role};
 pub use self::setting::{
-    Answers, Blobs, ChallengeForm, Connection, Names, Nameserver, NameserverIs, NodePackets,
-    Packets, ProxyIs, Registry, Said, Setting, Site, Target,
+    Blobs, ChallengeForm, Connection, Names, Nameserver, NameserverIs, NodePackets, Packets,
+    ProxyIs, Registry, Setting, Site, Target,
 };
 
 /// One scenario.
@@ -75,6 +79,8 @@ pub struct Told {
     pub images: Vec<String>,
     /// The `.dockerconfigjson` of the pod's secret, word for word.
     pub pull_secret: Option<String>,
+    /// The identity that the node's kubelet has.
+    pub managed_identity: Option<ManagedIdentity>,
     /// Nameservers beside the node's own, by name.
     pub nameservers: Vec<Beside>,
     /// Whether it is told which containerd the node runs; it cannot see the program.
@@ -100,6 +106,7 @@ impl Default for Told {
             anonymous_pull: false,
             images: Vec::new(),
             pull_secret: None,
+            managed_identity: None,
             nameservers: Vec::new(),
             knows_containerd: true,
             timeout_seconds: STAGE_TIMEOUT.as_secs(),
@@ -232,6 +239,8 @@ impl Scenario {
             .map(|here| Nameserver::healthy(here.at))
             .collect();
         let well = |site: &Option<Site>| site.as_ref().map(|_| Site::default());
+        let metadata = self.world.metadata.as_ref();
+        healthy.world.metadata = metadata.map(|_| MetadataService::default());
         healthy.world.mirror = well(&self.world.mirror);
         healthy.world.token_server = well(&self.world.token_server);
         healthy.world.docker_hub = well(&self.world.docker_hub);

@@ -20,14 +20,18 @@ use tempfile::TempDir;
 use self::endpoints::{Endpoints, LabPki};
 pub use self::running::{LISTENS_AT, Running};
 pub use self::scene::{Checked, STAGE_TIMEOUT, Scene};
+use crate::fakes::metadata::{self, Metadata};
 use crate::netns::{Direction, Namespace};
-use crate::scenario::{Nameserver, NameserverIs, NodePackets, Packets, Scenario, Setting};
+use crate::scenario::{
+    MetadataService, Nameserver, NameserverIs, NodePackets, Packets, Scenario, Setting,
+};
 use crate::servers::Containerds;
 
 /// Whoever serves in a scene, until dropped.
 struct Servers {
     _endpoints: [Endpoints; 2],
     _proxy: Option<proxy::Server>,
+    _metadata: Option<Metadata>,
     /// Certificates that the node trusts beside the authority of the world.
     trusted: String,
 }
@@ -98,6 +102,9 @@ impl World {
             .map(|is| self.network.enter(|| proxy::start(is)))
             .transpose()
             .context("failed to start the proxy")?;
+        let metadata = self
+            .serve_metadata(setting.metadata.as_ref())
+            .context("failed to start the metadata service")?;
         self.filter(setting)?;
         Ok(Servers {
             trusted: [&endpoints, &on_the_node]
@@ -105,6 +112,7 @@ impl World {
                 .concat(),
             _endpoints: [endpoints, on_the_node],
             _proxy: proxy,
+            _metadata: metadata,
         })
     }
 
@@ -125,6 +133,31 @@ impl World {
         }
         route("-4", !setting.no_default_route, places::ROUTER)?;
         route("-6", setting.node_ipv6, places::ROUTER_V6)
+    }
+
+    /// The node alone has a metadata service. Where it has none, what is sent there is lost in the network.
+    fn serve_metadata(&self, setting: Option<&MetadataService>) -> Result<Option<Metadata>> {
+        let address = |change| {
+            let mut ip = self.node.command("/usr/sbin/ip");
+            let address = format!("{}/32", metadata::ADDRESS.ip());
+            ip.args(["address", change, &address, "dev", "lo"]);
+            ip
+        };
+        // It may not be there.
+        address("delete").output()?;
+        let Some(setting) = setting else {
+            return Ok(None);
+        };
+        run(&mut address("add"))?;
+        if setting.closed {
+            return Ok(None);
+        }
+        let service = self.node.enter(|| Metadata::start(metadata::ADDRESS))?;
+        service
+            .identities(setting.identities.iter().map(String::as_str))
+            .tenant(&setting.tenant)
+            .answer(endpoints::answer(&setting.answers));
+        Ok(Some(service))
     }
 
     /// A nameserver that was there before as well stays as it is.

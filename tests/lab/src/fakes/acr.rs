@@ -3,9 +3,8 @@
 //! any part of it can be set to answer wrongly while it runs. The public twin of a private registry
 //! is a second instance.
 
-mod answer;
-mod connection;
 mod registry;
+mod rights;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -18,11 +17,12 @@ use jiff::SignedDuration;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 
-pub use self::answer::{Answer, Challenge, Kind};
 use self::registry::{LOGIN, Registry, Site, State};
+pub use self::rights::{Permissions, Rights, Role};
 pub use self::service::{CREDENTIALS, pull_token};
 use crate::background::Background;
-use crate::fakes::http;
+pub use crate::fakes::answer::{Answer, Challenge, Kind};
+use crate::fakes::{connection, http};
 use crate::image::Image;
 use crate::pki::{Identity, Pki};
 
@@ -31,7 +31,9 @@ use crate::pki::{Identity, Pki};
 pub enum Route {
     /// `GET /v2/`
     Ping,
-    /// `GET /oauth2/token`
+    /// `POST /oauth2/exchange`
+    Exchange,
+    /// `/oauth2/token`, by GET or POST.
     Token,
     Manifest,
     /// A blob at the login server.
@@ -53,6 +55,7 @@ pub struct Seen {
     /// The path and its query.
     pub target: String,
     pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
 }
 
 impl Seen {
@@ -129,7 +132,7 @@ impl<'pki> AcrBuilder<'pki> {
         let server = Background::run("lab-acr", move || async move {
             for (site, listener) in listeners {
                 if let Ok(listener) = TcpListener::from_std(listener) {
-                    tokio::spawn(connection::accept(Arc::clone(&served), site, listener));
+                    tokio::spawn(accept(Arc::clone(&served), site, listener));
                 }
             }
             std::future::pending().await
@@ -138,6 +141,17 @@ impl<'pki> AcrBuilder<'pki> {
             registry,
             _server: server,
         })
+    }
+}
+
+async fn accept(registry: Arc<Registry>, site: usize, listener: TcpListener) {
+    while let Ok((stream, client)) = listener.accept().await {
+        let registry = Arc::clone(&registry);
+        tokio::spawn(async move {
+            let act = |request: &http::Request| registry.act(site, client, request);
+            // A client that breaks off is the client's business; tests look at what was seen.
+            let _ = connection::serve(stream, registry.identity(site), act).await;
+        });
     }
 }
 
@@ -230,6 +244,12 @@ impl Acr {
 
     pub fn allow_anonymous_pull(&self, allowed: bool) -> &Self {
         self.registry.state().anonymous_pull = allowed;
+        self
+    }
+
+    /// From now on the identities of its tenant may do this.
+    pub fn grant(&self, rights: Rights) -> &Self {
+        self.registry.state().rights = rights;
         self
     }
 

@@ -6,7 +6,9 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
+use super::answers::Answers;
 use super::certificate::Certificate;
+use super::identity::{MetadataService, Permissions, Role};
 use crate::world::places;
 
 /// How a scenario's world differs from a healthy one.
@@ -37,6 +39,8 @@ pub struct Setting {
     pub no_default_route: bool,
     /// The node has an IPv6 address and a route.
     pub node_ipv6: bool,
+    /// The node's metadata service, 169.254.169.254: without it, silence.
+    pub metadata: Option<MetadataService>,
     pub registry: Registry,
     /// The private endpoint's login server, 10.240.1.4.
     pub login: Site,
@@ -201,6 +205,11 @@ pub struct Registry {
     pub anonymous_pull: bool,
     /// Manifests and blobs need no token.
     pub open: bool,
+    /// What the node's identity may pull.
+    pub role: Role,
+    pub permissions: Permissions,
+    /// How long it can use what it got in exchange for its token.
+    pub refresh_token_seconds: i64,
     /// Its clock against the node's.
     pub clock_ahead_seconds: i64,
     pub challenge: ChallengeForm,
@@ -218,6 +227,9 @@ impl Default for Registry {
         Self {
             anonymous_pull: true,
             open: false,
+            role: Role::default(),
+            permissions: Permissions::default(),
+            refresh_token_seconds: 3 * 60 * 60,
             clock_ahead_seconds: 0,
             challenge: ChallengeForm::Usual,
             platforms: vec!["linux/amd64".to_owned(), "linux/arm64".to_owned()],
@@ -278,6 +290,7 @@ pub struct Site {
     pub answers: Answers,
     /// How a login server answers `GET /v2/`, and only that.
     pub ping: Answers,
+    pub exchange: Answers,
     pub token: Answers,
     pub manifest: Answers,
     pub blob: Answers,
@@ -316,83 +329,6 @@ pub enum Connection {
     HandshakeFailure,
     #[serde(rename = "does not know the name")]
     UnrecognizedName,
-}
-
-/// How an endpoint answers over HTTP.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Answers {
-    #[default]
-    Well,
-    Status(u16),
-    Says(Said),
-    /// 401 with this in `Www-Authenticate`.
-    Challenge(String),
-    /// 307 to the same path and query behind this.
-    #[serde(rename = "redirect to")]
-    RedirectTo(String),
-    /// To HEAD so, and well to everything else.
-    #[serde(rename = "to HEAD")]
-    ToHead(Box<Self>),
-    #[serde(rename = "to GET")]
-    ToGet(Box<Self>),
-    /// To requests for a part of a blob so, and well to everything else.
-    #[serde(rename = "to a range")]
-    ToRange(Box<Self>),
-    /// 403, naming the client's address.
-    #[serde(rename = "as the firewall")]
-    Firewall,
-    /// 429 with Retry-After.
-    Throttled,
-    #[serde(rename = "as MCR")]
-    Mcr,
-    #[serde(rename = "empty JSON")]
-    EmptyJson,
-    #[serde(rename = "half of a JSON")]
-    NotJson,
-    #[serde(rename = "a page to log in")]
-    CaptivePortal,
-    /// To `portal.contoso.example`, which serves such a page at the mirror's address.
-    #[serde(rename = "a redirect away")]
-    RedirectAway,
-    #[serde(rename = "a redirect to itself")]
-    RedirectLoop,
-    Hangs,
-    #[serde(rename = "hangs in the body")]
-    HangsInBody,
-    #[serde(rename = "a body without end")]
-    EndlessBody,
-    #[serde(rename = "headers without end")]
-    EndlessHeaders,
-    #[serde(rename = "hangs up")]
-    HangsUp,
-    Resets,
-    Garbage,
-    #[serde(rename = "in HTTP/1.0")]
-    Http10,
-    #[serde(rename = "in chunks")]
-    Chunked,
-    #[serde(rename = "once a connection")]
-    Once,
-}
-
-/// An answer word for word. `TOKEN` stands for a token for `probe/hello`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Said {
-    #[serde(default = "ok")]
-    pub status: u16,
-    #[serde(rename = "type", default = "json")]
-    pub media_type: String,
-    pub text: String,
-}
-
-fn ok() -> u16 {
-    200
-}
-
-fn json() -> String {
-    "application/json".to_owned()
 }
 
 /// The proxy and what it does with CONNECT.

@@ -10,13 +10,14 @@ use anyhow::Result;
 use rcgen::ExtendedKeyUsagePurpose as Usage;
 
 use super::places::{self, Place};
-use crate::fakes::acr::{Acr, Answer, Challenge, Kind, Route, pull_token};
+use crate::fakes::acr::{self, Acr, Answer, Challenge, Kind, Rights, Route, pull_token};
 use crate::fakes::relay::{self, Relay};
 use crate::fakes::sockets::{self, Trap};
 use crate::image::Image;
 use crate::pki::{self, Identity, Pki};
 use crate::scenario::{
-    Answers, Blobs, Certificate, ChallengeForm, Connection, Said, Setting, Site,
+    Answers, Blobs, Certificate, ChallengeForm, Connection, Permissions, Registry, Role, Said,
+    Setting, Site,
 };
 
 /// The address that the firewall says it saw.
@@ -153,6 +154,7 @@ impl Endpoints {
         let acr = acr.image(image).start()?;
         acr.allow_anonymous_pull(registry.anonymous_pull)
             .open(registry.open)
+            .grant(rights(registry))
             .set_clock_ahead(registry.clock_ahead_seconds)
             .answer_unsigned(registry.unsigned_status)
             .challenge(challenge(registry.challenge));
@@ -161,6 +163,7 @@ impl Endpoints {
         }
         for (route, answers) in [
             (Route::Ping, &login.ping),
+            (Route::Exchange, &login.exchange),
             (Route::Token, &login.token),
             (Route::Manifest, &login.manifest),
             (Route::Blob, &login.blob),
@@ -279,7 +282,22 @@ fn challenge(form: ChallengeForm) -> Option<Challenge> {
     })
 }
 
-fn answer(answers: &Answers) -> Answer {
+fn rights(registry: &Registry) -> Rights {
+    Rights {
+        role: match registry.role {
+            Role::Everything => acr::Role::Everything,
+            Role::OtherRepositories => acr::Role::OtherRepositories,
+            Role::Nothing => acr::Role::Nothing,
+        },
+        permissions: match registry.permissions {
+            Permissions::ForRegistry => acr::Permissions::ForRegistry,
+            Permissions::ForRepositories => acr::Permissions::ForRepositories,
+        },
+        refresh_token_seconds: registry.refresh_token_seconds,
+    }
+}
+
+pub(super) fn answer(answers: &Answers) -> Answer {
     let only = |kind, answers| Answer::Only(kind, Box::new(answer(answers)));
     match answers {
         Answers::Well => Answer::AsAzure,

@@ -218,7 +218,10 @@ impl<'w> Scene<'w> {
         if let Some(secret) = &told.pull_secret {
             let file = self.folder.join("dockerconfig.json");
             fs::write(&file, secret)?;
-            registry["credentials"] = json!({"docker_config": file});
+            registry["credentials"]["docker_config"] = json!(file);
+        }
+        if let Some(identity) = &told.managed_identity {
+            registry["credentials"]["managed_identity"] = json!(identity);
         }
         let containerd = match told.knows_containerd {
             true => release.as_str(),

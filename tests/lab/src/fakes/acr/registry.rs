@@ -10,10 +10,11 @@ use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
 use rustls::ServerConfig;
 
-use super::answer::{Act, Answer, Asked, Challenge};
+use super::rights::Rights;
 use super::service::Service;
 use super::{Route, Seen};
 use crate::addresses;
+use crate::fakes::answer::{Act, Answer, Asked, Challenge};
 use crate::fakes::http::{Request, Response};
 use crate::image::Image;
 
@@ -38,6 +39,7 @@ pub(super) struct State {
     pub(super) images: Vec<Image>,
     pub(super) anonymous_pull: bool,
     pub(super) is_open: bool,
+    pub(super) rights: Rights,
     pub(super) identities: HashMap<String, Arc<ServerConfig>>,
     pub(super) answers: HashMap<Route, Answer>,
     pub(super) answers_at: HashMap<String, Answer>,
@@ -96,6 +98,7 @@ impl Registry {
             method: request.method.clone(),
             target: request.target.clone(),
             headers: request.headers.clone(),
+            body: request.body.clone(),
         });
         let service = Service {
             name: asked.service,
@@ -104,6 +107,7 @@ impl Registry {
             images: &state.images,
             anonymous_pull: state.anonymous_pull,
             is_open: state.is_open,
+            rights: &state.rights,
             challenge: state.challenge.as_ref(),
             unsigned_status: state.unsigned_status,
         };

@@ -1,4 +1,4 @@
-//! What a healthy Azure Container Registry answers: challenge, anonymous token, manifests, blobs by
+//! What a healthy Azure Container Registry answers: challenge, exchange, tokens, manifests, blobs by
 //! redirect, and the data endpoint behind it. No faults and no sockets here.
 
 use base64::Engine as _;
@@ -6,7 +6,8 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::json;
 
 use super::Route;
-use super::answer::{API_VERSION, Challenge, azure_challenge, error, unauthorized};
+use super::rights::{NO_USER, Rights};
+use crate::fakes::answer::{API_VERSION, Challenge, azure_challenge, error, unauthorized};
 use crate::fakes::http::{Request, Response};
 use crate::image::Image;
 
@@ -20,6 +21,8 @@ pub(super) struct Service<'a> {
     pub(super) anonymous_pull: bool,
     /// Manifests and blobs need no token.
     pub(super) is_open: bool,
+    /// What the identities of its tenant may do.
+    pub(super) rights: &'a Rights,
     /// The form of its challenges, if it is not the usual one.
     pub(super) challenge: Option<&'a Challenge>,
     /// What a data endpoint answers without a signature, if it is not 403.
@@ -31,6 +34,7 @@ impl Route {
     pub(super) fn of(path: &str) -> Self {
         match path {
             "/v2" | "/v2/" => Self::Ping,
+            "/oauth2/exchange" => Self::Exchange,
             _ if path.ends_with("/oauth2/token") => Self::Token,
             _ if path.contains("/v2/") && path.contains("/manifests/") => Self::Manifest,
             _ if path.contains("/v2/") && path.contains("/blobs/") => Self::Blob,
@@ -43,6 +47,7 @@ impl Service<'_> {
     pub(super) fn respond(&self, route: Route, request: &Request) -> Response {
         match route {
             Route::Ping => self.challenge(""),
+            Route::Exchange => self.rights.exchange(self.name, request),
             Route::Token => self.token(request),
             Route::Manifest => self.manifest(request),
             Route::Blob => self.blob(request),
@@ -64,13 +69,18 @@ impl Service<'_> {
 
     fn token(&self, request: &Request) -> Response {
         if request.method == "POST" {
-            return error(400, "UNSUPPORTED", "the grant type is not supported");
+            let is_refresh = request.field("grant_type").as_deref() == Some("refresh_token");
+            let (Some(token), true) = (request.field("refresh_token"), is_refresh) else {
+                return error(400, "UNSUPPORTED", "the grant type is not supported");
+            };
+            let scope = request.field("scope").unwrap_or_default();
+            return self.token_for(&scope, self.rights.permit(self.name, &token));
         }
-        let scope = request.parameter("scope").unwrap_or_default();
         let permitted = match request.header("authorization").map(Account::of) {
             None => self.anonymous_pull,
             Some(Account::Reader) => true,
             Some(Account::Limited) => false,
+            Some(Account::Identity(token)) => self.rights.permit(self.name, &token),
             Some(Account::WrongPassword) => {
                 return error(401, "UNAUTHORIZED", "Invalid clientid or client secret.");
             }
@@ -78,9 +88,14 @@ impl Service<'_> {
                 return error(401, "UNAUTHORIZED", "Application not registered with AAD.");
             }
         };
+        let scope = request.parameter("scope").unwrap_or_default();
+        self.token_for(&scope, permitted)
+    }
+
+    fn token_for(&self, scope: &str, is_permitted: bool) -> Response {
         let mut images = self.images.iter();
-        if permitted && images.any(|image| scope == pull_scope(image.repository())) {
-            Response::new(200).json(&json!({"access_token": token_for(&scope)}))
+        if is_permitted && images.any(|image| scope == pull_scope(image.repository())) {
+            Response::new(200).json(&json!({"access_token": token_for(scope)}))
         } else {
             unauthorized()
         }
@@ -161,6 +176,8 @@ const LIMITED: &str = "limited:secret";
 enum Account {
     Reader,
     Limited,
+    /// With a refresh token of an exchange.
+    Identity(String),
     WrongPassword,
     Unknown,
 }
@@ -171,6 +188,9 @@ impl Account {
         let pair = STANDARD.decode(pair).unwrap_or_default();
         let pair = String::from_utf8_lossy(&pair);
         let user = |pair: &str| pair.split(':').next().unwrap_or_default().to_owned();
+        if let Some((NO_USER, token)) = pair.split_once(':') {
+            return Self::Identity(token.to_owned());
+        }
         match &*pair {
             CREDENTIALS => Self::Reader,
             LIMITED => Self::Limited,

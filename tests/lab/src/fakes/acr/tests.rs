@@ -6,8 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::rights::NO_USER;
 use super::*;
 use crate::addresses;
+use crate::fakes::entra::{self, KUBELET_IDENTITY, REGISTRIES, TENANT};
 
 const HOST: &str = "contoso.azurecr.io";
 const DATA: &str = "contoso.westeurope.data.azurecr.io";
@@ -123,6 +125,119 @@ fn serves_an_image_as_azure_does() {
             .curl("/oauth2/token?scope=repository:probe/hello:pull", &[])
             .contains("401")
     );
+}
+
+const SCOPE: &str = "scope=repository:probe/hello:pull";
+
+impl Setup {
+    fn exchange(&self, access_token: &str) -> String {
+        let form = format!(
+            "grant_type=access_token_refresh_token&service={HOST}&tenant=any&access_token={access_token}"
+        );
+        self.curl("/oauth2/exchange", &["-d", &form])
+    }
+
+    fn refresh_token(&self) -> String {
+        let said = self.exchange(&entra::token(KUBELET_IDENTITY, TENANT, REGISTRIES));
+        let (_, body) = said.split_once("\r\n\r\n").unwrap();
+        let body: Value = serde_json::from_str(body).unwrap();
+        body["refresh_token"].as_str().unwrap().to_owned()
+    }
+
+    /// What it says to a refresh token, however that comes.
+    fn ask_both_ways(&self, refresh_token: &str) -> [String; 2] {
+        let user = format!("{NO_USER}:{refresh_token}");
+        let form = format!("grant_type=refresh_token&{SCOPE}&refresh_token={refresh_token}");
+        let target = format!("/oauth2/token?service={HOST}&{SCOPE}");
+        [
+            self.curl(&target, &["-u", &user]),
+            self.curl("/oauth2/token", &["-d", &form]),
+        ]
+    }
+}
+
+#[test]
+fn an_identity_gets_what_its_role_allows() {
+    let setup = Setup::new();
+    let rights = |role, permissions| {
+        let refresh_token_seconds = 600;
+        Rights {
+            role,
+            permissions,
+            refresh_token_seconds,
+        }
+    };
+    let for_registry = Permissions::ForRegistry;
+    setup.acr.grant(rights(Role::Everything, for_registry));
+    let given = setup.refresh_token();
+    let claims = entra::claims(&given).unwrap();
+    assert_eq!(claims["permissions"]["actions"][0], "read");
+    for said in setup.ask_both_ways(&given) {
+        assert!(said.contains("access_token"), "{said}");
+    }
+
+    setup.acr.grant(rights(Role::Nothing, for_registry));
+    // What was given before is good no more.
+    let none = setup.exchange(&entra::token(KUBELET_IDENTITY, TENANT, REGISTRIES));
+    for said in setup.ask_both_ways(&given).into_iter().chain([none]) {
+        assert!(
+            said.contains("401") && said.contains("authentication required"),
+            "{said}"
+        );
+    }
+
+    setup.acr.grant(rights(
+        Role::OtherRepositories,
+        Permissions::ForRepositories,
+    ));
+    let given = setup.refresh_token();
+    assert!(entra::claims(&given).unwrap().get("permissions").is_none());
+    for said in setup.ask_both_ways(&given) {
+        assert!(said.contains("401"), "{said}");
+    }
+}
+
+#[test]
+fn takes_only_good_tokens_of_its_own_tenant() {
+    let setup = Setup::new();
+    let exchange =
+        |tenant, audience| setup.exchange(&entra::token(KUBELET_IDENTITY, tenant, audience));
+    assert!(exchange(TENANT, REGISTRIES).contains("refresh_token"));
+    assert!(exchange("another", REGISTRIES).contains("authentication required"));
+    let for_arm = exchange(TENANT, "https://management.azure.com");
+    assert!(
+        for_arm.contains("401") && for_arm.contains("token validation failed"),
+        "{for_arm}"
+    );
+    assert!(
+        setup
+            .exchange("no-token")
+            .contains("token validation failed")
+    );
+    assert!(setup.curl("/oauth2/exchange", &[]).contains("405"));
+    assert!(
+        setup
+            .curl("/oauth2/exchange", &["-d", "grant_type=password"])
+            .contains("400")
+    );
+
+    setup.acr.grant(Rights {
+        refresh_token_seconds: 0,
+        ..Rights::default()
+    });
+    let expired = setup.refresh_token();
+    let strange = "a.b.c".to_owned();
+    for token in [
+        expired,
+        strange,
+        entra::token(KUBELET_IDENTITY, TENANT, REGISTRIES),
+    ] {
+        for said in setup.ask_both_ways(&token) {
+            assert!(said.contains("401"), "{said}");
+        }
+    }
+    let form = "grant_type=password&username=reader&password=secret";
+    assert!(setup.curl("/oauth2/token", &["-d", form]).contains("400"));
 }
 
 #[test]

@@ -1,50 +1,36 @@
-//! The connections of the fake registry: a TLS handshake where the endpoint has a certificate, and
-//! request after request, each answered as the registry decides.
+//! The connections of a fake: a TLS handshake where it has a certificate, and request after request, each
+//! answered as the fake decides.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use rustls::ServerConfig;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, copy, sink};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time;
 use tokio_rustls::TlsAcceptor;
 
 use super::answer::{Act, Then};
-use super::registry::Registry;
 use crate::fakes::http::{Framing, Request};
 
 /// How long an idle client is borne with.
 const IDLE: Duration = Duration::from_secs(60);
 
-pub(super) async fn accept(registry: Arc<Registry>, site: usize, listener: TcpListener) {
-    while let Ok((stream, client)) = listener.accept().await {
-        let registry = Arc::clone(&registry);
-        tokio::spawn(async move {
-            // As real servers do; else an answer waits 40 ms for the client to acknowledge the tickets.
-            let _ = stream.set_nodelay(true);
-            // A client that breaks off is the client's business; tests look at what was seen.
-            let _ = serve(&registry, site, client, stream).await;
-        });
-    }
-}
-
-async fn serve(
-    registry: &Registry,
-    site: usize,
-    client: SocketAddr,
+/// Serves one client until it has enough.
+pub(crate) async fn serve(
     stream: TcpStream,
+    tls: Option<Arc<ServerConfig>>,
+    act: impl FnMut(&Request) -> Act,
 ) -> Result<()> {
+    // As real servers do; else an answer waits 40 ms for the client to acknowledge the tickets.
+    let _ = stream.set_nodelay(true);
     // TLS takes the stream away, and a reset must be set on the socket below it.
     let socket = SockRef::from(&stream).try_clone()?;
-    let ended = match registry.identity(site) {
-        Some(config) => {
-            let stream = TlsAcceptor::from(config).accept(stream).await?;
-            converse(registry, site, client, stream).await?
-        }
-        None => converse(registry, site, client, stream).await?,
+    let ended = match tls {
+        Some(config) => converse(TlsAcceptor::from(config).accept(stream).await?, act).await?,
+        None => converse(stream, act).await?,
     };
     if let Ended::WithReset = ended {
         socket.set_linger(Some(Duration::ZERO))?;
@@ -59,10 +45,8 @@ enum Ended {
 
 /// Answers request after request.
 async fn converse(
-    registry: &Registry,
-    site: usize,
-    client: SocketAddr,
     stream: impl AsyncRead + AsyncWrite + Unpin,
+    mut act: impl FnMut(&Request) -> Act,
 ) -> Result<Ended> {
     let mut stream = BufReader::new(stream);
     loop {
@@ -71,7 +55,7 @@ async fn converse(
             Ok(None) => break,
             Err(_) => return refuse(stream).await,
         };
-        match registry.act(site, client, &request) {
+        match act(&request) {
             Act::Respond(response, framing) => {
                 stream
                     .write_all(&response.encode(&request.method, framing))

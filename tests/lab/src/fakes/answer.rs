@@ -1,5 +1,5 @@
-//! The ways in which a registry's endpoint can answer, told by name, and what each of them puts on
-//! the wire.
+//! The ways in which a server of the lab can answer, told by name, and what each of them puts on the wire. The
+//! healthy answers, and most refusals, are those of an Azure Container Registry.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -102,7 +102,7 @@ pub enum Challenge {
 }
 
 /// What a connection does with a request.
-pub(super) enum Act {
+pub(crate) enum Act {
     Respond(Response, Framing),
     /// Responds, and reads another request before it closes.
     RespondOnce(Response),
@@ -110,7 +110,7 @@ pub(super) enum Act {
     Raw(Vec<u8>, Then),
 }
 
-pub(super) enum Then {
+pub(crate) enum Then {
     Close,
     Reset,
     Hang,
@@ -119,16 +119,16 @@ pub(super) enum Then {
 }
 
 /// What an answer may need to know of the request it answers.
-pub(super) struct Asked<'a> {
-    pub(super) url: String,
-    pub(super) request: &'a Request,
-    pub(super) realm: String,
-    pub(super) service: &'a str,
+pub(crate) struct Asked<'a> {
+    pub(crate) url: String,
+    pub(crate) request: &'a Request,
+    pub(crate) realm: String,
+    pub(crate) service: &'a str,
 }
 
 impl Answer {
     /// What to do, given what Azure would have answered.
-    pub(super) fn act(&self, asked: &Asked<'_>, azure: Response) -> Act {
+    pub(crate) fn act(&self, asked: &Asked<'_>, azure: Response) -> Act {
         match self {
             Self::AsAzure => respond(azure),
             Self::Firewall(client) => respond(firewall(*client)),
@@ -189,7 +189,7 @@ impl Kind {
 }
 
 impl Challenge {
-    pub(super) fn response(&self, realm: &str, service: &str) -> Response {
+    pub(crate) fn response(&self, realm: &str, service: &str) -> Response {
         self.lines(realm, service)
             .into_iter()
             .fold(unauthorized(), |response, line| {
@@ -221,14 +221,14 @@ impl Challenge {
     }
 }
 
-pub(super) const API_VERSION: (&str, &str) = ("Docker-Distribution-Api-Version", "registry/2.0");
+pub(crate) const API_VERSION: (&str, &str) = ("Docker-Distribution-Api-Version", "registry/2.0");
 
-pub(super) fn azure_challenge(realm: &str, service: &str) -> String {
+pub(crate) fn azure_challenge(realm: &str, service: &str) -> String {
     format!(r#"Bearer realm="{realm}",service="{service}""#)
 }
 
 /// The body Azure sends with every 401; the challenge is up to the caller.
-pub(super) fn unauthorized() -> Response {
+pub(crate) fn unauthorized() -> Response {
     error(
         401,
         "UNAUTHORIZED",
@@ -238,7 +238,7 @@ pub(super) fn unauthorized() -> Response {
 }
 
 /// An error as the distribution specification words them.
-pub(super) fn error(status: u16, code: &str, message: &str) -> Response {
+pub(crate) fn error(status: u16, code: &str, message: &str) -> Response {
     Response::new(status)
         .json(&json!({"errors": [{"code": code, "message": message, "detail": null}]}))
 }
