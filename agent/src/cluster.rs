@@ -17,13 +17,14 @@ use crate::{
     web::peers,
 };
 
+mod agents;
 mod kubectl;
 
 /// Asks all agents once and prints what they see.
 pub(crate) async fn fleet(args: FleetArgs) -> anyhow::Result<ExitCode> {
     let is_installed = || Path::new(DEFAULT_CONFIG).exists();
     let view = match args.config_file.as_deref() {
-        None if args.kubectl || !is_installed() => kubectl::view(args.namespace.as_deref()).await?,
+        None if args.kubectl || !is_installed() => agents::view(args.namespace.as_deref()).await?,
         file => {
             let config = config::load(file.unwrap_or_else(|| Path::new(DEFAULT_CONFIG)))?;
             let view = peers::view(&config.fleet).await;
