@@ -9,12 +9,14 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+pub(crate) use self::cluster::{DocumentOutput, FleetArgs, WhyArgs};
 use self::{runbook_name::RunbookParser, runbooks::Runbook};
 use crate::config::{
     Image, Region, Server, ServerError, check_interval, check_timeout, parse_duration,
     parse_nameserver, parse_range,
 };
 
+pub(crate) mod cluster;
 mod runbook_name;
 pub(crate) mod runbooks;
 pub(crate) mod shell;
@@ -22,9 +24,6 @@ pub(crate) mod shell;
 /// The exit statuses of `check`.
 pub(crate) const CHECK_STATUS: &str = "Exit status: 0 no registry is failing (or degraded, with --fail-on=degraded); 1 some are; 2 could \
      not tell: a registry is unknown, usage error, bad configuration, or a fault of this machine.";
-/// The exit statuses of `fleet`.
-pub(crate) const FLEET_STATUS: &str = "Exit status: 0 no node fails; 1 some do; 2 could not tell: an agent did not answer or cannot tell, usage \
-     error, or bad configuration.";
 /// The exit statuses of `run`.
 pub(crate) const RUN_STATUS: &str = "Exit status: 0 ended by SIGTERM or SIGINT, or the checked configuration is valid; 2 could not start: \
      usage error, bad configuration, or address in use.";
@@ -91,6 +90,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Show what all agents of the cluster see.
     Fleet(FleetArgs),
+    /// Say why a pod cannot pull, through kubectl.
+    Why(WhyArgs),
     /// Explain a finding or an alert, or print a guide.
     Explain(ExplainArgs),
     /// Write a configuration for the registries in use.
@@ -223,39 +224,6 @@ pub(crate) struct CheckArgs {
     /// Check only registries whose name or server matches (* and ?).
     #[arg(long, value_name = "GLOB", value_hint = ValueHint::Other)]
     pub only: Option<String>,
-}
-
-/// `regprobe fleet`.
-#[derive(Debug, Args)]
-#[command(after_help = FLEET_STATUS)]
-pub(crate) struct FleetArgs {
-    /// The configuration of the agents, which says how to find and ask them [default:
-    /// /etc/regprobe/config.yaml; where that does not exist, kubectl].
-    #[arg(
-        long = "config.file",
-        value_name = "FILE",
-        value_hint = ValueHint::FilePath,
-        conflicts_with = "kubectl"
-    )]
-    pub config_file: Option<PathBuf>,
-    /// Ask them through kubectl and the API server, with your own rights: list pods, get pods/proxy.
-    #[arg(long)]
-    pub kubectl: bool,
-    /// With kubectl, the namespace of the agents [default: all].
-    #[arg(short, long, value_name = "NAME", value_hint = ValueHint::Other)]
-    pub namespace: Option<String>,
-    /// The output format.
-    #[arg(long, value_enum, default_value_t = FleetOutput::Text)]
-    pub output: FleetOutput,
-}
-
-/// Output formats of `fleet`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FleetOutput {
-    /// For people.
-    Text,
-    /// The document of /api/v1/fleet: every node.
-    Json,
 }
 
 /// `regprobe explain`.

@@ -1,24 +1,25 @@
 //! Commands about the whole cluster. `fleet` shows what all agents see: it asks them itself, or through
-//! `kubectl`.
+//! `kubectl`. `why` says why a pod cannot pull.
 
 use std::{path::Path, process::ExitCode};
 
 use anyhow::Context;
 
 use crate::{
-    cli::{DEFAULT_CONFIG, FleetArgs, FleetOutput},
+    cli::{DEFAULT_CONFIG, DocumentOutput, FleetArgs, WhyArgs},
     config,
     out::{
         fleet_view::{self, FleetView},
         screen::Screen,
     },
-    printable::printable_json,
     process::standard_streams::print,
     web::peers,
 };
 
 mod agents;
+mod document;
 mod kubectl;
+mod why;
 
 /// Asks all agents once and prints what they see.
 pub(crate) async fn fleet(args: FleetArgs) -> anyhow::Result<ExitCode> {
@@ -34,13 +35,15 @@ pub(crate) async fn fleet(args: FleetArgs) -> anyhow::Result<ExitCode> {
     show(&view, args.output)
 }
 
-fn show(view: &FleetView, output: FleetOutput) -> anyhow::Result<ExitCode> {
+/// Says why a pod cannot pull.
+pub(crate) async fn why(args: WhyArgs) -> anyhow::Result<ExitCode> {
+    why::why(args).await
+}
+
+fn show(view: &FleetView, output: DocumentOutput) -> anyhow::Result<ExitCode> {
     let text = match output {
-        FleetOutput::Text => fleet_view::text(view, Screen::of_stdout()),
-        FleetOutput::Json => {
-            let json = serde_json::to_string_pretty(view).context("failed to write JSON")?;
-            printable_json(&json).into_owned() + "\n"
-        }
+        DocumentOutput::Text => fleet_view::text(view, Screen::of_stdout()),
+        DocumentOutput::Json => document::json(view)?,
     };
     print(&text);
     Ok(ExitCode::from(match view.condition {

@@ -68,6 +68,7 @@ fn work(command: Command) -> anyhow::Result<ExitCode> {
             Command::Check(args) => check::check(args).await,
             Command::Discover(args) => plan::discover(&args),
             Command::Fleet(args) => cluster::fleet(args).await,
+            Command::Why(args) => cluster::why(args).await,
             Command::Explain(args) => Ok(print(&explain::explain(args.runbook))),
             Command::Completions { shell } => Ok(print(shell::completions(shell))),
             Command::Man => Ok(print(shell::MANUAL)),

@@ -10,7 +10,7 @@ use regprobe_probes::{
 
 pub(crate) use self::{
     certs_d::{node_at, of_containerd},
-    discover::discover,
+    discover::{ImageInUse, discover},
     node::{NodeSource, node_name},
 };
 use crate::config::{self, Config, Private, Server};

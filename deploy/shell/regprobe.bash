@@ -46,6 +46,9 @@ _regprobe() {
             regprobe,run)
                 cmd="regprobe__subcmd__run"
                 ;;
+            regprobe,why)
+                cmd="regprobe__subcmd__why"
+                ;;
             regprobe__subcmd__help,check)
                 cmd="regprobe__subcmd__help__subcmd__check"
                 ;;
@@ -70,6 +73,9 @@ _regprobe() {
             regprobe__subcmd__help,run)
                 cmd="regprobe__subcmd__help__subcmd__run"
                 ;;
+            regprobe__subcmd__help,why)
+                cmd="regprobe__subcmd__help__subcmd__why"
+                ;;
             *)
                 ;;
         esac
@@ -77,7 +83,7 @@ _regprobe() {
 
     case "${cmd}" in
         regprobe)
-            opts="-h -V --help --version run check fleet explain discover completions man help"
+            opts="-h -V --help --version run check fleet why explain discover completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -310,7 +316,7 @@ _regprobe() {
             return 0
             ;;
         regprobe__subcmd__help)
-            opts="run check fleet explain discover completions man help"
+            opts="run check fleet why explain discover completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -435,6 +441,20 @@ _regprobe() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        regprobe__subcmd__help__subcmd__why)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         regprobe__subcmd__man)
             opts="-h -V --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -518,6 +538,45 @@ _regprobe() {
                     ;;
                 --log.format)
                     COMPREPLY=($(compgen -W "logfmt json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        regprobe__subcmd__why)
+            opts="-n -h -V --namespace --agents-namespace --output --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --namespace)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --agents-namespace)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
                 *)

@@ -27,7 +27,10 @@ mod tests {
     };
 
     use super::*;
-    use crate::cli::{CHECK_STATUS, Cli, RUN_STATUS};
+    use crate::cli::{
+        CHECK_STATUS, Cli, RUN_STATUS,
+        cluster::{FLEET_STATUS, WHY_STATUS},
+    };
 
     /// Where the generated script gets the previous word.
     const PREVIOUS: &str = "    prev=\"$3\"\n";
@@ -111,7 +114,12 @@ mod tests {
     fn more() -> Roff {
         let mut page = Roff::new();
         page.control("SH", ["EXIT STATUS"]);
-        for (command, status) in [("check", CHECK_STATUS), ("run", RUN_STATUS)] {
+        for (command, status) in [
+            ("check", CHECK_STATUS),
+            ("fleet", FLEET_STATUS),
+            ("why", WHY_STATUS),
+            ("run", RUN_STATUS),
+        ] {
             let status = status.trim_start_matches("Exit status: ");
             page.control("TP", [])
                 .text([bold(command)])
@@ -166,6 +174,10 @@ mod tests {
             (
                 "regprobe check --watch=30s",
                 "Check every 30 seconds and report what changes.",
+            ),
+            (
+                "kubectl regprobe why web-5d8f9c -n shop",
+                "Say why a pod cannot pull, through kubectl, for which the same binary is a plugin.",
             ),
             (
                 "regprobe explain PrivateLinkRecordMissing",

@@ -7,8 +7,11 @@ use jiff::Timestamp;
 use regprobe_probes::{Expectation, Finding};
 use serde::Serialize;
 
-pub(crate) use self::endpoint::{AddressStatus, EndpointStatus, LookupStatus, StageStatus};
 use self::{endpoint::seconds, node::NodeSettings};
+pub(crate) use self::{
+    endpoint::{AddressStatus, EndpointStatus, LookupStatus, StageStatus},
+    heard::{HeardFinding, HeardRegistry, HeardStatus},
+};
 use crate::{
     cli::runbooks,
     state::{
@@ -18,6 +21,7 @@ use crate::{
 };
 
 mod endpoint;
+mod heard;
 mod node;
 
 const SCHEMA: &str = "regprobe/v1";

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use self::pods::ImageInUse;
+pub(crate) use self::pods::ImageInUse;
 use super::{node_at, of_containerd};
 use crate::{
     cli::DiscoverArgs,

@@ -38,6 +38,7 @@ pub(crate) fn suite() -> Suite {
         test("regprobe fleet shows the same", command),
         test("the page in a browser", page).needs(Need::BROWSER),
         test("kubectl regprobe shows the same", plugin::shows_the_same).needs([Need::KUBECTL]),
+        test("kubectl regprobe why names the cause", plugin::why).needs([Need::KUBECTL]),
     ])
 }
 

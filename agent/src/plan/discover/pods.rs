@@ -17,7 +17,7 @@ const DEFAULT_PATH: &str = "library/";
 
 /// An image with its registry.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct ImageInUse {
+pub(crate) struct ImageInUse {
     pub server: Server,
     pub image: Image,
 }
@@ -27,7 +27,7 @@ impl ImageInUse {
     /// a tag and a digest the digest counts.
     ///
     /// Source: `github.com/distribution/reference`, `ParseDockerRef`.
-    pub(super) fn parse(text: &str) -> anyhow::Result<Self> {
+    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
         let is_registry = |first: &str| {
             first.contains(['.', ':']) || first == "localhost" || first != first.to_lowercase()
         };

@@ -4,46 +4,58 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use regprobe_harness::need;
 use regprobe_harness::program::REGPROBE;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use super::summary;
 
 /// The real kubectl, with an API server that knows as much as it asks for.
-pub(super) fn shows_the_same() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let server = TcpListener::bind("127.0.0.1:0")?;
-    let config = folder.path().join("kubeconfig");
-    fs::write(
-        &config,
-        format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts: [{{name: a, context: {{cluster: a, user: a}}}}]\n\
-             users: [{{name: a, user: {{}}}}]\nclusters: [{{name: a, cluster: {{server: \"http://{}\"}}}}]\n",
-            server.local_addr()?
-        ),
-    )?;
-    thread::spawn(move || {
-        for client in server.incoming().flatten() {
-            thread::spawn(move || api_server(client));
-        }
-    });
-    let name = folder.path().join("kubectl-regprobe");
-    symlink(&*REGPROBE, &name)?;
-    let tools = need::tool("layer/kubectl");
-    let plugin = |arguments: &[&str]| {
-        let mut command = Command::new(&name);
-        command.args(arguments).env("PATH", &tools);
+struct Laptop {
+    folder: TempDir,
+}
+
+impl Laptop {
+    fn new() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let server = TcpListener::bind("127.0.0.1:0")?;
+        fs::write(
+            folder.path().join("kubeconfig"),
+            format!(
+                "apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts: [{{name: a, context: {{cluster: a, user: a}}}}]\n\
+                 users: [{{name: a, user: {{}}}}]\nclusters: [{{name: a, cluster: {{server: \"http://{}\"}}}}]\n",
+                server.local_addr()?
+            ),
+        )?;
+        thread::spawn(move || {
+            for client in server.incoming().flatten() {
+                thread::spawn(move || api_server(client));
+            }
+        });
+        symlink(&*REGPROBE, folder.path().join("kubectl-regprobe"))?;
+        Ok(Self { folder })
+    }
+
+    fn plugin(&self, arguments: &[&str]) -> Result<Output> {
+        let folder = self.folder.path();
+        let mut command = Command::new(folder.join("kubectl-regprobe"));
         command
-            .env("KUBECONFIG", &config)
-            .env("HOME", folder.path());
-        command.output()
-    };
-    let out = plugin(&[])?;
+            .args(arguments)
+            .env("PATH", need::tool("layer/kubectl"))
+            .env("KUBECONFIG", folder.join("kubeconfig"))
+            .env("HOME", folder);
+        Ok(command.output()?)
+    }
+}
+
+pub(super) fn shows_the_same() -> Result<()> {
+    let laptop = Laptop::new()?;
+    let out = laptop.plugin(&[])?;
     let text = format!(
         "{}{}",
         String::from_utf8(out.stdout)?,
@@ -56,21 +68,181 @@ pub(super) fn shows_the_same() -> Result<()> {
     );
     for line in [
         "n-ill  FAILING",
-        "n-hostile  NO ANSWER",
+        "n-hostile  NO ANSWER  its answer is too large",
         "n-gone  NO ANSWER",
         "1 node  OK",
     ] {
         ensure!(text.contains(line), "{line}: {text}");
     }
-    let out = plugin(&["--output=json", "-n", "kube-system"])?;
+    let out = laptop.plugin(&["--output=json", "-n", "kube-system"])?;
     let view: Value = serde_json::from_slice(&out.stdout)?;
     ensure!(
         view["nodes_total"] == 4 && view["nodes_answered"] == 2,
         "{view}"
     );
-    let out = plugin(&["-n", "../secrets"])?;
+    let out = laptop.plugin(&["-n", "../secrets"])?;
     ensure!(out.status.code() == Some(2) && out.stdout.is_empty());
     Ok(())
+}
+
+/// Pods that cannot pull, pods that wait for something else, and pods that cannot be read.
+pub(super) fn why() -> Result<()> {
+    let laptop = Laptop::new()?;
+    for (pod, status, words) in [
+        (
+            "drift",
+            1,
+            "CANNOT PULL shop/drift on n-ill cannot pull contoso.azurecr.io/a:v1: the zone is not linked. \
+             do: Link it. kubelet: Back-off pulling image \"contoso.azurecr.io/a:v1\": ErrImagePull: dial tcp \
+             203.0.113.10:443: i/o timeout more: regprobe explain PrivateLinkZoneNotLinked",
+        ),
+        (
+            "drift-markup",
+            1,
+            "kubelet: \\u{1b}[2Jfailed: dial tcp 203.0.113.10:443: i/o timeout",
+        ),
+        (
+            "denied",
+            1,
+            "cannot pull other.example/a:v1: the registry wants credentials, and the node had none for it.",
+        ),
+        (
+            "denied",
+            1,
+            "The agent on n-ill does not watch other.example. 'kubectl regprobe check other.example --node=n-ill'",
+        ),
+        (
+            "denied",
+            1,
+            "The kubelet cannot get pull secrets of the pod: team.",
+        ),
+        (
+            "alone",
+            1,
+            "does not know none.example.; No agent of regprobe runs on n-bare.",
+        ),
+        (
+            "crash",
+            0,
+            "NO PULL FAULT shop/crash: this is no pull fault: the image of container main is there",
+        ),
+        (
+            "pending",
+            2,
+            "NOT SCHEDULED shop/pending is on no node yet, so nothing was pulled: 0/3 nodes are available.",
+        ),
+        (
+            "creating",
+            2,
+            "PULLING shop/creating: the kubelet has not begun to pull",
+        ),
+    ] {
+        let out = laptop.plugin(&["why", pod, "-n", "shop"])?;
+        let said = String::from_utf8(out.stdout)? + &String::from_utf8(out.stderr)?;
+        let said: Vec<_> = said.split_whitespace().collect();
+        let said = said.join(" ");
+        let mut parts = words.split("; ");
+        ensure!(
+            parts.all(|part| said.contains(part)) && out.status.code() == Some(status),
+            "{pod}: {words}\nnot in {said}"
+        );
+    }
+    let out = laptop.plugin(&["why", "drift", "--namespace=shop", "--output=json"])?;
+    let document: Value = serde_json::from_slice(&out.stdout)?;
+    let image = &document["images"][0];
+    ensure!(
+        document["condition"] == "cannot_pull"
+            && image["registry"] == "contoso.azurecr.io"
+            && image["according_to"] == "agent"
+            && image["runbook"] == "PrivateLinkZoneNotLinked",
+        "{document:#}"
+    );
+    for arguments in [
+        ["why", "absent", "--namespace=shop"],
+        ["why", "../secrets", "--namespace=shop"],
+        ["why", "drift", "--namespace=--all"],
+    ] {
+        let out = laptop.plugin(&arguments)?;
+        ensure!(
+            out.status.code() == Some(2) && out.stdout.is_empty(),
+            "{out:?}"
+        );
+    }
+    Ok(())
+}
+
+/// A pod of the namespace `shop`.
+fn pod(name: &str) -> Option<Value> {
+    let dial = "dial tcp 203.0.113.10:443: i/o timeout";
+    let back_off =
+        format!("Back-off pulling image \"contoso.azurecr.io/a:v1\": ErrImagePull: {dial}");
+    let markup = format!("\u{1b}[2Jfailed: {dial}");
+    let (node, image, reason, message) = match name {
+        "drift" => (
+            Some("n-ill"),
+            "contoso.azurecr.io/a:v1",
+            "ImagePullBackOff",
+            &*back_off,
+        ),
+        "drift-markup" => (
+            Some("n-ill"),
+            "contoso.azurecr.io/a:v1",
+            "ErrImagePull",
+            &*markup,
+        ),
+        "denied" => (
+            Some("n-ill"),
+            "other.example/a:v1",
+            "ErrImagePull",
+            "failed to fetch anonymous token: unexpected status: 401 Unauthorized",
+        ),
+        "alone" => (
+            Some("n-bare"),
+            "none.example/a:v1",
+            "ErrImagePull",
+            "dial tcp: lookup none.example on 10.0.0.10:53: no such host",
+        ),
+        "crash" => (
+            Some("n-ill"),
+            "contoso.azurecr.io/a:v1",
+            "CrashLoopBackOff",
+            "back-off 5m0s",
+        ),
+        "creating" => (
+            Some("n-well"),
+            "contoso.azurecr.io/a:v1",
+            "ContainerCreating",
+            "",
+        ),
+        "pending" => (None, "contoso.azurecr.io/a:v1", "", ""),
+        _ => return None,
+    };
+    let statuses =
+        json!([{"name": "main", "state": {"waiting": {"reason": reason, "message": message}}}]);
+    Some(json!({
+        "kind": "Pod", "apiVersion": "v1",
+        "metadata": {"name": name, "namespace": "shop", "uid": format!("uid-of-{name}")},
+        "spec": {"nodeName": node, "containers": [{"name": "main", "image": image}]},
+        "status": {
+            "conditions": [{"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available."}],
+            "containerStatuses": if node.is_some() { statuses } else { json!([]) },
+        },
+    }))
+}
+
+/// The status of the agent on `n-ill`.
+fn status() -> Value {
+    json!({
+        "schema": "regprobe/v1", "node": "n-ill", "version": "9.9.9", "at": "2026-02-20T12:00:00Z",
+        "registries": [{
+            "name": "contoso", "server": "contoso.azurecr.io", "condition": "failing",
+            "findings": [{
+                "code": "PrivateLinkZoneNotLinked", "severity": "critical", "endpoint": "contoso.azurecr.io:443",
+                "stage": "resolve", "since": "2026-02-20T12:00:00Z", "message": "the zone is not linked",
+                "remedy": "Link it.",
+            }],
+        }],
+    })
 }
 
 fn api_server(mut client: TcpStream) -> Result<()> {
@@ -83,14 +255,14 @@ fn api_server(mut client: TcpStream) -> Result<()> {
     let request = String::from_utf8(request)?;
     let target = request.split(' ').nth(1).context("no target")?;
     let path = target.split('?').next().unwrap_or_default();
-    let pod = |name: &str| {
+    let agent_pod = |name: &str| {
         json!({
             "metadata": {"name": name, "namespace": "kube-system"},
             "spec": {"nodeName": format!("n-{name}"),
                      "containers": [{"ports": [{"name": "metrics", "containerPort": 9200}]}]},
         })
     };
-    let pods = ["well", "ill", "gone", "hostile"].map(pod);
+    let pods = ["well", "ill", "gone", "hostile"].map(agent_pod);
     let pods = json!({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": pods});
     let mut ill = summary("n-ill");
     ill["ok"] = json!([]);
@@ -99,6 +271,22 @@ fn api_server(mut client: TcpStream) -> Result<()> {
     let proxied = |name: &str| {
         format!("/api/v1/namespaces/kube-system/pods/{name}:9200/proxy/api/v1/summary")
     };
+    let of_ill =
+        json!({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": [agent_pod("ill")]});
+    let none = json!({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": []});
+    let denied = target.contains("uid-of-denied");
+    let events = match denied {
+        true => json!([{
+            "kind": "Event", "apiVersion": "v1", "metadata": {"name": "e"},
+            "reason": "FailedToRetrieveImagePullSecret", "lastTimestamp": "2026-02-20T12:00:00Z",
+            "message": "Unable to retrieve some image pull secrets (team); attempting to pull may not succeed.",
+        }]),
+        false => json!([]),
+    };
+    let of_node = |node: &str| target.contains(&format!("fieldSelector=spec.nodeName%3D{node}"));
+    let asked = path
+        .strip_prefix("/api/v1/namespaces/shop/pods/")
+        .and_then(pod);
     let (status, body) = match path {
         "/api" => ("200 OK", json!({"kind": "APIVersions", "versions": ["v1"]})),
         "/apis" => (
@@ -108,8 +296,18 @@ fn api_server(mut client: TcpStream) -> Result<()> {
         "/api/v1" => (
             "200 OK",
             json!({"kind": "APIResourceList", "groupVersion": "v1", "resources":
-                [{"name": "pods", "namespaced": true, "kind": "Pod", "verbs": ["get", "list"]}]}),
+                [{"name": "pods", "namespaced": true, "kind": "Pod", "verbs": ["get", "list"]},
+                 {"name": "events", "namespaced": true, "kind": "Event", "verbs": ["get", "list"]},
+                 {"name": "nodes", "namespaced": false, "kind": "Node", "verbs": ["get", "list"]}]}),
         ),
+        _ if asked.is_some() => ("200 OK", asked.unwrap_or_default()),
+        "/api/v1/namespaces/shop/events" => (
+            "200 OK",
+            json!({"kind": "EventList", "apiVersion": "v1", "metadata": {}, "items": events}),
+        ),
+        "/api/v1/pods" if of_node("n-ill") => ("200 OK", of_ill),
+        "/api/v1/pods" if target.contains("fieldSelector=") => ("200 OK", none),
+        "/api/v1/namespaces/kube-system/pods/ill:9200/proxy/api/v1/status" => ("200 OK", status()),
         "/api/v1/pods" | "/api/v1/namespaces/kube-system/pods"
             if target.contains("labelSelector=app.kubernetes.io%2Fname%3Dregprobe") =>
         {

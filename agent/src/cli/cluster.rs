@@ -1,0 +1,68 @@
+//! Commands about the whole cluster, as typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, ValueHint};
+
+/// The exit statuses of `fleet`.
+pub(crate) const FLEET_STATUS: &str = "Exit status: 0 no node fails; 1 some do; 2 could not tell: an agent did not answer or cannot tell, usage \
+     error, or bad configuration.";
+/// The exit statuses of `why`.
+pub(crate) const WHY_STATUS: &str = "Exit status: 0 the pod has no fault of a pull; 1 it cannot pull an image; 2 could not tell: it is on no \
+     node, its pull has not ended, or it cannot be read.";
+const WHY_EXAMPLES: &str = "Examples:
+  kubectl regprobe why web-5d8f9c -n shop
+      cause, remedy and runbook of its ImagePullBackOff
+  kubectl regprobe why web-5d8f9c -n shop --output=json
+      the same for a program";
+
+/// `regprobe fleet`.
+#[derive(Debug, Args)]
+#[command(after_help = FLEET_STATUS)]
+pub(crate) struct FleetArgs {
+    /// The configuration of the agents, which says how to find and ask them [default:
+    /// /etc/regprobe/config.yaml; where that does not exist, kubectl].
+    #[arg(
+        long = "config.file",
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        conflicts_with = "kubectl"
+    )]
+    pub config_file: Option<PathBuf>,
+    /// Ask them through kubectl and the API server, with your own rights: list pods, get pods/proxy.
+    #[arg(long)]
+    pub kubectl: bool,
+    /// With kubectl, the namespace of the agents [default: all].
+    #[arg(short, long, value_name = "NAME", value_hint = ValueHint::Other)]
+    pub namespace: Option<String>,
+    /// The output format.
+    #[arg(long, value_enum, default_value_t = DocumentOutput::Text)]
+    pub output: DocumentOutput,
+}
+
+/// `regprobe why`.
+#[derive(Debug, Args)]
+#[command(after_help = format!("{WHY_STATUS}\n\n{WHY_EXAMPLES}"))]
+pub(crate) struct WhyArgs {
+    /// The pod.
+    #[arg(value_name = "POD", value_hint = ValueHint::Other)]
+    pub pod: String,
+    /// Its namespace [default: that of kubectl].
+    #[arg(short, long, value_name = "NAME", value_hint = ValueHint::Other)]
+    pub namespace: Option<String>,
+    /// The namespace of the agents [default: all].
+    #[arg(long, value_name = "NAME", value_hint = ValueHint::Other)]
+    pub agents_namespace: Option<String>,
+    /// The output format.
+    #[arg(long, value_enum, default_value_t = DocumentOutput::Text)]
+    pub output: DocumentOutput,
+}
+
+/// Output formats of commands about the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DocumentOutput {
+    /// For people.
+    Text,
+    /// For programs: everything.
+    Json,
+}
