@@ -6,6 +6,8 @@ use std::process::Command;
 
 use nix::unistd::Uid;
 
+use regprobe_lab::servers::credential_provider;
+
 use crate::program::{left_behind, repository};
 
 /// A requirement of a test.
@@ -17,6 +19,8 @@ pub enum Need {
     Package(&'static str, &'static str),
     /// A release of containerd, which `tests/oracles/bring` brings.
     Oracle(&'static str),
+    /// The credential provider of AKS nodes, which `tests/oracles/bring` builds.
+    CredentialProvider,
     /// Go, which builds programs in `tests/oracles`.
     Go,
     /// A file in `tests/tools`, where `tests/run` installs packages from npm and PyPI.
@@ -89,6 +93,7 @@ impl Need {
             Self::Root => Uid::effective().is_root(),
             Self::Package(_, program) => Path::new(program).exists(),
             Self::Oracle(release) => oracle(release).exists(),
+            Self::CredentialProvider => credential_provider().exists(),
             Self::Go => Command::new("go").arg("version").output().is_ok(),
             Self::Tool(file) => tool(file).exists(),
             // The last that is built.
@@ -103,6 +108,9 @@ impl fmt::Display for Need {
             Self::Root => f.write_str("root"),
             Self::Package(package, program) => write!(f, "{program} of package {package}"),
             Self::Oracle(release) => write!(f, "containerd {release}: run tests/oracles/bring"),
+            Self::CredentialProvider => {
+                f.write_str("acr-credential-provider: run tests/oracles/bring")
+            }
             Self::Go => f.write_str("go on the PATH"),
             Self::Tool(file) => write!(f, "{file} in tests/tools"),
             Self::Kubernetes => f.write_str("what tests/cluster/build makes"),

@@ -136,7 +136,7 @@ pub struct Client {
     /// `repository:tag`
     #[serde(default = "default_image")]
     pub image: String,
-    /// `user:password`: needed if the registry allows no anonymous pull.
+    /// `user:password`: needed if the registry allows no anonymous pull. Or [`Client::IDENTITY`].
     #[serde(rename = "as")]
     pub credentials: Option<String>,
     /// Why the pull and the verdict rightly disagree here.
@@ -168,6 +168,9 @@ pub enum Tolerance {
 }
 
 impl Client {
+    /// In place of a user: first with what the node's credential provider gives, as a kubelet pulls.
+    pub const IDENTITY: &str = "identity";
+
     /// When the lab gives up on the pull.
     #[must_use]
     pub fn patience(&self) -> Duration {
@@ -246,6 +249,12 @@ impl Scenario {
         healthy.world.docker_hub = well(&self.world.docker_hub);
         healthy.world.on_the_node = well(&self.world.on_the_node);
         Ok(healthy)
+    }
+
+    /// Whether the node's credential provider is asked.
+    #[must_use]
+    pub fn is_pulled_as_identity(&self) -> bool {
+        self.containerd.credentials.as_deref() == Some(Client::IDENTITY)
     }
 
     /// How it goes with `release`.

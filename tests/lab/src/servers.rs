@@ -1,11 +1,12 @@
 //! Real servers, of the Debian archive or built from source, as child processes, each on its own address and without
-//! the machine's configuration: they prove what the fakes cannot.
+//! the machine's configuration: they prove what the fakes cannot. And a kubelet's credential provider.
 //! Started on a thread inside a network namespace, a server lives in that namespace.
 
 mod alertmanager;
 mod bind;
 pub mod cluster;
 mod containerd;
+mod credential_provider;
 mod dnsmasq;
 mod docker_registry;
 mod nginx;
@@ -23,6 +24,7 @@ use hickory_resolver::proto::rr::{DNSClass, Name, RecordType};
 pub use self::alertmanager::{Alertmanager, Webhook};
 pub use self::bind::{Bind, BindBuilder};
 pub use self::containerd::{Containerd, Containerds, Pull, Release};
+pub use self::credential_provider::{Provided, azure_json, credential_provider};
 pub use self::dnsmasq::{Dnsmasq, DnsmasqBuilder};
 pub use self::docker_registry::DockerRegistry;
 pub use self::nginx::{Nginx, NginxBuilder};

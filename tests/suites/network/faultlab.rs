@@ -111,8 +111,12 @@ fn read() -> Result<(Vec<Scenario>, BTreeSet<String>)> {
 
 fn as_test(lab: &Arc<Lab>, scenario: Scenario) -> Test {
     let lab = Arc::clone(lab);
+    let provider = scenario
+        .is_pulled_as_identity()
+        .then_some(Need::CredentialProvider);
     test(scenario.name.clone(), move || lab.play(&scenario))
         .needs(Need::WORLD)
+        .needs(provider)
         .needs([Need::Oracle(Release::NEWEST.as_str())])
         .within(Duration::from_secs(240))
 }

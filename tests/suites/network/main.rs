@@ -1,6 +1,7 @@
 //! Whole networks in namespaces: the fault lab, the attacks, and tests of the lab. They need root.
 
 mod attacks;
+mod credentials;
 mod daemon;
 mod faultlab;
 mod machine;
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
     suite::main(
         &[
             ("attacks", attacks::suite),
+            ("credentials", credentials::suite),
             ("daemon", daemon::suite),
             ("faultlab", faultlab::suite),
             ("machine", machine::suite),

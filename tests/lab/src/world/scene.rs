@@ -15,8 +15,8 @@ use super::running::{LISTENS_AT, Running};
 use super::{Servers, World, wanted_nameservers};
 use crate::container::debug_shell::DebugShell;
 use crate::container::{self, Container};
-use crate::scenario::{Client, Nameserver, Scenario};
-use crate::servers::{Pull, Release};
+use crate::scenario::{Client, Nameserver, Scenario, Told};
+use crate::servers::{Provided, Pull, Release, azure_json};
 
 /// How long one stage of the agent may take.
 pub const STAGE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -80,10 +80,50 @@ impl<'w> Scene<'w> {
 
     /// Pulls as containerd of this release would.
     pub fn pull(&self, release: Release) -> Result<Pull> {
-        let client = &self.scenario.with(release).containerd;
+        let scenario = self.scenario.with(release);
         let Client {
             image, credentials, ..
-        } = client;
+        } = &scenario.containerd;
+        if !scenario.is_pulled_as_identity() {
+            return self.pull_as(release, credentials.as_deref());
+        }
+        let repository = image.split(':').next().unwrap_or_default();
+        let provided = self.provide(repository)?;
+        let mut pull = Pull {
+            ok: false,
+            took: provided.took,
+            said: String::new(),
+        };
+        // The provider's answer has an empty entry beside the credential, with which a kubelet tries next.
+        for credential in provided.credential.iter().map(Some).chain([None]) {
+            let tried = self.pull_as(release, credential.map(String::as_str))?;
+            pull.ok = tried.ok;
+            pull.took += tried.took;
+            pull.said.push_str(&tried.said);
+            if tried.ok {
+                break;
+            }
+        }
+        Ok(pull)
+    }
+
+    /// What the node's credential provider gives for a repository of the registry.
+    pub fn provide(&self, repository: &str) -> Result<Provided> {
+        let Told {
+            server,
+            managed_identity,
+            ..
+        } = &self.scenario.agent;
+        let named = managed_identity.as_ref();
+        let settings = azure_json(named.and_then(|identity| identity.client_id.as_deref()));
+        let file = self.folder.join("azure.json");
+        fs::write(&file, settings)?;
+        let image = format!("{server}/{repository}");
+        Provided::by(self.command(TIMEOUT), &file, &image)
+    }
+
+    fn pull_as(&self, release: Release, credentials: Option<&str>) -> Result<Pull> {
+        let client = &self.scenario.with(release).containerd;
         let containerd = self.world.containerds.of(release)?;
         // A namespace of containerd's own has nothing pulled yet.
         let namespace = format!("{}-{}", self.world.node.name(), self.world.scenes);
@@ -95,7 +135,7 @@ impl<'w> Scene<'w> {
         if let Some(credentials) = credentials {
             pull.args(["--user", credentials]);
         }
-        let reference = format!("{}/{image}", self.scenario.agent.server);
+        let reference = format!("{}/{}", self.scenario.agent.server, client.image);
         Pull::by(pull.arg(reference))
     }
 
