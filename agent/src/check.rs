@@ -15,6 +15,7 @@ use crate::{
     state::Snapshot,
 };
 
+mod azure_json;
 mod changes;
 mod checker;
 mod exit_status;

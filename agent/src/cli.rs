@@ -17,9 +17,12 @@ use crate::config::{
 };
 
 pub(crate) mod cluster;
+mod credentials;
 mod runbook_name;
 pub(crate) mod runbooks;
 pub(crate) mod shell;
+
+pub(crate) use self::credentials::CredentialArgs;
 
 /// The exit statuses of `check`.
 pub(crate) const CHECK_STATUS: &str = "Exit status: 0 no registry is failing (or degraded, with --fail-on=degraded); 1 some are; 2 could \
@@ -184,9 +187,9 @@ pub(crate) struct CheckArgs {
     /// An image, as repository:tag, to follow to its blobs.
     #[arg(long = "image", value_name = "IMAGE", value_hint = ValueHint::Other)]
     pub images: Vec<Image>,
-    /// Offer the credentials of a pull secret for the images: a file with its `.dockerconfigjson`.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = parse_absolute)]
-    pub docker_config: Option<PathBuf>,
+    /// What to offer for the images.
+    #[command(flatten)]
+    pub credentials: CredentialArgs,
     /// Ask this nameserver, IP or IP:port, instead of the node's own.
     #[arg(
         long = "nameserver",
@@ -290,10 +293,6 @@ fn parse_size(text: &str) -> Result<usize, String> {
         .ok_or_else(|| {
             "write a number of bytes, or a number with KiB or MiB, such as 512KiB".to_owned()
         })
-}
-
-fn parse_absolute(text: &str) -> Result<PathBuf, String> {
-    std::path::absolute(text).map_err(|error| error.to_string())
 }
 
 fn parse_directory(text: &str) -> Result<PathBuf, String> {

@@ -27,13 +27,14 @@ pub(crate) use self::load::{load, read_text};
 pub use self::location::{KeyPath, Location};
 pub use self::rules::{Problem, Violation, check_interval, check_timeout};
 pub use self::scalar::{
-    AddressError, DurationError, DurationText, HostName, HostNameError, Image, ImageError, Label,
-    LabelError, Private, RangeError, Region, RegionError, Server, ServerError, parse_duration,
-    parse_nameserver, parse_range,
+    AddressError, ClientId, ClientIdError, DurationError, DurationText, HostName, HostNameError,
+    Image, ImageError, Label, LabelError, Private, RangeError, Region, RegionError, Server,
+    ServerError, parse_duration, parse_nameserver, parse_range,
 };
 pub use self::sections::{
-    ContainerdSource, ContainerdSourceError, CredentialsConfig, KubernetesConfig, MetricsConfig,
-    NameserverConfig, NodeConfig, ProxySource, ProxySourceError, ScheduleConfig, TlsConfig,
+    ContainerdSource, ContainerdSourceError, CredentialsConfig, IdentityConfig, KubernetesConfig,
+    MetricsConfig, NameserverConfig, NodeConfig, ProxySource, ProxySourceError, ScheduleConfig,
+    TlsConfig,
 };
 pub(crate) use self::similar::most_similar;
 pub(crate) use self::yaml::read as from_yaml;

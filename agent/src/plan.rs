@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use regprobe_probes::{
-    Endpoint, Expectation, Expectations, Image, Role, Scheme, Target, TrustError,
+    Endpoint, Expectation, Expectations, Image, ManagedIdentity, Role, Scheme, Target, TrustError,
 };
 
 pub(crate) use self::{
@@ -145,6 +145,7 @@ impl PlannedRegistry {
                     .collect(),
                 anonymous_pull: registry.anonymous_pull,
                 docker_config: registry.credentials.docker_config.clone(),
+                managed_identity: registry.credentials.managed_identity.as_ref().map(identity),
             },
             expectation: match &registry.private {
                 Private::No => Expectation::Any,
@@ -202,6 +203,11 @@ fn endpoint(server: &Server, role: Role) -> Endpoint {
         role,
         scheme,
     }
+}
+
+fn identity(configured: &config::IdentityConfig) -> ManagedIdentity {
+    let client_id = configured.client_id.as_ref().map(ToString::to_string);
+    ManagedIdentity { client_id }
 }
 
 fn data_hosts(registry: &config::RegistryConfig) -> impl Iterator<Item = String> + '_ {

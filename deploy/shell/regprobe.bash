@@ -97,7 +97,7 @@ _regprobe() {
             return 0
             ;;
         regprobe__subcmd__check)
-            opts="-h -V --config.file --private --region --image --docker-config --nameserver --ca-file --timeout --watch --output --fail-on --node-root --only --help --version"
+            opts="-h -V --config.file --private --region --image --docker-config --managed-identity --azure-json --nameserver --ca-file --timeout --watch --output --fail-on --node-root --only --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -151,6 +151,13 @@ _regprobe() {
                     fi
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --managed-identity)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
                     fi
                     return 0
                     ;;
@@ -255,7 +262,7 @@ _regprobe() {
             return 0
             ;;
         regprobe__subcmd__explain)
-            opts="-h -V --help --version PrivateLinkZoneNotLinked PrivateLinkRecordMissing PrivateLinkShadowZone PublicAddress UnexpectedAddress NameserversDisagree NameserverDown NameserverFailing NoNameserver NameNotFound NoAddress AliasBroken AnswerFiltered SearchDomainAnswer NameserverSlow HostsFileOverride PrivateEndpointTimeout EndpointTimeout ConnectionRefused NoRoute AddressDown NodePolicyBlocked ProxyUnreachable ProxyDenied ProxyAuthRequired ProxyBroken TlsIntercepted TrustOutdated CertificateExpired CertificateNotYetValid CertificateExpiringSoon CertificateNameMismatch CertificateInvalid TlsStalled TlsDropped LargeClientHelloDropped NotTls TlsVersion ClientCertificateRequired RegistryFirewall Forbidden NotARegistry Throttled RegistryError NoResponse ConnectionDropped MalformedResponse CredentialsRequired PullSecretInvalid PullSecretNoMatch ClientSecretRejected PrincipalUnknown RepositoryNotPermitted ImageNotFound ImageLocked PlatformMismatch BlobUnavailable MirrorFailing NodeConfigInvalid ClockSkew RegprobeRegistryFailingOnManyNodes RegprobeAgentDown RegprobeAgentAbsent RegprobeConfigReloadFailed RegprobeSlowPullsPredicted RegprobeLatencySloBurn RegprobePodsCannotPull RegprobePullsSlow RegprobePullAvailabilityBurn RegprobeAgentImageWaiting RegprobeFleetAssumed first-ten-minutes node-shell unauthorized green-but-failing proof-from-azure required-egress node-does-not-join replace-a-node add-a-region artifact-cache localdns snat-exhaustion windows-nodes"
+            opts="-h -V --help --version PrivateLinkZoneNotLinked PrivateLinkRecordMissing PrivateLinkShadowZone PublicAddress UnexpectedAddress NameserversDisagree NameserverDown NameserverFailing NoNameserver NameNotFound NoAddress AliasBroken AnswerFiltered SearchDomainAnswer NameserverSlow HostsFileOverride PrivateEndpointTimeout EndpointTimeout ConnectionRefused NoRoute AddressDown NodePolicyBlocked ProxyUnreachable ProxyDenied ProxyAuthRequired ProxyBroken TlsIntercepted TrustOutdated CertificateExpired CertificateNotYetValid CertificateExpiringSoon CertificateNameMismatch CertificateInvalid TlsStalled TlsDropped LargeClientHelloDropped NotTls TlsVersion ClientCertificateRequired RegistryFirewall Forbidden NotARegistry Throttled RegistryError NoResponse ConnectionDropped MalformedResponse IdentityNotOnNode IdentityAmbiguous MetadataUnreachable MetadataProxied MetadataThrottled PullRoleMissing ExchangeRefused CredentialsRequired PullSecretInvalid PullSecretNoMatch ClientSecretRejected PrincipalUnknown RepositoryNotPermitted ImageNotFound ImageLocked PlatformMismatch BlobUnavailable MirrorFailing NodeConfigInvalid ClockSkew RegprobeRegistryFailingOnManyNodes RegprobeAgentDown RegprobeAgentAbsent RegprobeConfigReloadFailed RegprobeSlowPullsPredicted RegprobeLatencySloBurn RegprobePodsCannotPull RegprobePullsSlow RegprobePullAvailabilityBurn RegprobeAgentImageWaiting RegprobeFleetAssumed first-ten-minutes node-shell unauthorized green-but-failing proof-from-azure required-egress node-does-not-join replace-a-node add-a-region artifact-cache localdns snat-exhaustion windows-nodes"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -56,6 +56,7 @@ complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l private -d '
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l region -d 'A region of the Azure Container Registry, to check its data endpoint too' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l image -d 'An image, as repository:tag, to follow to its blobs' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l docker-config -d 'Offer the credentials of a pull secret for the images: a file with its `.dockerconfigjson`' -r -F
+complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l managed-identity -d 'Offer what the node\'s managed identity gets, as its kubelet does; which one, where it has several' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l nameserver -d 'Ask this nameserver, IP or IP:port, instead of the node\'s own' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l ca-file -d 'Also trust the certificates in this PEM file' -r -F
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l timeout -d 'The timeout of a stage [default: as configured, or 10s; at most 2s for npd]' -r -f
@@ -67,6 +68,7 @@ complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l fail-on -d '
 degraded\t'A pull would work, but something is wrong or slow'"
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l node-root -d 'Where the node\'s file system is [default: as configured, or /host if a node is there, or /]' -r -f -a "(__fish_complete_directories)"
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l only -d 'Check only registries whose name or server matches (* and ?)' -r -f
+complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l azure-json -d 'The same, with the client id in the node\'s /etc/kubernetes/azure.json; nothing else is read there'
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -s V -l version -d 'Print version'
 complete -c regprobe -n "__fish_regprobe_using_subcommand fleet" -l config.file -d 'The configuration of the agents, which says how to find and ask them [default: /etc/regprobe/config.yaml; where that does not exist, kubectl]' -r -F

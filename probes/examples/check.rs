@@ -5,8 +5,9 @@ use std::{env, error::Error, fs, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use regprobe_probes::{
-    Depth, Endpoint, Expectation, Expectations, Hosts, Nameserver, Node, Origin, ProxyRules,
-    ResolvConf, Role, Root, Scheme, StageEnd, Target, TlsClients, diagnose, run_with_progress,
+    Depth, Endpoint, Expectation, Expectations, HeldCredential, Hosts, Nameserver, Node, Origin,
+    ProxyRules, ResolvConf, Role, Root, Scheme, StageEnd, Target, TlsClients, diagnose,
+    run_holding,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -25,9 +26,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
         images: Vec::new(),
         anonymous_pull: false,
         docker_config: None,
+        managed_identity: None,
     };
     let tls = TlsClients::load(Root::default(), None)?;
-    let outcome = run_with_progress(&target, &this_machine(), &tls, Depth::Token, &print).await;
+    let outcome = run_holding(
+        &target,
+        &this_machine(),
+        &tls,
+        Depth::Token,
+        &mut HeldCredential::default(),
+        &print,
+    )
+    .await;
     let diagnosis = diagnose(
         &outcome,
         &Expectations {

@@ -18,6 +18,7 @@ mod credentials;
 mod delay;
 mod expectations;
 mod finding;
+mod identity;
 mod mirrors;
 mod names;
 mod path;
@@ -115,7 +116,7 @@ pub fn diagnose(outcome: &Outcome, expectations: &Expectations) -> Diagnosis {
         .any(|finding| finding.severity == Severity::Critical);
     let predicted_pull_delay = works
         .filter(|_| !fails && outcome.unseen_hosts.is_none())
-        .map(|turn| delay::predicted(outcome, turn));
+        .map(|turn| identity::waits(outcome) + delay::predicted(outcome, turn));
     Diagnosis {
         findings,
         unseen: unseen

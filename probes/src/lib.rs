@@ -56,11 +56,13 @@ pub use crate::{
     },
     outcome::{
         AddressOutcome, Asked, Credentials, EndpointOutcome, Evidence, Fault, FaultRef, Footing,
-        Offer, OfferEnd, Outcome, PullPath, StageOutcome, Walk, WalkEnd,
+        Giver, OfIdentity, OfSecret, Offer, OfferEnd, Outcome, PullPath, StageOutcome, Walk,
+        WalkEnd,
     },
     round::{
+        identity::HeldCredential,
         progress::{OnStageEnd, StageEnd},
-        run, run_with_progress,
+        run, run_holding,
     },
     stages::{
         challenge::{Access, Bearer, Challenge},
@@ -69,6 +71,7 @@ pub use crate::{
             HttpAnswer,
             fault::{HttpFault, Refusal},
         },
+        identity::IdentityFault,
         proxy::{ProxyFault, Tunnel},
         resolve::{Alias, Answer, Lookup, Negative, ResolveFault, lookup},
         tls::{Certificate, CertificateProblem, Chain, Handshake, TlsClients, TlsFault},
@@ -81,6 +84,6 @@ pub use crate::{
         platform::Platform,
         reason::{Reason, Stage},
         scope::{Expectation, Scope},
-        target::{Depth, Image, Target},
+        target::{Depth, Image, ManagedIdentity, Target},
     },
 };

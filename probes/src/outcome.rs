@@ -4,7 +4,7 @@
 pub use self::{
     endpoint::{AddressOutcome, EndpointOutcome, PullPath},
     footing::Footing,
-    offer::{Credentials, Offer, OfferEnd},
+    offer::{Credentials, Giver, OfIdentity, OfSecret, Offer, OfferEnd},
     stage::{Evidence, Fault, FaultRef, StageOutcome},
     walk::{Asked, Walk, WalkEnd},
 };

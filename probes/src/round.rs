@@ -16,6 +16,7 @@ use crate::{
     outcome::{EndpointOutcome, Fault, Outcome, PullPath},
     round::{
         deadlines::Deadlines,
+        identity::{HeldCredential, IdentityAnswer},
         progress::{OnStageEnd, StageEnd},
         requests::Requests,
         survey::Survey,
@@ -31,6 +32,7 @@ use crate::{
 };
 
 mod deadlines;
+pub(crate) mod identity;
 mod offers;
 pub(crate) mod progress;
 mod requests;
@@ -44,15 +46,17 @@ mod walker;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Walks `target` once, to this `depth`.
 pub async fn run(target: &Target, node: &Node, tls: &TlsClients, depth: Depth) -> Outcome {
-    run_with_progress(target, node, tls, depth, &|_| {}).await
+    run_holding(target, node, tls, depth, &mut Default::default(), &|_| {}).await
 }
 
-/// Like [`run`], and calls `on_stage_end` for each lookup and stage as it ends.
-pub async fn run_with_progress(
+/// Like [`run`], and uses what earlier rounds over the same registry `held`. Calls `on_stage_end` for each lookup and
+/// stage as it ends.
+pub async fn run_holding(
     target: &Target,
     node: &Node,
     tls: &TlsClients,
     depth: Depth,
+    held: &mut HeldCredential,
     on_stage_end: OnStageEnd<'_>,
 ) -> Outcome {
     let hosts = PullHosts::read(node, target);
@@ -100,6 +104,7 @@ pub async fn run_with_progress(
         lanes,
         sender,
         &round.login_at,
+        held,
     );
     let mut walking = pin!(walker.walk(images));
     let (mut seen, mut walks) = (Vec::new(), None);
@@ -124,7 +129,7 @@ pub async fn run_with_progress(
         walks: walks.unwrap_or_default(),
         misconfigured,
         unseen_hosts: hosts.unseen.clone(),
-        settings: settings::digest(&hosts, node, tls),
+        settings: settings::digest(&hosts, target, node, tls),
     };
     outcome.settle_challenge();
     outcome
@@ -308,7 +313,7 @@ impl Round<'_> {
             _ => None,
         };
         let mut over = usable.map(|(address, stream)| Requests::over(stream, address, visit));
-        let expected = self.target.anonymous_pull && self.target.docker_config.is_none();
+        let expected = self.target.anonymous_pull && !self.target.has_credentials();
         let sent = async {
             match (&mut over, &unreached) {
                 (Some(over), _) => {
@@ -320,6 +325,11 @@ impl Round<'_> {
                                 let _ = reply.send(over.answer(&request, expected).await);
                             }
                             Order::Blame(content, fault) => over.blame(content, fault),
+                            Order::Identify(reply) => {
+                                if let Some(identity) = &self.target.managed_identity {
+                                    let _ = reply.send(over.identify(identity).await);
+                                }
+                            }
                         }
                     }
                     Some(result)
@@ -338,8 +348,15 @@ impl Round<'_> {
     /// Tells walks that there is no connection to `seen`.
     async fn refuse(&self, orders: &mut mpsc::Receiver<Order>, seen: &EndpointOutcome) {
         while let Some(order) = orders.recv().await {
-            if let Order::Send(_, reply) = order {
-                let _ = reply.send(Heard::at_once(walk_request::no_connection(seen)));
+            match order {
+                Order::Send(_, reply) => {
+                    let _ = reply.send(Heard::at_once(walk_request::no_connection(seen)));
+                }
+                Order::Identify(reply) => {
+                    let why = format!("no connection to {}", seen.endpoint);
+                    let _ = reply.send(IdentityAnswer::NotSeen(why));
+                }
+                Order::Blame(..) => {}
             }
         }
     }

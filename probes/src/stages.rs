@@ -2,9 +2,11 @@
 
 pub(crate) mod challenge;
 pub(crate) mod connect;
+pub(crate) mod exchange;
 #[cfg(test)]
 pub(crate) mod fake;
 pub(crate) mod http;
+pub(crate) mod identity;
 pub(crate) mod proxy;
 pub(crate) mod resolve;
 pub(crate) mod socks;

@@ -1,11 +1,14 @@
 //! Runs one round over each registry of a check.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use anyhow::Context;
 use futures_util::future;
 use jiff::Timestamp;
-use regprobe_probes::{self as probes, Depth, StageEnd};
+use regprobe_probes::{self as probes, Depth, HeldCredential, StageEnd};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -28,6 +31,8 @@ pub(super) struct Checker {
     pub(super) stage_limit: Duration,
     /// A registry whose round is not over by then is unknown.
     deadline: Option<Instant>,
+    /// What earlier rounds got for the node's identity, for each registry of the plan.
+    held: Vec<Mutex<HeldCredential>>,
 }
 
 impl Checker {
@@ -41,8 +46,10 @@ impl Checker {
             print_error(&format!("regprobe: {}\n", printable(&note)));
         }
         let stage_limit = config.schedule.timeout;
+        let plan = Plan::new(&config, &args.nameservers).context("failed to set up TLS")?;
         Ok(Self {
-            plan: Plan::new(&config, &args.nameservers).context("failed to set up TLS")?,
+            held: plan.registries.iter().map(|_| Mutex::default()).collect(),
+            plan,
             stage_limit,
             deadline: match args.output {
                 Output::Npd => start.checked_add(stage_limit.saturating_add(npd::GRACE)),
@@ -60,12 +67,12 @@ impl Checker {
     ) -> anyhow::Result<Snapshot> {
         let node = self.plan.node.read().context("failed to see the node")?;
         let registries = self.plan.registries.iter().enumerate();
-        let rounds = registries.map(|(index, planned)| {
+        let rounds = registries.zip(&self.held).map(|((index, planned), held)| {
             let (node, tls) = (&node, self.plan.node.tls());
             async move {
                 let on_end = |ended: StageEnd<'_>| on_end(index, ended);
                 // Boxed because a round is large.
-                let round = Box::pin(round(planned, node, tls, &on_end));
+                let round = Box::pin(round(planned, node, tls, held, &on_end));
                 let state = match self.deadline {
                     Some(deadline) => timeout_at(deadline, round).await.ok(),
                     None => Some(round.await),
@@ -84,12 +91,21 @@ async fn round(
     planned: &Arc<PlannedRegistry>,
     node: &probes::Node,
     tls: &probes::TlsClients,
+    held: &Mutex<HeldCredential>,
     on_end: probes::OnStageEnd<'_>,
 ) -> RegistryState {
     let at = Timestamp::now();
-    let outcome = probes::run_with_progress(&planned.target, node, tls, Depth::Image, on_end).await;
+    let mut purse = std::mem::take(&mut *unlock(held));
+    let target = &planned.target;
+    let outcome = probes::run_holding(target, node, tls, Depth::Image, &mut purse, on_end).await;
+    *unlock(held) = purse;
     RegistryState::after(
         planned.clone(),
         Round::new(planned, at, Depth::Image, outcome),
     )
+}
+
+fn unlock(held: &Mutex<HeldCredential>) -> MutexGuard<'_, HeldCredential> {
+    // Nothing can panic between a lock and its release.
+    held.lock().unwrap_or_else(PoisonError::into_inner)
 }

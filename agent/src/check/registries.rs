@@ -6,12 +6,12 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use wildmatch::WildMatch;
 
-use super::{local_agent, npd};
+use super::{azure_json, local_agent, npd};
 use crate::{
     cli::{CheckArgs, DEFAULT_CONFIG, Output, PrivateArg, parse_server},
     config::{
-        self, Config, ConfigFile, CredentialsConfig, Private, Problem, RegistryConfig,
-        RegistryFile, Server, Violation,
+        self, Config, ConfigFile, CredentialsConfig, IdentityConfig, NodeConfig, Private, Problem,
+        RegistryConfig, RegistryFile, Server, Violation,
     },
     plan,
 };
@@ -86,6 +86,8 @@ fn of_this_pod(args: &CheckArgs) -> anyhow::Result<Option<Config>> {
 fn named(args: &CheckArgs, known: Option<Config>) -> anyhow::Result<Config> {
     let mut configured = Vec::new();
     let mut file = without_configuration(args);
+    let node = known.as_ref().map_or(&file.node, |known| &known.node);
+    let identity = identity(args, node)?;
     for name in &args.registries {
         let by_name = |registry: &&RegistryConfig| registry.name == *name;
         let registries = known.iter().flat_map(|known| &known.registries);
@@ -99,7 +101,10 @@ fn named(args: &CheckArgs, known: Option<Config>) -> anyhow::Result<Config> {
             .find(|registry| registry.server == server)
         {
             Some(registry) => configured.push(registry.clone()),
-            None => file.registries.push(by_flags(args, server)),
+            None => {
+                let registry = by_flags(args, identity.clone(), server);
+                file.registries.push(registry);
+            }
         }
     }
     let typed = match file.registries.is_empty() {
@@ -133,7 +138,12 @@ async fn find(args: &CheckArgs) -> anyhow::Result<Selection> {
         None => {
             let servers = plan::of_containerd(&file.node)
                 .context("name the registry, as in 'regprobe check myregistry'")?;
-            let registries = servers.into_iter().map(|server| by_flags(args, server));
+            let identity = identity(args, &file.node)?;
+            let registries = servers.into_iter().map(|server| {
+                // Those of others are not meant.
+                let identity = identity.clone().filter(|_| server.acr().is_some());
+                by_flags(args, identity, server)
+            });
             (registries.collect(), certs_d.display().to_string())
         }
         Some((address, watched)) => {
@@ -166,15 +176,31 @@ fn without_configuration(args: &CheckArgs) -> ConfigFile {
 }
 
 /// A registry with the settings of the command line.
-fn by_flags(args: &CheckArgs, server: Server) -> RegistryFile {
+fn by_flags(
+    args: &CheckArgs,
+    managed_identity: Option<IdentityConfig>,
+    server: Server,
+) -> RegistryFile {
     RegistryFile {
         regions: args.regions.clone(),
         private: private(args.private.as_deref()),
         images: args.images.clone(),
         credentials: CredentialsConfig {
-            docker_config: args.docker_config.clone(),
+            docker_config: args.credentials.docker_config.clone(),
+            managed_identity,
         },
         ..RegistryFile::from(server)
+    }
+}
+
+/// The node's managed identity, if a flag asks for it.
+fn identity(args: &CheckArgs, node: &NodeConfig) -> anyhow::Result<Option<IdentityConfig>> {
+    let named = args.credentials.managed_identity.clone();
+    let root = args.node_root.as_ref().unwrap_or(&node.root);
+    match (named, args.credentials.azure_json) {
+        (Some(client_id), _) => Ok(Some(IdentityConfig { client_id })),
+        (None, true) => azure_json::identity(root).map(Some),
+        (None, false) => Ok(None),
     }
 }
 
@@ -195,7 +221,12 @@ fn setting(args: &CheckArgs) -> Option<&'static str> {
         ("--private", args.private.is_some()),
         ("--region", !args.regions.is_empty()),
         ("--image", !args.images.is_empty()),
-        ("--docker-config", args.docker_config.is_some()),
+        ("--docker-config", args.credentials.docker_config.is_some()),
+        (
+            "--managed-identity",
+            args.credentials.managed_identity.is_some(),
+        ),
+        ("--azure-json", args.credentials.azure_json),
     ];
     let mut given = flags.into_iter().filter(|(_, given)| *given);
     given.next().map(|(flag, _)| flag)
@@ -209,8 +240,11 @@ fn checked(file: ConfigFile) -> anyhow::Result<Config> {
              hosts in a configuration, under data_endpoints"
         ),
         Problem::CredentialsWithoutImage => {
-            anyhow::anyhow!("--docker-config is offered for images alone; name one with --image")
+            anyhow::anyhow!("credentials are offered for images alone; name one with --image")
         }
+        Problem::IdentityOutsideAzure(server) => anyhow::anyhow!(
+            "--managed-identity and --azure-json are only for Azure Container Registries, and {server} is none"
+        ),
         problem => anyhow::anyhow!(problem),
     })
 }

@@ -170,6 +170,14 @@ runbooks! {
         NoResponse
         ConnectionDropped
         MalformedResponse;
+    "The node's identity":
+        IdentityNotOnNode
+        IdentityAmbiguous
+        MetadataUnreachable
+        MetadataProxied
+        MetadataThrottled
+        PullRoleMissing
+        ExchangeRefused;
     "Credentials and images":
         CredentialsRequired
         PullSecretInvalid

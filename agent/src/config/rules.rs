@@ -89,6 +89,11 @@ fn registry(typed: RegistryFile, path: &KeyPath) -> Result<RegistryConfig, Viola
         if let Some(problem) = problem {
             return Err(Violation::new(path.key("credentials"), problem));
         }
+        if typed.credentials.managed_identity.is_some() && server.acr().is_none() {
+            let problem = Problem::IdentityOutsideAzure(server.to_string());
+            let path = path.key("credentials").key("managed_identity");
+            return Err(Violation::new(path, problem));
+        }
     }
     check_distinct(enumerate(&regions, &typed.regions), Problem::Twice)?;
     check_distinct(
@@ -302,6 +307,11 @@ pub enum Problem {
     /// Credentials only show in a pull.
     #[error("credentials are offered for images alone; list one under images")]
     CredentialsWithoutImage,
+    /// Only Azure's credential provider is known.
+    #[error(
+        "managed_identity is only for Azure Container Registries, and {0} is none; leave it out"
+    )]
+    IdentityOutsideAzure(String),
     /// Everybody on the way could read them.
     #[error(
         "credentials are offered over TLS alone, and this registry speaks plain HTTP; leave them out"

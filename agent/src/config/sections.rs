@@ -9,7 +9,7 @@ use regprobe_probes::ContainerdRelease;
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::scalar::{self, Label, quoted, read_as};
+use super::scalar::{self, ClientId, Label, quoted, read_as};
 
 /// A nameserver that is asked in addition to those that the node uses.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -31,12 +31,27 @@ pub struct NameserverConfig {
 #[serde(
     default,
     deny_unknown_fields,
-    expecting = "a mapping with the key docker_config"
+    expecting = "a mapping with the keys docker_config and managed_identity"
 )]
 pub struct CredentialsConfig {
     /// The content of a pull secret of the type `kubernetes.io/dockerconfigjson`.
     #[serde(deserialize_with = "scalar::absolute_path_or_none")]
     pub docker_config: Option<PathBuf>,
+    /// The node's managed identity, as the node's credential provider uses it.
+    pub managed_identity: Option<IdentityConfig>,
+}
+
+/// A managed identity of the node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a mapping, such as {client_id: 00000000-0000-0000-0000-000000000000}, or {}"
+)]
+pub struct IdentityConfig {
+    /// Which one; none is needed where the node has only one.
+    #[serde(deserialize_with = "scalar::identity::client_id_or_none")]
+    pub client_id: Option<ClientId>,
 }
 
 /// Where the node keeps its resolver, mirror and proxy settings.

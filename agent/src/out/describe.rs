@@ -41,6 +41,8 @@ fn evidence(evidence: &Evidence) -> String {
             };
             format!("{} {access}", challenge.status)
         }
+        Evidence::Identity => "a token of the metadata service".to_owned(),
+        Evidence::Exchange => "a credential of the registry".to_owned(),
         Evidence::Token(Token::Granted) => "granted".to_owned(),
         Evidence::Token(Token::Denied) => "denied, as on most registries".to_owned(),
         Evidence::Manifest(answered) | Evidence::Blob(answered) => answered.status.to_string(),

@@ -10,7 +10,7 @@ use std::{
 
 use jiff::Timestamp;
 use regprobe_probes::{
-    self as probes, Depth, EndpointOutcome, Footing, Outcome, Reason, Role, Target,
+    self as probes, Depth, EndpointOutcome, Footing, HeldCredential, Outcome, Reason, Role, Target,
 };
 use tokio::{
     sync::{Semaphore, mpsc, watch},
@@ -104,6 +104,7 @@ impl Scheduler {
             number,
             fleet: self.fleet(),
             footing: None,
+            held: HeldCredential::default(),
         };
         Task {
             planned,
@@ -202,6 +203,8 @@ struct Driver {
     fleet: watch::Receiver<Fleet>,
     /// What the requests so far rest on.
     footing: Option<Footing>,
+    /// What rounds so far got for the node's identity.
+    held: HeldCredential,
 }
 
 impl Driver {
@@ -228,7 +231,7 @@ impl Driver {
                     self.tell(self.skipped(why, rounds)).await;
                 }
             }
-            let report = match round(&shared, &self.target, tick.depth).await {
+            let report = match round(&shared, &self.target, tick.depth, &mut self.held).await {
                 Ok((outcome, at)) => {
                     Arc::make_mut(&mut self.target).token = token_endpoint(&outcome);
                     wait_as_asked(&mut timetable, &self.planned, &outcome);
@@ -306,6 +309,7 @@ async fn round(
     shared: &Shared,
     target: &Arc<Target>,
     depth: Depth,
+    held: &mut HeldCredential,
 ) -> Result<(Outcome, Timestamp), Skip> {
     let source = shared.node().clone();
     let node = source.read().map_err(|error| {
@@ -313,7 +317,13 @@ async fn round(
         Skip::Node
     })?;
     let (target, tls, at) = (target.clone(), source.tls().clone(), Timestamp::now());
-    let outcome = alone(async move { probes::run(&target, &node, &tls, depth).await }).await?;
+    let mut purse = std::mem::take(held);
+    let round = async move {
+        let outcome = probes::run_holding(&target, &node, &tls, depth, &mut purse, &|_| {}).await;
+        (outcome, purse)
+    };
+    let outcome;
+    (outcome, *held) = alone(round).await?;
     Ok((outcome, at))
 }
 

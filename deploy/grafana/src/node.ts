@@ -49,7 +49,7 @@ const { agents, registries, endpoints } = ONE_NODE;
 const FINDING = "registry, endpoint, role, code, severity";
 
 /** The stages in the order of a pull. */
-const PATH = ["resolve", "connect", "proxy", "tls", "challenge", "token", "manifest", "blob", "http"];
+const PATH = ["resolve", "connect", "proxy", "tls", "challenge", "identity", "exchange", "token", "manifest", "blob", "http"];
 
 const BY_STAGE = { row: { of: "endpoint", title: "Endpoint", properties: [width(300)] }, column: "stage", columns: PATH };
 

@@ -4,9 +4,12 @@
 use super::{
     advice,
     finding::{Code, Finding, Severity},
+    identity,
 };
 use crate::{
-    outcome::{Credentials, EndpointOutcome, Offer, OfferEnd, Outcome, Walk, WalkEnd},
+    outcome::{
+        Credentials, EndpointOutcome, Giver, OfSecret, Offer, OfferEnd, Outcome, Walk, WalkEnd,
+    },
     words::{endpoint::Role, reason::Stage},
 };
 
@@ -17,7 +20,7 @@ pub(super) fn report(outcome: &Outcome, findings: &mut Vec<Finding>) {
         return;
     };
     for walk in &outcome.walks {
-        if walk.credentials != Credentials::NotConfigured {
+        if walk.credentials.are_configured() {
             findings.retain(|finding| finding.code != Code::CredentialsRequired);
         }
         for found in of_walk(walk, login) {
@@ -35,9 +38,14 @@ pub(super) fn report(outcome: &Outcome, findings: &mut Vec<Finding>) {
 }
 
 fn of_walk(walk: &Walk, login: &EndpointOutcome) -> Vec<Finding> {
+    let Credentials {
+        secret,
+        identity,
+        offers,
+    } = &walk.credentials;
     let (error, is_critical) = match &walk.end {
         WalkEnd::Failed { error, denied } => {
-            let is_malformed = matches!(walk.credentials, Credentials::Malformed(_));
+            let is_malformed = matches!(secret, OfSecret::Malformed(_));
             (error.clone(), *denied || is_malformed)
         }
         WalkEnd::Pulled { .. } | WalkEnd::NotSeen(_) => (None, false),
@@ -55,41 +63,40 @@ fn of_walk(walk: &Walk, login: &EndpointOutcome) -> Vec<Finding> {
         }
     };
     let image = &walk.image;
-    match &walk.credentials {
-        Credentials::NotConfigured => Vec::new(),
-        Credentials::Malformed(text) => {
+    let of_secret = match secret {
+        OfSecret::NotConfigured | OfSecret::NotSeen | OfSecret::Matches => None,
+        OfSecret::Malformed(text) => {
             let message = "the pull secret is malformed, so the kubelet pulls nothing".to_owned();
             let text = text.clone();
             let text = text.unwrap_or_else(|| "it is no .dockerconfigjson".to_owned());
-            vec![finding(
-                Code::PullSecretInvalid,
-                Stage::Token,
-                message,
-                text,
-            )]
+            Some((Code::PullSecretInvalid, message, text))
         }
-        Credentials::NoMatch(keys) => {
+        OfSecret::NoMatch(keys) => {
             let message = format!("the pull secret has no entry for {image}");
             let evidence = match &keys[..] {
                 [] => "it has no entries".to_owned(),
                 keys => format!("it has entries for {}", keys.join(", ")),
             };
-            vec![finding(
-                Code::PullSecretNoMatch,
-                Stage::Token,
-                message,
-                evidence,
-            )]
+            Some((Code::PullSecretNoMatch, message, evidence))
         }
-        Credentials::Offered(offers) => offers
-            .iter()
-            .filter_map(|Offer { key, end }| {
-                let (code, stage, evidence) = cause(end)?;
-                let message = message(code, key, image, login);
-                Some(finding(code, stage, message, evidence))
-            })
-            .collect(),
-    }
+    };
+    let of_secret =
+        of_secret.map(|(code, message, evidence)| finding(code, Stage::Token, message, evidence));
+    let of_offers = offers.iter().filter_map(|Offer { of, end }| {
+        let (code, stage, evidence) = cause(end)?;
+        let message = message(code, of, image, login);
+        Some(finding(code, stage, message, evidence))
+    });
+    let of_identity = identity::failure(identity, &login.endpoint).map(|failure| Finding {
+        reason: Some(failure.reason),
+        evidence: failure.evidence,
+        ..finding(failure.code, failure.stage, failure.message, String::new())
+    });
+    of_secret
+        .into_iter()
+        .chain(of_offers)
+        .chain(of_identity)
+        .collect()
 }
 
 /// What the end of an offer means, and what shows it.
@@ -130,11 +137,20 @@ fn refused(said: &str) -> Code {
 
 fn message(
     code: Code,
-    key: &str,
+    of: &Giver,
     image: impl std::fmt::Display,
     login: &EndpointOutcome,
 ) -> String {
-    let (entry, server) = (format!("the pull secret's entry {key}"), &login.endpoint);
+    let server = &login.endpoint;
+    let Giver::Entry(key) = of else {
+        return match code {
+            Code::RepositoryNotPermitted => {
+                format!("{server} does not permit the node's managed identity to pull {image}")
+            }
+            _ => format!("{server} rejects the credential of the node's managed identity"),
+        };
+    };
+    let entry = format!("the pull secret's entry {key}");
     match code {
         Code::PullSecretNoMatch => {
             format!("{entry} has no user and password, so {image} is asked for without")

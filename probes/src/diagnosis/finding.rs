@@ -285,6 +285,20 @@ codes! {
     PullSecretInvalid;
     /// The pull secret holds nothing for the image.
     PullSecretNoMatch;
+    /// The managed identity is not assigned to the node.
+    IdentityNotOnNode;
+    /// The node has several managed identities, and none is named.
+    IdentityAmbiguous;
+    /// The node's metadata service gives no token.
+    MetadataUnreachable;
+    /// The node's proxy settings catch the metadata service.
+    MetadataProxied;
+    /// The node's metadata service limits the rate of questions.
+    MetadataThrottled;
+    /// The managed identity has no role to pull.
+    PullRoleMissing;
+    /// The registry does not exchange the identity's token.
+    ExchangeRefused;
     /// The registry rejects the password of a credential.
     ClientSecretRejected;
     /// The registry does not know the user of a credential.

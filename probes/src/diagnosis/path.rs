@@ -179,7 +179,8 @@ fn code(stage: Stage, fault: &Fault, to: Option<IpAddr>, expected: &Expectation)
         return Some(Code::ClientCertificateRequired);
     }
     Some(match stage {
-        Stage::Resolve => return None,
+        // No part of a pull; the walks say what comes of them.
+        Stage::Resolve | Stage::Identity | Stage::Exchange => return None,
         Stage::Connect => match reason {
             Reason::Timeout if is_private(to, expected) => Code::PrivateEndpointTimeout,
             Reason::Timeout => Code::EndpointTimeout,

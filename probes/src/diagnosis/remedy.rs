@@ -221,6 +221,40 @@ pub(super) fn of(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>) ->
             "Add an entry for {host} with user and password to the secret, or name another secret in the pod's \
              imagePullSecrets."
         ),
+        Code::IdentityNotOnNode => {
+            "Assign the kubelet's identity to the scale set again (az aks update -g GROUP -n CLUSTER reconciles it; az \
+             vmss identity assign for nodes of another kind), or correct the client id in this configuration."
+                .to_owned()
+        }
+        Code::IdentityAmbiguous => {
+            "Name the kubelet's identity: its client id is az aks show --query \
+             identityProfile.kubeletidentity.clientId, on the node userAssignedIdentityID of /etc/kubernetes/azure.json."
+                .to_owned()
+        }
+        Code::MetadataUnreachable => {
+            "Let the node itself reach 169.254.169.254 port 80: check its firewall rules and routes (nft list ruleset, \
+             ip route get 169.254.169.254), then restart the node if it still gives no token."
+                .to_owned()
+        }
+        Code::MetadataProxied => {
+            "Add 169.254.169.254 to noProxy of the node's proxy settings: az aks update --http-proxy-config FILE."
+                .to_owned()
+        }
+        Code::MetadataThrottled => {
+            "Find what asks the metadata service so often (a pod on the host network, an agent on the node), and have \
+             it keep its tokens; the limit is 20 questions a second for the machine."
+                .to_owned()
+        }
+        Code::PullRoleMissing => {
+            "Grant the kubelet's identity the role AcrPull or, on a registry with ABAC, Container Registry Repository \
+             Reader: az role assignment create --assignee CLIENT_ID --role AcrPull --scope REGISTRY_ID. The identity has \
+             to be of the registry's tenant."
+                .to_owned()
+        }
+        Code::ExchangeRefused => format!(
+            "Check whether {host} lets this node's address in (az acr network-rule list), and whether it takes tokens of \
+             Entra ID at all; a proxy or gateway may answer in its place."
+        ),
         Code::ClientSecretRejected => {
             "Issue a new password (az ad app credential reset, az acr token credential generate), and put it into the \
              pull secret; the old one has expired or was replaced."

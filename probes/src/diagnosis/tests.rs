@@ -55,6 +55,7 @@ fn all_stories() -> Vec<Story> {
         way::stories(),
         requests::stories(),
         credentials::stories(),
+        credentials::stories_of_identity(),
     ]
     .concat()
 }
@@ -84,7 +85,7 @@ fn story(title: &'static str, met: impl IntoIterator<Item = Met>) -> Story {
         misconfigured: Vec::new(),
         unseen_hosts: None,
         walk: None,
-        credentials: Credentials::NotConfigured,
+        credentials: Credentials::default(),
         expectations: expecting_private(),
         verdict: Verdict::Ok,
         finds: Vec::new(),
@@ -205,7 +206,7 @@ fn walk(end: WalkEnd, route: Vec<Endpoint>) -> Walk {
             reference,
         },
         end,
-        credentials: Credentials::NotConfigured,
+        credentials: Credentials::default(),
         route: route
             .into_iter()
             .map(|endpoint| Asked::at(&endpoint, Stage::Manifest))

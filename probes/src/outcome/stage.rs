@@ -8,6 +8,7 @@ use crate::{
         challenge::Challenge,
         connect::Connected,
         http::{HttpAnswer, fault::HttpFault},
+        identity::IdentityFault,
         proxy::{ProxyFault, Tunnel},
         resolve::ResolveFault,
         tls::{Chain, Handshake, TlsFault},
@@ -55,6 +56,10 @@ pub enum Evidence {
     Tls(Box<Handshake>),
     /// Of `challenge`.
     Challenge(Challenge),
+    /// Of `identity`.
+    Identity,
+    /// Of `exchange`.
+    Exchange,
     /// Of `token`.
     Token(Token),
     /// Of `manifest`: served, or a redirect, or a challenge that the client answers.
@@ -77,7 +82,10 @@ pub enum Fault {
     /// Of `tls`.
     #[error(transparent)]
     Tls(Box<TlsFault>),
-    /// Of the stages over HTTP.
+    /// Of `identity`.
+    #[error(transparent)]
+    Identity(IdentityFault),
+    /// Of the other stages over HTTP.
     #[error(transparent)]
     Http(HttpFault),
 }
@@ -89,6 +97,7 @@ impl Fault {
             Self::Connect(fault) => fault.reason(),
             Self::Proxy(fault) => fault.reason(),
             Self::Tls(fault) => fault.reason(),
+            Self::Identity(fault) => fault.reason(),
             Self::Http(fault) => fault.reason(),
         }
     }
@@ -102,7 +111,7 @@ impl Fault {
                 TlsFault::Certificate { chain, .. } => Some(chain),
                 _ => None,
             },
-            Self::Connect(_) | Self::Proxy(_) | Self::Http(_) => None,
+            Self::Connect(_) | Self::Proxy(_) | Self::Identity(_) | Self::Http(_) => None,
         }
     }
 }

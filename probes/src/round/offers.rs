@@ -1,83 +1,150 @@
-//! The credentials of a round: read from their files when its walks begin, and gone when these end.
+//! The credentials of a round's walks. A pull secret is read from its file when the walks begin, and gone when these
+//! end.
 
 use std::{path::Path, sync::Arc};
 
 use zeroize::Zeroizing;
 
+use super::identity::IdentityAnswer;
 use crate::{
     client::{
         credential::Credential,
-        kubelet::{Malformed, PullSecret},
+        kubelet::{self, Malformed, PullSecret},
     },
     node::regular_file::read_regular,
+    outcome::{Credentials, Giver, OfIdentity, OfSecret, WalkEnd},
     words::target::Target,
 };
 
 /// Kubernetes takes no larger secret.
-const MAX_SECRET: u64 = 1024 * 1024;
+pub(super) const MAX_SECRET: u64 = 1024 * 1024;
 
 /// What the kubelet would have to offer to a registry.
-pub(super) enum Wallet {
-    /// Nothing is configured.
-    None,
-    /// The pull secret.
-    Secret(PullSecret),
-    /// The pull secret, which the kubelet does not take.
+pub(super) struct Wallet {
+    secret: SecretFile,
+    identity: Option<IdentityAnswer>,
+}
+
+/// A pull secret, as it was read.
+enum SecretFile {
+    NotConfigured,
+    Read(PullSecret),
+    /// The kubelet does not take it.
     Malformed(Malformed),
     /// This agent cannot read it; why.
     Unreadable(String),
 }
 
-/// One try of a pull: the key of a secret's entry, and what it offers.
-pub(super) type Try = (Option<String>, Option<Arc<Credential>>);
+/// One try of a pull: who gives a credential, and which. Without a giver it is anonymous.
+pub(super) type Try = (Option<Giver>, Option<Arc<Credential>>);
 
 /// What to try for an image.
-pub(super) enum Tries {
-    /// One after another, until one gets the image; a single one without a key is anonymous.
-    Each(Vec<Try>),
-    /// Anonymously, because the secret has only these keys.
-    NoMatch(Vec<String>),
-    /// Nothing.
-    Malformed(Malformed),
-    /// Nobody knows.
-    Unreadable(String),
+pub(super) struct Tries {
+    /// Where it comes from; nothing was offered yet.
+    pub credentials: Credentials,
+    /// One after another, until one gets the image; or how the pull ends without any.
+    pub each: Result<Vec<Try>, WalkEnd>,
 }
 
 impl Wallet {
+    /// With what the pull secret holds.
     pub(super) fn read(target: &Target) -> Self {
-        match &target.docker_config {
-            None => Self::None,
-            Some(file) => Self::from_file(file),
+        let secret = match &target.docker_config {
+            None => SecretFile::NotConfigured,
+            Some(file) => SecretFile::read(file),
+        };
+        Self {
+            secret,
+            identity: None,
         }
     }
 
-    fn from_file(file: &Path) -> Self {
+    /// Empty.
+    pub(super) fn none() -> Self {
+        Self {
+            secret: SecretFile::NotConfigured,
+            identity: None,
+        }
+    }
+
+    /// Whether the kubelet would run its credential provider at all.
+    pub(super) fn asks_provider(&self) -> bool {
+        !matches!(self.secret, SecretFile::Malformed(_))
+    }
+
+    /// Adds what the credential provider comes to.
+    pub(super) fn add(&mut self, identity: IdentityAnswer) {
+        self.identity = Some(identity);
+    }
+
+    /// What to try for a repository, as `host[:port]/repository`, in the kubelet's order: the pull secret's entries,
+    /// then those of the credential provider. It adds an empty one of its own, and without any entry at all the
+    /// kubelet tries once, with nothing.
+    pub(super) fn tries(&self, repository: &str) -> Tries {
+        let mut each: Vec<Try> = Vec::new();
+        let secret = match &self.secret {
+            SecretFile::NotConfigured => OfSecret::NotConfigured,
+            SecretFile::Unreadable(why) => {
+                let end = WalkEnd::NotSeen(format!("the pull secret is not seen: {why}"));
+                return self.ended(OfSecret::NotSeen, end);
+            }
+            SecretFile::Malformed(Malformed(text)) => {
+                let (error, denied) = (text.clone(), false);
+                let end = WalkEnd::Failed { error, denied };
+                return self.ended(OfSecret::Malformed(text.clone()), end);
+            }
+            SecretFile::Read(secret) => {
+                let entries = secret.matching(repository).into_iter();
+                each.extend(entries.map(|entry| {
+                    let key = entry.key.clone();
+                    (Some(Giver::Entry(key)), entry.credential.clone())
+                }));
+                match each.is_empty() {
+                    true => OfSecret::NoMatch(secret.keys()),
+                    false => OfSecret::Matches,
+                }
+            }
+        };
+        if let Some(IdentityAnswer::Given { credential, .. }) = &self.identity {
+            each.push((Some(Giver::Identity), Some(credential.clone())));
+            if kubelet::provider_adds_anonymous(repository) {
+                each.push((None, None));
+            }
+        }
+        if each.is_empty() {
+            each.push((None, None));
+        }
+        Tries {
+            credentials: self.credentials(secret),
+            each: Ok(each),
+        }
+    }
+
+    fn ended(&self, secret: OfSecret, end: WalkEnd) -> Tries {
+        Tries {
+            credentials: self.credentials(secret),
+            each: Err(end),
+        }
+    }
+
+    fn credentials(&self, secret: OfSecret) -> Credentials {
+        let identity = self.identity.as_ref().map(IdentityAnswer::shown);
+        Credentials {
+            secret,
+            identity: identity.unwrap_or(OfIdentity::NotConfigured),
+            offers: Vec::new(),
+        }
+    }
+}
+
+impl SecretFile {
+    fn read(file: &Path) -> Self {
         match read_regular(file, MAX_SECRET) {
             Err(error) => Self::Unreadable(format!("{}: {error}", file.display())),
             Ok(text) => match PullSecret::parse(&Zeroizing::new(text)) {
-                Ok(secret) => Self::Secret(secret),
+                Ok(secret) => Self::Read(secret),
                 Err(malformed) => Self::Malformed(malformed),
             },
-        }
-    }
-
-    /// What to try for a repository, as `host[:port]/repository`.
-    pub(super) fn tries(&self, repository: &str) -> Tries {
-        let secret = match self {
-            Self::None => return Tries::Each(vec![(None, None)]),
-            Self::Malformed(malformed) => return Tries::Malformed(malformed.clone()),
-            Self::Unreadable(why) => return Tries::Unreadable(why.clone()),
-            Self::Secret(secret) => secret,
-        };
-        let matching = secret.matching(repository);
-        match matching.is_empty() {
-            true => Tries::NoMatch(secret.keys()),
-            false => Tries::Each(
-                matching
-                    .into_iter()
-                    .map(|entry| (Some(entry.key.clone()), entry.credential.clone()))
-                    .collect(),
-            ),
         }
     }
 }

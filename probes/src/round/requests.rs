@@ -22,6 +22,8 @@ use crate::{
     words::{reason::Stage, target::Target},
 };
 
+mod identify;
+
 /// Requests to one address of an endpoint.
 pub(crate) struct Requests<'a> {
     visit: Visit<'a>,

@@ -1,13 +1,20 @@
 //! Settings of the node for one registry: those that its client cannot use as they are meant, and a digest of all.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    hash::{BuildHasher, Hash, Hasher, RandomState},
+    sync::LazyLock,
+};
+
+use zeroize::Zeroizing;
 
 use crate::{
     client::pull_hosts::PullHosts,
     node::{
         Node,
         misconfigured::{Misconfigured, SettingPlace},
+        regular_file::read_regular,
     },
+    round::offers::MAX_SECRET,
     stages::tls::TlsClients,
     words::{endpoint::Endpoint, target::Target},
 };
@@ -28,10 +35,16 @@ pub(super) fn unusable(
 }
 
 /// A digest of what a pull reads of the node, which changes with it.
-pub(super) fn digest(hosts: &PullHosts, node: &Node, tls: &TlsClients) -> u64 {
-    let mut digest = DefaultHasher::new();
+pub(super) fn digest(hosts: &PullHosts, target: &Target, node: &Node, tls: &TlsClients) -> u64 {
+    /// Nobody who sees a digest can try what it is of: a pull secret is part of it.
+    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    let mut digest = KEY.build_hasher();
     // The text names every setting, and nobody sees it.
     (format!("{hosts:?}"), node.files, tls.trusted()).hash(&mut digest);
+    if let Some(file) = &target.docker_config {
+        let secret = read_regular(file, MAX_SECRET).map(Zeroizing::new);
+        secret.ok().as_deref().hash(&mut digest);
+    }
     digest.finish()
 }
 

@@ -136,7 +136,7 @@ impl Visit<'_> {
             && failed.is_some_and(|fault| match fault {
                 Fault::Tls(fault) => matches!(fault.reason(), Reason::NotTls | Reason::Timeout),
                 Fault::Connect(_) => self.endpoint.port == 443,
-                Fault::Proxy(_) | Fault::Http(_) => false,
+                Fault::Proxy(_) | Fault::Identity(_) | Fault::Http(_) => false,
             })
     }
 

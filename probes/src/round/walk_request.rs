@@ -18,6 +18,7 @@ use crate::{
     net::inert::excerpt,
     outcome::{EndpointOutcome, Evidence, Fault, FaultRef},
     stages::{
+        exchange::FORM,
         http::{
             HttpAnswer,
             connection::{self, HttpConnection},
@@ -40,8 +41,6 @@ pub(super) fn stage_of(content: Content) -> Stage {
         Content::Blob => Stage::Blob,
     }
 }
-
-const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
 
 /// Sends `request` once; with the answer comes what is wrong with it: it means no, or its body does not come.
 pub(super) async fn send(

@@ -15,13 +15,13 @@ use tokio::{
 use crate::{
     client::{
         containerd::{self, Content, FaultKind, Transport, WalkReply},
-        kubelet::Malformed,
         pull_hosts::{PullHost, PullHosts},
     },
     net::off_limits::led_from,
     node::{ContainerdRelease, registry_host::HostClient},
-    outcome::{Asked, Credentials, Walk, WalkEnd},
+    outcome::{Asked, OfIdentity, Walk, WalkEnd},
     round::{
+        identity::{HeldCredential, IdentityAnswer},
         offers::{Tries, Wallet},
         walk_request::stage_of,
     },
@@ -44,6 +44,8 @@ pub(super) enum Order {
     Send(Box<containerd::WalkRequest>, oneshot::Sender<Heard>),
     /// That the client cannot use the last answer, or does not go where it leads for this.
     Blame(Option<Content>, HttpFault),
+    /// To get what the node's credential provider would.
+    Identify(oneshot::Sender<IdentityAnswer>),
 }
 
 /// What came back, and how long after the request was sent over its connection.
@@ -116,6 +118,8 @@ pub(super) struct Walker<'a> {
     /// Places of lanes that gave a request of the walk under way no answer, and why.
     silent: Vec<(usize, containerd::WalkFault)>,
     wallet: Wallet,
+    /// What earlier rounds got of the credential provider.
+    held: &'a mut HeldCredential,
     /// What the last request with a credential, or with a token, was refused for, and what the registry said.
     refused: Option<(Content, Option<String>)>,
 }
@@ -128,6 +132,7 @@ impl<'a> Walker<'a> {
         lanes: Vec<Lane<'a>>,
         opened: mpsc::UnboundedSender<Opened<'a>>,
         login_at: &'a OnceLock<Option<IpAddr>>,
+        held: &'a mut HeldCredential,
     ) -> Self {
         Self {
             target,
@@ -136,7 +141,8 @@ impl<'a> Walker<'a> {
             lanes,
             opened,
             login_at,
-            wallet: Wallet::None,
+            wallet: Wallet::none(),
+            held,
             route: Vec::new(),
             last: None,
             for_content: false,
@@ -153,6 +159,7 @@ impl<'a> Walker<'a> {
         let platform = Platform::of_this_node();
         if !images.is_empty() {
             self.wallet = Wallet::read(self.target);
+            self.ask_provider().await;
         }
         let mut walks = Vec::with_capacity(images.len());
         for image in images {
@@ -180,30 +187,22 @@ impl<'a> Walker<'a> {
         self.silent.clear();
         (self.last, self.for_content) = (None, false);
         let repository = format!("{}/{}", self.target.named, image.repository);
-        let (end, credentials) = match self.wallet.tries(&repository) {
-            Tries::Unreadable(why) => (
-                WalkEnd::NotSeen(format!("the pull secret is not seen: {why}")),
-                Credentials::Offered(Vec::new()),
-            ),
-            Tries::Malformed(Malformed(text)) => {
-                let error = text.clone();
-                let denied = false;
-                (
-                    WalkEnd::Failed { error, denied },
-                    Credentials::Malformed(text),
-                )
-            }
-            Tries::NoMatch(keys) => {
-                let (end, _) = self.pull(&asked, hosts, &[(None, None)]).await;
-                (end, Credentials::NoMatch(keys))
-            }
-            Tries::Each(tries) => {
+        let Tries {
+            mut credentials,
+            each,
+        } = self.wallet.tries(&repository);
+        let end = match each {
+            Err(end) => end,
+            Ok(tries) => {
                 let (end, offers) = self.pull(&asked, hosts, &tries).await;
-                let credentials = match offers.is_empty() {
-                    true => Credentials::NotConfigured,
-                    false => Credentials::Offered(offers),
-                };
-                (end, credentials)
+                credentials.offers = offers;
+                match (end, &credentials.identity) {
+                    // The provider may have what is missing.
+                    (WalkEnd::Failed { denied: true, .. }, OfIdentity::NotSeen(why)) => {
+                        WalkEnd::NotSeen(format!("the node's credential is not seen: {why}"))
+                    }
+                    (end, _) => end,
+                }
             }
         };
         Walk {

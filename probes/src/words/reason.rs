@@ -16,7 +16,11 @@ pub enum Stage {
     Tls,
     /// `GET /v2/` at a login server.
     Challenge,
-    /// The anonymous token request.
+    /// One question to the metadata service of the node's virtual machine, for a token of a managed identity.
+    Identity,
+    /// The exchange of that token for a credential of the registry.
+    Exchange,
+    /// The token request, anonymous or with a credential.
     Token,
     /// The manifests of one image, from its reference down to those of this node's platform.
     Manifest,
@@ -28,12 +32,14 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage, in the order in which a pull meets them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Resolve,
         Self::Connect,
         Self::Proxy,
         Self::Tls,
         Self::Challenge,
+        Self::Identity,
+        Self::Exchange,
         Self::Token,
         Self::Manifest,
         Self::Blob,
@@ -48,6 +54,8 @@ impl Stage {
             Self::Proxy => "proxy",
             Self::Tls => "tls",
             Self::Challenge => "challenge",
+            Self::Identity => "identity",
+            Self::Exchange => "exchange",
             Self::Token => "token",
             Self::Manifest => "manifest",
             Self::Blob => "blob",
@@ -63,11 +71,17 @@ impl Stage {
             .filter(move |reason| reason.occurs_at(self))
     }
 
-    /// Whether the stage sends HTTP requests to a registry or to where it leads.
+    /// Whether the stage sends HTTP requests: to a registry, to where it leads, or for a credential.
     pub fn is_http(self) -> bool {
         matches!(
             self,
-            Self::Challenge | Self::Token | Self::Manifest | Self::Blob | Self::Http
+            Self::Challenge
+                | Self::Identity
+                | Self::Exchange
+                | Self::Token
+                | Self::Manifest
+                | Self::Blob
+                | Self::Http
         )
     }
 }
@@ -115,6 +129,10 @@ fn any(_: Stage) -> bool {
 
 fn resolve(stage: Stage) -> bool {
     stage == Stage::Resolve
+}
+
+fn identity(stage: Stage) -> bool {
+    stage == Stage::Identity
 }
 
 fn proxy(stage: Stage) -> bool {
@@ -180,6 +198,10 @@ reasons! {
     Alert = "alert" at tls;
     /// The peer does not speak TLS.
     NotTls = "not_tls" at tls;
+    /// The metadata service knows no such identity on this node.
+    NotAssigned = "not_assigned" at identity;
+    /// The node has several identities, and none is named.
+    Ambiguous = "ambiguous" at identity;
     /// 401 where access was expected.
     Unauthorized = "unauthorized" at Stage::is_http;
     /// 403 without the registry's network rules naming the client.

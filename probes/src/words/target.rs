@@ -26,9 +26,23 @@ pub struct Target {
     pub anonymous_pull: bool,
     /// The content of a pull secret, whose credentials the walks offer.
     pub docker_config: Option<PathBuf>,
+    /// The managed identity of the node whose credential the walks offer.
+    pub managed_identity: Option<ManagedIdentity>,
+}
+
+/// A managed identity of the node's virtual machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManagedIdentity {
+    /// Which one; `None` where the machine has only one.
+    pub client_id: Option<String>,
 }
 
 impl Target {
+    /// Whether pulls have more to offer than nothing.
+    pub(crate) fn has_credentials(&self) -> bool {
+        self.docker_config.is_some() || self.managed_identity.is_some()
+    }
+
     /// The repositories to request a token for.
     pub(crate) fn repositories(&self) -> Vec<&str> {
         let mut repositories: Vec<_> = self
@@ -97,7 +111,7 @@ impl Depth {
             Stage::Resolve | Stage::Connect | Stage::Proxy | Stage::Tls => Self::Network,
             Stage::Challenge | Stage::Http => Self::Request,
             Stage::Token => Self::Token,
-            Stage::Manifest | Stage::Blob => Self::Image,
+            Stage::Identity | Stage::Exchange | Stage::Manifest | Stage::Blob => Self::Image,
         }
     }
 }

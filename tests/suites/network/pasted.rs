@@ -11,7 +11,7 @@ use regprobe_lab::scenario::Scenario;
 use regprobe_lab::world::World;
 
 /// A page, a scenario with its finding, and what the block shows there.
-const SHOWN: [(&str, &str, &[&str]); 55] = [
+const SHOWN: [(&str, &str, &[&str]); 62] = [
     (
         "AddressDown",
         "tcp-first-of-two-addresses-silent",
@@ -66,6 +66,25 @@ const SHOWN: [(&str, &str, &[&str]); 55] = [
         "token-secret-for-another-registry",
         &["401"],
     ),
+    (
+        "IdentityNotOnNode",
+        "identity-removed-from-the-scale-set",
+        &["Identity not found", "400"],
+    ),
+    (
+        "IdentityAmbiguous",
+        "identity-one-of-several",
+        &["Multiple user assigned identities exist", "400"],
+    ),
+    ("MetadataUnreachable", "identity-metadata-closed", &["000"]),
+    ("MetadataProxied", "identity-metadata-proxied", &["400"]),
+    ("MetadataThrottled", "identity-metadata-throttled", &["429"]),
+    (
+        "PullRoleMissing",
+        "exchange-identity-without-a-role",
+        &["401"],
+    ),
+    ("ExchangeRefused", "exchange-forbidden", &["401", "403"]),
     (
         "RepositoryNotPermitted",
         "token-repository-not-permitted",

@@ -22,12 +22,15 @@
 {{- if and $registry.regions (not (regexMatch "[.]azurecr[.](io|us|cn|de)[.]?(:[0-9]+)?$" $server)) }}
 {{- fail (printf "%s.regions: %s is not an Azure Container Registry, and only those have regions; list its hosts under data_endpoints" $path $server) }}
 {{- end }}
-{{- with $registry.credentials }}{{- if .docker_config }}
+{{- with $registry.credentials }}{{- if or .docker_config (kindIs "map" .managed_identity) }}
 {{- if hasPrefix "http://" (lower $registry.server) }}
 {{- fail (printf "%s.credentials: credentials are offered over TLS alone, and this registry speaks plain HTTP; leave them out" $path) }}
 {{- end }}
 {{- if not $registry.images }}
 {{- fail (printf "%s.credentials: credentials are offered for images alone; list one under images" $path) }}
+{{- end }}
+{{- if and (kindIs "map" .managed_identity) (not (regexMatch "[.]azurecr[.](io|us|cn|de)[.]?(:[0-9]+)?$" $server)) }}
+{{- fail (printf "%s.credentials.managed_identity: managed_identity is only for Azure Container Registries, and %s is none; leave it out" $path $server) }}
 {{- end }}
 {{- end }}{{- end }}
 {{- if kindIs "slice" $registry.private }}

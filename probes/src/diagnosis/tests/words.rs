@@ -310,6 +310,8 @@ pub(super) fn stage_of(evidence: &Evidence) -> Stage {
         Evidence::Proxy(_) => Stage::Proxy,
         Evidence::Tls(_) => Stage::Tls,
         Evidence::Challenge(_) => Stage::Challenge,
+        Evidence::Identity => Stage::Identity,
+        Evidence::Exchange => Stage::Exchange,
         Evidence::Token(_) => Stage::Token,
         Evidence::Manifest(_) => Stage::Manifest,
         Evidence::Blob(_) => Stage::Blob,

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use super::{By, Walker};
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{By, Lane, Order, Walker};
 use crate::{
     client::{
         containerd::{self, Blame, Content, Pulled, Stop, WalkReply},
         credential::Credential,
     },
     net::inert,
-    outcome::{Offer, OfferEnd, WalkEnd},
-    round::offers::Try,
+    outcome::{Giver, Offer, OfferEnd, WalkEnd},
+    round::{identity::IdentityAnswer, offers::Try},
+    words::endpoint::Role,
 };
 
 impl Walker<'_> {
@@ -23,13 +26,16 @@ impl Walker<'_> {
         tries: &[Try],
     ) -> (WalkEnd, Vec<Offer>) {
         let (mut offers, mut errors) = (Vec::new(), Vec::new());
-        for (n, (key, credential)) in tries.iter().enumerate() {
+        for (n, (giver, credential)) in tries.iter().enumerate() {
             (self.refused, self.denied) = (None, false);
             let by = credential.clone();
             let pulled = containerd::pull(self, image, hosts, self.release, by).await;
             let end = self.end_of(&pulled, credential.as_ref());
-            let key = key.as_deref().map(|key| inert::excerpt(key.as_bytes()));
-            offers.extend(key.map(|key| Offer { key, end }));
+            let of = giver.as_ref().map(|giver| match giver {
+                Giver::Entry(key) => Giver::Entry(inert::excerpt(key.as_bytes())),
+                Giver::Identity => Giver::Identity,
+            });
+            offers.extend(of.map(|of| Offer { of, end }));
             match pulled {
                 Ok(Pulled { manifest, platform }) => {
                     return (WalkEnd::Pulled { manifest, platform }, offers);
@@ -47,6 +53,36 @@ impl Walker<'_> {
         }
         let (error, denied) = (joined(errors), self.denied);
         (WalkEnd::Failed { error, denied }, offers)
+    }
+
+    /// Gets what the node's credential provider would give the kubelet, once for all images.
+    pub(super) async fn ask_provider(&mut self) {
+        if self.target.managed_identity.is_none() || !self.wallet.asks_provider() {
+            return;
+        }
+        let answer = match self.held.get(Instant::now()) {
+            Some(answer) => answer,
+            None => {
+                let answer = self.identify().await;
+                self.held.hold(&answer, Instant::now());
+                answer
+            }
+        };
+        self.wallet.add(answer);
+    }
+
+    async fn identify(&self) -> IdentityAnswer {
+        let is_login = |lane: &&Lane<'_>| lane.endpoint.role == Role::Login;
+        let (sender, heard) = oneshot::channel();
+        let sent = match self.lanes.iter().find(is_login) {
+            Some(login) => login.orders.send(Order::Identify(sender)).await.is_ok(),
+            None => false,
+        };
+        let over = || IdentityAnswer::NotSeen("the round is over".to_owned());
+        match sent {
+            true => heard.await.unwrap_or_else(|_| over()),
+            false => over(),
+        }
     }
 
     fn end_of(&mut self, pulled: &Result<Pulled, Stop>, by: Option<&Arc<Credential>>) -> OfferEnd {

@@ -28,6 +28,7 @@ pub(super) fn judge_client_error(registry: &Value, pull: &Pull) -> Option<String
     let critical = findings.filter(|finding| finding["severity"] == "critical");
     let told: Vec<_> = critical
         .filter_map(|finding| finding["client_error"].as_str())
+        .flat_map(of_each_pull)
         .collect();
     let said = of_any_blob(&pull.said);
     // No probe knows the port that the client sends from.
@@ -35,6 +36,17 @@ pub(super) fn judge_client_error(registry: &Value, pull: &Pull) -> Option<String
     let is_printed = told.iter().any(|told| quotes::occurs(&text(told), &said));
     (!told.is_empty() && !is_printed)
         .then(|| format!("containerd prints none of {told:?}, which the agent says"))
+}
+
+/// The kubelet joins the errors of its pulls, one with each credential.
+fn of_each_pull(told: &str) -> Vec<&str> {
+    match told
+        .strip_prefix('[')
+        .and_then(|told| told.strip_suffix(']'))
+    {
+        Some(joined) => joined.split(", failed to resolve reference ").collect(),
+        None => vec![told],
+    }
 }
 
 /// Configuration and layers are fetched at the same time, so it is chance which of them an error names.
