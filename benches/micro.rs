@@ -133,6 +133,7 @@ fn failing((number, role): (usize, Role)) -> EndpointOutcome {
                 result: Err(format!("dial tcp {address}:443: i/o timeout")),
                 nameserver: None,
                 waits: Duration::from_secs(10),
+                elsewhere: Vec::new(),
             },
         )
     }

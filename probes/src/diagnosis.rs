@@ -23,6 +23,7 @@ mod mirrors;
 mod names;
 mod path;
 mod remedy;
+mod rotation;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -96,6 +97,7 @@ pub fn diagnose(outcome: &Outcome, expectations: &Expectations) -> Diagnosis {
     settings::report(outcome, &mut findings);
     credentials::report(outcome, &mut findings);
     walks::explain(outcome, expectations, &mut findings);
+    let chance = rotation::settle(outcome, &mut findings);
     if outcome.unseen_hosts.is_some() {
         // The node's client may ask others, so nothing that was met here stops it for certain.
         for finding in &mut findings {
@@ -110,7 +112,7 @@ pub fn diagnose(outcome: &Outcome, expectations: &Expectations) -> Diagnosis {
             .then_with(|| order(a).cmp(&order(b)))
     });
     let unseen = outcome.unseen_hosts.clone();
-    let unseen = unseen.or_else(|| walks::unseen(outcome));
+    let unseen = unseen.or(chance).or_else(|| walks::unseen(outcome));
     let fails = findings
         .iter()
         .any(|finding| finding.severity == Severity::Critical);

@@ -331,6 +331,7 @@ mod tests {
             result: Ok(address.address),
             nameserver: seen.path.nameserver(),
             waits: seen.path.waits(),
+            elsewhere: seen.path.elsewhere().to_vec(),
         };
         for (depth, held) in [
             (Depth::Network, true),

@@ -249,6 +249,7 @@ fn up(role: Role, host: &str, chain: &[&str], at: &str) -> EndpointOutcome {
             result: Ok(address),
             nameserver: None,
             waits: Duration::ZERO,
+            elsewhere: Vec::new(),
         },
         ..down(role, host, answer("10.0.0.10:53", host, chain, at))
     }
@@ -270,6 +271,7 @@ fn down(role: Role, host: &str, lookup: Lookup) -> EndpointOutcome {
                 )),
                 nameserver: None,
                 waits: Duration::ZERO,
+                elsewhere: Vec::new(),
             },
         )
     }

@@ -17,8 +17,9 @@ use super::{
 };
 use crate::node::{Hosts, ResolvConf};
 
-/// An answer that takes longer is waited for; a quicker one is part of any pull.
-const SLOW: Duration = Duration::from_secs(2);
+/// An answer that takes longer, of a nameserver or of a registry, is late: a pull waits for it. A quicker one is part
+/// of any pull.
+pub(crate) const LATE: Duration = Duration::from_secs(1);
 
 /// The resolver of a node.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +33,7 @@ pub(crate) struct GoResolver<'a> {
     /// Whether the kernel has IPv6. Without it, Go does not ask for AAAA.
     pub has_ipv6: bool,
     /// With `rotate`, the nameserver that this lookup starts at. The process counts its questions, so a
-    /// pull may start at any of them; try all to find the worst.
+    /// pull may start at any of them.
     pub rotation: usize,
 }
 
@@ -168,7 +169,7 @@ impl GoResolver<'_> {
             leg.nameserver = Some(nameserver);
             leg.outcome = outcome.map(<[IpAddr]>::to_vec);
             if matches!(outcome, Ok(_) | Err(LookupFault::NoSuchHost)) {
-                leg.useful = if took < SLOW { took } else { Duration::ZERO };
+                leg.useful = if took < LATE { took } else { Duration::ZERO };
                 return leg;
             }
         }

@@ -46,32 +46,51 @@ impl NodeClient<'_> {
             .iter()
             .filter_map(|seen| Some((seen.address, seen.source?)))
             .collect();
-        let resolver = GoResolver {
-            hosts: self.hosts,
-            conf: self.resolv_conf,
-            sources: &sources,
-            has_ipv6: true,
-            rotation: 0,
+        let (dns, tcp) = (self.dns_survey(lookups), self.tcp_survey(seen));
+        let open = |rotation| {
+            let resolver = GoResolver {
+                hosts: self.hosts,
+                conf: self.resolv_conf,
+                sources: &sources,
+                has_ipv6: true,
+                rotation,
+            };
+            Connection::open(
+                self.host,
+                self.port,
+                &resolver,
+                &dns,
+                &tcp,
+                self.dial_budget,
+            )
         };
-        let connection = Connection::open(
-            self.host,
-            self.port,
-            &resolver,
-            &self.dns_survey(lookups),
-            &self.tcp_survey(seen),
-            self.dial_budget,
-        );
-        let nameserver = connection.lookup.answered_by;
-        let waits = connection.predicted_delay();
-        let result = connection.result().map(|address| address.ip());
+        let connection = open(0);
+        let others: Vec<_> = match self.resolv_conf.rotate {
+            true => (1..self.resolv_conf.nameservers.len()).map(open).collect(),
+            false => Vec::new(),
+        };
+        let waits = others.iter().map(Connection::predicted_delay);
+        let waits = waits.fold(connection.predicted_delay(), Duration::saturating_add);
+        let is_same = |result: &Result<IpAddr, String>| match (result, &connection.lookup.result) {
+            (Ok(address), Ok(known)) => connection.result().is_ok() && known.contains(address),
+            (Ok(_), Err(_)) => false,
+            (Err(_), _) => connection.result().is_err(),
+        };
+        let elsewhere = others.iter().map(|other| self.result(other));
         PullPath::Walked {
-            result: result.map_err(|error| match self.proxied {
-                true => format!("proxyconnect tcp: {error}"),
-                false => error.to_string(),
-            }),
-            nameserver,
-            waits,
+            result: self.result(&connection),
+            nameserver: connection.lookup.answered_by,
+            waits: waits / u32::try_from(1 + others.len()).unwrap_or(u32::MAX),
+            elsewhere: elsewhere.filter(|result| !is_same(result)).collect(),
         }
+    }
+
+    fn result(&self, connection: &Connection) -> Result<IpAddr, String> {
+        let result = connection.result().map(|address| address.ip());
+        result.map_err(|error| match self.proxied {
+            true => format!("proxyconnect tcp: {error}"),
+            false => error.to_string(),
+        })
     }
 
     fn dns_survey(&self, lookups: &[Lookup]) -> DnsSurvey {
@@ -156,7 +175,9 @@ fn addresses(result: &Result<Answer, ResolveFault>) -> Result<Vec<IpAddr>, Looku
         Err(ResolveFault::Io(IoFault::Unreachable(_) | IoFault::Local(_) | IoFault::Unknown)) => {
             LookupFault::Unreachable
         }
-        Err(ResolveFault::Io(_) | ResolveFault::NoNameserver) => LookupFault::Timeout,
+        Err(ResolveFault::Io(_) | ResolveFault::NoNameserver | ResolveFault::Strays(_)) => {
+            LookupFault::Timeout
+        }
     })
 }
 

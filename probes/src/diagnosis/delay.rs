@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use crate::{
+    client::go_resolver::LATE,
     outcome::{Asked, EndpointOutcome, Evidence, Fault, Outcome, StageOutcome, Walk},
     words::{
         endpoint::{Endpoint, Role, Turn},
@@ -12,8 +13,6 @@ use crate::{
     },
 };
 
-/// An answer that takes longer is late, and then all of its time counts.
-const LATE: Duration = Duration::from_secs(1);
 /// How long Go waits for a handshake (containerd's `TLSHandshakeTimeout`), and for a proxy to open a tunnel.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 const TUNNEL_LIMIT: Duration = Duration::from_secs(60);
@@ -132,7 +131,7 @@ fn handshakes(seen: &EndpointOutcome) -> Duration {
 }
 
 fn late(took: Duration) -> Duration {
-    match took > LATE {
+    match took >= LATE {
         true => took,
         false => Duration::ZERO,
     }

@@ -237,7 +237,8 @@ fn fault_code(lookup: &Lookup, fault: &ResolveFault, host: &str) -> Option<Code>
         ResolveFault::ServFail
         | ResolveFault::Rejected(_)
         | ResolveFault::LameReferral
-        | ResolveFault::Malformed(_) => Some(Code::NameserverFailing),
+        | ResolveFault::Malformed(_)
+        | ResolveFault::Strays(_) => Some(Code::NameserverFailing),
         ResolveFault::AliasLoop => Some(Code::NoAddress),
         ResolveFault::NoNameserver => Some(Code::NoNameserver),
         ResolveFault::NxDomain(negative) | ResolveFault::NoData(negative) => {

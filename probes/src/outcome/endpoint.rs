@@ -309,8 +309,10 @@ pub enum PullPath {
         /// The nameserver whose answer it would use. `None` without one, with an IP address or with a
         /// pinned name.
         nameserver: Option<SocketAddr>,
-        /// The time that it would lose on nameservers and addresses that do not answer.
+        /// The time that it would lose on nameservers and addresses that do not answer; with `rotate`, on average.
         waits: Duration,
+        /// Where lookups that start at other nameservers (`rotate`) lead, if not to one of the same addresses.
+        elsewhere: Vec<Result<IpAddr, String>>,
     },
     /// A setting of the node leaves no way there, so nothing was looked up or dialled.
     Blocked {
@@ -343,6 +345,14 @@ impl PullPath {
         match self {
             Self::Walked { result, .. } => result.as_ref().err().map(String::as_str),
             Self::Blocked { .. } => None,
+        }
+    }
+
+    /// Where lookups that start at other nameservers lead, if not to one of the same addresses.
+    pub fn elsewhere(&self) -> &[Result<IpAddr, String>] {
+        match self {
+            Self::Walked { elsewhere, .. } => elsewhere,
+            Self::Blocked { .. } => &[],
         }
     }
 

@@ -42,8 +42,8 @@ pub struct Asked {
     pub(crate) took: Duration,
     /// Whether the answer was 401, so that a token is asked for next.
     pub(crate) challenged: bool,
-    /// Whether the client has a connection left: it has none without an answer, or where it leaves the body of one
-    /// unread.
+    /// Whether the client has a connection left: it has none without an answer, where it leaves the body of one
+    /// unread, or where the server closes it afterwards.
     pub(crate) keeps_connection: bool,
 }
 

@@ -136,6 +136,7 @@ impl<'a> Requests<'a> {
         let start = self.begin();
         let mut ranged = request.read == Read::FirstByte;
         let mut asked = start;
+        let mut hung_up = false;
         let result = loop {
             let sent = match self.connection().await {
                 Some(Ok(http)) => {
@@ -148,7 +149,7 @@ impl<'a> Requests<'a> {
             match sent {
                 // The client itself asks for no range.
                 Ok((response, _)) if ranged && response.status == 416 => ranged = false,
-                _ if self.asks_again() => {}
+                _ if self.asks_again() => hung_up = true,
                 sent => break sent,
             }
         };
@@ -179,7 +180,11 @@ impl<'a> Requests<'a> {
         {
             recorded.subject = Some(request.subject.as_str().into());
         }
-        Heard { reply, took }
+        Heard {
+            reply,
+            took,
+            hung_up,
+        }
     }
 
     /// The client cannot use the last answer, or does not go where it leads for `content`.

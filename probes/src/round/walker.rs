@@ -52,13 +52,18 @@ pub(super) enum Order {
 pub(super) struct Heard {
     pub reply: WalkReply,
     pub took: Duration,
+    /// Whether the server closed the connection of the answer before, so that a new one was needed.
+    pub hung_up: bool,
 }
 
 impl Heard {
     /// Without a connection, or without a request.
     pub(super) fn at_once(reply: WalkReply) -> Self {
-        let took = Duration::ZERO;
-        Self { reply, took }
+        Self {
+            reply,
+            took: Duration::ZERO,
+            hung_up: false,
+        }
     }
 }
 
@@ -326,8 +331,18 @@ impl Transport for Walker<'_> {
                 Err(_) => gone(),
             },
         };
-        let Heard { mut reply, took } = heard;
+        let Heard {
+            mut reply,
+            took,
+            hung_up,
+        } = heard;
         asked.took = took;
+        if hung_up {
+            let is_here = |before: &&mut Asked| before.endpoint.is_same_server(&asked.endpoint);
+            if let Some(before) = self.route.iter_mut().rev().find(is_here) {
+                before.keeps_connection = false;
+            }
+        }
         match &mut reply {
             WalkReply::Response(response) => {
                 asked.challenged = response.status == 401;

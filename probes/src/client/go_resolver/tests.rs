@@ -184,7 +184,7 @@ fn an_answer_after_the_timeout_does_not_count() {
     }
     assert_eq!(
         summary(&lookup(&conf(&survey, ""), &survey)),
-        ("10.240.1.4".to_owned(), 0)
+        ("10.240.1.4".to_owned(), 1_500)
     );
     assert_eq!(
         summary(&lookup(&conf(&survey, "options timeout:1"), &survey)),

@@ -138,6 +138,7 @@ pub(super) fn any_outcome(wild: bool) -> BoxedStrategy<Outcome> {
                         result: address.ok_or_else(|| error.clone()),
                         nameserver,
                         waits,
+                        elsewhere: Vec::new(),
                     };
                 }
             }

@@ -70,6 +70,9 @@ pub enum ResolveFault {
     /// What came back does not answer the question.
     #[error("malformed answer: {0}")]
     Malformed(&'static str),
+    /// Datagrams that do not answer the question, until the time was over: Go passes them over.
+    #[error("malformed answer: {0}")]
+    Strays(&'static str),
     /// There is no nameserver to ask.
     #[error("no nameserver is configured")]
     NoNameserver,
@@ -84,7 +87,7 @@ impl ResolveFault {
             Self::NoData(_) => Reason::NoData,
             Self::ServFail => Reason::ServFail,
             Self::Rejected(_) | Self::LameReferral => Reason::Rejected,
-            Self::AliasLoop | Self::Malformed(_) => Reason::Malformed,
+            Self::AliasLoop | Self::Malformed(_) | Self::Strays(_) => Reason::Malformed,
             Self::NoNameserver => Reason::NoNameserver,
         }
     }

@@ -82,7 +82,7 @@ impl DnsQuery {
             let Ok(received) = timeout_at(deadline, receive).await else {
                 return Err(match strays {
                     0 => IoFault::Timeout.into(),
-                    _ => ResolveFault::Malformed("only datagrams that do not answer the question"),
+                    _ => ResolveFault::Strays("only datagrams that do not answer the question"),
                 });
             };
             let (length, at) = received.map_err(IoFault::from)?;
@@ -97,7 +97,7 @@ impl DnsQuery {
                 };
             }
         }
-        Err(ResolveFault::Malformed(
+        Err(ResolveFault::Strays(
             "a flood of datagrams that do not answer the question",
         ))
     }
