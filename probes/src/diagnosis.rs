@@ -167,7 +167,13 @@ fn endpoint(seen: &EndpointOutcome, expectations: &Expectations) -> Vec<Finding>
                 cause.evidence.push(failure.message);
                 cause.client_error = failure.client_error;
             }
-            None => findings.push(failure),
+            None => {
+                let is_of_request = failure.stage.is_http();
+                findings.push(failure);
+                if is_of_request {
+                    findings.extend(path::beside(seen, expectations));
+                }
+            }
         },
         None => findings.extend(path::blemishes(seen, expectations)),
     }

@@ -74,7 +74,7 @@ pub use crate::{
         identity::IdentityFault,
         proxy::{ProxyFault, Tunnel},
         resolve::{Alias, Answer, Lookup, Negative, ResolveFault, lookup},
-        tls::{Certificate, CertificateProblem, Chain, Handshake, TlsClients, TlsFault},
+        tls::{Certificate, CertificateProblem, Chain, Handshake, Lost, TlsClients, TlsFault},
         token::Token,
     },
     words::{

@@ -157,6 +157,7 @@ runbooks! {
     "TLS handshake":
         TlsStalled
         TlsDropped
+        PathMtuBlackHole
         LargeClientHelloDropped
         NotTls
         TlsVersion
@@ -188,7 +189,8 @@ runbooks! {
         ImageNotFound
         ImageLocked
         PlatformMismatch
-        BlobUnavailable;
+        BlobUnavailable
+        BlobCorrupt;
     "Mirrors, settings and clock":
         MirrorFailing
         NodeConfigInvalid

@@ -124,10 +124,17 @@ pub(super) fn of_fault(code: Code, seen: &EndpointOutcome, stage: Stage, fault: 
             Some(image) => format!("the image {image} is not in {endpoint}"),
             None => format!("an image is not in {endpoint}"),
         },
-        Code::PlatformMismatch | Code::BlobUnavailable => match seen.failed_subject() {
-            Some(subject) => format!("{subject} at {endpoint}: {fault}"),
-            None => format!("{stage} at {endpoint} fails: {fault}"),
-        },
+        Code::PathMtuBlackHole => {
+            format!(
+                "large packets between this node and {endpoint}{at} get lost, and small ones pass"
+            )
+        }
+        Code::PlatformMismatch | Code::BlobUnavailable | Code::BlobCorrupt => {
+            match seen.failed_subject() {
+                Some(subject) => format!("{subject} at {endpoint}: {fault}"),
+                None => format!("{stage} at {endpoint} fails: {fault}"),
+            }
+        }
         Code::CredentialsRequired if stage == Stage::Manifest => match seen.failed_subject() {
             Some(image) => format!("{endpoint} does not give {image} without credentials: {fault}"),
             None => format!("{endpoint} does not give an image without credentials: {fault}"),

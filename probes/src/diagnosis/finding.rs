@@ -255,6 +255,8 @@ codes! {
     TlsStalled;
     /// The connection is cut during the TLS handshake.
     TlsDropped;
+    /// Large packets get lost on the way, and small ones pass.
+    PathMtuBlackHole;
     /// A large ClientHello gets lost where a small one passes.
     LargeClientHelloDropped;
     /// The peer does not speak TLS.
@@ -313,6 +315,8 @@ codes! {
     PlatformMismatch;
     /// A layer cannot be fetched.
     BlobUnavailable;
+    /// Content has not the length or the digest by which it was asked for.
+    BlobCorrupt;
     /// A mirror fails.
     MirrorFailing;
     /// A setting that the node's client reads cannot be used as it is meant.

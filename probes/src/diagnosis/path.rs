@@ -18,7 +18,7 @@ use crate::{
         http::fault::HttpFault,
         proxy::ProxyFault,
         resolve::ResolveFault,
-        tls::TlsFault,
+        tls::{Lost, TlsFault},
         token::Token,
     },
     words::{
@@ -90,14 +90,19 @@ pub(super) fn blemishes(seen: &EndpointOutcome, expectations: &Expectations) -> 
         address_down(seen, address.address, failed)
     });
     let mut findings: Vec<_> = dead.collect();
-    findings.extend(expiring(seen, expectations));
+    findings.extend(beside(seen, expectations));
     findings.extend(large_hello_lost(seen));
-    findings.extend(clock_skew(seen));
     match unreadable_challenge(seen) {
         Some(unreadable) => findings.push(unreadable),
         None => findings.extend(credentials(seen, expectations)),
     }
     findings
+}
+
+/// What is wrong whether or not the requests are answered.
+pub(super) fn beside(seen: &EndpointOutcome, expectations: &Expectations) -> Vec<Finding> {
+    let ends_soon = expiring(seen, expectations).into_iter();
+    ends_soon.chain(clock_skew(seen)).collect()
 }
 
 /// Whether this node itself does not let the packet out.
@@ -157,8 +162,22 @@ fn is_denial(fault: &Fault) -> bool {
     matches!(fault, Fault::Http(fault) if fault.is_denial())
 }
 
-fn is_large_hello(fault: &Fault) -> bool {
-    matches!(fault, Fault::Tls(fault) if **fault == TlsFault::LargeHello)
+/// What gets lost on the way where less passes.
+fn lost(fault: &Fault) -> Option<Code> {
+    match fault {
+        Fault::Tls(fault) => match **fault {
+            TlsFault::Lost(lost) => Some(code_of_lost(lost)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn code_of_lost(lost: Lost) -> Code {
+    match lost {
+        Lost::LargePackets => Code::PathMtuBlackHole,
+        Lost::LargeHello => Code::LargeClientHelloDropped,
+    }
 }
 
 /// Rather than the settings by which it is checked.
@@ -193,8 +212,7 @@ fn code(stage: Stage, fault: &Fault, to: Option<IpAddr>, expected: &Expectation)
             _ => Code::ProxyBroken,
         },
         Stage::Tls => match reason {
-            Reason::Timeout if is_large_hello(fault) => Code::LargeClientHelloDropped,
-            Reason::Timeout => Code::TlsStalled,
+            Reason::Timeout => lost(fault).unwrap_or(Code::TlsStalled),
             Reason::Expired => Code::CertificateExpired,
             Reason::NotYetValid => Code::CertificateNotYetValid,
             Reason::NameMismatch => Code::CertificateNameMismatch,
@@ -207,6 +225,7 @@ fn code(stage: Stage, fault: &Fault, to: Option<IpAddr>, expected: &Expectation)
             _ => Code::TlsDropped,
         },
         Stage::Manifest | Stage::Blob if reason == Reason::Locked => Code::ImageLocked,
+        Stage::Manifest | Stage::Blob if reason == Reason::Corrupt => Code::BlobCorrupt,
         Stage::Manifest | Stage::Blob if reason == Reason::PlatformMismatch => {
             Code::PlatformMismatch
         }
@@ -348,18 +367,18 @@ fn expiring(seen: &EndpointOutcome, expectations: &Expectations) -> Option<Findi
 /// Which ClientHello the node's client sends depends on its release, and that is not known.
 fn large_hello_lost(seen: &EndpointOutcome) -> Option<Finding> {
     let first = ContainerdRelease::FIRST_WITH_LARGE_HELLO;
-    seen.handshake()?.large_hello_lost.then(|| {
-        let host = &seen.endpoint.host;
-        let message =
-            format!("a large TLS hello to {host} is lost: containerd {first} and later fail here");
-        Finding {
-            address: seen.path.address(),
-            evidence: vec![
-                "a small hello was answered, as containerd before sends it".to_owned(),
-                "which containerd this node runs is not known: set node.containerd".to_owned(),
-            ],
-            ..warning(Code::LargeClientHelloDropped, seen, Stage::Tls, message)
-        }
+    let lost = seen.handshake()?.lost?;
+    let host = &seen.endpoint.host;
+    let message =
+        format!("a large TLS hello to {host} is lost: containerd {first} and later fail here");
+    Some(Finding {
+        address: seen.path.address(),
+        evidence: vec![
+            format!("to a large hello {}", TlsFault::Lost(lost)),
+            "a small hello was answered, as containerd before sends it".to_owned(),
+            "which containerd this node runs is not known: set node.containerd".to_owned(),
+        ],
+        ..warning(code_of_lost(lost), seen, Stage::Tls, message)
     })
 }
 

@@ -172,6 +172,11 @@ pub(super) fn of(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>) ->
             "Check firewalls and inspection devices on the path to port 443, and the path's MTU."
                 .to_owned()
         }
+        Code::PathMtuBlackHole => {
+            "Find the tunnel or link with the smaller MTU on the path, and let ICMP \"fragmentation needed\" pass \
+             there or have it clamp the MSS; until then, a route with a smaller mtu for this destination alone."
+                .to_owned()
+        }
         Code::LargeClientHelloDropped => {
             "A device on the path drops TLS hellos larger than one packet, as containerd 2.2 and \
              later send them: update or bypass it, or check the path's MTU."
@@ -288,6 +293,10 @@ pub(super) fn of(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>) ->
              the same image again."
                 .to_owned()
         }
+        Code::BlobCorrupt => format!(
+            "Compare with the content that {host} has for other nodes. If it differs, exempt {host} from the proxy, \
+             cache or filter on the path; else push the same image again."
+        ),
         Code::ClientCertificateRequired => format!(
             "Name a certificate and its key for {host} in the node's hosts.toml, as \
              client = [[\"node.crt\", \"node.key\"]], by an authority that {host} accepts."

@@ -74,12 +74,24 @@ impl ContainerdRelease {
         self >= Self::new(1, 7, 0)
     }
 
-    /// What it prints where content ends early.
-    pub(crate) fn short_read(self, got: u64, wanted: u64) -> String {
-        match self >= Self::new(2, 0, 0) {
-            true => format!("short read: expected {wanted} bytes but got {got}: unexpected EOF"),
-            false => "failed to read expected number of bytes: unexpected EOF".to_owned(),
-        }
+    /// What it prints of content that is shorter or longer than its descriptor says; `None` where more came than
+    /// anybody counted.
+    pub(crate) fn other_length(self, got: Option<u64>, wanted: u64) -> Option<String> {
+        Some(match got {
+            Some(got) if got < wanted && self >= Self::new(2, 0, 0) => {
+                format!("short read: expected {wanted} bytes but got {got}: unexpected EOF")
+            }
+            Some(got) if got < wanted => {
+                "failed to read expected number of bytes: unexpected EOF".to_owned()
+            }
+            _ if self >= Self::new(2, 3, 7) => format!(
+                "failed to copy: httpReadSeeker: read past expected size {wanted}: failed precondition"
+            ),
+            _ => format!(
+                "failed size validation: {} != {wanted}: failed precondition",
+                got?
+            ),
+        })
     }
 
     /// How long it waits for the headers of an answer; `None` for ever.

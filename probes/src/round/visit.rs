@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join;
 use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 
@@ -31,7 +32,7 @@ use crate::{
         http::{connection::HttpConnection, fault::HttpFault},
         proxy::{self, Tunnel},
         socks,
-        tls::{Handshake, Hello, TlsClient, TlsFault},
+        tls::{Handshake, Hello, Lost, TlsClient, TlsFault},
     },
     words::{
         endpoint::{Endpoint, Scheme, Turn},
@@ -39,7 +40,7 @@ use crate::{
     },
 };
 
-/// How long a second, small ClientHello may take after a large one got no answer.
+/// How long a second hello may take after one got no answer.
 const SECOND_HELLO: Duration = Duration::from_millis(600);
 
 /// One endpoint and the way to it.
@@ -203,8 +204,8 @@ impl Visit<'_> {
         let waited = start.elapsed();
         let took = watch.read().filter(|_| shaken.is_ok()).unwrap_or(waited);
         let shaken = match shaken {
-            Err(TlsFault::Io(IoFault::Timeout)) if hello == Hello::Large => {
-                self.with_small_hello(to).await
+            Err(TlsFault::Io(IoFault::Timeout)) if self.proxy.is_none() => {
+                self.with_less(hello, to).await
             }
             shaken => shaken,
         };
@@ -266,28 +267,50 @@ impl Visit<'_> {
         }
     }
 
-    /// A handshake after a large ClientHello was not answered. If a small one is, a device on the path drops large
-    /// ones. The connection then serves where it is not known which of the two the node's client sends.
-    async fn with_small_hello(&self, to: SocketAddr) -> Result<(Stream, Handshake), TlsFault> {
+    /// After a hello got no answer: whether there is one to the same in small packets, or to a small hello. The
+    /// connection of a small hello serves where it is not known which hello the node's client sends.
+    async fn with_less(
+        &self,
+        hello: Hello,
+        to: SocketAddr,
+    ) -> Result<(Stream, Handshake), TlsFault> {
         const NO_ANSWER: TlsFault = TlsFault::Io(IoFault::Timeout);
-        if self.proxy.is_some() {
-            return Err(NO_ANSWER);
-        }
         let deadline = Instant::now() + SECOND_HELLO;
-        let (wire, _) = connect::dial(to, deadline).await.map_err(|_| NO_ANSWER)?;
-        let host = &self.endpoint.host;
-        let shaken = self.tls.handshake(Hello::Small, wire, host, deadline).await;
-        match shaken {
-            Err(TlsFault::Io(_)) => Err(NO_ANSWER),
-            Ok((stream, shaken)) if self.node.containerd.is_none() => {
-                let shaken = Handshake {
-                    large_hello_lost: true,
-                    ..shaken
-                };
-                Ok((Stream::Tls(Box::new(stream)), shaken))
+        let in_small_packets = async {
+            let wire = connect::dial_for_small_packets(to, deadline).await?;
+            self.shake_again(hello, wire, deadline).await
+        };
+        let small = async {
+            if hello == Hello::Small {
+                return Err(NO_ANSWER);
             }
-            _ => Err(TlsFault::LargeHello),
+            let (wire, _) = connect::dial(to, deadline).await?;
+            self.shake_again(Hello::Small, wire, deadline).await
+        };
+        let (in_small_packets, small) = join(in_small_packets, small).await;
+        let lost = match (&in_small_packets, &small) {
+            (Err(TlsFault::Io(_)), Err(TlsFault::Io(_))) => return Err(NO_ANSWER),
+            (Err(TlsFault::Io(_)), _) => Lost::LargeHello,
+            _ => Lost::LargePackets,
+        };
+        match small {
+            Ok((stream, shaken)) if self.node.containerd.is_none() => {
+                let lost = Some(lost);
+                Ok((stream, Handshake { lost, ..shaken }))
+            }
+            _ => Err(TlsFault::Lost(lost)),
         }
+    }
+
+    async fn shake_again(
+        &self,
+        hello: Hello,
+        wire: Wire,
+        deadline: Instant,
+    ) -> Result<(Stream, Handshake), TlsFault> {
+        let host = &self.endpoint.host;
+        let (stream, shaken) = self.tls.handshake(hello, wire, host, deadline).await?;
+        Ok((Stream::Tls(Box::new(stream)), shaken))
     }
 }
 

@@ -11,12 +11,34 @@ use tokio::{
 
 use crate::net::{io_fault::IoFault, wire::Wire};
 
+/// The segments that every host takes (RFC 9293, section 3.7.1).
+const SMALL_SEGMENT: u32 = 536;
+
 /// Dials `address`; returns the connection and what the kernel measured.
 pub(crate) async fn dial(
     address: SocketAddr,
     deadline: Instant,
 ) -> Result<(Wire, Connected), IoFault> {
+    connect(socket(address)?, address, deadline).await
+}
+
+/// As [`dial`], for a connection on which both sides send small packets alone.
+pub(crate) async fn dial_for_small_packets(
+    address: SocketAddr,
+    deadline: Instant,
+) -> Result<Wire, IoFault> {
     let socket = socket(address)?;
+    socket.set_tcp_mss(SMALL_SEGMENT)?;
+    let (wire, _) = connect(socket, address, deadline).await?;
+    Ok(wire)
+}
+
+async fn connect(
+    socket: Socket,
+    address: SocketAddr,
+    deadline: Instant,
+) -> Result<(Wire, Connected), IoFault> {
+    let socket = TcpSocket::from_std_stream(socket.into());
     let stream = timeout_at(deadline, socket.connect(address))
         .await
         .map_err(|_| IoFault::Timeout)??;
@@ -56,11 +78,11 @@ impl Connected {
     }
 }
 
-fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
+fn socket(address: SocketAddr) -> io::Result<Socket> {
     let kind = Type::STREAM.nonblocking().cloexec();
     let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
     socket.set_tcp_nodelay(true)?;
-    Ok(TcpSocket::from_std_stream(socket.into()))
+    Ok(socket)
 }
 
 #[expect(unsafe_code, reason = "neither nix nor socket2 wraps TCP_INFO")]

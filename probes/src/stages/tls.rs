@@ -4,7 +4,7 @@
 pub use self::{
     chain::{Certificate, CertificateProblem, Chain},
     clients::TlsClients,
-    fault::TlsFault,
+    fault::{Lost, TlsFault},
     handshake::Handshake,
 };
 pub(crate) use self::{

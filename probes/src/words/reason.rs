@@ -228,6 +228,8 @@ reasons! {
     PlatformMismatch = "platform_mismatch" at Stage::is_http;
     /// The registry's own code says that the image is locked.
     Locked = "locked" at Stage::is_http;
+    /// Content that has not the length or the digest by which it was asked for.
+    Corrupt = "corrupt" at Stage::is_http;
 }
 
 #[cfg(test)]

@@ -70,6 +70,8 @@ impl Namespace {
         ])?;
         for (end, address) in [(self, address), (other, other_address)] {
             end.add_address(address, &device)?;
+            // What is on the cable are packets, and not bundles of them as the kernel hands them to a device.
+            end.ip(&["link", "set", &device, "gso_max_segs", "1"])?;
             end.ip(&["link", "set", &device, "up"])?;
         }
         Ok(Cable {

@@ -186,7 +186,11 @@ impl World {
         }
         for (target, packets) in &setting.packets {
             for address in &target.0 {
-                filter(&rule(*address, *packets))?;
+                let where_lost = match packets {
+                    Packets::DroppedWhenLargeOnTheWayBack => &self.node,
+                    _ => &self.network,
+                };
+                where_lost.filter(Direction::In, &rule(*address, *packets))?;
             }
         }
         for (target, packets) in &setting.node_packets {
@@ -221,12 +225,18 @@ fn wanted_nameservers(setting: &Setting) -> Vec<Nameserver> {
     vec![Nameserver::healthy(places::NAMESERVERS[0])]
 }
 
+/// Of more than a thousand bytes.
+const LARGE: &str = "meta length > 1000";
+
 fn rule(address: IpAddr, packets: Packets) -> String {
     let to = to(address);
     let icmp = if address.is_ipv4() { "icmp" } else { "icmpv6" };
     match packets {
         Packets::Dropped => format!("{to} drop"),
-        Packets::DroppedWhenLarge => format!("{to} meta length > 1000 drop"),
+        Packets::DroppedWhenLarge => format!("{to} {LARGE} drop"),
+        Packets::DroppedWhenLargeOnTheWayBack => {
+            format!("{} saddr {address} {LARGE} drop", family(address))
+        }
         Packets::Refused => format!("{to} meta l4proto tcp reject with tcp reset"),
         Packets::Unreachable if address.is_ipv6() => {
             format!("{to} reject with icmpv6 addr-unreachable")

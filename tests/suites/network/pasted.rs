@@ -11,11 +11,16 @@ use regprobe_lab::scenario::Scenario;
 use regprobe_lab::world::World;
 
 /// A page, a scenario with its finding, and what the block shows there.
-const SHOWN: [(&str, &str, &[&str]); 62] = [
+const SHOWN: [(&str, &str, &[&str]); 64] = [
     (
         "AddressDown",
         "tcp-first-of-two-addresses-silent",
         &["10.240.1.3 dead", "10.240.1.4 open"],
+    ),
+    (
+        "BlobCorrupt",
+        "image-blob-is-a-page",
+        &["401 application/json"],
     ),
     ("BlobUnavailable", "image-blob-gone", &["403 10.240.1.5"]),
     (
@@ -164,6 +169,11 @@ const SHOWN: [(&str, &str, &[&str]); 62] = [
         &["< HTTP/1.1 200 OK", "text/html"],
     ),
     ("NotTls", "tls-plain-http", &["wrong version number"]),
+    (
+        "PathMtuBlackHole",
+        "tls-large-packets-lost",
+        &["10.240.1.4 via 198.18.0.1", "backoff:", "exit status 124"],
+    ),
     (
         "PlatformMismatch",
         "image-for-another-platform",

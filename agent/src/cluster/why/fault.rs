@@ -217,9 +217,12 @@ faults! {
         "did not include a token", "unexpected media type"]:
         "HOST answers with something that is not valid";
         "Check what is in front of the registry."
-    "BlobUnavailable" Some(Stage::Blob), ["could not fetch content descriptor", "unexpected commit digest", "unexpected commit size",
-        "failed commit on ref"]:
-        "a part of the image is missing or damaged in the registry";
+    "BlobCorrupt" Some(Stage::Blob), ["unexpected commit digest", "unexpected commit size", "failed size validation",
+        "read past expected size", "short read: expected", "failed to read expected number of bytes"]:
+        "what HOST sends is not the content of the image";
+        "Exempt HOST from proxies, caches and filters; if the registry's own copy is damaged, push the image again."
+    "BlobUnavailable" Some(Stage::Blob), ["could not fetch content descriptor", "failed commit on ref"]:
+        "a part of the image is missing in the registry";
         "Push the image again."
     "ImageNotFound" None, [": not found", "manifest unknown", "404 Not Found"]:
         "the registry has no such image";

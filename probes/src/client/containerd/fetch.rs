@@ -2,8 +2,6 @@
 //!
 //! Source: containerd `core/remotes/docker/fetcher.go`, `core/remotes/handlers.go`, `core/images/handlers.go`.
 
-use std::cmp::Ordering;
-
 use hyper::Method;
 
 use super::{
@@ -179,23 +177,20 @@ impl<T: Transport> Source<'_, T> {
 
     /// Content as its descriptor names it, or containerd refuses to store it.
     fn checked<'f>(&self, answer: &'f Followed, descriptor: &Descriptor) -> Result<&'f [u8], Stop> {
+        if answer.is_too_large() && descriptor.size <= MAX_CONFIG.min(MAX_MANIFEST) {
+            return Err(self.of_other_length(answer.response.length, descriptor));
+        }
         let body = answer.whole().map_err(copying)?;
-        let (got, wanted) = (body.len() as u64, descriptor.size);
-        let digest = &descriptor.digest;
-        let text = match got.cmp(&wanted) {
-            Ordering::Less => self.release.short_read(got, wanted),
-            Ordering::Greater => {
-                let past = "failed to copy: httpReadSeeker: read past expected size";
-                format!("{past} {wanted}: failed precondition")
-            }
-            Ordering::Equal if descriptor.digest.names(body) => return Ok(body),
-            Ordering::Equal => format!(
-                "failed to copy: unexpected commit digest {}, expected {}: failed precondition",
-                Digest::of(body),
-                digest
-            ),
-        };
-        let fault = HttpFault::Malformed(format!("the content is not that of {digest}"));
+        if body.len() as u64 != descriptor.size {
+            return Err(self.of_other_length(Some(body.len() as u64), descriptor));
+        }
+        if descriptor.digest.names(body) {
+            return Ok(body);
+        }
+        let (got, wanted) = (Digest::of(body), &descriptor.digest);
+        let text =
+            format!("unexpected commit digest {got}, expected {wanted}: failed precondition");
+        let fault = HttpFault::Corrupt(format!("{got} in place of {wanted}"));
         Err(GoError::new(Class::Other, text).with_content(fault).into())
     }
 
@@ -210,13 +205,25 @@ impl<T: Transport> Source<'_, T> {
         };
         match length {
             Some(length) if length != descriptor.size => {
-                let text = format!("{length} bytes of a blob of {} bytes", descriptor.size);
-                let short = self.release.short_read(length, descriptor.size);
-                let error = GoError::new(Class::Other, short);
-                Err(error.with_content(HttpFault::Malformed(text)).into())
+                Err(self.of_other_length(Some(length), descriptor))
             }
             _ => Ok(()),
         }
+    }
+
+    /// `got` bytes, or more than are read, are not what a descriptor names.
+    fn of_other_length(&self, got: Option<u64>, descriptor: &Descriptor) -> Stop {
+        let wanted = descriptor.size;
+        let fault = HttpFault::Corrupt(match got {
+            Some(got) => format!("{got} bytes in place of {wanted}"),
+            None => format!("more than {wanted} bytes"),
+        });
+        GoError {
+            text: self.release.other_length(got, wanted),
+            ..GoError::untold(Class::Other)
+        }
+        .with_content(fault)
+        .into()
     }
 }
 

@@ -30,6 +30,11 @@ pub(super) struct Followed {
 }
 
 impl Followed {
+    /// Whether the body is larger than what was to be read of it.
+    pub(super) fn is_too_large(&self) -> bool {
+        matches!(self.response.body.end, BodyEnd::TooLarge)
+    }
+
     /// The body, where all of it came.
     pub(super) fn whole(&self) -> Result<&[u8], Stop> {
         let (text, class) = match &self.response.body.end {

@@ -557,6 +557,7 @@ fn of_an_index_the_entry_of_this_platform_is_pulled() {
 fn content_is_what_its_descriptor_says() {
     let layer = format!("GET https://r/v2/a/blobs/{}", Digest::of(b"layer"));
     let config = format!("GET https://r/v2/a/blobs/{}", Digest::of(CONFIG.as_bytes()));
+    let damaged = CONFIG.replace('l', "1");
     let gone = |digest: Digest, kind: &str| {
         format!(
             "failed to copy: httpReadSeeker: failed open: could not fetch content descriptor {digest} ({kind}) \
@@ -566,8 +567,14 @@ fn content_is_what_its_descriptor_says() {
     for (request, reply, said) in [
         (
             &layer,
+            ok(&["content-type: text/html"], "<p>"),
+            "short read: expected 5 bytes but got 3: unexpected EOF".to_owned(),
+        ),
+        (
+            &layer,
             ok(&["content-type: text/html"], "<html>"),
-            "short read: expected 5 bytes but got 6: unexpected EOF".to_owned(),
+            "failed to copy: httpReadSeeker: read past expected size 5: failed precondition"
+                .to_owned(),
         ),
         (&layer, status(404, &[]), gone(Digest::of(b"layer"), LAYER)),
         (
@@ -585,6 +592,15 @@ fn content_is_what_its_descriptor_says() {
             format!(
                 "short read: expected {} bytes but got 5: unexpected EOF",
                 CONFIG.len()
+            ),
+        ),
+        (
+            &config,
+            ok(&[], &damaged),
+            format!(
+                "unexpected commit digest {}, expected {}: failed precondition",
+                Digest::of(damaged.as_bytes()),
+                Digest::of(CONFIG.as_bytes())
             ),
         ),
     ] {

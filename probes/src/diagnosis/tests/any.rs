@@ -27,7 +27,7 @@ use crate::{
     stages::{
         proxy::ProxyFault,
         resolve::ResolveFault,
-        tls::{CertificateProblem, TlsFault},
+        tls::{CertificateProblem, Lost, TlsFault},
     },
     words::{
         endpoint::{Nameserver, Origin, Turn},
@@ -322,7 +322,8 @@ fn any_failure() -> impl Strategy<Value = (Stage, Fault)> {
             bad_chain(CertificateProblem::UnknownIssuer),
             bad_chain(CertificateProblem::NameMismatch),
             bad_chain(CertificateProblem::Bad(String::new())),
-            tls(TlsFault::LargeHello),
+            tls(TlsFault::Lost(Lost::LargeHello)),
+            tls(TlsFault::Lost(Lost::LargePackets)),
             tls(TlsFault::Version(String::new())),
             tls(TlsFault::Alert(String::new())),
             tls(TlsFault::Broken(String::new())),

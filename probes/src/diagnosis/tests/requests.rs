@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     diagnosis::Code::{
-        BlobUnavailable, ClientCertificateRequired, ClockSkew, ConnectionDropped,
+        BlobCorrupt, BlobUnavailable, ClientCertificateRequired, ClockSkew, ConnectionDropped,
         ConnectionRefused, CredentialsRequired, EndpointTimeout, Forbidden, ImageLocked,
         ImageNotFound, MalformedResponse, MirrorFailing, NoResponse, NodeConfigInvalid,
         NotARegistry, PlatformMismatch, PrivateEndpointTimeout, RegistryError, RegistryFirewall,
@@ -205,6 +205,17 @@ fn images() -> Vec<Story> {
                 .on(PRIVATE_LOGIN)
                 .saying("failed to copy")]),
         story(
+            "a layer is not what the manifest names",
+            [blob(Fault::Http(HttpFault::Corrupt(
+                "52 bytes in place of 167".to_owned(),
+            )))],
+        )
+        .whose_walk_fails(false, "failed to copy: unexpected EOF")
+        .fails_by([critical(BlobCorrupt)
+            .on(PRIVATE_LOGIN)
+            .showing("52 bytes in place of 167")
+            .saying("unexpected EOF")]),
+        story(
             "storage refuses a layer",
             [
                 login(),
@@ -250,6 +261,17 @@ fn images() -> Vec<Story> {
 fn clocks() -> Vec<Story> {
     let off_by = |seconds| login().shows(challenge_with_clock_off_by(seconds));
     vec![
+        story(
+            "61 seconds behind, and a layer is gone",
+            [off_by(-61.0).fails_on("probe/hello@sha256:e3b0", Stage::Blob, refused(404))],
+        )
+        .whose_walk_fails(false, "failed to copy: not found")
+        .fails_by([
+            critical(BlobUnavailable)
+                .on(PRIVATE_LOGIN)
+                .saying("failed to copy"),
+            warning(ClockSkew).on(PRIVATE_LOGIN).showing("61 s behind"),
+        ]),
         story("59 seconds ahead", [off_by(59.0)]),
         story("59 seconds behind", [off_by(-59.0)]),
         story("61 seconds ahead", [off_by(61.0)]).degraded_by([warning(ClockSkew)

@@ -13,15 +13,16 @@ use crate::{
         AddressDown, CertificateExpired, CertificateExpiringSoon, CertificateInvalid,
         CertificateNameMismatch, CertificateNotYetValid, ConnectionRefused, EndpointTimeout,
         LargeClientHelloDropped, NoNameserver, NoRoute, NodeConfigInvalid, NodePolicyBlocked,
-        NotTls, PrivateEndpointTimeout, ProxyAuthRequired, ProxyBroken, ProxyDenied,
-        ProxyUnreachable, TlsDropped, TlsIntercepted, TlsStalled, TlsVersion, TrustOutdated,
+        NotTls, PathMtuBlackHole, PrivateEndpointTimeout, ProxyAuthRequired, ProxyBroken,
+        ProxyDenied, ProxyUnreachable, TlsDropped, TlsIntercepted, TlsStalled, TlsVersion,
+        TrustOutdated,
     },
     net::io_fault::{Errno, IoFault},
     node::unseen::Unseen,
     stages::{
         proxy::ProxyFault,
         resolve::ResolveFault,
-        tls::{CertificateProblem, TlsFault},
+        tls::{CertificateProblem, Lost, TlsFault},
     },
     words::{endpoint::Role, reason::Stage},
 };
@@ -336,11 +337,20 @@ fn handshakes() -> Vec<Story> {
         .fails_by([critical(TlsStalled)
             .on(PRIVATE_LOGIN)
             .saying("TLS handshake timeout")]),
-        story("only a small hello passes", [fails(TlsFault::LargeHello)]).fails_by([critical(
-            LargeClientHelloDropped,
+        story(
+            "only a small hello passes",
+            [fails(TlsFault::Lost(Lost::LargeHello))],
         )
-        .on(PRIVATE_LOGIN)
-        .saying("TLS handshake timeout")]),
+        .fails_by([critical(LargeClientHelloDropped)
+            .on(PRIVATE_LOGIN)
+            .saying("TLS handshake timeout")]),
+        story(
+            "only small packets pass",
+            [fails(TlsFault::Lost(Lost::LargePackets))],
+        )
+        .fails_by([critical(PathMtuBlackHole)
+            .on(PRIVATE_LOGIN)
+            .saying("TLS handshake timeout")]),
         story(
             "the handshake is reset",
             [fails(TlsFault::Io(IoFault::Reset))],

@@ -281,7 +281,7 @@ pub(super) fn certificate_for(left: Duration) -> Evidence {
         version: "TLS1.3",
         cipher: "TLS13_AES_256_GCM_SHA384",
         group: "X25519MLKEM768",
-        large_hello_lost: false,
+        lost: None,
         chain: Arc::new(Chain {
             certificates: vec![certificate(left)],
         }),

@@ -103,6 +103,9 @@ pub enum HttpFault {
         /// Why not.
         why: &'static str,
     },
+    /// Content that is not what its descriptor names.
+    #[error("not the content that was asked for: {0}")]
+    Corrupt(String),
     /// The image exists, but not for this node.
     #[error("the image is not built for {platform}, only for {offered}")]
     PlatformMismatch {
@@ -125,6 +128,7 @@ impl HttpFault {
             Self::TooLarge(_) => Reason::TooLarge,
             Self::TooManyRedirects(_) => Reason::TooManyRedirects,
             Self::RedirectDenied { .. } => Reason::RedirectDenied,
+            Self::Corrupt(_) => Reason::Corrupt,
             Self::PlatformMismatch { .. } => Reason::PlatformMismatch,
         }
     }

@@ -1,6 +1,6 @@
 //! Why a TLS handshake fails.
 
-use std::io;
+use std::{fmt, io};
 
 use rustls::{InvalidMessage, PeerIncompatible};
 
@@ -14,15 +14,33 @@ use crate::{
     words::reason::Reason,
 };
 
+/// What gets lost on the way where less passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// Full packets in either direction.
+    LargePackets,
+    /// A hello larger than one packet, in packets of whatever size.
+    LargeHello,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LargePackets => "the same in small packets is answered",
+            Self::LargeHello => "a hello that fits one packet is answered",
+        })
+    }
+}
+
 /// Why a handshake failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TlsFault {
     /// The socket's fault.
     #[error(transparent)]
     Io(#[from] IoFault),
-    /// A hello larger than one packet gets no answer, and a small one does.
-    #[error("no answer to a hello larger than one packet; a small one is answered")]
-    LargeHello,
+    /// There is no answer, and there is one to less.
+    #[error("no answer; {0}")]
+    Lost(Lost),
     /// The chain was refused.
     #[error("{problem}")]
     Certificate {
@@ -57,7 +75,7 @@ impl TlsFault {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Io(fault) => fault.reason(),
-            Self::LargeHello => Reason::Timeout,
+            Self::Lost(_) => Reason::Timeout,
             Self::Settings(_) => Reason::BadCertificate,
             Self::Unseen(_) => Reason::Local,
             Self::CertificateRequired(_) => Reason::CertificateRequired,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustls::{ClientConnection, NamedGroup};
 
-use super::{chain::Chain, known_chains::KnownChains};
+use super::{chain::Chain, fault::Lost, known_chains::KnownChains};
 
 /// What a completed handshake agreed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +17,8 @@ pub struct Handshake {
     pub group: &'static str,
     /// The peer's chain, as verified.
     pub chain: Arc<Chain>,
-    /// Whether it only came about with a small ClientHello, after a large one was lost.
-    pub large_hello_lost: bool,
+    /// What was lost before it came about with a small ClientHello.
+    pub lost: Option<Lost>,
 }
 
 impl Handshake {
@@ -41,7 +41,7 @@ impl Handshake {
             chain: known
                 .get(&KnownChains::key(presented.iter()))
                 .unwrap_or_else(|| Arc::new(Chain::describe(presented))),
-            large_hello_lost: false,
+            lost: None,
         }
     }
 }

@@ -62,6 +62,8 @@ pub enum Answer {
     Reset,
     /// Bytes that are not HTTP.
     Garbage,
+    /// The healthy answer, with its last byte changed.
+    Damaged,
     /// The healthy answer, in HTTP/1.0.
     Http10,
     /// The healthy answer, its body in chunks.
@@ -171,6 +173,7 @@ impl Answer {
             Self::Eof => Act::Raw(Vec::new(), Then::Close),
             Self::Reset => Act::Raw(Vec::new(), Then::Reset),
             Self::Garbage => Act::Raw(b"\x00\x01 this is not HTTP\r\n\r\n".to_vec(), Then::Close),
+            Self::Damaged => respond(azure.with_last_byte_changed()),
             Self::Http10 => Act::Respond(azure, Framing::Http10),
             Self::Chunked => Act::Respond(azure, Framing::Chunked),
             Self::Once => Act::RespondOnce(azure),

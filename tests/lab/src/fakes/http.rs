@@ -140,6 +140,14 @@ impl Response {
         self.header("Content-Type", content_type)
     }
 
+    /// As damaged storage has it.
+    pub(crate) fn with_last_byte_changed(mut self) -> Self {
+        if let Some(last) = self.body.last_mut() {
+            *last ^= 1;
+        }
+        self
+    }
+
     pub(crate) fn json(self, body: &Value) -> Self {
         self.body("application/json; charset=utf-8", body.to_string())
     }

@@ -20,6 +20,10 @@ use crate::pki::Identity;
 pub const ALERT_PROTOCOL_VERSION: u8 = 70;
 /// The TLS alert of a server that agrees to nothing offered.
 pub const ALERT_HANDSHAKE_FAILURE: u8 = 40;
+/// The TLS alert of a server that does not let this client in.
+pub const ALERT_ACCESS_DENIED: u8 = 49;
+/// The TLS alert of a server that fails by itself.
+pub const ALERT_INTERNAL_ERROR: u8 = 80;
 /// The TLS alert of a server that wants a client certificate and gets none.
 pub const ALERT_CERTIFICATE_REQUIRED: u8 = 116;
 /// The TLS alert of a server that does not know the name asked for.

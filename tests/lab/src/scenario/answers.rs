@@ -52,6 +52,8 @@ pub enum Answers {
     HangsUp,
     Resets,
     Garbage,
+    /// Well, but for the last byte.
+    Damaged,
     #[serde(rename = "in HTTP/1.0")]
     Http10,
     #[serde(rename = "in chunks")]

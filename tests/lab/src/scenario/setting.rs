@@ -179,6 +179,9 @@ pub enum Packets {
     /// Only those of more than a thousand bytes.
     #[serde(rename = "dropped when large")]
     DroppedWhenLarge,
+    /// The same, of those that come from there.
+    #[serde(rename = "dropped when large on the way back")]
+    DroppedWhenLargeOnTheWayBack,
     /// Answered with a TCP reset.
     Refused,
     /// Answered with ICMP host unreachable.
@@ -329,6 +332,10 @@ pub enum Connection {
     HandshakeFailure,
     #[serde(rename = "does not know the name")]
     UnrecognizedName,
+    #[serde(rename = "denies access")]
+    AccessDenied,
+    #[serde(rename = "fails inside")]
+    InternalError,
 }
 
 /// The proxy and what it does with CONNECT.

@@ -237,6 +237,8 @@ fn front(site: &Site, at: SocketAddr, behind: SocketAddr) -> Result<Front> {
         Connection::Tls11 => sockets::tls11_only(at),
         Connection::HandshakeFailure => sockets::tls_alerts(at, sockets::ALERT_HANDSHAKE_FAILURE),
         Connection::UnrecognizedName => sockets::tls_alerts(at, sockets::ALERT_UNRECOGNIZED_NAME),
+        Connection::AccessDenied => sockets::tls_alerts(at, sockets::ALERT_ACCESS_DENIED),
+        Connection::InternalError => sockets::tls_alerts(at, sockets::ALERT_INTERNAL_ERROR),
     };
     Ok(Front::Trap { _held: trap? })
 }
@@ -332,6 +334,7 @@ pub(super) fn answer(answers: &Answers) -> Answer {
         Answers::HangsUp => Answer::Eof,
         Answers::Resets => Answer::Reset,
         Answers::Garbage => Answer::Garbage,
+        Answers::Damaged => Answer::Damaged,
         Answers::Http10 => Answer::Http10,
         Answers::Once => Answer::Once,
         Answers::Chunked => Answer::Chunked,

@@ -20,8 +20,8 @@ use super::{ANY, Case, cases};
 pub(super) const NEVER: &[(&str, &[&str], &str)] = &[
     (
         "challenge token http",
-        &["platform_mismatch", "locked"],
-        "only a manifest has platforms or is locked; the fault lab has such ones",
+        &["platform_mismatch", "locked", "corrupt"],
+        "only images have platforms, locks and digests; the fault lab has such ones",
     ),
     (
         "connect",

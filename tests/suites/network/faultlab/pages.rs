@@ -61,8 +61,15 @@ fn of_any_blob(text: &str) -> String {
     }
     shown.push_str(rest);
     let shown = shown.replace("image.layer.v1.tar+gzip", "image.config.v1+json");
-    match shown.split_once("short read: expected ") {
-        Some((before, _)) => format!("{before}short read: expected "),
-        None => shown,
-    }
+    let lengths = [
+        "short read: expected ",
+        "failed size validation: ",
+        "read past expected size ",
+        "unexpected commit digest ",
+    ];
+    let length = lengths.iter().find_map(|length| {
+        let (before, _) = shown.split_once(length)?;
+        Some(format!("{before}{length}"))
+    });
+    length.unwrap_or(shown)
 }
