@@ -7,6 +7,8 @@ use hyper::header::HeaderValue;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
+const MASK: &str = "***";
+
 /// A user and a password, neither of them empty.
 pub(crate) struct Credential {
     user: Zeroizing<String>,
@@ -48,6 +50,14 @@ impl Credential {
         text.contains(&**self.password) || text.contains(&**self.encoded())
     }
 
+    /// `text` with the password left out, as it is or as a header has it.
+    pub(crate) fn masked(&self, text: &str) -> String {
+        let encoded = self.encoded();
+        // A URL has no padding, or other characters for it.
+        let encoded = encoded.trim_end_matches('=');
+        text.replace(&**self.password, MASK).replace(encoded, MASK)
+    }
+
     fn encoded(&self) -> Zeroizing<String> {
         let pair = Zeroizing::new(format!("{}:{}", *self.user, *self.password));
         Zeroizing::new(STANDARD.encode(pair.as_bytes()))
@@ -76,6 +86,15 @@ mod tests {
         );
         assert_eq!(reader.basic().unwrap(), "Basic cmVhZGVyOnAmc3Mgdz1yZA==");
         assert!(reader.basic().unwrap().is_sensitive());
+    }
+
+    #[test]
+    fn is_masked_in_either_form() {
+        let reader = credential("reader", "s3cret").unwrap();
+        let url = "https://a.example/s3cret/cmVhZGVyOnMzY3JldA%3D%3D?p=cmVhZGVyOnMzY3JldA==";
+        let masked = "https://a.example/***/***%3D%3D?p=***==";
+        assert_eq!(reader.masked(url), masked);
+        assert_eq!(reader.masked(masked), masked);
     }
 
     #[test]

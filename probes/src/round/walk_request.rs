@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use hyper::{
-    Method,
+    HeaderMap, Method,
     header::{
-        AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RANGE, SERVER, WWW_AUTHENTICATE,
+        AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, RANGE, SERVER,
+        WWW_AUTHENTICATE,
     },
 };
 use tokio::time::Instant;
@@ -13,6 +14,7 @@ use url::Position;
 use crate::{
     client::{
         containerd::{self, Body, BodyEnd, Content, FaultKind, Manner, Read, WalkReply},
+        credential::Credential,
         go_error,
     },
     net::inert::excerpt,
@@ -81,7 +83,10 @@ pub(super) async fn send(
             deadline,
         )
         .await?;
-    let (status, headers) = (response.status.as_u16(), response.headers.clone());
+    let (status, mut headers) = (response.status.as_u16(), response.headers.clone());
+    if let Some(offered) = &request.offered {
+        mask_location(&mut headers, &offered.credential);
+    }
     let keeps_open = response.keeps_open;
     let length = headers
         .get(CONTENT_LENGTH)
@@ -131,6 +136,15 @@ pub(super) async fn send(
         }
     };
     Ok((answer(Body { bytes, end }), fault))
+}
+
+/// A registry may write what it was offered into the URL that it leads to, which is asked and shown.
+fn mask_location(headers: &mut HeaderMap, credential: &Credential) {
+    let location = headers.get(LOCATION).and_then(|to| to.to_str().ok());
+    let masked = location.map(|to| HeaderValue::from_str(&credential.masked(to)));
+    if let Some(Ok(masked)) = masked {
+        headers.insert(LOCATION, masked);
+    }
 }
 
 /// What the stage has to show for an answer. `expected` is whether the token must be granted.

@@ -184,12 +184,17 @@ impl Agent {
     }
 
     /// Ends it by SIGTERM, as Kubernetes does; it has five seconds.
-    pub fn end(mut self) -> Result<ExitStatus> {
-        self.try_end()
+    pub fn end(self) -> Result<ExitStatus> {
+        self.end_by(Signal::SIGTERM)
     }
 
-    fn try_end(&mut self) -> Result<ExitStatus> {
-        self.signal(Signal::SIGTERM)?;
+    /// Ends it by another signal.
+    pub fn end_by(mut self, signal: Signal) -> Result<ExitStatus> {
+        self.try_end(signal)
+    }
+
+    fn try_end(&mut self, signal: Signal) -> Result<ExitStatus> {
+        self.signal(signal)?;
         wait::until("the agent ends", Duration::from_secs(5), || {
             match self.child.try_wait()? {
                 Some(status) => Ok(status),
@@ -203,7 +208,7 @@ impl Drop for Agent {
     fn drop(&mut self) {
         // A wrapper needs the chance to end it.
         if matches!(self.child.try_wait(), Ok(None)) {
-            let _ = self.try_end();
+            let _ = self.try_end(Signal::SIGTERM);
         }
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -54,6 +54,7 @@ impl Need {
     pub const STRACE: Self = Self::Package("strace", "/usr/bin/strace");
     pub const SYSTEMD_ANALYZE: Self = Self::Package("systemd", "/usr/bin/systemd-analyze");
     pub const SYSTEMD_NSPAWN: Self = Self::Package("systemd-container", "/usr/bin/systemd-nspawn");
+    pub const TCPDUMP: Self = Self::Package("tcpdump", "/usr/bin/tcpdump");
     pub const PROMETHEUS: Self = Self::Package("prometheus", "/usr/bin/prometheus");
 
     pub const ALERTMANAGER: Self = Self::Package(

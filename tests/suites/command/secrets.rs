@@ -1,8 +1,10 @@
 //! Everything that may be attached to a ticket: registries, a proxy and files of the node contain secrets
 //! wherever possible, and send them; no document, page, report, log line or metric shows one.
 
+mod memory;
 mod proxy;
 mod pull_secret;
+mod wire;
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,6 +12,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use regprobe_harness::agent::Agent;
+use regprobe_harness::need::Need;
 use regprobe_harness::node::{Node, Report};
 use regprobe_harness::output::json::{items, text};
 use regprobe_harness::output::schema;
@@ -51,6 +54,13 @@ pub(crate) fn suite() -> Suite {
             "a pull secret goes nowhere but to its registry",
             pull_secret::goes_nowhere_else,
         ),
+        test(
+            "a pull secret is on the wire for its token service alone",
+            wire::carries_it_to_its_token_service_alone,
+        )
+        .needs([Need::Root, Need::IPROUTE, Need::TCPDUMP]),
+        test("memory keeps no pull secret", memory::keeps_none),
+        test("a crash leaves no core", memory::leaves_no_core),
     ])
 }
 

@@ -247,6 +247,12 @@ impl Acr {
         self
     }
 
+    /// From now on this `user:password` may pull everything.
+    pub fn admit(&self, credentials: &str) -> &Self {
+        self.registry.state().admitted.push(credentials.to_owned());
+        self
+    }
+
     /// From now on the identities of its tenant may do this.
     pub fn grant(&self, rights: Rights) -> &Self {
         self.registry.state().rights = rights;

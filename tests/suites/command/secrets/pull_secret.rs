@@ -1,6 +1,7 @@
 //! A pull secret reaches the registry, and nobody and nothing else.
 
 use std::fs;
+use std::net::SocketAddr;
 
 use anyhow::{Result, ensure};
 use base64::Engine as _;
@@ -16,18 +17,18 @@ use serde_json::json;
 
 const REGISTRY: &str = "contoso.azurecr.io";
 const ELSEWHERE: &str = "fabrikam.azurecr.io";
-const PASSWORD: &str = "tr0ub4dor-and-3";
+pub(super) const PASSWORD: &str = "tr0ub4dor-and-3";
 
 /// A registry with its secret, and another that may not get it.
-struct Ground {
-    node: Node,
-    acr: Acr,
-    elsewhere: Acr,
-    _dns: Dns,
+pub(super) struct Ground {
+    pub(super) node: Node,
+    pub(super) acr: Acr,
+    pub(super) elsewhere: Acr,
+    dns: Dns,
 }
 
 impl Ground {
-    fn new() -> Result<Self> {
+    pub(super) fn new() -> Result<Self> {
         let (pki, dns) = (Pki::new()?, Dns::start((loopback(), 0))?);
         dns.zone("azurecr.io");
         let start = |name| {
@@ -39,6 +40,7 @@ impl Ground {
             anyhow::Ok(acr)
         };
         let (acr, elsewhere) = (start(REGISTRY)?, start(ELSEWHERE)?);
+        acr.admit(&format!("puller:{PASSWORD}"));
         let node = Node::asking([dns.addr()])?.trusting(&pki.ca_pem())?;
         let path = |file| node.path(file).display().to_string();
         let secret = json!({"auths": {acr.server(): {"auth": auth()}}});
@@ -59,35 +61,45 @@ impl Ground {
             node,
             acr,
             elsewhere,
-            _dns: dns,
+            dns,
         })
+    }
+
+    /// One more name of a server.
+    pub(super) fn name(&self, name: &str, at: SocketAddr) {
+        self.dns.address(name, [at.ip()], 60);
     }
 
     /// What a check prints in each format.
     fn check(&self) -> Result<Vec<String>> {
-        let said = ["json", "text", "npd"].map(|output| {
-            let mut check = self.node.regprobe(["check", &format!("--output={output}")]);
-            let config = self.node.path("regprobe.yaml");
-            let out = check
-                .arg(format!("--config.file={}", config.display()))
-                .output()?;
-            Ok(String::from_utf8([out.stdout, out.stderr].concat())?)
-        });
-        said.into_iter().collect()
+        let formats = ["json", "text", "npd"].into_iter();
+        formats.map(|output| self.check_as(output, None)).collect()
     }
 
-    fn was_offered(&self) -> bool {
+    /// What a check prints in one of them, by a proxy.
+    pub(super) fn check_as(&self, output: &str, proxy: Option<&str>) -> Result<String> {
+        let config = self.node.path("regprobe.yaml");
+        let mut check = self.node.regprobe(["check", "--config.file"]);
+        check.arg(config).arg(format!("--output={output}"));
+        for variable in ["HTTPS_PROXY", "HTTP_PROXY"] {
+            check.envs(proxy.map(|proxy| (variable, proxy)));
+        }
+        let out = check.output()?;
+        Ok(String::from_utf8([out.stdout, out.stderr].concat())?)
+    }
+
+    pub(super) fn was_offered(&self) -> bool {
         let basic = format!("Basic {}", auth());
         let mut seen = self.acr.seen_on(Route::Token).into_iter();
         seen.any(|seen| seen.header("authorization") == Some(&basic))
     }
 }
 
-fn auth() -> String {
+pub(super) fn auth() -> String {
     STANDARD.encode(format!("puller:{PASSWORD}"))
 }
 
-fn tells_none(what: &str, text: &str) -> Result<()> {
+pub(super) fn tells_none(what: &str, text: &str) -> Result<()> {
     for secret in [PASSWORD, &auth()] {
         ensure!(!text.contains(secret), "{what} tells {secret}: {text}");
     }

@@ -40,6 +40,7 @@ pub(super) struct State {
     pub(super) anonymous_pull: bool,
     pub(super) is_open: bool,
     pub(super) rights: Rights,
+    pub(super) admitted: Vec<String>,
     pub(super) identities: HashMap<String, Arc<ServerConfig>>,
     pub(super) answers: HashMap<Route, Answer>,
     pub(super) answers_at: HashMap<String, Answer>,
@@ -108,6 +109,7 @@ impl Registry {
             anonymous_pull: state.anonymous_pull,
             is_open: state.is_open,
             rights: &state.rights,
+            admitted: &state.admitted,
             challenge: state.challenge.as_ref(),
             unsigned_status: state.unsigned_status,
         };

@@ -23,6 +23,8 @@ pub(super) struct Service<'a> {
     pub(super) is_open: bool,
     /// What the identities of its tenant may do.
     pub(super) rights: &'a Rights,
+    /// Who may pull everything beside the account that every registry knows.
+    pub(super) admitted: &'a [String],
     /// The form of its challenges, if it is not the usual one.
     pub(super) challenge: Option<&'a Challenge>,
     /// What a data endpoint answers without a signature, if it is not 403.
@@ -76,7 +78,10 @@ impl Service<'_> {
             let scope = request.field("scope").unwrap_or_default();
             return self.token_for(&scope, self.rights.permit(self.name, &token));
         }
-        let permitted = match request.header("authorization").map(Account::of) {
+        let permitted = match request
+            .header("authorization")
+            .map(|it| Account::of(it, self.admitted))
+        {
             None => self.anonymous_pull,
             Some(Account::Reader) => true,
             Some(Account::Limited) => false,
@@ -183,7 +188,7 @@ enum Account {
 }
 
 impl Account {
-    fn of(authorization: &str) -> Self {
+    fn of(authorization: &str, admitted: &[String]) -> Self {
         let pair = authorization.strip_prefix("Basic ").unwrap_or_default();
         let pair = STANDARD.decode(pair).unwrap_or_default();
         let pair = String::from_utf8_lossy(&pair);
@@ -193,6 +198,7 @@ impl Account {
         }
         match &*pair {
             CREDENTIALS => Self::Reader,
+            pair if admitted.iter().any(|known| known == pair) => Self::Reader,
             LIMITED => Self::Limited,
             pair if [CREDENTIALS, LIMITED].map(user).contains(&user(pair)) => Self::WrongPassword,
             _ => Self::Unknown,
