@@ -4,6 +4,7 @@
 
 mod cgroups;
 mod clock;
+mod credentials;
 mod ground;
 mod lifecycle;
 mod people;
@@ -53,11 +54,28 @@ pub(crate) fn suite() -> Suite {
         Need::CURL,
         Need::PROMETHEUS,
     ];
+    let credentials = test("pods show which credential failed", credentials::decide)
+        .needs([
+            Need::Root,
+            Need::IPROUTE,
+            Need::NFTABLES,
+            Need::RUNC,
+            Need::CONTAINERD,
+            Need::ETCD,
+            Need::CNI,
+            Need::Kubernetes,
+            Need::CredentialProvider,
+            Need::CURL,
+        ])
+        .within(LIMIT);
     let groups = test(
         "a machine's groups of version 2 are made and removed",
         cgroups::of_version_2,
     );
     let tests = tests.map(|test| test.needs(needs).within(LIMIT));
     // They measure time, and a machine has two processors.
-    Suite::of(tests.into_iter().chain([groups.needs([Need::Root])])).at_a_time(1)
+    let tests = tests
+        .into_iter()
+        .chain([credentials, groups.needs([Need::Root])]);
+    Suite::of(tests).at_a_time(1)
 }

@@ -63,6 +63,8 @@ pub struct NodeFiles<'a> {
     pub resolv_conf: &'a str,
     /// PEM certificates that the node trusts.
     pub bundle: &'a str,
+    /// The program that kubelet asks for credentials of registries of Azure.
+    pub credential_provider: Option<&'a Path>,
 }
 
 impl Cluster {
@@ -82,6 +84,9 @@ impl Cluster {
             machine.write(path, text)?;
         }
         credentials::write(&machine)?;
+        if let Some(program) = files.credential_provider {
+            node::bring_credential_provider(&machine, program)?;
+        }
         serve_the_service(network)?;
         let containerd = node::start_containerd(&machine)?;
         let mut cluster = Self {

@@ -49,17 +49,23 @@ pub(super) struct Ground {
     _node: Namespace,
 }
 
+/// A node, and the network at the other end of its cable.
+pub(super) fn namespaces() -> Result<[Namespace; 2]> {
+    let [node, network] = ["node", "network"].map(Namespace::new);
+    let (node, network) = (node?, network?);
+    node.cable(
+        &format!("{NODE_ADDRESS}/24"),
+        &network,
+        &format!("{ROUTER}/24"),
+    )?;
+    node.route("default", &ROUTER.to_string())?;
+    Ok([node, network])
+}
+
 impl Ground {
     /// Everything but the chart. The registry has these images beside [`PROBED`].
     pub(super) fn new(images: &[&str]) -> Result<Self> {
-        let [node, network] = ["node", "network"].map(Namespace::new);
-        let (node, network) = (node?, network?);
-        node.cable(
-            &format!("{NODE_ADDRESS}/24"),
-            &network,
-            &format!("{ROUTER}/24"),
-        )?;
-        node.route("default", &ROUTER.to_string())?;
+        let [node, network] = namespaces()?;
         for address in [[NAMESERVER, NAMESERVER], PRIVATE, PUBLIC].as_flattened() {
             // The second of a pair of equal ones is there already.
             let _ = network.address(&format!("{address}/32"));
@@ -85,6 +91,7 @@ impl Ground {
         let files = NodeFiles {
             resolv_conf: &format!("nameserver {NAMESERVER}\n"),
             bundle: &pki.ca_pem(),
+            credential_provider: None,
         };
         let programs = need::kubernetes();
         let ground = Self {

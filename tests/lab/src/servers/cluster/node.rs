@@ -1,9 +1,10 @@
 //! The node's own programs, kubelet and containerd, and their settings.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::credentials::{FOLDER, kubeconfig};
 use super::machine::Machine;
@@ -72,12 +73,45 @@ pub(super) fn start_kubelet(machine: &Machine, memory: &str) -> Result<Program> 
     );
     machine.write("/etc/kubernetes/kubelet-config.yaml", config)?;
     let mut kubelet = machine.command("kubelet");
+    if machine.file(CREDENTIAL_PROVIDERS).exists() {
+        kubelet
+            .arg(format!(
+                "--image-credential-provider-config={CREDENTIAL_PROVIDERS}"
+            ))
+            .arg(format!(
+                "--image-credential-provider-bin-dir={CREDENTIAL_PROVIDER_FOLDER}"
+            ));
+    }
     kubelet
         .arg(format!("--config={FOLDER}/kubelet-config.yaml"))
         .arg(format!("--kubeconfig={}", kubeconfig("system:node:node1")))
         .arg(format!("--hostname-override={NODE}"))
         .arg(format!("--node-ip={NODE_ADDRESS}"));
     Program::start(machine, "kubelet", kubelet)
+}
+
+/// Where nodes of AKS have them.
+const CREDENTIAL_PROVIDERS: &str = "/var/lib/kubelet/credential-provider-config.yaml";
+const CREDENTIAL_PROVIDER_FOLDER: &str = "/var/lib/kubelet/credential-provider";
+
+/// Has kubelet ask a program, with the settings of AKS.
+pub(super) fn bring_credential_provider(machine: &Machine, program: &Path) -> Result<()> {
+    let name = program.file_name().context("no program")?.to_string_lossy();
+    let config = format!(
+        "apiVersion: kubelet.config.k8s.io/v1\n\
+         kind: CredentialProviderConfig\n\
+         providers:\n\
+         - name: {name}\n  \
+           apiVersion: credentialprovider.kubelet.k8s.io/v1\n  \
+           defaultCacheDuration: 10m\n  \
+           matchImages: [\"*.azurecr.io\", \"*.azurecr.cn\", \"*.azurecr.de\", \"*.azurecr.us\"]\n  \
+           args: [{FOLDER}/azure.json]\n"
+    );
+    machine.write(CREDENTIAL_PROVIDERS, config)?;
+    let file = machine.file(&format!("{CREDENTIAL_PROVIDER_FOLDER}/{name}"));
+    fs::create_dir_all(file.parent().context("no folder")?)?;
+    fs::copy(program, &file).with_context(|| format!("failed to bring {name}"))?;
+    Ok(())
 }
 
 /// Brings the sandbox's image, which no registry of a test has.
