@@ -9,7 +9,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
-pub(crate) use self::cluster::{DocumentOutput, FleetArgs, WhyArgs};
+pub(crate) use self::cluster::{BundleArgs, DocumentOutput, FleetArgs, WhyArgs};
 use self::{runbook_name::RunbookParser, runbooks::Runbook};
 use crate::config::{
     Image, Region, Server, ServerError, check_interval, check_timeout, parse_duration,
@@ -68,7 +68,11 @@ const CHECK_EXAMPLES: &str = "Examples:
   regprobe check registry.example:5000 --image=team/app:v1
       any registry, as far as the blobs of an image
   regprobe check contoso --watch
-      until Ctrl-C, what changes";
+      until Ctrl-C, what changes
+  kubectl regprobe check contoso --node=aks-pool1-12345678-vmss000000
+      the same from a laptop, on this node
+  kubectl regprobe check contoso --all
+      on every node, as one view";
 const DISCOVER_EXAMPLES: &str = "Examples:
   kubectl get pods -A -o json | regprobe discover > config.yaml
       the registries of all pods, each with the image that most pods use
@@ -90,11 +94,13 @@ pub(crate) enum Command {
     /// Probe on a schedule and export metrics.
     Run(RunArgs),
     /// Probe once, now, and report what is wrong and how to fix it.
-    Check(CheckArgs),
+    Check(Box<CheckArgs>),
     /// Show what all agents of the cluster see.
     Fleet(FleetArgs),
     /// Say why a pod cannot pull, through kubectl.
     Why(WhyArgs),
+    /// Write the support bundles of nodes to files, through kubectl.
+    Bundle(BundleArgs),
     /// Explain a finding or an alert, or print a guide.
     Explain(ExplainArgs),
     /// Write a configuration for the registries in use.
@@ -155,6 +161,15 @@ pub(crate) struct RunArgs {
     pub log_format: LogFormat,
 }
 
+/// The flags of `check` that are about files of this machine, or do not end.
+const OF_THIS_MACHINE: [&str; 5] = [
+    "config_file",
+    "docker_config",
+    "ca_file",
+    "node_root",
+    "watch",
+];
+
 /// `regprobe check`.
 #[derive(Debug, Args)]
 #[command(after_help = format!("{CHECK_STATUS}\n\n{CHECK_EXAMPLES}"))]
@@ -204,6 +219,20 @@ pub(crate) struct CheckArgs {
     /// The timeout of a stage [default: as configured, or 10s; at most 2s for npd].
     #[arg(long, value_name = "DURATION", value_hint = ValueHint::Other, value_parser = parse_timeout)]
     pub timeout: Option<Duration>,
+    /// Check on this node instead, in the pod of its agent, through kubectl; may be repeated.
+    #[arg(
+        long = "node",
+        value_name = "NODE",
+        value_hint = ValueHint::Other,
+        conflicts_with_all = OF_THIS_MACHINE
+    )]
+    pub nodes: Vec<String>,
+    /// Check on every node that has an agent, through kubectl.
+    #[arg(long, conflicts_with = "nodes", conflicts_with_all = OF_THIS_MACHINE)]
+    pub all: bool,
+    /// With --node or --all, the namespace of the agents [default: all namespaces].
+    #[arg(short, long, value_name = "NAME", value_hint = ValueHint::Other)]
+    pub namespace: Option<String>,
     /// Check again and again, and report what changes; Ctrl-C ends it [default interval: 15s].
     #[arg(
         long,
@@ -227,6 +256,13 @@ pub(crate) struct CheckArgs {
     /// Check only registries whose name or server matches (* and ?).
     #[arg(long, value_name = "GLOB", value_hint = ValueHint::Other)]
     pub only: Option<String>,
+}
+
+impl CheckArgs {
+    /// Whether other nodes are to check.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.all || !self.nodes.is_empty()
+    }
 }
 
 /// `regprobe explain`.

@@ -1,23 +1,21 @@
 //! Commands about the whole cluster. `fleet` shows what all agents see: it asks them itself, or through
-//! `kubectl`. `why` says why a pod cannot pull.
+//! `kubectl`. `why` says why a pod cannot pull, `check` on other nodes and `bundle` ask their
+//! agents.
 
 use std::{path::Path, process::ExitCode};
 
 use anyhow::Context;
 
 use crate::{
-    cli::{DEFAULT_CONFIG, DocumentOutput, FleetArgs, WhyArgs},
+    cli::{BundleArgs, CheckArgs, DEFAULT_CONFIG, FleetArgs, WhyArgs},
     config,
-    out::{
-        fleet_view::{self, FleetView},
-        screen::Screen,
-    },
-    process::standard_streams::print,
     web::peers,
 };
 
 mod agents;
+mod bundle;
 mod document;
+mod elsewhere;
 mod kubectl;
 mod why;
 
@@ -32,24 +30,20 @@ pub(crate) async fn fleet(args: FleetArgs) -> anyhow::Result<ExitCode> {
             view.context("no agent was asked")?
         }
     };
-    show(&view, args.output)
+    document::show(&view, args.output)
+}
+
+/// Checks on other nodes, now.
+pub(crate) async fn check_elsewhere(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    elsewhere::check(args).await
+}
+
+/// Writes the support bundles of nodes.
+pub(crate) async fn bundle(args: &BundleArgs) -> anyhow::Result<ExitCode> {
+    bundle::bundle(args).await
 }
 
 /// Says why a pod cannot pull.
 pub(crate) async fn why(args: WhyArgs) -> anyhow::Result<ExitCode> {
     why::why(args).await
-}
-
-fn show(view: &FleetView, output: DocumentOutput) -> anyhow::Result<ExitCode> {
-    let text = match output {
-        DocumentOutput::Text => fleet_view::text(view, Screen::of_stdout()),
-        DocumentOutput::Json => document::json(view)?,
-    };
-    print(&text);
-    Ok(ExitCode::from(match view.condition {
-        "failing" => 1,
-        "unknown" => 2,
-        _ if view.nodes_answered < view.nodes_total => 2,
-        _ => 0,
-    }))
 }

@@ -65,10 +65,12 @@ fn work(command: Command) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         match command {
             Command::Run(args) => run::run(args).await,
-            Command::Check(args) => check::check(args).await,
+            Command::Check(args) if args.is_elsewhere() => cluster::check_elsewhere(&args).await,
+            Command::Check(args) => check::check(*args).await,
             Command::Discover(args) => plan::discover(&args),
             Command::Fleet(args) => cluster::fleet(args).await,
             Command::Why(args) => cluster::why(args).await,
+            Command::Bundle(args) => cluster::bundle(&args).await,
             Command::Explain(args) => Ok(print(&explain::explain(args.runbook))),
             Command::Completions { shell } => Ok(print(shell::completions(shell))),
             Command::Man => Ok(print(shell::MANUAL)),

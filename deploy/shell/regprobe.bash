@@ -22,6 +22,9 @@ _regprobe() {
             ",$1")
                 cmd="regprobe"
                 ;;
+            regprobe,bundle)
+                cmd="regprobe__subcmd__bundle"
+                ;;
             regprobe,check)
                 cmd="regprobe__subcmd__check"
                 ;;
@@ -48,6 +51,9 @@ _regprobe() {
                 ;;
             regprobe,why)
                 cmd="regprobe__subcmd__why"
+                ;;
+            regprobe__subcmd__help,bundle)
+                cmd="regprobe__subcmd__help__subcmd__bundle"
                 ;;
             regprobe__subcmd__help,check)
                 cmd="regprobe__subcmd__help__subcmd__check"
@@ -83,7 +89,7 @@ _regprobe() {
 
     case "${cmd}" in
         regprobe)
-            opts="-h -V --help --version run check fleet why explain discover completions man help"
+            opts="-h -V --help --version run check fleet why bundle explain discover completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -96,8 +102,50 @@ _regprobe() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        regprobe__subcmd__bundle)
+            opts="-n -h -V --node --out --namespace --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --node)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --out)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         regprobe__subcmd__check)
-            opts="-h -V --config.file --private --region --image --docker-config --managed-identity --azure-json --nameserver --ca-file --timeout --watch --output --fail-on --node-root --only --help --version"
+            opts="-n -h -V --config.file --private --region --image --docker-config --managed-identity --azure-json --nameserver --ca-file --timeout --node --all --namespace --watch --output --fail-on --node-root --only --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -184,6 +232,27 @@ _regprobe() {
                     return 0
                     ;;
                 --timeout)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --node)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                -n)
                     COMPREPLY=("${cur}")
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o nospace
@@ -323,8 +392,22 @@ _regprobe() {
             return 0
             ;;
         regprobe__subcmd__help)
-            opts="run check fleet why explain discover completions man help"
+            opts="run check fleet why bundle explain discover completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        regprobe__subcmd__help__subcmd__bundle)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

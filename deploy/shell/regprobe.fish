@@ -30,6 +30,7 @@ complete -c regprobe -n "__fish_regprobe_needs_command" -f -a "run" -d 'Probe on
 complete -c regprobe -n "__fish_regprobe_needs_command" -f -a "check" -d 'Probe once, now, and report what is wrong and how to fix it'
 complete -c regprobe -n "__fish_regprobe_needs_command" -f -a "fleet" -d 'Show what all agents of the cluster see'
 complete -c regprobe -n "__fish_regprobe_needs_command" -f -a "why" -d 'Say why a pod cannot pull, through kubectl'
+complete -c regprobe -n "__fish_regprobe_needs_command" -f -a "bundle" -d 'Write the support bundles of nodes to files, through kubectl'
 complete -c regprobe -n "__fish_regprobe_needs_command" -f -a "explain" -d 'Explain a finding or an alert, or print a guide'
 complete -c regprobe -n "__fish_regprobe_needs_command" -f -a "discover" -d 'Write a configuration for the registries in use'
 complete -c regprobe -n "__fish_regprobe_needs_command" -f -a "completions" -d 'Print the completions for a shell'
@@ -60,6 +61,8 @@ complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l managed-iden
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l nameserver -d 'Ask this nameserver, IP or IP:port, instead of the node\'s own' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l ca-file -d 'Also trust the certificates in this PEM file' -r -F
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l timeout -d 'The timeout of a stage [default: as configured, or 10s; at most 2s for npd]' -r -f
+complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l node -d 'Check on this node instead, in the pod of its agent, through kubectl; may be repeated' -r -f
+complete -c regprobe -n "__fish_regprobe_using_subcommand check" -s n -l namespace -d 'With --node or --all, the namespace of the agents [default: all namespaces]' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l watch -d 'Check again and again, and report what changes; Ctrl-C ends it [default interval: 15s]' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l output -d 'The output format' -r -f -a "text\t'For people'
 json\t'The status document: everything that was seen, without secrets; attach it to a ticket'
@@ -69,21 +72,27 @@ degraded\t'A pull would work, but something is wrong or slow'"
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l node-root -d 'Where the node\'s file system is [default: as configured, or /host if a node is there, or /]' -r -f -a "(__fish_complete_directories)"
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l only -d 'Check only registries whose name or server matches (* and ?)' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l azure-json -d 'The same, with the client id in the node\'s /etc/kubernetes/azure.json; nothing else is read there'
+complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l all -d 'Check on every node that has an agent, through kubectl'
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -s V -l version -d 'Print version'
 complete -c regprobe -n "__fish_regprobe_using_subcommand fleet" -l config.file -d 'The configuration of the agents, which says how to find and ask them [default: /etc/regprobe/config.yaml; where that does not exist, kubectl]' -r -F
-complete -c regprobe -n "__fish_regprobe_using_subcommand fleet" -s n -l namespace -d 'With kubectl, the namespace of the agents [default: all]' -r -f
+complete -c regprobe -n "__fish_regprobe_using_subcommand fleet" -s n -l namespace -d 'With kubectl, the namespace of the agents [default: all namespaces]' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand fleet" -l output -d 'The output format' -r -f -a "text\t'For people'
 json\t'For programs: everything'"
 complete -c regprobe -n "__fish_regprobe_using_subcommand fleet" -l kubectl -d 'Ask them through kubectl and the API server, with your own rights: list pods, get pods/proxy'
 complete -c regprobe -n "__fish_regprobe_using_subcommand fleet" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c regprobe -n "__fish_regprobe_using_subcommand fleet" -s V -l version -d 'Print version'
 complete -c regprobe -n "__fish_regprobe_using_subcommand why" -s n -l namespace -d 'Its namespace [default: that of kubectl]' -r -f
-complete -c regprobe -n "__fish_regprobe_using_subcommand why" -l agents-namespace -d 'The namespace of the agents [default: all]' -r -f
+complete -c regprobe -n "__fish_regprobe_using_subcommand why" -l agents-namespace -d 'The namespace of the agents [default: all namespaces]' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand why" -l output -d 'The output format' -r -f -a "text\t'For people'
 json\t'For programs: everything'"
 complete -c regprobe -n "__fish_regprobe_using_subcommand why" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c regprobe -n "__fish_regprobe_using_subcommand why" -s V -l version -d 'Print version'
+complete -c regprobe -n "__fish_regprobe_using_subcommand bundle" -l node -d 'A node; may be repeated [default: every node that has an agent]' -r -f
+complete -c regprobe -n "__fish_regprobe_using_subcommand bundle" -l out -d 'The folder for the files [default: regprobe-DATE-TIME]' -r -f -a "(__fish_complete_directories)"
+complete -c regprobe -n "__fish_regprobe_using_subcommand bundle" -s n -l namespace -d 'The namespace of the agents [default: all namespaces]' -r -f
+complete -c regprobe -n "__fish_regprobe_using_subcommand bundle" -s h -l help -d 'Print help'
+complete -c regprobe -n "__fish_regprobe_using_subcommand bundle" -s V -l version -d 'Print version'
 complete -c regprobe -n "__fish_regprobe_using_subcommand explain" -s h -l help -d 'Print help'
 complete -c regprobe -n "__fish_regprobe_using_subcommand explain" -s V -l version -d 'Print version'
 complete -c regprobe -n "__fish_regprobe_using_subcommand discover" -l node-root -d 'Where the node\'s file system is, if standard input has no pods [default: /host if a node is there, or /]' -r -f -a "(__fish_complete_directories)"
@@ -93,12 +102,13 @@ complete -c regprobe -n "__fish_regprobe_using_subcommand completions" -s h -l h
 complete -c regprobe -n "__fish_regprobe_using_subcommand completions" -s V -l version -d 'Print version'
 complete -c regprobe -n "__fish_regprobe_using_subcommand man" -s h -l help -d 'Print help'
 complete -c regprobe -n "__fish_regprobe_using_subcommand man" -s V -l version -d 'Print version'
-complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check fleet why explain discover completions man help" -f -a "run" -d 'Probe on a schedule and export metrics'
-complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check fleet why explain discover completions man help" -f -a "check" -d 'Probe once, now, and report what is wrong and how to fix it'
-complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check fleet why explain discover completions man help" -f -a "fleet" -d 'Show what all agents of the cluster see'
-complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check fleet why explain discover completions man help" -f -a "why" -d 'Say why a pod cannot pull, through kubectl'
-complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check fleet why explain discover completions man help" -f -a "explain" -d 'Explain a finding or an alert, or print a guide'
-complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check fleet why explain discover completions man help" -f -a "discover" -d 'Write a configuration for the registries in use'
-complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check fleet why explain discover completions man help" -f -a "completions" -d 'Print the completions for a shell'
-complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check fleet why explain discover completions man help" -f -a "man" -d 'Print the manual page'
-complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check fleet why explain discover completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check fleet why bundle explain discover completions man help" -f -a "run" -d 'Probe on a schedule and export metrics'
+complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check fleet why bundle explain discover completions man help" -f -a "check" -d 'Probe once, now, and report what is wrong and how to fix it'
+complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check fleet why bundle explain discover completions man help" -f -a "fleet" -d 'Show what all agents of the cluster see'
+complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check fleet why bundle explain discover completions man help" -f -a "why" -d 'Say why a pod cannot pull, through kubectl'
+complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check fleet why bundle explain discover completions man help" -f -a "bundle" -d 'Write the support bundles of nodes to files, through kubectl'
+complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check fleet why bundle explain discover completions man help" -f -a "explain" -d 'Explain a finding or an alert, or print a guide'
+complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check fleet why bundle explain discover completions man help" -f -a "discover" -d 'Write a configuration for the registries in use'
+complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check fleet why bundle explain discover completions man help" -f -a "completions" -d 'Print the completions for a shell'
+complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check fleet why bundle explain discover completions man help" -f -a "man" -d 'Print the manual page'
+complete -c regprobe -n "__fish_regprobe_using_subcommand help; and not __fish_seen_subcommand_from run check fleet why bundle explain discover completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -126,11 +126,11 @@ fn every_command_and_flag_is_documented() {
         .map(|row| row[0].replace("`regprobe ", "").replace('`', ""));
     assert_eq!(set(documented), set(commands.map(str::to_owned)));
 
-    for command in ["run", "check"] {
+    for command in ["run", "check", "fleet", "why", "bundle"] {
         let rows = page.section(&format!("`regprobe {command}`")).rows();
         let rows = rows.into_iter().filter(|row| row[0].starts_with("`--"));
         let documented: Vec<_> = rows.map(|row| (flag(&row[0][1..]), row)).collect();
-        let help = regprobe(&[command, "--help"]);
+        let help = regprobe(&[command, "--help"]).replace("\n  -n, --", "\n      --");
         let mut known = BTreeSet::new();
         for option in help.split("\n      --").skip(1) {
             let name = flag(&format!("--{option}"));

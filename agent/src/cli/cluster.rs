@@ -16,6 +16,14 @@ const WHY_EXAMPLES: &str = "Examples:
   kubectl regprobe why web-5d8f9c -n shop --output=json
       the same for a program";
 
+const BUNDLE_EXAMPLES: &str = "Examples:
+  kubectl regprobe bundle --node=aks-pool1-12345678-vmss000000 --out=ticket
+      what the agent of one node saw, and its log
+  kubectl regprobe bundle
+      the same of all nodes
+
+Exit status: 0 all files are written; 2 some are not.";
+
 /// `regprobe fleet`.
 #[derive(Debug, Args)]
 #[command(after_help = FLEET_STATUS)]
@@ -32,7 +40,7 @@ pub(crate) struct FleetArgs {
     /// Ask them through kubectl and the API server, with your own rights: list pods, get pods/proxy.
     #[arg(long)]
     pub kubectl: bool,
-    /// With kubectl, the namespace of the agents [default: all].
+    /// With kubectl, the namespace of the agents [default: all namespaces].
     #[arg(short, long, value_name = "NAME", value_hint = ValueHint::Other)]
     pub namespace: Option<String>,
     /// The output format.
@@ -50,7 +58,7 @@ pub(crate) struct WhyArgs {
     /// Its namespace [default: that of kubectl].
     #[arg(short, long, value_name = "NAME", value_hint = ValueHint::Other)]
     pub namespace: Option<String>,
-    /// The namespace of the agents [default: all].
+    /// The namespace of the agents [default: all namespaces].
     #[arg(long, value_name = "NAME", value_hint = ValueHint::Other)]
     pub agents_namespace: Option<String>,
     /// The output format.
@@ -65,4 +73,19 @@ pub(crate) enum DocumentOutput {
     Text,
     /// For programs: everything.
     Json,
+}
+
+/// `regprobe bundle`.
+#[derive(Debug, Args)]
+#[command(after_help = BUNDLE_EXAMPLES)]
+pub(crate) struct BundleArgs {
+    /// A node; may be repeated [default: every node that has an agent].
+    #[arg(long = "node", value_name = "NODE", value_hint = ValueHint::Other)]
+    pub nodes: Vec<String>,
+    /// The folder for the files [default: regprobe-DATE-TIME].
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub out: Option<PathBuf>,
+    /// The namespace of the agents [default: all namespaces].
+    #[arg(short, long, value_name = "NAME", value_hint = ValueHint::Other)]
+    pub namespace: Option<String>,
 }

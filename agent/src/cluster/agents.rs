@@ -78,6 +78,29 @@ async fn ask(pod: AgentPod) -> Heard {
     pod.heard(answer)
 }
 
+/// The agents on these nodes, or all of them; and the nodes that have none.
+pub(super) async fn chosen(
+    nodes: &[String],
+    namespace: Option<&str>,
+) -> anyhow::Result<(Vec<AgentPod>, Vec<Heard>)> {
+    if !nodes.iter().all(|node| is_name(node)) {
+        bail!("this is not the name of a node");
+    }
+    let mut pods = list(namespace, None).await?;
+    if nodes.is_empty() {
+        return Ok((pods, Vec::new()));
+    }
+    pods.retain(|pod| nodes.iter().any(|node| pod.node() == node));
+    let is_absent = |node: &&String| !pods.iter().any(|pod| pod.node() == *node);
+    let absent = nodes.iter().filter(is_absent).map(|node| Heard {
+        called: node.clone(),
+        page: None,
+        answer: Answer::Nothing("no agent runs there".to_owned()),
+    });
+    let absent = absent.collect();
+    Ok((pods, absent))
+}
+
 /// The pod of an agent.
 pub(super) struct AgentPod {
     pub name: String,
@@ -96,6 +119,11 @@ impl AgentPod {
             namespace: pod.metadata.namespace,
             node: pod.spec.node_name,
         }
+    }
+
+    /// What to call its node.
+    pub(super) fn node(&self) -> &str {
+        self.node.as_deref().unwrap_or(&self.name)
     }
 
     /// This answer, as that of its node.

@@ -24,6 +24,7 @@ pub(super) struct Ended {
     pub output: Vec<u8>,
     /// The last line of what went wrong, if it did not end with success.
     pub failure: Option<String>,
+    pub code: Option<i32>,
 }
 
 /// What `kubectl` prints, or the last line of why not.
@@ -53,6 +54,7 @@ pub(super) async fn run(arguments: &[&str], limits: CallLimits) -> Result<Ended,
         };
         Ok(Ended {
             failure: failure(),
+            code: status.code(),
             output,
         })
     };

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::to_string;
 
 use crate::{
+    out::status::{HeardFinding, HeardRegistry, HeardStatus},
     printable::printable_json,
     state::{RegistryState, Round, Snapshot, condition::Condition},
 };
@@ -92,6 +93,26 @@ impl Summary {
         };
         summary.add(snapshot);
         summary
+    }
+
+    /// What a status document of another agent says, without the node's settings.
+    pub(crate) fn of_heard(status: HeardStatus) -> Self {
+        let (ok, others): (Vec<_>, Vec<_>) = status
+            .registries
+            .into_iter()
+            .partition(|registry| Condition::named(&registry.condition) == Some(Condition::Ok));
+        Self {
+            schema: SCHEMA.to_owned(),
+            node: status.node,
+            version: status.version,
+            at: status.at,
+            nameservers: Vec::new(),
+            subnet: None,
+            proxy: None,
+            registries: others.into_iter().map(RegistrySummary::of_heard).collect(),
+            ok: ok.into_iter().map(|registry| registry.name).collect(),
+            left_out: BTreeMap::new(),
+        }
     }
 
     /// Every registry that it lists.
@@ -194,6 +215,27 @@ impl RegistrySummary {
             condition: Condition::of(state).as_str().to_owned(),
             since: round.map(|round| whole_second(round.since)),
             findings: Vec::new(),
+        }
+    }
+
+    fn of_heard(registry: HeardRegistry) -> Self {
+        let findings = registry.findings.into_iter();
+        let finding = |finding: HeardFinding| FindingSummary {
+            code: finding.code,
+            severity: finding.severity,
+            endpoint: finding.endpoint,
+            since: Some(finding.since),
+            message: Some(finding.message),
+            remedy: Some(finding.remedy),
+        };
+        Self {
+            name: registry.name,
+            condition: registry.condition,
+            since: registry.since,
+            findings: findings
+                .filter(|finding| finding.severity != "info")
+                .map(finding)
+                .collect(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The status document of another agent, as far as others use it. Every field may be a lie, and is only shown.
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::SCHEMA;
@@ -9,6 +10,8 @@ use super::SCHEMA;
 pub(crate) struct HeardStatus {
     schema: String,
     pub node: String,
+    pub version: String,
+    pub at: Timestamp,
     pub registries: Vec<HeardRegistry>,
 }
 
@@ -18,6 +21,7 @@ pub(crate) struct HeardRegistry {
     pub name: String,
     pub server: String,
     pub condition: String,
+    pub since: Option<Timestamp>,
     pub findings: Vec<HeardFinding>,
 }
 
@@ -28,6 +32,7 @@ pub(crate) struct HeardFinding {
     pub severity: String,
     pub endpoint: String,
     pub stage: String,
+    pub since: Timestamp,
     pub message: String,
     pub remedy: String,
 }
