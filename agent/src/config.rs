@@ -28,8 +28,8 @@ pub use self::location::{KeyPath, Location};
 pub use self::rules::{Problem, Violation, check_interval, check_timeout};
 pub use self::scalar::{
     AddressError, ClientId, ClientIdError, DurationError, DurationText, HostName, HostNameError,
-    Image, ImageError, Label, LabelError, Private, RangeError, Region, RegionError, Server,
-    ServerError, parse_duration, parse_nameserver, parse_range,
+    HttpUrl, HttpUrlError, Image, ImageError, Label, LabelError, Private, RangeError, Region,
+    RegionError, Server, ServerError, parse_duration, parse_nameserver, parse_range,
 };
 pub use self::sections::{
     ContainerdSource, ContainerdSourceError, CredentialsConfig, IdentityConfig, KubernetesConfig,

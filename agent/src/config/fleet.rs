@@ -5,14 +5,14 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::scalar::{self, HostName, Label, MAX_COUNT, parse_count, quoted, read_as};
+use super::scalar::{self, HostName, HttpUrl, Label, MAX_COUNT, parse_count, quoted, read_as};
 
 /// All agents of the cluster: they share a registry's rate limits.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(
     default,
     deny_unknown_fields,
-    expecting = "a mapping with the keys size, service, nameserver, requests_per_minute, port and client"
+    expecting = "a mapping with the keys size, service, nameserver, requests_per_minute, port, client and prometheus"
 )]
 pub struct FleetConfig {
     /// How many agents there are.
@@ -31,6 +31,27 @@ pub struct FleetConfig {
     pub port: u16,
     /// How an agent asks the others, for the view of the whole fleet.
     pub client: FleetClient,
+    /// A Prometheus that scrapes them all, to ask instead of them.
+    #[serde(deserialize_with = "scalar::http_url::http_url_or_none")]
+    pub prometheus: Option<HttpUrl>,
+}
+
+impl FleetConfig {
+    /// Whether both count the agents in the same way, and share the same budget. How agents are asked what they
+    /// see does not matter for that.
+    #[must_use]
+    pub fn counts_as(&self, other: &Self) -> bool {
+        let counts = |fleet: &Self| {
+            let service = fleet.service.clone();
+            (
+                fleet.size,
+                service,
+                fleet.nameserver,
+                fleet.requests_per_minute,
+            )
+        };
+        counts(self) == counts(other)
+    }
 }
 
 impl Default for FleetConfig {
@@ -42,6 +63,7 @@ impl Default for FleetConfig {
             requests_per_minute: 1000,
             port: 9118,
             client: FleetClient::default(),
+            prometheus: None,
         }
     }
 }
@@ -168,4 +190,29 @@ pub struct PeerTls {
     /// The name in their certificates; without it, their addresses.
     #[serde(deserialize_with = "scalar::name::host_name_or_none")]
     pub server_name: Option<HostName>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_agents_are_asked_does_not_change_how_they_are_counted() {
+        let fleet = FleetConfig::default();
+        let asked = FleetConfig {
+            port: 9443,
+            client: FleetClient {
+                scheme: PeerScheme::Https,
+                ..FleetClient::default()
+            },
+            prometheus: "http://prometheus:9090".parse().ok(),
+            ..fleet.clone()
+        };
+        assert!(asked.prometheus.is_some() && asked.counts_as(&fleet));
+        let larger = FleetConfig {
+            size: FleetSize::Fixed(2),
+            ..fleet.clone()
+        };
+        assert!(!larger.counts_as(&fleet));
+    }
 }

@@ -17,6 +17,7 @@ pub(super) use read_as;
 
 pub(super) mod address;
 pub(super) mod duration;
+pub(super) mod http_url;
 pub(super) mod identity;
 mod image;
 pub(super) mod name;
@@ -30,6 +31,7 @@ use thiserror::Error;
 
 pub use self::address::{AddressError, Private, RangeError, parse_nameserver, parse_range};
 pub use self::duration::{DurationError, DurationText, parse_duration};
+pub use self::http_url::{HttpUrl, HttpUrlError};
 pub use self::identity::{ClientId, ClientIdError};
 pub use self::image::{Image, ImageError};
 pub use self::name::{HostName, HostNameError, Label, LabelError, Region, RegionError};

@@ -102,15 +102,47 @@ impl Summary {
             .into_iter()
             .partition(|registry| Condition::named(&registry.condition) == Some(Condition::Ok));
         Self {
+            registries: others.into_iter().map(RegistrySummary::of_heard).collect(),
+            ok: ok.into_iter().map(|registry| registry.name).collect(),
+            ..Self::empty(status.node, status.version, status.at)
+        }
+    }
+
+    /// What metrics say of a node: no texts, no times and no settings.
+    pub(crate) fn of_metrics(
+        node: &str,
+        version: String,
+        conditions: BTreeMap<String, Condition>,
+        mut findings: BTreeMap<String, Vec<FindingSummary>>,
+    ) -> Self {
+        let (ok, others): (Vec<_>, Vec<_>) = conditions
+            .into_iter()
+            .partition(|(_, condition)| *condition == Condition::Ok);
+        let registry = |(name, condition): (String, Condition)| RegistrySummary {
+            condition: condition.as_str().to_owned(),
+            since: None,
+            findings: findings.remove(&name).unwrap_or_default(),
+            name,
+        };
+        Self {
+            registries: others.into_iter().map(registry).collect(),
+            ok: ok.into_iter().map(|(name, _)| name).collect(),
+            ..Self::empty(node.to_owned(), version, Timestamp::now())
+        }
+    }
+
+    /// Without settings of the node and without registries.
+    fn empty(node: String, version: String, at: Timestamp) -> Self {
+        Self {
             schema: SCHEMA.to_owned(),
-            node: status.node,
-            version: status.version,
-            at: status.at,
+            node,
+            version,
+            at,
             nameservers: Vec::new(),
             subnet: None,
             proxy: None,
-            registries: others.into_iter().map(RegistrySummary::of_heard).collect(),
-            ok: ok.into_iter().map(|registry| registry.name).collect(),
+            registries: Vec::new(),
+            ok: Vec::new(),
             left_out: BTreeMap::new(),
         }
     }

@@ -75,7 +75,7 @@ impl Scheduler {
     /// From now on probes what `plan` says.
     pub(crate) fn apply(&mut self, plan: &Plan) {
         *self.shared.node() = plan.node.clone();
-        let counts = |(config, _): &(config::FleetConfig, _)| *config == plan.fleet;
+        let counts = |(config, _): &(config::FleetConfig, _)| config.counts_as(&plan.fleet);
         if !self.count.as_ref().is_some_and(counts) {
             let census = Census::start(plan.fleet.clone(), self.node, Moment::now());
             let count = service::count(census, plan.fleet.clone(), self.fleet.clone());

@@ -92,19 +92,9 @@ pub(crate) async fn others(config: &config::FleetConfig) -> Result<Others, Strin
     let Some(service) = &config.service else {
         return Err("fleet.service is not set, so no other agent is known".to_owned());
     };
-    let place = ClusterDns::of_this_pod().place(service, config.nameserver);
-    let (service, address) = place.map_err(|why| format!("{service}: {why}"))?;
-    let lookup = lookup(&nameserver(address), &service, LIMIT, u16::MAX).await;
-    let answers = [&lookup.a, &lookup.aaaa].into_iter().flatten();
-    let Some(answer) = answers.max_by_key(|answer| answer.addresses.len()) else {
-        let why = lookup.fault().map(|fault| fault.to_string());
-        let why = why.unwrap_or_else(|| "no addresses".to_owned());
-        return Err(format!(
-            "nameserver {address} does not list {service}: {why}"
-        ));
-    };
+    let answer = answer(service, config.nameserver).await?;
     let own = own_addresses();
-    let mut addresses = answer.addresses.clone();
+    let mut addresses = answer.addresses;
     addresses.retain(|address| !own.contains(address));
     addresses.sort_unstable();
     addresses.dedup();
@@ -112,6 +102,37 @@ pub(crate) async fn others(config: &config::FleetConfig) -> Result<Others, Strin
         addresses,
         is_cut: answer.is_cut,
     })
+}
+
+/// An address of a Service, or of another host that the cluster's nameserver knows.
+///
+/// # Errors
+/// Why there is none.
+pub(crate) async fn address(
+    host: &config::HostName,
+    nameserver: Option<SocketAddr>,
+) -> Result<IpAddr, String> {
+    let answer = answer(host, nameserver).await?;
+    let address = answer.addresses.first().copied();
+    address.ok_or_else(|| format!("{host} has no address"))
+}
+
+/// What the cluster's nameserver says of a name, of the family with the most addresses.
+async fn answer(
+    name: &config::HostName,
+    configured: Option<SocketAddr>,
+) -> Result<probes::Answer, String> {
+    let place = ClusterDns::of_this_pod().place(name, configured);
+    let (name, address) = place.map_err(|why| format!("{name}: {why}"))?;
+    let lookup = lookup(&nameserver(address), &name, LIMIT, u16::MAX).await;
+    let why = lookup.fault().map(ToString::to_string);
+    let answers = [lookup.a, lookup.aaaa].into_iter().flatten();
+    answers
+        .max_by_key(|answer| answer.addresses.len())
+        .ok_or_else(|| {
+            let why = why.unwrap_or_else(|| "no addresses".to_owned());
+            format!("nameserver {address} does not list {name}: {why}")
+        })
 }
 
 /// The other agents.

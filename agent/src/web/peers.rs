@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod client;
+mod prometheus;
 mod sweep;
 
 /// How long a viewer waits for the slowest agents before it sees what is known.

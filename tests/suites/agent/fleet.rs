@@ -1,6 +1,7 @@
 //! The view of the whole fleet on loopback: one agent, and other agents that are real or hostile.
 
 mod plugin;
+mod prometheus;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -38,6 +39,15 @@ pub(crate) fn suite() -> Suite {
         test("regprobe fleet shows the same", command),
         test("the page in a browser", page).needs(Need::BROWSER),
         test("kubectl regprobe shows the same", plugin::shows_the_same).needs([Need::KUBECTL]),
+        test(
+            "a real Prometheus shows the same",
+            prometheus::shows_the_same,
+        )
+        .needs([Need::PROMETHEUS]),
+        test(
+            "a Prometheus that lies, floods or redirects",
+            prometheus::is_hostile,
+        ),
         test("kubectl regprobe why names the cause", plugin::why).needs([Need::KUBECTL]),
     ])
 }

@@ -17,7 +17,10 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
 use thiserror::Error;
-use tokio::{net::TcpSocket, time::timeout};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    time::timeout,
+};
 use tokio_rustls::TlsConnector;
 
 use crate::{
@@ -112,12 +115,7 @@ impl PeerClient {
                 .headers_mut()
                 .insert(AUTHORIZATION, authorization.clone());
         }
-        let socket = match address {
-            SocketAddr::V4(_) => TcpSocket::new_v4(),
-            SocketAddr::V6(_) => TcpSocket::new_v6(),
-        };
-        let stream = socket.map_err(AskError::Dial)?.connect(address).await;
-        let stream = stream.map_err(AskError::Dial)?;
+        let stream = dial(address).await.map_err(AskError::Dial)?;
         let (status, body) = match &self.tls {
             Some((connector, name)) => {
                 let name = name
@@ -136,6 +134,15 @@ impl PeerClient {
         }
         summary::read(&body).ok_or(AskError::Answer)
     }
+}
+
+/// A connection to this address.
+pub(super) async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    };
+    socket?.connect(address).await
 }
 
 fn tls(config: &PeerTls) -> Result<(TlsConnector, Option<ServerName<'static>>), ClientError> {

@@ -1,14 +1,15 @@
-//! All agents, asked once: with limits on how many at a time, how many a second, and how long in all.
+//! All agents, asked once: with limits on how many at a time, how many a second, and how long in all. If one is
+//! configured, Prometheus is asked instead.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use super::client::PeerClient;
+use super::{client::PeerClient, prometheus};
 use crate::{
-    config::{FleetConfig, PeerScheme},
+    config::{FleetConfig, HttpUrl, PeerScheme},
     out::{
         fleet_view::{Answer, FleetView, Heard},
         summary::Summary,
@@ -32,6 +33,9 @@ pub(super) async fn sweep(
     own: Option<Summary>,
     mut tell: impl FnMut(FleetView),
 ) {
+    if let Some(prometheus) = &config.prometheus {
+        return tell(view_of(prometheus, config, own).await);
+    }
     let start = Instant::now();
     let mut missing = None;
     let others = match service::others(config).await {
@@ -46,11 +50,7 @@ pub(super) async fn sweep(
             Vec::new()
         }
     };
-    let own = own.map(|summary| Heard {
-        called: summary.node.clone(),
-        page: Some("./".to_owned()),
-        answer: Answer::Summary(Arc::new(summary)),
-    });
+    let own = own.map(of_this_agent);
     let (client, others) = match PeerClient::load(&config.client) {
         Ok(client) => (Some(client), others),
         Err(why) => {
@@ -108,4 +108,34 @@ pub(super) async fn sweep(
         one.answer = Answer::Nothing("not asked, as too many agents do not answer".to_owned());
     }
     view(&heard);
+}
+
+/// The view of Prometheus; without an answer, that of this agent alone.
+async fn view_of(prometheus: &HttpUrl, config: &FleetConfig, own: Option<Summary>) -> FleetView {
+    let asked = timeout(LIMIT, prometheus::ask(prometheus, config));
+    let asked = asked
+        .await
+        .unwrap_or_else(|_| Err(format!("nothing within {} s", LIMIT.as_secs())));
+    let (heard, note) = match asked {
+        Ok(heard) => (
+            heard,
+            format!("From {prometheus}: as old as its last scrape."),
+        ),
+        Err(why) => {
+            let own = own.map(of_this_agent).into_iter().collect();
+            (
+                own,
+                format!("The other agents are not known: {prometheus}: {why}."),
+            )
+        }
+    };
+    FleetView::of(&heard, Some(&note), Timestamp::now())
+}
+
+fn of_this_agent(summary: Summary) -> Heard {
+    Heard {
+        called: summary.node.clone(),
+        page: Some("./".to_owned()),
+        answer: Answer::Summary(Arc::new(summary)),
+    }
 }
