@@ -250,7 +250,7 @@ fn code(stage: Stage, fault: &Fault, to: Option<IpAddr>, expected: &Expectation)
 
 /// Whether a probe keeps away from where this leads a pull. Of `/v2/` no pull asks.
 pub(super) fn is_not_followed(stage: Stage, reason: Reason) -> bool {
-    reason == Reason::RedirectDenied && stage != Stage::Challenge
+    reason == Reason::NotFollowed && stage != Stage::Challenge
 }
 
 /// The finding about a proxy whose name does not resolve.

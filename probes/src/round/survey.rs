@@ -154,7 +154,7 @@ impl<'a> Survey<'a> {
         }
         let denied = self.denied(address).map(|to| {
             let why = "a probe does not go to this node, its link or a metadata service";
-            let fault = Fault::Http(HttpFault::redirect_denied(&to.to_string(), why));
+            let fault = Fault::Http(HttpFault::not_followed(&to.to_string(), why));
             StageOutcome::new(self.visit.last_stage(), Duration::ZERO, Err(fault))
         });
         let is_denied = denied.is_some();

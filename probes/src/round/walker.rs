@@ -280,7 +280,7 @@ impl Transport for Walker<'_> {
             Content::Manifest | Content::Blob => Role::Storage,
         };
         if let Some(why) = not_followed(request, host, self.may_dial()) {
-            let fault = HttpFault::redirect_denied(request.url.as_str(), why);
+            let fault = HttpFault::not_followed(request.url.as_str(), why);
             let said = fault.to_string();
             self.blame(Some(request.content), fault).await;
             return WalkReply::NotSeen(said);

@@ -181,7 +181,7 @@ pub(crate) fn on_the_same_host(asked: &Url, location: &str) -> Result<Url, HttpF
         |_| HttpFault::Malformed("a redirect to something that is not a URL".to_owned());
     let to = asked.join(location).map_err(malformed)?;
     if to.origin() != asked.origin() {
-        return Err(HttpFault::redirect_denied(
+        return Err(HttpFault::not_followed(
             to.as_str(),
             "another host than the registry's",
         ));
@@ -249,7 +249,7 @@ mod tests {
             "//evil.example/",
         ] {
             let fault = on_the_same_host(&origin, away).unwrap_err();
-            assert!(matches!(fault, HttpFault::RedirectDenied { .. }), "{away}");
+            assert!(matches!(fault, HttpFault::NotFollowed { .. }), "{away}");
         }
     }
 }

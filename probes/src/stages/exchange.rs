@@ -41,7 +41,7 @@ pub(crate) async fn exchange(
     let mut response = connection.send(request, deadline).await?;
     if let Some(to) = response.redirect() {
         let why = "a token of Entra ID is sent to the registry itself alone";
-        return Err(HttpFault::redirect_denied(to, why));
+        return Err(HttpFault::not_followed(to, why));
     }
     if response.status != StatusCode::OK {
         let mut refused = response.refusal(deadline).await;
@@ -110,7 +110,7 @@ mod tests {
             ("403 Forbidden", &[], "", Reason::Forbidden),
             ("429 Too Many Requests", &[], "", Reason::Throttled),
             ("500 Internal Server Error", &[], "", Reason::ServerError),
-            ("307 Temporary Redirect", to, "", Reason::RedirectDenied),
+            ("307 Temporary Redirect", to, "", Reason::NotFollowed),
             ("200 OK", &[], "<html>", Reason::Malformed),
             ("200 OK", &[], r#"{"refresh_token":""}"#, Reason::Malformed),
             (

@@ -105,7 +105,7 @@ async fn answer(
 ) -> Result<AccessToken, IdentityFault> {
     if let Some(to) = response.redirect() {
         let why = "a metadata service does not redirect";
-        return Err(HttpFault::redirect_denied(to, why).into());
+        return Err(HttpFault::not_followed(to, why).into());
     }
     match response.status {
         StatusCode::OK => {
@@ -174,7 +174,7 @@ impl IdentityFault {
         match self {
             Self::NotAssigned(_) => Reason::NotAssigned,
             Self::Ambiguous(_) => Reason::Ambiguous,
-            Self::Proxied(_) => Reason::RedirectDenied,
+            Self::Proxied(_) => Reason::NotFollowed,
             Self::Http(fault) => fault.reason(),
         }
     }
@@ -265,7 +265,7 @@ mod tests {
             );
         }
         let to = fault("302 Found", &["Location: http://evil.example/"], "").await;
-        assert_eq!(to.reason(), Reason::RedirectDenied);
+        assert_eq!(to.reason(), Reason::NotFollowed);
     }
 
     #[tokio::test]

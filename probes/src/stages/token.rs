@@ -35,7 +35,7 @@ pub(crate) async fn token(
         StatusCode::OK => authorization(&response.body(deadline).await?).map(|_| Token::Granted),
         status if status.is_redirection() => {
             let location = response.header(hyper::header::LOCATION).unwrap_or_default();
-            Err(HttpFault::redirect_denied(
+            Err(HttpFault::not_followed(
                 &location,
                 "redirects of token services are not followed",
             ))
@@ -72,7 +72,7 @@ impl Realm {
     ) -> Result<Self, HttpFault> {
         let mut url = Url::parse(&bearer.realm)
             .map_err(|error| HttpFault::Malformed(format!("the realm is not a URL ({error})")))?;
-        let denied = |why| Err(HttpFault::redirect_denied(&bearer.realm, why));
+        let denied = |why| Err(HttpFault::not_followed(&bearer.realm, why));
         match url.scheme() {
             "https" => {}
             "http" if in_the_clear || login.scheme == Scheme::Http => {}

@@ -223,7 +223,7 @@ reasons! {
     /// A chain of redirects that does not end.
     TooManyRedirects = "too_many_redirects" at Stage::is_http;
     /// A redirect, or a token realm, that a probe must not follow.
-    RedirectDenied = "redirect_denied" at Stage::is_http;
+    NotFollowed = "not_followed" at Stage::is_http;
     /// An image without a manifest for this node's platform.
     PlatformMismatch = "platform_mismatch" at Stage::is_http;
     /// The registry's own code says that the image is locked.

@@ -307,8 +307,8 @@ impl Ground {
         for (registry, (stage, reason)) in registries.iter().zip([
             ("blob", "forbidden"),
             ("manifest", "forbidden"),
-            ("challenge", "redirect_denied"),
-            ("token", "redirect_denied"),
+            ("challenge", "not_followed"),
+            ("token", "not_followed"),
             ("proxy", "auth_required"),
         ]) {
             let endpoints = items(&registry["endpoints"]);

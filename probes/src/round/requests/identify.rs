@@ -67,7 +67,7 @@ impl Requests<'_> {
         match given {
             Ok(token) => IdentityAnswer::given(token),
             // The provider follows.
-            Err(fault @ HttpFault::RedirectDenied { .. }) => {
+            Err(fault @ HttpFault::NotFollowed { .. }) => {
                 IdentityAnswer::NotSeen(fault.to_string())
             }
             Err(fault) => failed(Stage::Exchange, Fault::Http(fault)),
@@ -103,7 +103,7 @@ impl Requests<'_> {
             return Ok(service.unwrap_or_else(|| login.host.to_string()));
         }
         let why = "a token of Entra ID is sent to the registry itself alone, over verified TLS";
-        let fault = HttpFault::redirect_denied(&bearer.realm, why);
+        let fault = HttpFault::not_followed(&bearer.realm, why);
         let said = fault.to_string();
         self.record_aside(Stage::Exchange, Instant::now(), Err(Fault::Http(fault)));
         Err(IdentityAnswer::NotSeen(said))

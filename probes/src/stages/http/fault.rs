@@ -97,7 +97,7 @@ pub enum HttpFault {
     TooManyRedirects(usize),
     /// A redirect, or a token realm, that a probe must not follow.
     #[error("sent to {to}: {why}")]
-    RedirectDenied {
+    NotFollowed {
         /// Where to; the query is redacted.
         to: String,
         /// Why not.
@@ -127,7 +127,7 @@ impl HttpFault {
             Self::CertificateRequired(_) => Reason::CertificateRequired,
             Self::TooLarge(_) => Reason::TooLarge,
             Self::TooManyRedirects(_) => Reason::TooManyRedirects,
-            Self::RedirectDenied { .. } => Reason::RedirectDenied,
+            Self::NotFollowed { .. } => Reason::NotFollowed,
             Self::Corrupt(_) => Reason::Corrupt,
             Self::PlatformMismatch { .. } => Reason::PlatformMismatch,
         }
@@ -158,7 +158,7 @@ impl HttpFault {
     /// overload or a portal shows in it.
     pub(crate) fn proves_nothing(&self) -> bool {
         match self {
-            Self::NotARegistry { .. } | Self::RedirectDenied { .. } | Self::TooManyRedirects(_) => {
+            Self::NotARegistry { .. } | Self::NotFollowed { .. } | Self::TooManyRedirects(_) => {
                 true
             }
             Self::Refused(_) => !matches!(
@@ -177,8 +177,8 @@ impl HttpFault {
     }
 
     /// A redirect that is not followed; the secrets of `to` are removed.
-    pub fn redirect_denied(to: &str, why: &'static str) -> Self {
-        Self::RedirectDenied {
+    pub fn not_followed(to: &str, why: &'static str) -> Self {
+        Self::NotFollowed {
             to: excerpt(redacted(to).as_bytes()),
             why,
         }

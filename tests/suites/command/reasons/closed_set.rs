@@ -75,7 +75,7 @@ pub(super) const NEVER: &[(&str, &[&str], &str)] = &[
             "unexpected_status",
             "no_challenge",
             "too_many_redirects",
-            "redirect_denied",
+            "not_followed",
         ],
         "any status of a data endpoint is an answer, redirects among them",
     ),

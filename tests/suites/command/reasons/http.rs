@@ -37,7 +37,7 @@ pub(super) fn challenge() -> Vec<Case> {
         ("too_large", Answer::EndlessBody),
         ("too_many_redirects", Answer::RedirectLoop),
         (
-            "redirect_denied",
+            "not_followed",
             Answer::RedirectTo("https://login.example/".to_owned()),
         ),
     ];
@@ -74,7 +74,7 @@ pub(super) fn token() -> Vec<Case> {
         ("too_large", Answer::EndlessBody),
         ("too_large", Answer::HugeHeaders),
         (
-            "redirect_denied",
+            "not_followed",
             Answer::RedirectTo(format!("https://{LOGIN}/login")),
         ),
     ];
@@ -87,7 +87,7 @@ pub(super) fn token() -> Vec<Case> {
                 contoso.checking().setting("anonymous_pull: true").run()
             },
         ),
-        fails("token redirect_denied: a realm of plain HTTP", || {
+        fails("token not_followed: a realm of plain HTTP", || {
             let metadata = "http://169.254.169.254/metadata/identity/oauth2/token";
             Contoso::new()?.challenges(Challenge::Realm(metadata.to_owned()))
         }),
@@ -95,7 +95,7 @@ pub(super) fn token() -> Vec<Case> {
             Contoso::new()?.challenges(Challenge::Realm("oauth2/token".to_owned()))
         }),
         fails(
-            "token redirect_denied: a realm at the metadata service",
+            "token not_followed: a realm at the metadata service",
             || {
                 let (node, pki, ip) = (Namespace::new("node")?, Pki::new()?, [10, 240, 1, 4]);
                 node.address("10.240.1.4/32")?;

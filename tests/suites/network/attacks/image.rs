@@ -133,7 +133,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
         http(
             "a manifest at a metadata service",
             "manifest",
-            "redirect_denied",
+            "not_followed",
             MANIFESTS,
             {
                 say(answer(
@@ -147,7 +147,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
         http(
             "a manifest on the loopback",
             "manifest",
-            "redirect_denied",
+            "not_followed",
             MANIFESTS,
             say(answer(
                 "307 Elsewhere",
@@ -159,7 +159,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
         http(
             "a manifest on the link",
             "manifest",
-            "redirect_denied",
+            "not_followed",
             MANIFESTS,
             say(answer(
                 "307 Elsewhere",
@@ -171,7 +171,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
         http(
             "a manifest that wants its token in the clear",
             "manifest",
-            "redirect_denied",
+            "not_followed",
             MANIFESTS,
             {
                 let clear = "Location: http://attacked.registry.example/v2/";
@@ -180,38 +180,38 @@ pub(crate) fn attacks() -> Vec<Attack> {
         ),
         blob(
             "a blob at a metadata service",
-            "redirect_denied",
+            "not_followed",
             "https://169.254.169.254/blob",
         ),
         blob(
             "a blob at a metadata service in plain HTTP",
-            "redirect_denied",
+            "not_followed",
             "http://169.254.169.254/",
         ),
         blob(
             "a blob on the loopback",
-            "redirect_denied",
+            "not_followed",
             "https://127.0.0.1/blob",
         ),
         blob(
             "a blob on the loopback in decimal",
-            "redirect_denied",
+            "not_followed",
             "https://2130706433/blob",
         ),
         blob(
             "a blob on the loopback, mapped",
-            "redirect_denied",
+            "not_followed",
             "https://[::ffff:7f00:1]/blob",
         ),
         blob(
             "a blob on the link",
-            "redirect_denied",
+            "not_followed",
             "https://[fe80::1]/blob",
         ),
         blob("a blob in a file", "malformed", "file:///etc/shadow"),
         blob(
             "a blob with a password",
-            "redirect_denied",
+            "not_followed",
             "https://a:b@attacked.registry.example/",
         ),
         blob(

@@ -71,67 +71,67 @@ fn realms() -> Vec<Attack> {
         (
             "a realm of a metadata service",
             "https://169.254.169.254/token",
-            "redirect_denied",
+            "not_followed",
         ),
         (
             "a realm of Azure's wire server",
             "https://168.63.129.16/token",
-            "redirect_denied",
+            "not_followed",
         ),
         (
             "a realm on the loopback",
             "https://127.0.0.1/token",
-            "redirect_denied",
+            "not_followed",
         ),
         (
             "a realm on the loopback in decimal",
             "https://2130706433/token",
-            "redirect_denied",
+            "not_followed",
         ),
         (
             "a realm on the loopback in octal",
             "https://0177.0.0.1/token",
-            "redirect_denied",
+            "not_followed",
         ),
         (
             "a realm on the loopback in hexadecimal",
             "https://0x7f000001/token",
-            "redirect_denied",
+            "not_followed",
         ),
         (
             "a realm on the loopback in IPv6",
             "https://[::1]/token",
-            "redirect_denied",
+            "not_followed",
         ),
         (
             "a realm on the loopback, mapped",
             "https://[::ffff:127.0.0.1]/token",
-            "redirect_denied",
+            "not_followed",
         ),
         (
             "a realm of a metadata service, mapped",
             "https://[::ffff:169.254.169.254]/",
-            "redirect_denied",
+            "not_followed",
         ),
         (
             "a realm on the link",
             "https://[fe80::1]/token",
-            "redirect_denied",
+            "not_followed",
         ),
         (
             "a realm of no address",
             "https://0.0.0.0/token",
-            "redirect_denied",
+            "not_followed",
         ),
         (
             "a realm in plain HTTP",
             "http://attacked.registry.example/token",
-            "redirect_denied",
+            "not_followed",
         ),
         (
             "a realm with a password",
             "https://a:b@attacked.registry.example/",
-            "redirect_denied",
+            "not_followed",
         ),
         ("a realm of a file", "file:///etc/shadow", "malformed"),
         (
@@ -162,34 +162,30 @@ fn redirects() -> Vec<Attack> {
         to("a redirect to itself", "too_many_redirects", "/v2/"),
         to(
             "a redirect to plain HTTP",
-            "redirect_denied",
+            "not_followed",
             "http://attacked.registry.example/v2/",
         ),
         to(
             "a redirect to a metadata service",
-            "redirect_denied",
+            "not_followed",
             "http://169.254.169.254/latest/",
         ),
         to(
             "a redirect to the loopback",
-            "redirect_denied",
+            "not_followed",
             "https://127.0.0.1/v2/",
         ),
         to(
             "a redirect to another port",
-            "redirect_denied",
+            "not_followed",
             "https://attacked.registry.example:22/",
         ),
         to(
             "a redirect with a password",
-            "redirect_denied",
+            "not_followed",
             "https://a:b@127.0.0.1/",
         ),
-        to(
-            "a redirect to a file",
-            "redirect_denied",
-            "file:///etc/shadow",
-        ),
+        to("a redirect to a file", "not_followed", "file:///etc/shadow"),
         to(
             "a redirect to something that is not a URL",
             "malformed",
@@ -197,7 +193,7 @@ fn redirects() -> Vec<Attack> {
         ),
         to(
             "a redirect to a host of another name",
-            "redirect_denied",
+            "not_followed",
             "//169.254.169.254/",
         ),
     ]
@@ -260,7 +256,7 @@ fn tokens() -> Vec<Attack> {
         http(
             "a token service that redirects to a metadata service",
             "token",
-            "redirect_denied",
+            "not_followed",
             "/token",
             {
                 say(answer(

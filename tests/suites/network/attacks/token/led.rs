@@ -160,7 +160,7 @@ impl Scene {
 
     fn is_not_followed(&self, host: &str) -> Result<()> {
         let reason = self.reason().with_context(|| host.to_owned())?;
-        ensure!(reason == "redirect_denied", "{host}: {reason}");
+        ensure!(reason == "not_followed", "{host}: {reason}");
         for canary in &self.canaries {
             let led = canary.accept().is_ok();
             ensure!(!led, "{host} led to {}", canary.local_addr()?);
