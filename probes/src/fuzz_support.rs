@@ -8,7 +8,7 @@ use rustls::pki_types::CertificateDer;
 
 use crate::{
     node::{
-        ProxyRules,
+        ContainerdRelease, ProxyRules,
         hosts_toml::{self, HostsTomlError},
         proxy,
         registry_host::RegistryHost,
@@ -99,7 +99,7 @@ pub fn proxy_for(
 /// If containerd would refuse the file.
 pub fn hosts_toml(text: &str) -> Result<Vec<(String, u16, String)>, String> {
     let dir = Path::new("/etc/containerd/certs.d/contoso.azurecr.io");
-    let hosts = hosts_toml::parse(text, dir, "contoso.azurecr.io");
+    let hosts = hosts_toml::parse(text, dir, "contoso.azurecr.io", ContainerdRelease::NEWEST);
     let hosts = hosts.map_err(|error: HostsTomlError| error.to_string())?;
     let host = |host: RegistryHost| (host.host, host.port, host.path);
     Ok(hosts.into_iter().map(host).collect())

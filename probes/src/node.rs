@@ -13,6 +13,7 @@ use crate::words::endpoint::Nameserver;
 pub(crate) mod certs_d;
 mod containerd_release;
 mod go_duration;
+mod go_program;
 pub(crate) mod hosts;
 pub(crate) mod hosts_toml;
 pub(crate) mod misconfigured;

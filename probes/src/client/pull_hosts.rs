@@ -10,9 +10,7 @@ use crate::{
         Node,
         certs_d::{self, CertsDError, HostsConfig},
         misconfigured::{Misconfigured, SettingPlace},
-        registry_host::{
-            Capabilities, HostClient, HostScheme, RegistryHost, SHARED_CLIENT, TlsSettings,
-        },
+        registry_host::{Capabilities, HostClient, HostScheme, RegistryHost, SHARED_CLIENT},
     },
     words::{
         endpoint::{Endpoint, Role, Scheme, Turn},
@@ -61,10 +59,10 @@ impl PullHosts {
         if login.scheme == Scheme::Http {
             return registry_alone();
         }
-        match certs_d::load(&node.root, &node.certs_d, &target.named) {
+        match certs_d::load(&node.root, &node.certs_d, &target.named, node.release()) {
             Ok(Some(config)) => Self::configured(config, login),
             Ok(None) => {
-                let upstream = RegistryHost::upstream(&target.named);
+                let upstream = RegistryHost::upstream(&target.named, node.release());
                 Self {
                     hosts: vec![PullHost::new(upstream, Turn::FIRST, login)],
                     ..Self::default()
@@ -193,9 +191,6 @@ impl PullHost {
     }
 
     fn new(host: RegistryHost, turn: Turn, login: &Endpoint) -> Self {
-        let has_own_client = host.tls != TlsSettings::default()
-            || host.dial_timeout.is_some()
-            || !host.headers.is_empty();
         let is_registry = *host.host == *login.host && host.port == login.port;
         let scheme = match host.scheme {
             HostScheme::Http => Scheme::Http,
@@ -222,7 +217,7 @@ impl PullHost {
                 dial_timeout: host.dial_timeout,
                 falls_back: host.scheme == HostScheme::HttpsThenHttp,
             },
-            has_own_client,
+            has_own_client: host.has_own_client,
             headers: host.headers,
             capabilities: host.capabilities,
         }

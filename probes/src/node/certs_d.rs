@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    containerd_release::ContainerdRelease,
     hosts_toml::{self, HostsTomlError},
     registry_host::{ClientCertificate, RegistryHost, TlsSettings},
     root::{FileError, Root},
@@ -80,11 +81,12 @@ pub(crate) fn load(
     root: &Root,
     certs_d: &Path,
     registry: &str,
+    release: ContainerdRelease,
 ) -> Result<Option<HostsConfig>, CertsDError> {
     let folders = env::split_paths(certs_d).filter(|folder| !folder.as_os_str().is_empty());
     for dir in folders.flat_map(|folder| directories(&folder, registry)) {
         match root.find(&dir) {
-            Ok(_) => return load_dir(root, dir, registry).map(Some),
+            Ok(_) => return load_dir(root, dir, registry, release).map(Some),
             Err(error) if error.is_not_found() => {}
             Err(error) => return Err(CertsDError::of(&dir, error)),
         }
@@ -104,8 +106,14 @@ fn directories(folder: &Path, registry: &str) -> Vec<PathBuf> {
     names.map(|name| folder.join(name)).collect()
 }
 
-fn load_dir(root: &Root, dir: PathBuf, registry: &str) -> Result<HostsConfig, CertsDError> {
+fn load_dir(
+    root: &Root,
+    dir: PathBuf,
+    registry: &str,
+    release: ContainerdRelease,
+) -> Result<HostsConfig, CertsDError> {
     let path = dir.join("hosts.toml");
+    let mut upstream = RegistryHost::upstream(registry, release);
     let ignored = match read_capped(root, &path)? {
         // Before parsing, which takes seconds for a hundred thousand of them.
         Some(bytes) if tables(&bytes) > MAX_TABLES => {
@@ -113,7 +121,11 @@ fn load_dir(root: &Root, dir: PathBuf, registry: &str) -> Result<HostsConfig, Ce
         }
         Some(bytes) if !bytes.is_empty() => {
             let text = str::from_utf8(&bytes).map_err(|_| HostsTomlError::NotUtf8);
-            match text.and_then(|text| hosts_toml::parse(text, &dir, registry)) {
+            let read_by = |release| {
+                let text = text.clone()?;
+                hosts_toml::parse(text, &dir, registry, release)
+            };
+            match read_by(release) {
                 Ok(hosts) => {
                     return Ok(HostsConfig {
                         dir,
@@ -121,14 +133,21 @@ fn load_dir(root: &Root, dir: PathBuf, registry: &str) -> Result<HostsConfig, Ce
                         ignored: None,
                     });
                 }
+                // A file that changes nothing may as well be ignored.
+                Err(HostsTomlError::NoHost)
+                    if read_by(ContainerdRelease::NEWEST)
+                        .is_ok_and(|hosts| hosts == [upstream.clone()]) =>
+                {
+                    None
+                }
                 Err(error) => Some(error),
             }
         }
         _ => None,
     };
-    let mut upstream = RegistryHost::upstream(registry);
     docker_certificates(root, &dir, &mut upstream.tls)
         .map_err(|error| CertsDError::of(&dir, error))?;
+    upstream.has_own_client = upstream.tls != TlsSettings::default();
     Ok(HostsConfig {
         dir,
         hosts: vec![upstream],
@@ -184,6 +203,7 @@ mod tests {
     use super::*;
 
     const REGISTRY: &str = "contoso.azurecr.io";
+    const NEWEST: ContainerdRelease = ContainerdRelease::NEWEST;
 
     /// A certs.d with these files.
     fn certs_d(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -221,7 +241,7 @@ mod tests {
                 .collect();
             let files: Vec<_> = paths.iter().map(|path| (&**path, mirror)).collect();
             let root = certs_d(&files);
-            let config = load(&Root::default(), root.path(), registry).unwrap();
+            let config = load(&Root::default(), root.path(), registry, NEWEST).unwrap();
             assert_eq!(
                 config.as_ref().map(|config| config.dir.clone()),
                 expected.map(|name| root.path().join(name))
@@ -238,10 +258,14 @@ mod tests {
             .map(|paths| certs_d(&[(paths[0], "")]));
         let joined = |folders: &[&Path]| PathBuf::from(env::join_paths(folders).unwrap());
         let both = joined(&[first.path(), second.path()]);
-        let found = load(&Root::default(), &both, REGISTRY).unwrap().unwrap();
+        let found = load(&Root::default(), &both, REGISTRY, NEWEST)
+            .unwrap()
+            .unwrap();
         assert_eq!(found.dir, first.path().join("_default"));
         let missing = joined(&[Path::new("/no/such/folder"), second.path()]);
-        let found = load(&Root::default(), &missing, REGISTRY).unwrap().unwrap();
+        let found = load(&Root::default(), &missing, REGISTRY, NEWEST)
+            .unwrap()
+            .unwrap();
         assert_eq!(found.dir, second.path().join(REGISTRY));
     }
 
@@ -257,7 +281,7 @@ mod tests {
             ("contoso.azurecr.io/b.cert", ""),
             ("contoso.azurecr.io/b.key", ""),
         ]);
-        let config = load(&Root::default(), root.path(), REGISTRY)
+        let config = load(&Root::default(), root.path(), REGISTRY, NEWEST)
             .unwrap()
             .unwrap();
         assert_eq!(
@@ -280,9 +304,25 @@ mod tests {
         };
         let upstream = RegistryHost {
             tls,
-            ..RegistryHost::upstream(REGISTRY)
+            has_own_client: true,
+            ..RegistryHost::upstream(REGISTRY, NEWEST)
         };
         assert_eq!(config.hosts, [upstream]);
+    }
+
+    #[test]
+    fn a_file_without_hosts_is_ignored_by_older_releases_where_that_makes_a_difference() {
+        for (text, release, is_ignored) in [
+            ("server = 'https://contoso.azurecr.io'", "1.7", false),
+            ("server = 'https://other.example'", "1.7", true),
+            ("server = 'https://other.example'", "2.0", false),
+        ] {
+            let root = certs_d(&[("contoso.azurecr.io/hosts.toml", text)]);
+            let release = release.parse().unwrap();
+            let config = load(&Root::default(), root.path(), REGISTRY, release).unwrap();
+            let ignored = config.and_then(|config| config.ignored);
+            assert_eq!(ignored.is_some(), is_ignored, "{text} {release}");
+        }
     }
 
     #[test]
@@ -299,15 +339,15 @@ mod tests {
             ("_default", ""),
         ]);
         assert!(matches!(
-            load(&Root::default(), root.path(), "many.example"),
+            load(&Root::default(), root.path(), "many.example", NEWEST),
             Err(CertsDError::TooManyTables { .. })
         ));
         assert!(matches!(
-            load(&Root::default(), root.path(), REGISTRY),
+            load(&Root::default(), root.path(), REGISTRY, NEWEST),
             Err(CertsDError::TooLarge { .. })
         ));
         assert!(matches!(
-            load(&Root::default(), root.path(), "other.example"),
+            load(&Root::default(), root.path(), "other.example", NEWEST),
             Err(CertsDError::Read { .. })
         ));
     }

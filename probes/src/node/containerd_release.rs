@@ -1,14 +1,12 @@
 //! Which containerd a node runs, and what differs between its releases for a pull. It is read from the program
 //! itself: Go leaves in each what it was built from.
 
-use std::{
-    fmt,
-    fs::File,
-    io::{self, Read, Seek, SeekFrom},
-    path::Path,
-    str::FromStr,
-    time::Duration,
-};
+use std::{fmt, fs::File, io, path::Path, str::FromStr, time::Duration};
+
+use super::go_program;
+
+/// The patch of a release that is named without one: its last.
+const LAST: u16 = u16::MAX;
 
 /// A release of containerd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,6 +92,28 @@ impl ContainerdRelease {
         })
     }
 
+    /// Whether an http host with TLS settings, as a registry on the node is, gets TLS first, and plain HTTP where it does
+    /// not speak that; before, it gets plain HTTP alone.
+    pub(crate) fn falls_back_to_http(self) -> bool {
+        let backported = self >= Self::new(1, 6, 25) && self < Self::new(1, 7, 0);
+        backported || self >= Self::new(1, 7, 7)
+    }
+
+    /// Whether it ignores a hosts.toml without a table of a host.
+    pub(crate) fn needs_a_host_table(self) -> bool {
+        self < Self::new(2, 0, 0)
+    }
+
+    /// Whether a hosts.toml may have `dial_timeout`, and its `header` goes to the token service, too.
+    pub(crate) fn has_clients_of_hosts(self) -> bool {
+        self >= Self::new(2, 1, 0)
+    }
+
+    /// Whether it knows the capability `referrers`.
+    pub(crate) fn knows_referrers(self) -> bool {
+        self >= Self::new(2, 2, 0)
+    }
+
     /// How long it waits for the headers of an answer; `None` for ever.
     pub(crate) fn answer_limit(self) -> Option<Duration> {
         (self >= Self::new(2, 3, 0)).then_some(Duration::from_secs(30))
@@ -105,20 +125,21 @@ impl ContainerdRelease {
     ///
     /// The file cannot be read.
     pub fn of_program(path: &Path) -> io::Result<Option<Self>> {
-        let info = build_info(&mut File::open(path)?)?;
+        let info = go_program::build_info(&mut File::open(path)?)?;
         Ok(info.and_then(|info| Self::of_build(&info)))
     }
 
-    /// By what `go version -m` shows. Where a distribution leaves out the version, the module's path and its
-    /// compatibility settings tell the era, and so the rules.
+    /// By what `go version -m` shows. Where a distribution leaves out the version, the module's path, its
+    /// compatibility settings and the version of Go tell the era, and so the rules.
     fn of_build(info: &str) -> Option<Self> {
         let mut v2 = false;
         let (mut of_module, mut of_api, mut of_linker) = (None, None, None);
-        let mut small_hello = false;
+        let (mut small_hello, mut go) = (false, None);
         for line in info.lines() {
             let mut fields = line.split('\t');
             let (kind, name) = (fields.next()?, fields.next().unwrap_or_default());
             match (kind, name) {
+                ("go", version) => go = go_program::minor(version),
                 ("path", path) if path.starts_with("github.com/containerd/containerd/v2/") => {
                     v2 = true;
                 }
@@ -144,10 +165,13 @@ impl ContainerdRelease {
         }
         // 2.0 came with version 1.8 of its API, and both count on together.
         let by_api = |api: Self| Self::new(2, api.minor.saturating_sub(8), 0);
-        let by_era = match (v2, small_hello) {
-            (false, _) => Self::new(1, 7, 0),
-            (true, true) => Self::new(2, 1, 0),
-            (true, false) => Self::NEWEST,
+        // Go 1.20 compiled the first 1.7.
+        let by_era = match (v2, small_hello, go) {
+            (false, _, Some(..20)) => Self::new(1, 6, 0),
+            (false, _, Some(20)) => Self::new(1, 7, 0),
+            (false, ..) => Self::new(1, 7, LAST),
+            (true, true, _) => Self::new(2, 1, 0),
+            (true, false, _) => Self::NEWEST,
         };
         let stated = of_linker.or(of_module);
         let stated = stated.or_else(|| of_api.filter(|_| v2).map(by_api));
@@ -158,7 +182,7 @@ impl ContainerdRelease {
 impl FromStr for ContainerdRelease {
     type Err = ContainerdReleaseError;
 
-    /// Whatever follows three numbers is a distribution's.
+    /// Whatever follows three numbers is a distribution's; two numbers mean the last of that release.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.strip_prefix('v').unwrap_or(text);
         let mut parts = text.splitn(3, '.');
@@ -175,7 +199,7 @@ impl FromStr for ContainerdRelease {
         let patch = if text.matches('.').count() > 1 {
             number(true)?
         } else {
-            0
+            LAST
         };
         Ok(Self::new(major, minor, patch))
     }
@@ -183,85 +207,12 @@ impl FromStr for ContainerdRelease {
 
 impl fmt::Display for ContainerdRelease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
-    }
-}
-
-/// Where Go puts what a program was built from (`debug/buildinfo` in Go's library): after a header the version of Go,
-/// and the modules, each after its length.
-const SECTION: &[u8] = b".go.buildinfo\0";
-const HEADER: usize = 32;
-/// Go frames the list of modules in as many bytes before and after.
-const FRAME: usize = 16;
-/// No part of a program that is read here is larger.
-const MAX_PART: u64 = 256 * 1024;
-/// The size of a section's header in an ELF file of 64 bits.
-const SECTION_HEADER: usize = 64;
-
-/// The modules and settings that a Go program was built from; `None` if it is none.
-fn build_info(program: &mut (impl Read + Seek)) -> io::Result<Option<String>> {
-    let Some(section) = section(program)? else {
-        return Ok(None);
-    };
-    let modules = || {
-        let (_, rest) = prefixed(section.get(HEADER..)?)?;
-        let (framed, _) = prefixed(rest)?;
-        let modules = framed.get(FRAME..framed.len().checked_sub(FRAME)?)?;
-        Some(String::from_utf8_lossy(modules).into_owned())
-    };
-    Ok(modules())
-}
-
-/// Go's section of an ELF file of 64 bits, little-endian, as on every processor that regprobe is built for.
-fn section(program: &mut (impl Read + Seek)) -> io::Result<Option<Vec<u8>>> {
-    let head = part(program, 0, SECTION_HEADER as u64)?;
-    if !head.starts_with(b"\x7fELF\x02\x01") {
-        return Ok(None);
-    }
-    let (count, names) = (number(&head, 60, 2), number(&head, 62, 2) as usize);
-    let headers = part(program, number(&head, 40, 8), count * SECTION_HEADER as u64)?;
-    let headers: Vec<_> = headers.chunks_exact(SECTION_HEADER).collect();
-    let mut content = |header: &[u8]| part(program, number(header, 24, 8), number(header, 32, 8));
-    let Some(names) = headers.get(names) else {
-        return Ok(None);
-    };
-    let names = content(names)?;
-    let is_wanted = |header: &&&[u8]| {
-        let name = names.get(number(header, 0, 4) as usize..);
-        name.is_some_and(|name| name.starts_with(SECTION))
-    };
-    headers
-        .iter()
-        .find(is_wanted)
-        .map(|header| content(header))
-        .transpose()
-}
-
-/// A little-endian number of `size` bytes; 0 if it is not there.
-fn number(bytes: &[u8], at: usize, size: usize) -> u64 {
-    let bytes = bytes.get(at..at + size).unwrap_or_default();
-    let digits = bytes.iter().rev();
-    digits.fold(0, |number, digit| number << 8 | u64::from(*digit))
-}
-
-/// A part of a file, as far as it is there.
-fn part(file: &mut (impl Read + Seek), at: u64, size: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.seek(SeekFrom::Start(at))?;
-    file.take(size.min(MAX_PART)).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// Bytes after their length, a varint, and what follows them.
-fn prefixed(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let mut length = 0_usize;
-    for (place, byte) in bytes.iter().take(4).enumerate() {
-        length |= usize::from(byte & 0x7f) << (7 * place);
-        if byte & 0x80 == 0 {
-            return bytes.get(place + 1..)?.split_at_checked(length);
+        write!(f, "{}.{}", self.major, self.minor)?;
+        match self.patch {
+            LAST => Ok(()),
+            patch => write!(f, ".{patch}"),
         }
     }
-    None
 }
 
 #[cfg(test)]
@@ -275,7 +226,7 @@ mod tests {
     #[test]
     fn versions_as_people_and_distributions_write_them() {
         for (text, meant) in [
-            ("1.7", "1.7.0"),
+            ("1.7", "1.7"),
             ("2.3.3", "2.3.3"),
             ("v2.4.2", "2.4.2"),
             ("1.6.20~ds1", "1.6.20"),
@@ -308,10 +259,11 @@ mod tests {
         let v1 = "path\tgithub.com/containerd/containerd/cmd/containerd\n";
         let v2 = "path\tgithub.com/containerd/containerd/v2/cmd/containerd\n";
         for (info, meant) in [
-            (v1.to_owned(), "1.7.0"),
+            (format!("go\tgo1.19.8\n{v1}"), "1.6.0"),
+            (format!("go\tgo1.20.2\n{v1}"), "1.7.0"),
             (
-                format!("{v1}build\tDefaultGODEBUG=panicnil=1,tlsmlkem=0\n"),
-                "1.7.0",
+                format!("go\tgo1.24.4\n{v1}build\tDefaultGODEBUG=panicnil=1,tlsmlkem=0\n"),
+                "1.7",
             ),
             (
                 format!("{v2}build\tDefaultGODEBUG=panicnil=1,tlsmlkem=0\n"),
@@ -330,7 +282,7 @@ mod tests {
                     "{v1}mod\tgithub.com/containerd/containerd\t(devel)\t\n\
                 dep\tgithub.com/containerd/containerd/api\tv1.8.0\th1:x=\n"
                 ),
-                "1.7.0",
+                "1.7",
             ),
             (
                 format!(
@@ -356,57 +308,6 @@ mod tests {
             ContainerdRelease::of_build("path\tgithub.com/other/program\n"),
             None
         );
-    }
-
-    /// An ELF file with nothing but the names of its sections and Go's.
-    fn program() -> Vec<u8> {
-        let names = [b"\0.names\0", SECTION].concat();
-        let frame = [b'f'; FRAME];
-        let modules = [&frame[..], b"path\tab\n", &frame].concat();
-        let info = [
-            &[0; HEADER][..],
-            b"\x05go1.1",
-            &[modules.len() as u8],
-            &modules,
-        ]
-        .concat();
-        let (first, second) = (64_u64, 64 + names.len() as u64);
-        let mut program = b"\x7fELF\x02\x01".to_vec();
-        program.resize(40, 0);
-        program.extend((second + info.len() as u64).to_le_bytes());
-        program.resize(60, 0);
-        program.extend([2, 0, 0, 0]);
-        program.extend([&names[..], &info].concat());
-        for (name, at, size) in [(1_u32, first, names.len()), (8, second, info.len())] {
-            let mut header = name.to_le_bytes().to_vec();
-            header.resize(24, 0);
-            header.extend(at.to_le_bytes());
-            header.extend((size as u64).to_le_bytes());
-            header.resize(SECTION_HEADER, 0);
-            program.extend(header);
-        }
-        program
-    }
-
-    #[test]
-    fn a_program_tells_its_modules_and_half_of_one_nothing() {
-        let whole = program();
-        let modules = |bytes: &[u8]| build_info(&mut io::Cursor::new(bytes)).unwrap();
-        assert_eq!(modules(&whole).as_deref(), Some("path\tab\n"));
-        for end in 0..whole.len() - 1 {
-            assert_eq!(modules(&whole[..end]), None, "{end}");
-        }
-        assert_eq!(modules(b"#!/bin/sh\nexec containerd"), None);
-    }
-
-    #[test]
-    fn no_number_of_a_broken_program_leads_astray() {
-        let whole = program();
-        for at in 0..whole.len() {
-            let mut broken = whole.clone();
-            broken[at] = 0xff;
-            let _ = build_info(&mut io::Cursor::new(broken));
-        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use toml::de::DeTable;
 use url::Url;
 
 use super::{
+    containerd_release::ContainerdRelease,
     go_duration,
     registry_host::{
         Capabilities, ClientCertificate, DOCKER_HUB, HostScheme, RegistryHost, TlsSettings,
@@ -23,33 +24,39 @@ use super::{
 use crate::net::inert::excerpt;
 
 /// Parses the text of a hosts.toml in `dir`, which its relative paths start from. `registry` is `host[:port]`
-/// as in an image reference.
+/// as in an image reference. A `release` leaves out what it does not know.
 pub(crate) fn parse(
     text: &str,
     dir: &Path,
     registry: &str,
+    release: ContainerdRelease,
 ) -> Result<Vec<RegistryHost>, HostsTomlError> {
     let bad_toml = |error| HostsTomlError::toml(&error, text);
     let mut file: HostsToml = toml::from_str(text).map_err(bad_toml)?;
     let root: HostToml = toml::from_str(text).map_err(bad_toml)?;
+    if file.host.is_none() && release.needs_a_host_table() {
+        return Err(HostsTomlError::NoHost);
+    }
 
     let mut hosts = Vec::new();
     for name in host_tables(text).map_err(bad_toml)? {
-        let fields = file.host.remove(&name).unwrap_or_default();
-        let address = fields.address(&name, registry)?;
-        hosts.push(fields.into_host(address, dir)?);
+        let fields = file.host.as_mut().and_then(|hosts| hosts.remove(&name));
+        let fields = fields.unwrap_or_default();
+        let address = fields.address(&name, registry, release)?;
+        hosts.push(fields.into_host(address, dir, release)?);
     }
     hosts.push(match file.server.as_deref() {
         None | Some("") => {
-            let server = root.into_host(RegistryHost::upstream(registry), dir)?;
+            let server = RegistryHost::upstream(registry, release);
+            let server = root.into_host(server, dir, release)?;
             RegistryHost {
                 capabilities: Capabilities::ALL,
                 ..server
             }
         }
         Some(server) => {
-            let address = root.address(server, registry)?;
-            root.into_host(address, dir)?
+            let address = root.address(server, registry, release)?;
+            root.into_host(address, dir, release)?
         }
     });
     Ok(hosts)
@@ -70,10 +77,13 @@ pub(crate) enum HostsTomlError {
     /// TOML must be UTF-8.
     #[error("decode hosts.toml: not UTF-8")]
     NotUtf8,
+    /// A release before 2.0 needs one.
+    #[error("decode hosts.toml: no table [host.\"https://…\"], which containerd needs before 2.0")]
+    NoHost,
     /// `server`, or the name of a host table, is not a URL.
     #[error("parse server {0:?}")]
     Server(String),
-    /// Not one of pull, resolve, push, referrers.
+    /// Not one of pull, resolve, push, and since 2.2 referrers.
     #[error("use unknown capability {0:?}")]
     Capability(String),
     /// Not a duration as Go writes it (`1m30s`).
@@ -123,8 +133,7 @@ fn host_tables(text: &str) -> Result<Vec<String>, toml::de::Error> {
 #[derive(Deserialize)]
 struct HostsToml {
     server: Option<String>,
-    #[serde(default)]
-    host: BTreeMap<String, HostToml>,
+    host: Option<BTreeMap<String, HostToml>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -163,7 +172,12 @@ enum ClientToml {
 
 impl HostToml {
     /// The host that `server` names: a URL, or a host name that means https.
-    fn address(&self, server: &str, registry: &str) -> Result<RegistryHost, HostsTomlError> {
+    fn address(
+        &self,
+        server: &str,
+        registry: &str,
+        release: ContainerdRelease,
+    ) -> Result<RegistryHost, HostsTomlError> {
         let bad = || HostsTomlError::Server(excerpt(server.as_bytes()));
         let https = format!("https://{server}");
         let text = if server.starts_with("http") {
@@ -174,10 +188,10 @@ impl HostToml {
         let url = Url::parse(text).map_err(|_| bad())?;
         let authority = authority_of(text);
         let (_, port) = split_port(authority);
-        let has_tls = self.ca.is_some() || self.client.is_some() || self.skip_verify.is_some();
+        let falls_back = self.has_tls() && port != Some(80) && release.falls_back_to_http();
         let scheme = match url.scheme() {
             "https" => HostScheme::Https,
-            "http" if has_tls && port != Some(80) => HostScheme::HttpsThenHttp,
+            "http" if falls_back => HostScheme::HttpsThenHttp,
             "http" => HostScheme::Http,
             _ => return Err(bad()),
         };
@@ -188,18 +202,29 @@ impl HostToml {
                 .ok_or_else(bad)?
                 .trim_matches(['[', ']'])
                 .to_owned(),
-            port: port.unwrap_or(if scheme == HostScheme::Http { 80 } else { 443 }),
+            port: port.unwrap_or_else(|| scheme.port()),
             path: api_root(url.path(), self.override_path),
             capabilities: Capabilities::ALL,
             tls: TlsSettings::default(),
             dial_timeout: None,
             headers: HeaderMap::new(),
+            has_own_client: false,
             needs_ns: authority != registry && (registry, authority) != ("docker.io", DOCKER_HUB),
         })
     }
 
+    fn has_tls(&self) -> bool {
+        self.ca.is_some() || self.client.is_some() || self.skip_verify.is_some()
+    }
+
     /// Adds everything except the address.
-    fn into_host(self, address: RegistryHost, dir: &Path) -> Result<RegistryHost, HostsTomlError> {
+    fn into_host(
+        self,
+        address: RegistryHost,
+        dir: &Path,
+        release: ContainerdRelease,
+    ) -> Result<RegistryHost, HostsTomlError> {
+        let has_tls = self.has_tls();
         let files = |files: Vec<String>| files.into_iter().map(|file| dir.join(file)).collect();
         let client = |client| match client {
             ClientToml::Bundle(file) => ClientCertificate {
@@ -215,9 +240,11 @@ impl HostToml {
             ClientsToml::Bundle(file) => vec![client(ClientToml::Bundle(file))],
             ClientsToml::List(list) => list.into_iter().map(client).collect(),
         };
-        let dial_timeout = Some(self.dial_timeout).filter(|text| !text.is_empty());
+        let is_known = |text: &String| !text.is_empty() && release.has_clients_of_hosts();
+        let dial_timeout = Some(self.dial_timeout).filter(is_known);
+        let is_own = dial_timeout.is_some() || !self.header.is_empty();
         Ok(RegistryHost {
-            capabilities: capabilities(&self.capabilities)?,
+            capabilities: capabilities(&self.capabilities, release)?,
             tls: TlsSettings {
                 ca: self
                     .ca
@@ -231,13 +258,19 @@ impl HostToml {
                 .map(|text| go_duration::parse(&text).ok_or(HostsTomlError::DialTimeout(text)))
                 .transpose()?,
             headers: headers(self.header),
+            has_own_client: has_tls
+                || address.has_own_client
+                || is_own && release.has_clients_of_hosts(),
             ..address
         })
     }
 }
 
 /// No names mean all capabilities. `referrers` is known and not kept: no pull needs it.
-fn capabilities(names: &[String]) -> Result<Capabilities, HostsTomlError> {
+fn capabilities(
+    names: &[String],
+    release: ContainerdRelease,
+) -> Result<Capabilities, HostsTomlError> {
     if names.is_empty() {
         return Ok(Capabilities::ALL);
     }
@@ -251,7 +284,7 @@ fn capabilities(names: &[String]) -> Result<Capabilities, HostsTomlError> {
             "pull" => capabilities.pull = true,
             "resolve" => capabilities.resolve = true,
             "push" => capabilities.push = true,
-            "referrers" => {}
+            "referrers" if release.knows_referrers() => {}
             _ => return Err(HostsTomlError::Capability(name.clone())),
         }
     }

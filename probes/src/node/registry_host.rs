@@ -7,6 +7,8 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use hyper::HeaderMap;
 
+use super::containerd_release::ContainerdRelease;
+
 /// The host of the registry called `docker.io`.
 pub(super) const DOCKER_HUB: &str = "registry-1.docker.io";
 
@@ -29,6 +31,8 @@ pub(crate) struct RegistryHost {
     pub dial_timeout: Option<Duration>,
     /// Sent with every request to it, and to nobody else.
     pub headers: HeaderMap,
+    /// Whether its settings give it a client of its own, and so tokens of its own.
+    pub has_own_client: bool,
     /// It is not the registry itself: requests say by `?ns=<registry>` which registry they mean.
     pub needs_ns: bool,
 }
@@ -40,9 +44,19 @@ pub(crate) enum HostScheme {
     Https,
     /// Plain HTTP.
     Http,
-    /// An http host with TLS settings and a port other than 80: TLS, or plain HTTP if the server does
-    /// not speak TLS.
+    /// An http host with TLS settings and a port other than 80, where the release falls back: TLS, or plain HTTP if the
+    /// server does not speak TLS.
     HttpsThenHttp,
+}
+
+impl HostScheme {
+    /// The port of a URL that leaves it out.
+    pub(super) fn port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https | Self::HttpsThenHttp => 443,
+        }
+    }
 }
 
 /// What containerd may ask a host for.
@@ -112,7 +126,7 @@ impl RegistryHost {
     /// The registry itself, as containerd reaches it if nothing is configured: https, Docker Hub at its
     /// real name, and a local registry on its own port over whatever it speaks, unverified. `named` is
     /// `host[:port]` as in an image reference.
-    pub(crate) fn upstream(named: &str) -> Self {
+    pub(crate) fn upstream(named: &str, release: ContainerdRelease) -> Self {
         let named = if named == "docker.io" {
             DOCKER_HUB
         } else {
@@ -124,22 +138,26 @@ impl RegistryHost {
             || (port.is_some() || !named.starts_with('['))
                 && host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
         let scheme = match port {
-            Some(80) if is_local => HostScheme::Http,
-            Some(port) if is_local && port != 443 => HostScheme::HttpsThenHttp,
-            _ => HostScheme::Https,
+            _ if !is_local => HostScheme::Https,
+            _ if !release.falls_back_to_http() => HostScheme::Http,
+            Some(80) => HostScheme::Http,
+            None | Some(443) => HostScheme::Https,
+            Some(_) => HostScheme::HttpsThenHttp,
         };
+        let skip_verify = is_local && scheme != HostScheme::Http;
         Self {
             scheme,
             host: host.to_owned(),
-            port: port.unwrap_or(443),
+            port: port.unwrap_or_else(|| scheme.port()),
             path: "/v2".to_owned(),
             capabilities: Capabilities::ALL,
             tls: TlsSettings {
-                skip_verify: is_local && scheme != HostScheme::Http,
+                skip_verify,
                 ..TlsSettings::default()
             },
             dial_timeout: None,
             headers: HeaderMap::new(),
+            has_own_client: skip_verify,
             needs_ns: false,
         }
     }

@@ -306,10 +306,13 @@ impl Transport for Walker<'_> {
         let (sender, heard) = oneshot::channel();
         let (content, by) = (request.content, By::of(request));
         let mut request = request.clone();
+        let mut withheld = None;
         if !self.lanes[place].endpoint.is_same_server(&host.endpoint) {
             // What the node's settings hold for a host may be a secret.
+            let sent = request.headers.len();
             let of_host = host.headers.keys();
             of_host.for_each(|name| drop(request.headers.remove(name)));
+            withheld = (request.headers.len() < sent).then(|| request.url.clone());
         }
         let endpoint = &self.lanes[place].endpoint;
         let mut asked = Asked {
@@ -362,6 +365,14 @@ impl Transport for Walker<'_> {
                     .for_each(|text| text.insert_str(0, "tls: failed to verify certificate: "));
             }
             WalkReply::Fault(_) | WalkReply::NotSeen(_) => {}
+        }
+        if let Some(url) = withheld
+            && matches!(&reply, WalkReply::Response(response) if response.status >= 400)
+        {
+            let why = "a probe sends the headers of hosts.toml to their host alone";
+            let fault = HttpFault::not_followed(url.as_str(), why);
+            reply = WalkReply::NotSeen(fault.to_string());
+            self.blame(None, fault).await;
         }
         self.note_refusal(content, by, &reply);
         self.denied =

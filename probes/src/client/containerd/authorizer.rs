@@ -29,6 +29,8 @@ const MAX_TOKEN: u64 = 1024 * 1024;
 pub(crate) struct Authorizer {
     /// Whose client asks for tokens.
     host: usize,
+    /// What goes along with each request for a token.
+    headers: Arc<HeaderMap>,
     release: ContainerdRelease,
     /// What the kubelet gave along.
     credential: Option<Arc<Credential>>,
@@ -44,6 +46,7 @@ enum Handler {
 
 struct Bearer {
     release: ContainerdRelease,
+    headers: Arc<HeaderMap>,
     realm: Url,
     service: String,
     scopes: Vec<String>,
@@ -54,11 +57,13 @@ struct Bearer {
 impl Authorizer {
     pub(super) fn of(
         host: usize,
+        headers: HeaderMap,
         release: ContainerdRelease,
         credential: Option<Arc<Credential>>,
     ) -> Self {
         Self {
             host,
+            headers: Arc::new(headers),
             release,
             credential,
             handlers: HashMap::new(),
@@ -146,6 +151,7 @@ impl Authorizer {
         let scopes = parameter("scope").map(|scope| scope.split(' ').map(str::to_owned));
         let handler = Bearer {
             release: self.release,
+            headers: Arc::clone(&self.headers),
             realm,
             service: parameter("service").unwrap_or_default().to_owned(),
             scopes: scopes.map(Iterator::collect).unwrap_or_default(),
@@ -255,7 +261,7 @@ impl Bearer {
             subject: String::new(),
             method,
             url,
-            headers: HeaderMap::new(),
+            headers: (*self.headers).clone(),
             offered,
             read: Read::Whole(MAX_TOKEN),
         };

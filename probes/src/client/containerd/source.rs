@@ -133,10 +133,19 @@ impl<'a, T: Transport> Source<'a, T> {
         last: bool,
     ) -> Result<Followed, Stop> {
         let tokens_of = self.hosts[at].tokens_of;
-        let authorizer = self
-            .authorizers
-            .entry(tokens_of)
-            .or_insert_with(|| Authorizer::of(tokens_of, self.release, self.credential.clone()));
+        let (hosts, release) = (self.hosts, self.release);
+        let headers = || match release.has_clients_of_hosts() {
+            true => hosts.iter().find(|host| host.place == tokens_of),
+            false => None,
+        };
+        let headers = || {
+            headers()
+                .map(|host| host.headers.clone())
+                .unwrap_or_default()
+        };
+        let authorizer = self.authorizers.entry(tokens_of).or_insert_with(|| {
+            Authorizer::of(tokens_of, headers(), release, self.credential.clone())
+        });
         retries::send(
             self.transport,
             authorizer,

@@ -6,12 +6,17 @@ use super::*;
 
 const REGISTRY: &str = "contoso.azurecr.io";
 
+fn parsed(text: &str, release: &str) -> Result<Vec<RegistryHost>, HostsTomlError> {
+    let dir = Path::new("/certs.d/contoso");
+    parse(text, dir, REGISTRY, release.parse().unwrap())
+}
+
 fn hosts(text: &str) -> Vec<RegistryHost> {
-    parse(text, Path::new("/certs.d/contoso"), REGISTRY).unwrap()
+    parsed(text, "2.4").unwrap()
 }
 
 fn error(text: &str) -> String {
-    let error = parse(text, Path::new("/certs.d/contoso"), REGISTRY).unwrap_err();
+    let error = parsed(text, "2.4").unwrap_err();
     error
         .to_string()
         .lines()
@@ -115,7 +120,7 @@ fn the_registry_itself() {
         ("[2001:db8::10]:5000", "Https 2001:db8::10:5000/v2", false),
     ];
     for (named, expected, skip_verify) in table {
-        let upstream = RegistryHost::upstream(named);
+        let upstream = RegistryHost::upstream(named, ContainerdRelease::NEWEST);
         assert_eq!(upstream.tls.skip_verify, skip_verify, "{named}");
         assert_eq!(addresses(&[upstream]), [expected]);
     }
@@ -169,6 +174,7 @@ fn everything_a_host_can_say() {
             ),
             (HeaderName::from_static("x"), HeaderValue::from_static("a")),
         ]),
+        has_own_client: true,
         needs_ns: true,
     };
     let host = hosts(text).swap_remove(0);
@@ -229,4 +235,60 @@ fn files_that_containerd_ignores() {
     }
     let deep = format!("a = {}{}", "[".repeat(100_000), "]".repeat(100_000));
     assert!(error(&deep).starts_with("decode hosts.toml"));
+}
+
+#[test]
+fn what_releases_make_of_plain_http() {
+    let mirror = "[host.'http://m.example:5000']\nskip_verify = true";
+    for (release, of_mirror, local, bare) in [
+        ("1.6.20", "Http", "Http", "Http localhost:80/v2"),
+        (
+            "1.6.25",
+            "HttpsThenHttp",
+            "HttpsThenHttp",
+            "Https localhost:443/v2",
+        ),
+        ("1.7.6", "Http", "Http", "Http localhost:80/v2"),
+        (
+            "1.7.7",
+            "HttpsThenHttp",
+            "HttpsThenHttp",
+            "Https localhost:443/v2",
+        ),
+        (
+            "2.4",
+            "HttpsThenHttp",
+            "HttpsThenHttp",
+            "Https localhost:443/v2",
+        ),
+    ] {
+        let hosts = parsed(mirror, release).unwrap();
+        let expected = format!("{of_mirror} m.example:5000/v2?ns");
+        assert_eq!(addresses(&hosts)[0], expected, "{release}");
+        let upstream = |named| RegistryHost::upstream(named, release.parse().unwrap());
+        let with_port = upstream("localhost:5000");
+        assert_eq!(
+            addresses(&[with_port]),
+            [format!("{local} localhost:5000/v2")]
+        );
+        assert_eq!(addresses(&[upstream("localhost")]), [bare], "{release}");
+    }
+}
+
+#[test]
+fn what_older_releases_do_not_know() {
+    let host = |fields: &str| format!("[host.'https://m.example']\n{fields}");
+    let limit = host("dial_timeout = '2s'");
+    for (release, known) in [("2.0.5", None), ("2.1", Some(Duration::from_secs(2)))] {
+        let limited = parsed(&limit, release).unwrap().remove(0);
+        assert_eq!(limited.dial_timeout, known, "{release}");
+        assert_eq!(limited.has_own_client, known.is_some(), "{release}");
+    }
+    let header = parsed(&host("header = { x = 'a' }"), "2.0").unwrap();
+    assert!(!header[0].has_own_client && header[0].headers.len() == 1);
+    let referrers = host("capabilities = ['pull', 'referrers']");
+    assert!(parsed(&referrers, "2.1").is_err() && parsed(&referrers, "2.2").is_ok());
+    let server = "server = 'https://other.example'";
+    assert_eq!(parsed(server, "1.7"), Err(HostsTomlError::NoHost));
+    assert!(parsed(server, "2.0").is_ok());
 }

@@ -79,6 +79,8 @@ pub enum Kind {
     Get,
     /// With `Range`.
     Range,
+    /// Without the header `X-Access`.
+    Stranger,
 }
 
 /// Challenges that are legal (RFC 9110, section 11) and not what Azure sends.
@@ -187,6 +189,7 @@ impl Kind {
             Self::Head => request.method == "HEAD",
             Self::Get => request.method == "GET",
             Self::Range => request.header("range").is_some(),
+            Self::Stranger => request.header("x-access").is_none(),
         }
     }
 }

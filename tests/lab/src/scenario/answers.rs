@@ -23,6 +23,9 @@ pub enum Answers {
     /// To requests for a part of a blob so, and well to everything else.
     #[serde(rename = "to a range")]
     ToRange(Box<Self>),
+    /// To requests without the header `X-Access` so, and well to everything else.
+    #[serde(rename = "without X-Access")]
+    ToStrangers(Box<Self>),
     /// 403, naming the client's address.
     #[serde(rename = "as the firewall")]
     Firewall,

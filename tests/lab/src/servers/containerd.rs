@@ -47,6 +47,16 @@ impl Release {
         }
     }
 
+    /// Its version, as a node's configuration would name it.
+    #[must_use]
+    pub fn version(self) -> &'static str {
+        match self {
+            // Debian 12 stays with it.
+            Self::V1_6 => "1.6.20",
+            Self::V1_7 | Self::V2_1 | Self::V2_4 => self.as_str(),
+        }
+    }
+
     /// Whether it was brought.
     #[must_use]
     pub fn is_here(self) -> bool {

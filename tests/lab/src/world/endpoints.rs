@@ -317,6 +317,7 @@ pub(super) fn answer(answers: &Answers) -> Answer {
         Answers::ToHead(answers) => only(Kind::Head, answers),
         Answers::ToGet(answers) => only(Kind::Get, answers),
         Answers::ToRange(answers) => only(Kind::Range, answers),
+        Answers::ToStrangers(answers) => only(Kind::Stranger, answers),
         Answers::Firewall => Answer::Firewall(IpAddr::V4(EGRESS)),
         Answers::Throttled => Answer::Throttled(Some(Duration::from_secs(30))),
         Answers::Mcr => Answer::Mcr,

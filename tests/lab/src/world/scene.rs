@@ -264,7 +264,7 @@ impl<'w> Scene<'w> {
             registry["credentials"]["managed_identity"] = json!(identity);
         }
         let containerd = match told.knows_containerd {
-            true => release.as_str(),
+            true => release.version(),
             false => "auto",
         };
         let config = json!({
