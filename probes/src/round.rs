@@ -37,6 +37,7 @@ mod offers;
 pub(crate) mod progress;
 mod requests;
 mod settings;
+mod stream;
 mod survey;
 mod visit;
 mod walk_request;

@@ -180,6 +180,11 @@ fn code_of_lost(lost: Lost) -> Code {
     }
 }
 
+/// 407: for plain HTTP a proxy answers in the endpoint's place.
+fn is_of_proxy(fault: &Fault) -> bool {
+    matches!(fault, Fault::Http(HttpFault::Refused(refusal)) if refusal.status == 407)
+}
+
 /// Rather than the settings by which it is checked.
 fn is_certificate(fault: &Fault) -> bool {
     matches!(fault, Fault::Tls(fault) if matches!(**fault, TlsFault::Certificate { .. }))
@@ -224,6 +229,7 @@ fn code(stage: Stage, fault: &Fault, to: Option<IpAddr>, expected: &Expectation)
             Reason::NotTls => Code::NotTls,
             _ => Code::TlsDropped,
         },
+        _ if is_of_proxy(fault) => Code::ProxyAuthRequired,
         Stage::Manifest | Stage::Blob if reason == Reason::Locked => Code::ImageLocked,
         Stage::Manifest | Stage::Blob if reason == Reason::Corrupt => Code::BlobCorrupt,
         Stage::Manifest | Stage::Blob if reason == Reason::PlatformMismatch => {

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use url::Host;
 
 use self::{go_url::GoUrl, no_proxy::NoProxy};
@@ -275,6 +276,15 @@ pub struct ProxyCredentials {
     pub username: String,
     /// The password; empty if the URL has none.
     pub password: String,
+}
+
+impl ProxyCredentials {
+    /// The value of `Proxy-Authorization`.
+    pub(crate) fn basic(&self) -> String {
+        let Self { username, password } = self;
+        let encoded = STANDARD.encode(format!("{username}:{password}"));
+        format!("Basic {encoded}")
+    }
 }
 
 impl fmt::Debug for ProxyCredentials {

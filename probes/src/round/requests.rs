@@ -9,11 +9,7 @@ use crate::{
     client::containerd::{self, Content, FaultKind, Read, WalkReply},
     net::{io_fault::IoFault, wire::Stopwatch},
     outcome::{Evidence, Fault, StageOutcome},
-    round::{
-        visit::{Stream, Visit},
-        walk_request,
-        walker::Heard,
-    },
+    round::{stream::Stream, visit::Visit, walk_request, walker::Heard},
     stages::{
         challenge::{self, Challenge, ChallengeStep},
         http::{self, connection::HttpConnection, fault::HttpFault},

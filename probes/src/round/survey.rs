@@ -11,11 +11,7 @@ use crate::{
     net::off_limits::source_towards,
     node::Node,
     outcome::{AddressOutcome, EndpointOutcome, Fault, PullPath, StageOutcome},
-    round::{
-        deadlines::Deadlines,
-        progress::StageEnd,
-        visit::{Stream, Visit},
-    },
+    round::{deadlines::Deadlines, progress::StageEnd, stream::Stream, visit::Visit},
     stages::{
         http::fault::HttpFault,
         resolve::{self, Lookup},

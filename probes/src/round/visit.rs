@@ -9,14 +9,10 @@ use std::{
 
 use futures_util::future::join;
 use tokio::time::Instant;
-use tokio_rustls::client::TlsStream;
 
 use crate::{
     client::{go_client::DIAL_BUDGET, pull_path::NodeClient},
-    net::{
-        io_fault::IoFault,
-        wire::{Stopwatch, Wire},
-    },
+    net::{io_fault::IoFault, wire::Wire},
     node::{
         Node,
         proxy::{ProxyScheme, ProxyUrl},
@@ -26,10 +22,11 @@ use crate::{
     round::{
         deadlines::Deadlines,
         progress::{OnStageEnd, StageEnd},
+        stream::{Layers, Stream},
     },
     stages::{
         connect::{self, Connected},
-        http::{connection::HttpConnection, fault::HttpFault},
+        http::connection::Forwarder,
         proxy::{self, Tunnel},
         socks,
         tls::{Handshake, Hello, Lost, TlsClient, TlsFault},
@@ -124,8 +121,13 @@ impl Visit<'_> {
         if stream.is_some() || !self.falls_back(stages) {
             return stream;
         }
-        stages.clear();
         let port = if port == 443 { 80 } else { port };
+        let Endpoint { host, .. } = self.endpoint;
+        // Elsewhere the address is of no use.
+        if self.node.proxies.proxy_for("http", host, port) != self.proxy {
+            return None;
+        }
+        stages.clear();
         self.dial_as(Scheme::Http, port, address, stages).await
     }
 
@@ -169,11 +171,20 @@ impl Visit<'_> {
 
         let start = Instant::now();
         let stream = match self.proxy {
-            None => Stream::Plain(wire),
-            Some(proxy) => match self.tunnel(proxy, wire).await {
-                Ok((stream, tunnel)) => {
+            None => Stream::direct(Layers::Plain(wire)),
+            // Nothing comes before the first request.
+            Some(proxy) if scheme == Scheme::Http && proxy.scheme == ProxyScheme::Http => Stream {
+                layers: Layers::Plain(wire),
+                forwarder: Some(Forwarder::at(proxy)),
+            },
+            Some(proxy) => match self.through(proxy, scheme, wire).await {
+                Ok(stream) => {
                     let took = watch.read().unwrap_or_else(|| start.elapsed());
-                    record(Stage::Proxy, took, Ok(Evidence::Proxy(tunnel)));
+                    record(
+                        Stage::Proxy,
+                        took,
+                        Ok(Evidence::Proxy(Tunnel::through(proxy))),
+                    );
                     stream
                 }
                 Err(fault) => {
@@ -190,16 +201,16 @@ impl Visit<'_> {
         let start = Instant::now();
         let (host, deadline) = (&self.endpoint.host, self.deadlines.next());
         let hello = self.hello();
-        let shaken = match stream {
-            Stream::Plain(stream) => {
+        let shaken = match stream.layers {
+            Layers::Plain(stream) => {
                 let shaken = self.tls.handshake(hello, stream, host, deadline).await;
-                shaken.map(|(stream, shaken)| (Stream::Tls(Box::new(stream)), shaken))
+                shaken.map(|(stream, shaken)| (Layers::Tls(Box::new(stream)), shaken))
             }
-            Stream::Tls(stream) => {
+            Layers::Tls(stream) => {
                 let shaken = self.tls.handshake(hello, *stream, host, deadline).await;
-                shaken.map(|(stream, shaken)| (Stream::TlsInTls(Box::new(stream)), shaken))
+                shaken.map(|(stream, shaken)| (Layers::TlsInTls(Box::new(stream)), shaken))
             }
-            Stream::TlsInTls(_) => return None,
+            Layers::TlsInTls(_) => return None,
         };
         let waited = start.elapsed();
         let took = watch.read().filter(|_| shaken.is_ok()).unwrap_or(waited);
@@ -209,12 +220,12 @@ impl Visit<'_> {
             }
             shaken => shaken,
         };
-        let (result, stream) = match shaken {
-            Ok((stream, shaken)) => (Ok(Evidence::Tls(Box::new(shaken))), Some(stream)),
+        let (result, layers) = match shaken {
+            Ok((layers, shaken)) => (Ok(Evidence::Tls(Box::new(shaken))), Some(layers)),
             Err(fault) => (Err(Fault::Tls(Box::new(fault))), None),
         };
         // Retransmits during the handshake count for the connection.
-        if let (Some(Stream::Tls(stream)), Some(first)) = (&stream, stages.first_mut())
+        if let (Some(Layers::Tls(stream)), Some(first)) = (&layers, stages.first_mut())
             && let Ok(Evidence::Connect(connected)) = &mut first.result
         {
             connected.retransmits = Connected::of(stream.get_ref().0.stream()).retransmits;
@@ -222,15 +233,21 @@ impl Visit<'_> {
         let outcome = StageOutcome::new(Stage::Tls, took, result);
         self.report(&outcome);
         stages.push(outcome);
-        stream
+        layers.map(Stream::direct)
     }
 
-    async fn tunnel(&self, proxy: &ProxyUrl, stream: Wire) -> Result<(Stream, Tunnel), Fault> {
+    /// The way through a proxy: a tunnel, or for plain HTTP the proxy itself.
+    async fn through(
+        &self,
+        proxy: &ProxyUrl,
+        scheme: Scheme,
+        stream: Wire,
+    ) -> Result<Stream, Fault> {
         let deadline = self.deadlines.next();
         let opened = match proxy.scheme {
             ProxyScheme::Http => {
                 let opened = proxy::tunnel(stream, proxy, self.endpoint, deadline).await;
-                opened.map(|(stream, tunnel)| (Stream::Plain(stream), tunnel))
+                opened.map(Layers::Plain)
             }
             ProxyScheme::Https => {
                 let hello = self.hello();
@@ -239,15 +256,21 @@ impl Visit<'_> {
                     .handshake(hello, stream, &proxy.host, deadline)
                     .await;
                 let (stream, _) = shaken.map_err(|fault| Fault::Tls(Box::new(fault)))?;
+                if scheme == Scheme::Http {
+                    return Ok(Stream {
+                        layers: Layers::Tls(Box::new(stream)),
+                        forwarder: Some(Forwarder::at(proxy)),
+                    });
+                }
                 let opened = proxy::tunnel(stream, proxy, self.endpoint, deadline).await;
-                opened.map(|(stream, tunnel)| (Stream::Tls(Box::new(stream)), tunnel))
+                opened.map(|stream| Layers::Tls(Box::new(stream)))
             }
             ProxyScheme::Socks5 => {
                 let opened = socks::tunnel(stream, proxy, self.endpoint, deadline).await;
-                opened.map(|(stream, tunnel)| (Stream::Plain(stream), tunnel))
+                opened.map(Layers::Plain)
             }
         };
-        opened.map_err(Fault::Proxy)
+        opened.map(Stream::direct).map_err(Fault::Proxy)
     }
 
     /// The client's own limit, where it is shorter than a stage's.
@@ -273,7 +296,7 @@ impl Visit<'_> {
         &self,
         hello: Hello,
         to: SocketAddr,
-    ) -> Result<(Stream, Handshake), TlsFault> {
+    ) -> Result<(Layers, Handshake), TlsFault> {
         const NO_ANSWER: TlsFault = TlsFault::Io(IoFault::Timeout);
         let deadline = Instant::now() + SECOND_HELLO;
         let in_small_packets = async {
@@ -307,40 +330,9 @@ impl Visit<'_> {
         hello: Hello,
         wire: Wire,
         deadline: Instant,
-    ) -> Result<(Stream, Handshake), TlsFault> {
+    ) -> Result<(Layers, Handshake), TlsFault> {
         let host = &self.endpoint.host;
         let (stream, shaken) = self.tls.handshake(hello, wire, host, deadline).await?;
-        Ok((Stream::Tls(Box::new(stream)), shaken))
-    }
-}
-
-/// An open connection, ready for HTTP.
-pub(crate) enum Stream {
-    Plain(Wire),
-    Tls(Box<TlsStream<Wire>>),
-    /// TLS to an endpoint inside TLS to a proxy.
-    TlsInTls(Box<TlsStream<TlsStream<Wire>>>),
-}
-
-impl Stream {
-    pub(crate) fn stopwatch(&self) -> Stopwatch {
-        self.wire().stopwatch().clone()
-    }
-
-    fn wire(&self) -> &Wire {
-        match self {
-            Self::Plain(wire) => wire,
-            Self::Tls(stream) => stream.get_ref().0,
-            Self::TlsInTls(stream) => stream.get_ref().0.get_ref().0,
-        }
-    }
-
-    pub(crate) async fn into_http(self, endpoint: &Endpoint) -> Result<HttpConnection, HttpFault> {
-        let (authority, allowance) = (endpoint.authority(), self.wire().allowance().clone());
-        match self {
-            Self::Plain(stream) => HttpConnection::open(stream, authority, allowance).await,
-            Self::Tls(stream) => HttpConnection::open(stream, authority, allowance).await,
-            Self::TlsInTls(stream) => HttpConnection::open(stream, authority, allowance).await,
-        }
+        Ok((Layers::Tls(Box::new(stream)), shaken))
     }
 }

@@ -4,7 +4,6 @@
 
 use std::io;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::{Instant, timeout_at},
@@ -27,7 +26,7 @@ pub(crate) async fn tunnel<S>(
     proxy: &ProxyUrl,
     endpoint: &Endpoint,
     deadline: Instant,
-) -> Result<(S, Tunnel), ProxyFault>
+) -> Result<S, ProxyFault>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
@@ -42,7 +41,7 @@ where
         .map_err(|_| IoFault::Timeout)??;
     let (code, status) = parse(&head)?;
     match code {
-        200 => Ok((stream, Tunnel::through(proxy))),
+        200 => Ok(stream),
         407 => Err(ProxyFault::AuthRequired {
             sent: proxy.credentials.is_some(),
         }),
@@ -51,7 +50,7 @@ where
     }
 }
 
-/// A connection that a proxy made.
+/// A way through a proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tunnel {
     /// The proxy's URL, without credentials.
@@ -59,7 +58,7 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    pub(super) fn through(proxy: &ProxyUrl) -> Self {
+    pub(crate) fn through(proxy: &ProxyUrl) -> Self {
         let shown = ProxyUrl {
             credentials: None,
             ..proxy.clone()
@@ -128,16 +127,11 @@ impl From<io::Error> for ProxyFault {
 }
 
 fn request(proxy: &ProxyUrl, endpoint: &Endpoint) -> String {
-    let authorization = proxy.credentials.as_ref().map(basic).unwrap_or_default();
+    let line = |who: &ProxyCredentials| format!("Proxy-Authorization: {}\r\n", who.basic());
+    let authorization = proxy.credentials.as_ref().map(line).unwrap_or_default();
     format!(
         "CONNECT {endpoint} HTTP/1.1\r\nHost: {endpoint}\r\nUser-Agent: {AGENT}\r\n{authorization}\r\n"
     )
-}
-
-fn basic(credentials: &ProxyCredentials) -> String {
-    let ProxyCredentials { username, password } = credentials;
-    let encoded = STANDARD.encode(format!("{username}:{password}"));
-    format!("Proxy-Authorization: Basic {encoded}\r\n")
 }
 
 /// Reads up to the empty line, byte by byte, because what follows belongs to the endpoint. Gives up at
@@ -246,7 +240,7 @@ mod tests {
         let answers = ["HTTP/1.1 200 Connection established\r\nVia: 1.1 p\r\n\r\n\x16\x03\x03tls"];
         let fake = Fake::answering(answers).await;
         let endpoint = endpoint("contoso.azurecr.io");
-        let (mut stream, tunnel) = tunnel(
+        let mut stream = tunnel(
             fake.dial().await,
             &proxy(user()),
             &endpoint,
@@ -257,6 +251,7 @@ mod tests {
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).await.unwrap();
         assert_eq!(rest, b"\x16\x03\x03tls");
+        let tunnel = Tunnel::through(&proxy(user()));
         assert_eq!(tunnel.proxy, "http://proxy.contoso.com:3128");
         assert_eq!(
             fake.heads(),

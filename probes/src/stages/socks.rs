@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::proxy::{ProxyFault, Tunnel};
+use super::proxy::ProxyFault;
 use crate::{
     net::io_fault::IoFault,
     node::{ProxyCredentials, ProxyUrl},
@@ -32,7 +32,7 @@ pub(crate) async fn tunnel<S>(
     proxy: &ProxyUrl,
     endpoint: &Endpoint,
     deadline: Instant,
-) -> Result<(S, Tunnel), ProxyFault>
+) -> Result<S, ProxyFault>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -44,7 +44,7 @@ where
     timeout_at(deadline, asked)
         .await
         .map_err(|_| IoFault::Timeout)??;
-    Ok((stream, Tunnel::through(proxy)))
+    Ok(stream)
 }
 
 async fn authenticate<S>(

@@ -8,7 +8,7 @@ use http_body_util::Full;
 use hyper::{
     HeaderMap, Method,
     client::conn::http1::{self, SendRequest},
-    header::{ACCEPT, CONNECTION, HOST, HeaderValue, USER_AGENT},
+    header::{ACCEPT, CONNECTION, HOST, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT},
 };
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -18,7 +18,10 @@ use tokio::{
 };
 
 use super::{fault::HttpFault, response::Response};
-use crate::net::{allowance::Allowance, io_fault::IoFault};
+use crate::{
+    net::{allowance::Allowance, io_fault::IoFault},
+    node::{ProxyCredentials, ProxyUrl},
+};
 
 /// Bytes of headers; registries send less than one KiB.
 const MAX_HEAD: usize = 64 * 1024;
@@ -37,9 +40,28 @@ pub(crate) const AGENT: &str = concat!(
 pub(crate) struct HttpConnection {
     sender: SendRequest<Full<Bytes>>,
     authority: String,
+    forwarder: Option<Forwarder>,
     allowance: Allowance,
     state: ConnectionState,
     task: AbortHandle,
+}
+
+/// A proxy that requests of plain HTTP are sent to, each with its whole URL.
+#[derive(Debug)]
+pub(crate) struct Forwarder {
+    authorization: Option<HeaderValue>,
+}
+
+impl Forwarder {
+    pub(crate) fn at(proxy: &ProxyUrl) -> Self {
+        let basic = proxy.credentials.as_ref().map(ProxyCredentials::basic);
+        let authorization = basic.and_then(|basic| {
+            let mut value = HeaderValue::try_from(basic).ok()?;
+            value.set_sensitive(true);
+            Some(value)
+        });
+        Self { authorization }
+    }
 }
 
 /// Whether a connection has answered, and still can.
@@ -73,10 +95,17 @@ impl HttpConnection {
         Ok(Self {
             sender,
             authority,
+            forwarder: None,
             allowance,
             state: ConnectionState::New,
             task,
         })
+    }
+
+    /// The same, with a proxy at the other end that passes requests on.
+    pub(crate) fn forwarded_by(mut self, forwarder: Option<Forwarder>) -> Self {
+        self.forwarder = forwarder;
+        self
     }
 
     /// Whether another request can use this connection; it cannot if a body was not read to its end.
@@ -107,8 +136,11 @@ impl HttpConnection {
     ) -> Result<Response, HttpFault> {
         let mut sent = hyper::Request::new(Full::new(request.body));
         *sent.method_mut() = request.method;
-        *sent.uri_mut() = request
-            .target
+        let target = match &self.forwarder {
+            None => request.target.to_owned(),
+            Some(_) => format!("http://{}{}", self.authority, request.target),
+        };
+        *sent.uri_mut() = target
             .parse()
             .map_err(|error| HttpFault::Malformed(format!("the request target: {error}")))?;
         let authority = HeaderValue::try_from(self.authority.as_str())
@@ -118,6 +150,8 @@ impl HttpConnection {
         headers.insert(HOST, authority);
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         headers.insert(CONNECTION, HeaderValue::from_static("keep-alive"));
+        let to_proxy = self.forwarder.iter().flat_map(|one| &one.authorization);
+        headers.extend(to_proxy.map(|value| (PROXY_AUTHORIZATION, value.clone())));
         self.allowance.renew(0);
         let answer = within(deadline, self.sender.send_request(sent)).await;
         self.state = match (&answer, self.state) {
@@ -168,4 +202,41 @@ async fn within<T>(
     Ok(timeout_at(deadline, future)
         .await
         .map_err(|_| IoFault::Timeout)??)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        node::proxy::ProxyScheme,
+        stages::fake::{Fake, answer},
+    };
+
+    #[tokio::test]
+    async fn a_proxy_for_plain_http_gets_whole_urls_and_its_password() {
+        let fake = Fake::answering([answer("200 OK", &[], "")]).await;
+        let proxy = ProxyUrl {
+            scheme: ProxyScheme::Http,
+            host: "proxy.contoso.com".into(),
+            port: 3128,
+            credentials: Some(ProxyCredentials {
+                username: "us@er".into(),
+                password: "pa:ss".into(),
+            }),
+        };
+        let mut http = fake.http().await.forwarded_by(Some(Forwarder::at(&proxy)));
+        let deadline = Instant::now() + Duration::from_secs(5);
+        http.get("/v2/?ns=a", deadline).await.unwrap();
+        let (authority, head) = (fake.endpoint().authority(), fake.heads().remove(0));
+        assert!(
+            head.starts_with(&format!("GET http://{authority}/v2/?ns=a HTTP/1.1\r\n")),
+            "{head}"
+        );
+        assert!(
+            head.contains("\r\nproxy-authorization: Basic dXNAZXI6cGE6c3M=\r\n"),
+            "{head}"
+        );
+    }
 }
