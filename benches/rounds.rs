@@ -59,7 +59,7 @@ fn main() -> Result<()> {
         format!("nameserver [{}]:{}\n", nameserver.ip(), nameserver.port()),
     )?;
     config += &format!(
-        "node: {{resolv_conf: {at}/resolv.conf, hosts: {at}/hosts, certs_d: {at}/certs.d}}\n\
+        "node: {{resolv_conf: {at}/resolv.conf, hosts: {at}/hosts, certs_d: {at}/certs.d, containerd: 1.7}}\n\
          schedule: {{network_interval: {interval}s, request_interval: {interval}s, \
                      token_interval: {interval}s}}\n\
          tls: {{ca_file: {}}}\n",

@@ -41,7 +41,7 @@ impl Agent {
         let at = ground.folder().display();
         let config = format!(
             "registries:\n{registries}\
-             node: {{resolv_conf: {at}/resolv.conf, hosts: {at}/hosts, certs_d: {at}/certs.d}}\n\
+             node: {{resolv_conf: {at}/resolv.conf, hosts: {at}/hosts, certs_d: {at}/certs.d, containerd: 1.7}}\n\
              schedule: {{network_interval: 1s, request_interval: 1s, token_interval: 24h}}\n\
              tls: {{ca_file: {}}}\n",
             ground.ca_file().display(),

@@ -105,7 +105,7 @@ impl Ground {
         fs::write(self.folder.path().join("hosts"), "")?;
         self.write_config(&format!(
             "registries:\n{}{SETTINGS}\
-             node: {{resolv_conf: {at}/resolv.conf, hosts: {at}/hosts, certs_d: {at}/certs.d}}\n\
+             node: {{resolv_conf: {at}/resolv.conf, hosts: {at}/hosts, certs_d: {at}/certs.d, containerd: 2.4}}\n\
              tls: {{ca_file: {at}/ca.crt}}\n{sections}",
             entries.concat()
         ))

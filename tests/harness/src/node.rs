@@ -70,7 +70,7 @@ impl Node {
         let path = |file| self.path(file).display().to_string();
         let config = format!(
             "registries: [{}]\n\
-            node: {{resolv_conf: {}, hosts: {}, proxy: none}}\n\
+            node: {{resolv_conf: {}, hosts: {}, proxy: none, containerd: 2.4}}\n\
             schedule: {{network_interval: 1s, request_interval: 1s, token_interval: 1s, timeout: {}s}}\n",
             registries.join(", "),
             path("resolv.conf"),

@@ -219,7 +219,7 @@ impl Ground {
         });
         let path = |file| self.node.path(file).display().to_string();
         let config = format!(
-            "registries:\n{}node: {{resolv_conf: {}, hosts: {}, certs_d: {}}}\n\
+            "registries:\n{}node: {{resolv_conf: {}, hosts: {}, certs_d: {}, containerd: 2.4}}\n\
              schedule: {{network_interval: 1s, request_interval: 1s, token_interval: 1s, \
              image_interval: 1s, timeout: 2s}}\n",
             entries.collect::<String>(),

@@ -109,7 +109,7 @@ impl Node {
         let config = format!(
             "registries: [{{server: contoso.azurecr.io, name: contoso, regions: [westeurope], private: true}}]\n\
              schedule: {{network_interval: 1s, request_interval: 1s, token_interval: 2s, timeout: 2s}}\n\
-             node: {{resolv_conf: {path}/resolv.conf, hosts: {path}/hosts, certs_d: {path}/certs.d}}\n\
+             node: {{resolv_conf: {path}/resolv.conf, hosts: {path}/hosts, certs_d: {path}/certs.d, containerd: 2.4}}\n\
              tls: {{ca_file: {path}/ca.crt}}\n"
         );
         fs::write(at.join("regprobe.yaml"), config)?;

@@ -184,7 +184,7 @@ impl Registries {
         let entries: String = entries.collect();
         ground.write_config(&format!(
             "registries:\n{entries}{SETTINGS}\
-             node: {{resolv_conf: {at}/resolv.conf, hosts: {at}/hosts, certs_d: {at}/certs.d}}\n\
+             node: {{resolv_conf: {at}/resolv.conf, hosts: {at}/hosts, certs_d: {at}/certs.d, containerd: 2.4}}\n\
              tls: {{ca_file: {at}/soak-ca.crt}}\n"
         ))
     }

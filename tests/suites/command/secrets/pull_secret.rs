@@ -47,7 +47,7 @@ impl Ground {
         fs::write(node.path("secret.json"), secret.to_string())?;
         let config = format!(
             "registries:\n  - server: \"{}\"\n    images: [\"probe/hello:v1\"]\n    credentials: {{docker_config: {}}}\n\
-             node: {{resolv_conf: {}, hosts: {}, certs_d: {}}}\n\
+             node: {{resolv_conf: {}, hosts: {}, certs_d: {}, containerd: 2.4}}\n\
              schedule: {{network_interval: 1s, request_interval: 1s, token_interval: 1s, image_interval: 1s, \
              timeout: 2s}}\n",
             acr.server(),

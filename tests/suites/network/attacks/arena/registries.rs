@@ -79,7 +79,7 @@ pub(super) fn config_in(folder: &Path, bystanders: &[Bystander]) -> String {
     let entries = attacked.into_iter().chain(bystanders);
     format!(
         "registries:\n{}\
-         node: {{resolv_conf: {at}/resolv.conf, hosts: {at}/hosts, certs_d: {at}/certs.d}}\n\
+         node: {{resolv_conf: {at}/resolv.conf, hosts: {at}/hosts, certs_d: {at}/certs.d, containerd: 2.4}}\n\
          schedule: {{network_interval: 1s, request_interval: 1s, token_interval: 1s, \
          image_interval: 1s, timeout: {}s}}\n",
         entries.collect::<String>(),

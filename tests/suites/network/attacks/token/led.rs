@@ -134,7 +134,7 @@ impl Scene {
         let config = format!(
             "registries: [{{server: {NAME}, images: [\"probe/hello:v1\"], anonymous_pull: true}}]\n\
              schedule: {{timeout: 5s}}\n\
-             node: {{resolv_conf: {path}/resolv.conf, hosts: {path}/hosts, certs_d: {path}/certs.d}}\n\
+             node: {{resolv_conf: {path}/resolv.conf, hosts: {path}/hosts, certs_d: {path}/certs.d, containerd: 2.4}}\n\
              tls: {{ca_file: {path}/ca.crt}}\n"
         );
         fs::write(at.join("regprobe.yaml"), config)?;
