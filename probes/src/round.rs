@@ -1,5 +1,6 @@
 //! One round over one registry: all its endpoints at the same time, each surveyed and then asked over the
-//! connection that a pull would use. A round ends soon after the limit of one stage, however many faults there are.
+//! connection that a pull would use. A round ends soon after the limit of one stage, or of three where it walks to
+//! images, however many faults there are.
 
 use std::{net::IpAddr, pin::pin, sync::OnceLock, time::Duration};
 
@@ -9,13 +10,11 @@ use tokio::{sync::mpsc, time::Instant};
 use crate::{
     client::pull_hosts::{PullHost, PullHosts},
     net::off_limits::led_from,
-    node::{
-        Node,
-        registry_host::{HostClient, SHARED_CLIENT},
-    },
+    node::{Node, registry_host::HostClient},
     outcome::{EndpointOutcome, Fault, Outcome, PullPath},
     round::{
         deadlines::Deadlines,
+        destination::Destination,
         identity::{HeldCredential, IdentityAnswer},
         progress::{OnStageEnd, StageEnd},
         requests::Requests,
@@ -25,13 +24,14 @@ use crate::{
     },
     stages::tls::{TlsClients, TlsFault},
     words::{
-        endpoint::{Endpoint, Role, Turn},
+        endpoint::{Endpoint, Role},
         reason::Stage,
         target::{Depth, Target},
     },
 };
 
 mod deadlines;
+mod destination;
 pub(crate) mod identity;
 mod offers;
 pub(crate) mod progress;
@@ -68,7 +68,7 @@ pub async fn run_holding(
         Depth::Image => &target.images[..],
         _ => &[],
     };
-    let deadlines = Deadlines::start(node.stage_limit, !images.is_empty());
+    let deadlines = Deadlines::start(Instant::now(), node.stage_limit, !images.is_empty());
     let round = Round {
         target,
         node,
@@ -204,7 +204,6 @@ impl Round<'_> {
         let to = Destination::host(host);
         let wanted = self.depth >= Depth::Token && !self.walks;
         let asked = self.ask(to, orders, async |login| {
-            let _ = self.login_at.set(login.leads_to());
             let realm = login.challenge("/v2/", wanted).await?;
             match realm.endpoint(&host.endpoint) {
                 None => {
@@ -288,8 +287,8 @@ impl Round<'_> {
         self.ask(to, lane.orders, async |_| {}).await.0
     }
 
-    /// Surveys an endpoint, and meanwhile sends `requests` over the connection that a pull would use, then those
-    /// that `orders` ask for. The result of `requests` is `None` where there is no such connection or no request
+    /// Surveys an endpoint, and meanwhile sends over the connection that a pull would use what `orders` ask for, which
+    /// may take all of the round, and then `requests`. The result of `requests` is `None` where there is no such connection or no request
     /// is due.
     async fn ask<T>(
         &self,
@@ -314,11 +313,13 @@ impl Round<'_> {
             _ => None,
         };
         let mut over = usable.map(|(address, stream)| Requests::over(stream, address, visit));
+        if let Some(over) = over.as_ref().filter(|_| to.endpoint.role == Role::Login) {
+            let _ = self.login_at.set(over.leads_to());
+        }
         let expected = self.target.anonymous_pull && !self.target.has_credentials();
         let sent = async {
             match (&mut over, &unreached) {
                 (Some(over), _) => {
-                    let result = requests(over).await;
                     while let Some(order) = orders.recv().await {
                         match order {
                             Order::Send(request, reply) => {
@@ -333,7 +334,11 @@ impl Round<'_> {
                             }
                         }
                     }
-                    Some(result)
+                    let is_late = self.deadlines.is_cut_short(self.deadlines.next());
+                    match self.walks && is_late {
+                        true => None,
+                        false => Some(over.before_others(requests).await),
+                    }
                 }
                 (None, Some(seen)) => {
                     self.refuse(&mut orders, seen).await;
@@ -399,49 +404,6 @@ impl Round<'_> {
             resolves: to.resolves,
             ..EndpointOutcome::new(to.endpoint.clone(), path)
         })
-    }
-}
-
-/// An endpoint to visit, and how.
-#[derive(Clone, Copy)]
-struct Destination<'a> {
-    endpoint: &'a Endpoint,
-    turn: Turn,
-    /// Whose client asks there.
-    client: &'a HostClient,
-    /// Whether it may ask there what a tag means.
-    resolves: bool,
-    /// Which addresses may be dialled.
-    may_dial: fn(IpAddr) -> bool,
-}
-
-impl<'a> Destination<'a> {
-    /// By the client that hosts share, at any address.
-    fn new(endpoint: &'a Endpoint, turn: Turn) -> Self {
-        Self {
-            endpoint,
-            turn,
-            client: &SHARED_CLIENT,
-            resolves: true,
-            may_dial: |_| true,
-        }
-    }
-
-    fn host(host: &'a PullHost) -> Self {
-        Self {
-            client: &host.client,
-            resolves: host.capabilities.resolve,
-            ..Self::new(&host.endpoint, host.turn)
-        }
-    }
-
-    fn asked_by(self, client: &'a HostClient) -> Self {
-        Self { client, ..self }
-    }
-
-    /// A registry led there, so only some addresses may be dialled.
-    fn led_there(self, may_dial: fn(IpAddr) -> bool) -> Self {
-        Self { may_dial, ..self }
     }
 }
 

@@ -143,16 +143,6 @@ pub(super) fn public_authority(fault: &Fault) -> Option<&str> {
     PUBLIC_AUTHORITIES.iter().find(names).map(|_| &**issuer)
 }
 
-/// Whether an alert says that the two have no version or parameter in common.
-fn is_about_parameters(fault: &Fault) -> bool {
-    let about = [
-        "handshake_failure",
-        "protocol_version",
-        "insufficient_security",
-    ];
-    matches!(fault, Fault::Tls(fault) if matches!(&**fault, TlsFault::Alert(name) if about.contains(&&**name)))
-}
-
 fn is_azures_403(seen: &EndpointOutcome, fault: &Fault) -> bool {
     fault.reason() == Reason::Forbidden && AcrName::parse(&seen.endpoint.host).is_some()
 }
@@ -225,7 +215,9 @@ fn code(stage: Stage, fault: &Fault, to: Option<IpAddr>, expected: &Expectation)
             Reason::UnknownIssuer if public_authority(fault).is_some() => Code::TrustOutdated,
             Reason::UnknownIssuer | Reason::BadCertificate => Code::TlsIntercepted,
             Reason::Version => Code::TlsVersion,
-            Reason::Alert if is_about_parameters(fault) => Code::TlsVersion,
+            Reason::Alert if matches!(fault, Fault::Tls(fault) if fault.is_about_parameters()) => {
+                Code::TlsVersion
+            }
             Reason::NotTls => Code::NotTls,
             _ => Code::TlsDropped,
         },

@@ -9,7 +9,7 @@ use super::go_program;
 const LAST: u16 = u16::MAX;
 
 /// A release of containerd.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContainerdRelease {
     major: u16,
     minor: u16,
@@ -107,6 +107,12 @@ impl ContainerdRelease {
     /// Whether a hosts.toml may have `dial_timeout`, and its `header` goes to the token service, too.
     pub(crate) fn has_clients_of_hosts(self) -> bool {
         self >= Self::new(2, 1, 0)
+    }
+
+    /// Whether its Go may still offer cipher suites without forward secrecy, and 3DES: that follows its `go.mod`, which
+    /// changed within 1.7.
+    pub(crate) fn may_offer_former_suites(self) -> bool {
+        self < Self::new(2, 0, 0)
     }
 
     /// Whether it knows the capability `referrers`.

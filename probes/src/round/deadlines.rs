@@ -7,8 +7,11 @@ use tokio::time::Instant;
 /// How much longer than one stage a round may take.
 const GRACE: Duration = Duration::from_millis(1500);
 
-/// Requests of a walk come one after another, and each may be slow.
-const STAGES_OF_A_WALK: u32 = 3;
+/// How many stages long a walk waits for an answer: by default for 30 seconds, as containerd does.
+const STAGES_OF_AN_ANSWER: u32 = 3;
+/// How much longer than that the round of a walk may take, for what comes before a request without an answer. By
+/// default it ends within 35 seconds.
+const GRACE_OF_A_WALK: Duration = Duration::from_secs(3);
 
 /// When each stage has to end: after the limit of a stage, and no later than the round.
 #[derive(Clone, Copy, Debug)]
@@ -18,12 +21,15 @@ pub(crate) struct Deadlines {
 }
 
 impl Deadlines {
-    /// A round that walks `images` has the time of three stages.
-    pub(crate) fn start(stage: Duration, walks: bool) -> Self {
-        let stages = if walks { STAGES_OF_A_WALK } else { 1 };
+    /// Of a round that begins at `now`, and may walk to images.
+    pub(crate) fn start(now: Instant, stage: Duration, walks: bool) -> Self {
+        let whole = match walks {
+            true => stage * STAGES_OF_AN_ANSWER + GRACE_OF_A_WALK,
+            false => stage + GRACE,
+        };
         Self {
             stage,
-            round: Instant::now() + stage * stages + GRACE,
+            round: now + whole,
         }
     }
 
@@ -40,5 +46,26 @@ impl Deadlines {
     /// For a stage that begins now.
     pub(crate) fn next(&self) -> Instant {
         self.round.min(Instant::now() + self.stage)
+    }
+
+    /// For the answer to a walk that asks at `now`.
+    pub(crate) fn answer(&self, now: Instant) -> Instant {
+        self.round.min(now + self.stage * STAGES_OF_AN_ANSWER)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_walk_waits_as_containerd_does_and_its_round_ends_within_35_seconds() {
+        let begun = Instant::now();
+        let deadlines = Deadlines::start(begun, Duration::from_secs(10), true);
+        for (asked, until, in_full) in [(0, 30, true), (2, 32, true), (12, 33, false)] {
+            let limit = deadlines.answer(begun + Duration::from_secs(asked));
+            assert_eq!(limit, begun + Duration::from_secs(until), "{asked}");
+            assert_eq!(deadlines.is_cut_short(limit), !in_full, "{asked}");
+        }
     }
 }

@@ -51,6 +51,17 @@ impl<'a> Requests<'a> {
         self.visit.leads_to(self.address)
     }
 
+    /// Sends `requests`, and counts them as the first.
+    pub(crate) async fn before_others<T>(
+        &mut self,
+        requests: impl AsyncFnOnce(&mut Self) -> T,
+    ) -> T {
+        let others = self.stages.len();
+        let result = requests(self).await;
+        self.stages.rotate_left(others);
+        result
+    }
+
     pub(crate) fn into_stages(self) -> (IpAddr, Vec<StageOutcome>) {
         (self.address, self.stages)
     }
@@ -127,7 +138,7 @@ impl<'a> Requests<'a> {
         request: &containerd::WalkRequest,
         expected: bool,
     ) -> Heard {
-        let limit = self.visit.deadlines.next();
+        let limit = self.visit.deadlines.answer(Instant::now());
         let cut_short = self.visit.deadlines.is_cut_short(limit);
         let start = self.begin();
         let mut ranged = request.read == Read::FirstByte;

@@ -45,6 +45,12 @@ pub(super) fn digest(hosts: &PullHosts, target: &Target, node: &Node, tls: &TlsC
         let secret = read_regular(file, MAX_SECRET).map(Zeroizing::new);
         secret.ok().as_deref().hash(&mut digest);
     }
+    node.containerd.hash(&mut digest);
+    for host in &hosts.hosts {
+        let client = tls.of(&host.client.tls);
+        let made_of = client.map(|client| client.made_of());
+        made_of.map_err(|error| error.to_string()).hash(&mut digest);
+    }
     digest.finish()
 }
 

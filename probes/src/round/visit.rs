@@ -14,7 +14,7 @@ use crate::{
     client::{go_client::DIAL_BUDGET, pull_path::NodeClient},
     net::{io_fault::IoFault, wire::Wire},
     node::{
-        Node,
+        ContainerdRelease, Node,
         proxy::{ProxyScheme, ProxyUrl},
         registry_host::HostClient,
     },
@@ -218,6 +218,10 @@ impl Visit<'_> {
             Err(TlsFault::Io(IoFault::Timeout)) if self.proxy.is_none() => {
                 self.with_less(hello, to).await
             }
+            Err(fault) if fault.is_about_parameters() => Err(self
+                .unspoken_suite(to)
+                .await
+                .map_or(fault, TlsFault::Unspoken)),
             shaken => shaken,
         };
         let (result, layers) = match shaken {
@@ -287,6 +291,32 @@ impl Visit<'_> {
         match self.node.release().sends_large_hello() {
             true => Hello::Large,
             false => Hello::Small,
+        }
+    }
+
+    /// What the endpoint agrees to with a client like the node's, where it agrees to nothing with this one.
+    async fn unspoken_suite(&self, to: SocketAddr) -> Option<&'static str> {
+        let deadline = self.deadlines.next();
+        let (wire, _) = connect::dial(to, deadline).await.ok()?;
+        let layers = match self.proxy {
+            None => Layers::Plain(wire),
+            Some(proxy) => self.through(proxy, Scheme::Https, wire).await.ok()?.layers,
+        };
+        let with_former = self
+            .node
+            .containerd
+            .is_none_or(ContainerdRelease::may_offer_former_suites);
+        let (tls, host) = (&self.tls, &self.endpoint.host);
+        match layers {
+            Layers::Plain(mut stream) => {
+                tls.unspoken_suite(&mut stream, host, with_former, deadline)
+                    .await
+            }
+            Layers::Tls(mut stream) => {
+                tls.unspoken_suite(&mut stream, host, with_former, deadline)
+                    .await
+            }
+            Layers::TlsInTls(_) => None,
         }
     }
 

@@ -18,6 +18,7 @@ mod client;
 mod client_certificates;
 mod clients;
 mod fault;
+mod go_hello;
 mod go_x509;
 mod handshake;
 mod known_chains;

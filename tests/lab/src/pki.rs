@@ -88,6 +88,7 @@ pub struct Leaf<'pki> {
     is_ca: bool,
     usages: Vec<ExtendedKeyUsagePurpose>,
     critical: Option<CustomExtension>,
+    has_rsa_key: bool,
 }
 
 enum Signer<'pki> {
@@ -111,6 +112,7 @@ impl<'pki> Leaf<'pki> {
                 ExtendedKeyUsagePurpose::ClientAuth,
             ],
             critical: None,
+            has_rsa_key: false,
         }
     }
 
@@ -182,8 +184,17 @@ impl<'pki> Leaf<'pki> {
         self
     }
 
+    /// An RSA key of 2048 bits.
+    pub fn with_rsa_key(mut self) -> Self {
+        self.has_rsa_key = true;
+        self
+    }
+
     pub fn issue(self) -> Result<Identity> {
-        let key = KeyPair::generate()?;
+        let key = match self.has_rsa_key {
+            true => KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048)?,
+            false => KeyPair::generate()?,
+        };
         let params = self.params()?;
         let (leaf, extra) = match self.signer {
             Signer::Root(pki) => (params.signed_by(&key, &pki.root)?, None),

@@ -29,6 +29,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use super::{
     client_certificates::ClientCertificates,
     fault::TlsFault,
+    go_hello,
     handshake::Handshake,
     known_chains::KnownChains,
     verifier::{DescribingVerifier, NoVerifier},
@@ -66,6 +67,7 @@ pub(crate) struct TlsClient {
     large: TlsConnector,
     small: TlsConnector,
     known: Arc<KnownChains>,
+    made_of: u64,
 }
 
 impl TlsClient {
@@ -109,10 +111,37 @@ impl TlsClient {
             ..hybrid_first.clone()
         };
         Ok(Self {
+            made_of: 0,
             large: connector(hybrid_first, verifier.clone(), certificates.clone())?,
             small: connector(small, verifier, certificates)?,
             known,
         })
+    }
+
+    /// The cipher suite that the peer of `stream` agrees to, if this client has it not and Go's has, or `with_former`
+    /// had it once.
+    pub(crate) async fn unspoken_suite<S>(
+        &self,
+        stream: &mut S,
+        host: &str,
+        with_former: bool,
+        deadline: Instant,
+    ) -> Option<&'static str>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let random = self.small.config().crypto_provider().secure_random;
+        go_hello::unspoken_suite(stream, host, with_former, random, deadline).await
+    }
+
+    /// The same, made of files with this digest.
+    pub(super) fn of_files(self, made_of: u64) -> Self {
+        Self { made_of, ..self }
+    }
+
+    /// A digest of the files of `hosts.toml` that it is made of.
+    pub(crate) fn made_of(&self) -> u64 {
+        self.made_of
     }
 
     /// Performs the handshake over `stream` for `host`, a DNS name or an IP address.

@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -95,6 +96,9 @@ impl TlsClients {
                 TlsClient::new(&trust, certificates)?
             }
         };
+        let mut made_of = DefaultHasher::new();
+        wanted.hash(&mut made_of);
+        let client = client.of_files(made_of.finish());
         if others.len() >= MAX_KEPT {
             others.clear();
         }
@@ -132,4 +136,36 @@ fn content<'a>(files: impl Iterator<Item = &'a [u8]>) -> [u8; 32] {
     let mut content = [0; 32];
     content.copy_from_slice(all.finish().as_ref());
     content
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_replaced_under_its_path_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name| folder.path().join(name);
+        let write = |name| {
+            let key = KeyPair::generate().unwrap();
+            let certificate = CertificateParams::default().self_signed(&key).unwrap();
+            fs::write(file(name), certificate.pem()).unwrap();
+        };
+        ["own.pem", "host.pem"].into_iter().for_each(write);
+        let root = Root::at(folder.path().to_owned());
+        let clients = TlsClients::load(root, Some(&file("own.pem"))).unwrap();
+        let of_host = TlsSettings {
+            ca: vec!["/host.pem".into()],
+            ..TlsSettings::default()
+        };
+        let made_of = || clients.of(&of_host).unwrap().made_of();
+        let before = made_of();
+        assert_eq!(made_of(), before);
+        write("host.pem");
+        assert_ne!(made_of(), before);
+    }
 }

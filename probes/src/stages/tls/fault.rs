@@ -62,6 +62,11 @@ pub enum TlsFault {
     /// No version or parameter in common.
     #[error("no common TLS version or parameters ({0})")]
     Version(String),
+    /// The peer agrees to this cipher suite, which Go's client may have and the TLS library here has not.
+    #[error(
+        "the peer agrees to the cipher suite {0}, which this agent does not have and containerd may have"
+    )]
+    Unspoken(&'static str),
     /// The peer refused.
     #[error("the peer ended the handshake with the alert {0}")]
     Alert(String),
@@ -77,7 +82,7 @@ impl TlsFault {
             Self::Io(fault) => fault.reason(),
             Self::Lost(_) => Reason::Timeout,
             Self::Settings(_) => Reason::BadCertificate,
-            Self::Unseen(_) => Reason::Local,
+            Self::Unseen(_) | Self::Unspoken(_) => Reason::Local,
             Self::CertificateRequired(_) => Reason::CertificateRequired,
             Self::Certificate { problem, .. } => problem.reason(),
             Self::Version(_) => Reason::Version,
@@ -88,6 +93,16 @@ impl TlsFault {
 }
 
 impl TlsFault {
+    /// Whether the peer may have found nothing in common.
+    pub(crate) fn is_about_parameters(&self) -> bool {
+        let about = [
+            "handshake_failure",
+            "protocol_version",
+            "insufficient_security",
+        ];
+        matches!(self, Self::Alert(name) if about.contains(&&**name))
+    }
+
     /// The rule of Go's that a certificate breaks, in Go's words.
     pub(crate) fn broken_rule(&self) -> Option<&str> {
         match self {

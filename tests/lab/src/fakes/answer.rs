@@ -68,6 +68,8 @@ pub enum Answer {
     Http10,
     /// The healthy answer, its body in chunks.
     Chunked,
+    /// The healthy answer, after a while.
+    Late(Duration),
     /// The healthy answer, and the connection is closed in place of the next one.
     Once,
 }
@@ -108,6 +110,8 @@ pub enum Challenge {
 /// What a connection does with a request.
 pub(crate) enum Act {
     Respond(Response, Framing),
+    /// Responds after a while.
+    RespondLate(Response, Duration),
     /// Responds, and reads another request before it closes.
     RespondOnce(Response),
     /// Writes these bytes, and then does as told.
@@ -178,6 +182,7 @@ impl Answer {
             Self::Damaged => respond(azure.with_last_byte_changed()),
             Self::Http10 => Act::Respond(azure, Framing::Http10),
             Self::Chunked => Act::Respond(azure, Framing::Chunked),
+            Self::Late(wait) => Act::RespondLate(azure, *wait),
             Self::Once => Act::RespondOnce(azure),
         }
     }

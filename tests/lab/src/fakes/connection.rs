@@ -65,6 +65,13 @@ async fn converse(
                     break;
                 }
             }
+            Act::RespondLate(response, wait) => {
+                time::sleep(wait).await;
+                stream
+                    .write_all(&response.encode(&request.method, Framing::Length))
+                    .await?;
+                stream.flush().await?;
+            }
             Act::RespondOnce(response) => {
                 stream
                     .write_all(&response.encode(&request.method, Framing::Length))

@@ -44,6 +44,9 @@ pub enum Answers {
     RedirectAway,
     #[serde(rename = "a redirect to itself")]
     RedirectLoop,
+    /// Well, once these seconds have passed.
+    #[serde(rename = "late by")]
+    LateBy(u64),
     Hangs,
     #[serde(rename = "hangs in the body")]
     HangsInBody,

@@ -328,6 +328,12 @@ pub enum Connection {
     Tls11,
     #[serde(rename = "ends at TLS 1.2")]
     Tls12,
+    /// nginx, with TLS 1.2 and suites of this kind alone: an elliptic key exchange and CBC.
+    #[serde(rename = "has CBC alone")]
+    CbcAlone,
+    /// The same, without an elliptic key exchange.
+    #[serde(rename = "has RSA key exchange alone")]
+    RsaKeyExchangeAlone,
     #[serde(rename = "agrees to nothing")]
     HandshakeFailure,
     #[serde(rename = "does not know the name")]

@@ -26,6 +26,7 @@ pub struct NginxBuilder {
     at: SocketAddr,
     identity: Option<Identity>,
     protocols: String,
+    ciphers: Option<String>,
     locations: String,
     access_log: &'static str,
 }
@@ -37,6 +38,7 @@ impl Nginx {
             at: at.into(),
             identity: None,
             protocols: "TLSv1.2 TLSv1.3".to_owned(),
+            ciphers: None,
             locations: String::new(),
             access_log: "/dev/stdout",
         }
@@ -63,6 +65,25 @@ impl NginxBuilder {
     /// Speaks these versions only, as nginx writes them: `TLSv1.2`, `TLSv1.3`.
     pub fn protocols(mut self, protocols: &str) -> Self {
         protocols.clone_into(&mut self.protocols);
+        self
+    }
+
+    /// Has these cipher suites only, as OpenSSL writes those of TLS 1.2.
+    pub fn ciphers(mut self, ciphers: &str) -> Self {
+        self.ciphers = Some(ciphers.to_owned());
+        self
+    }
+
+    /// Passes everything on, over TLS.
+    pub fn pass_to_tls(mut self, upstream: SocketAddr) -> Self {
+        let _ = writeln!(
+            self.locations,
+            "location / {{
+                proxy_pass https://{upstream};
+                proxy_set_header Host $http_host;
+                proxy_read_timeout 5s;
+            }}"
+        );
         self
     }
 
@@ -118,11 +139,14 @@ impl NginxBuilder {
         let tls = match &self.identity {
             Some(identity) => {
                 let files = identity.write(&folder)?;
+                let ciphers = self.ciphers.iter();
+                let ciphers = ciphers.map(|ciphers| format!("ssl_ciphers {ciphers};"));
                 format!(
-                    "ssl_certificate {}; ssl_certificate_key {}; ssl_protocols {};",
+                    "ssl_certificate {}; ssl_certificate_key {}; ssl_protocols {}; {}",
                     files.chain.display(),
                     files.key.display(),
-                    self.protocols
+                    self.protocols,
+                    ciphers.collect::<String>()
                 )
             }
             None => String::new(),

@@ -19,6 +19,7 @@ use crate::scenario::{
     Answers, Blobs, Certificate, ChallengeForm, Connection, Permissions, Registry, Role, Said,
     Setting, Site,
 };
+use crate::servers::Nginx;
 
 /// The address that the firewall says it saw.
 const EGRESS: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
@@ -68,6 +69,7 @@ pub(super) struct Endpoints {
 enum Front {
     Trap { _held: Trap },
     Relay { _held: Relay },
+    Nginx { _held: Nginx },
 }
 
 /// Opens everything that a setting has; to be called inside the network.
@@ -133,7 +135,7 @@ impl Endpoints {
         (place, login): (&Place, &Site),
         data: &[(&Place, &Site)],
     ) -> Result<()> {
-        let mut acr = Acr::at(place.host, self.listens(place, login)?);
+        let mut acr = Acr::at(place.host, self.listens(pki, place, login)?);
         if !login.plain_http {
             acr = acr.tls(&pki.nodes);
         }
@@ -143,7 +145,7 @@ impl Endpoints {
             }
         }
         for (place, site) in data {
-            acr = acr.data(place.host, self.listens(place, site)?);
+            acr = acr.data(place.host, self.listens(pki, place, site)?);
         }
         let registry = &setting.registry;
         let platforms: Vec<_> = registry.platforms.iter().map(String::as_str).collect();
@@ -175,7 +177,7 @@ impl Endpoints {
     }
 
     /// Where a site's server listens: at its place, or behind the front that stands there.
-    fn listens(&mut self, place: &Place, site: &Site) -> Result<SocketAddr> {
+    fn listens(&mut self, pki: &LabPki, place: &Place, site: &Site) -> Result<SocketAddr> {
         let at = SocketAddr::new(place.address(), site.port());
         if !has_front(site) {
             return Ok(at);
@@ -183,7 +185,7 @@ impl Endpoints {
         // The same port, since a registry tells clients its own.
         self.behind += 1;
         let behind = SocketAddr::new(Ipv4Addr::new(127, 1, 0, self.behind).into(), site.port());
-        self.fronts.push(front(site, at, behind)?);
+        self.fronts.push(front(pki, place, site, at, behind)?);
         Ok(behind)
     }
 
@@ -218,7 +220,20 @@ fn has_front(site: &Site) -> bool {
     site.late_seconds > 0.0 || !matches!(site.connection, Connection::Sound | Connection::Tls12)
 }
 
-fn front(site: &Site, at: SocketAddr, behind: SocketAddr) -> Result<Front> {
+fn front(
+    pki: &LabPki,
+    place: &Place,
+    site: &Site,
+    at: SocketAddr,
+    behind: SocketAddr,
+) -> Result<Front> {
+    let with_suites = |identity, suites| {
+        let nginx = Nginx::at(at).tls(&identity).protocols("TLSv1.2");
+        let nginx = nginx.ciphers(suites).pass_to_tls(behind).without_log();
+        Ok(Front::Nginx {
+            _held: nginx.start()?,
+        })
+    };
     let trap = match site.connection {
         Connection::Sound | Connection::Tls12 => {
             let wait = Duration::from_secs_f64(site.late_seconds);
@@ -235,6 +250,13 @@ fn front(site: &Site, at: SocketAddr, behind: SocketAddr) -> Result<Front> {
         Connection::PlainHttp => sockets::plain_http(at),
         Connection::Ssh => sockets::ssh(at),
         Connection::Tls11 => sockets::tls11_only(at),
+        Connection::CbcAlone => {
+            return with_suites(pki.good(place.host)?, "ECDHE-ECDSA-AES128-SHA");
+        }
+        Connection::RsaKeyExchangeAlone => {
+            let identity = pki.nodes.leaf([place.host]).with_rsa_key().issue()?;
+            return with_suites(identity, "AES128-GCM-SHA256:AES128-SHA");
+        }
         Connection::HandshakeFailure => sockets::tls_alerts(at, sockets::ALERT_HANDSHAKE_FAILURE),
         Connection::UnrecognizedName => sockets::tls_alerts(at, sockets::ALERT_UNRECOGNIZED_NAME),
         Connection::AccessDenied => sockets::tls_alerts(at, sockets::ALERT_ACCESS_DENIED),
@@ -328,6 +350,7 @@ pub(super) fn answer(answers: &Answers) -> Answer {
             Answer::RedirectTo(format!("https://{}/login", places::PORTAL.host))
         }
         Answers::RedirectLoop => Answer::RedirectLoop,
+        Answers::LateBy(seconds) => Answer::Late(Duration::from_secs(*seconds)),
         Answers::Hangs => Answer::HangBeforeHeaders,
         Answers::HangsInBody => Answer::HangInBody,
         Answers::EndlessBody => Answer::EndlessBody,
