@@ -17,6 +17,7 @@ mod bundle;
 mod document;
 mod elsewhere;
 mod kubectl;
+mod proxy;
 mod why;
 
 /// Asks all agents once and prints what they see.

@@ -7,7 +7,10 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::kubectl::{CallLimits, is_name, kubectl};
+use super::{
+    kubectl::{CallLimits, is_name, kubectl},
+    proxy::Proxy,
+};
 use crate::out::{
     fleet_view::{Answer, FleetView, Heard},
     summary::{self, MAX_BYTES},
@@ -22,6 +25,8 @@ const SUMMARY: CallLimits = CallLimits {
     bytes: MAX_BYTES,
     time: Duration::from_secs(5),
 };
+/// Through one process.
+const ASKED_AT_ONCE: usize = 100;
 /// Each is a process of some 50 MB.
 pub(super) const AT_ONCE: usize = 8;
 /// Of the chart and of the manifests.
@@ -32,8 +37,10 @@ const PORT_NAME: &str = "metrics";
 /// The view of all agents in this namespace, or in all.
 pub(super) async fn view(namespace: Option<&str>) -> anyhow::Result<FleetView> {
     let pods = list(namespace, None).await?;
-    let heard = stream::iter(pods).map(ask).buffered(AT_ONCE);
-    let heard: Vec<Heard> = heard.collect().await;
+    let proxy = Proxy::start().await;
+    let proxy = &proxy.context("kubectl proxy does not start")?;
+    let heard = stream::iter(pods).map(|pod| ask(pod, proxy));
+    let heard: Vec<Heard> = heard.buffered(ASKED_AT_ONCE).collect().await;
     Ok(view_of(&heard))
 }
 
@@ -67,8 +74,12 @@ pub(super) async fn list(
     Ok(list.items.into_iter().map(AgentPod::of).collect())
 }
 
-async fn ask(pod: AgentPod) -> Heard {
-    let answer = match pod.get("/api/v1/summary", SUMMARY).await {
+async fn ask(pod: AgentPod, proxy: &Proxy) -> Heard {
+    let summary = match pod.path("/api/v1/summary") {
+        Ok(path) => proxy.get(&path, SUMMARY).await,
+        Err(why) => Err(why),
+    };
+    let answer = match summary {
         Ok(answer) => match summary::read(&answer) {
             Some(summary) => Answer::Summary(Arc::new(summary)),
             None => Answer::Nothing("its answer is not a summary".to_owned()),
@@ -137,6 +148,11 @@ impl AgentPod {
 
     /// Its answer for this path.
     pub(super) async fn get(&self, path: &str, limits: CallLimits) -> Result<Vec<u8>, String> {
+        kubectl(&["get", "--raw", &self.path(path)?], limits).await
+    }
+
+    /// This path of the agent, as the API server has it.
+    fn path(&self, path: &str) -> Result<String, String> {
         self.expect_on_node()?;
         let Self {
             name,
@@ -144,8 +160,9 @@ impl AgentPod {
             port,
             ..
         } = self;
-        let path = format!("/api/v1/namespaces/{namespace}/pods/{name}:{port}/proxy{path}");
-        kubectl(&["get", "--raw", &path], limits).await
+        Ok(format!(
+            "/api/v1/namespaces/{namespace}/pods/{name}:{port}/proxy{path}"
+        ))
     }
 
     /// An error if it cannot be asked, or has no name that can be part of a path.

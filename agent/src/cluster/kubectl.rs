@@ -8,7 +8,8 @@ use tokio::{
     time::timeout,
 };
 
-const KUBECTL: &str = "kubectl";
+/// The program, as the user's PATH has it.
+pub(super) const KUBECTL: &str = "kubectl";
 /// The end of what it says about an error.
 const MAX_ERROR: usize = 4 << 10;
 

@@ -27,6 +27,6 @@ pub(super) async fn document(site: &Site) -> Reply {
 }
 
 fn unknown() -> Reply {
-    let why = "The nameserver has not said yet who the other agents are. Try again.\n";
+    let why = "It is not known yet who the other agents are. Try again.\n";
     reply::text(StatusCode::SERVICE_UNAVAILABLE, why)
 }

@@ -1,7 +1,9 @@
 //! The view of the whole fleet on loopback: one agent, and other agents that are real or hostile.
 
+mod laptop;
 mod plugin;
 mod prometheus;
+mod sixty;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -39,6 +41,11 @@ pub(crate) fn suite() -> Suite {
         test("regprobe fleet shows the same", command),
         test("the page in a browser", page).needs(Need::BROWSER),
         test("kubectl regprobe shows the same", plugin::shows_the_same).needs([Need::KUBECTL]),
+        test(
+            "sixty agents: page, command and plugin show the same",
+            sixty::show_the_same,
+        )
+        .needs([Need::KUBECTL]),
         test(
             "a real Prometheus shows the same",
             prometheus::shows_the_same,

@@ -1,60 +1,15 @@
 //! `kubectl regprobe`: the view of the fleet through the user's own kubectl.
 
-use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::symlink;
-use std::process::{Command, Output};
-use std::thread;
+use std::net::TcpStream;
 
-use anyhow::{Context, Result, ensure};
-use regprobe_harness::need;
-use regprobe_harness::program::REGPROBE;
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
+use super::laptop::{self, Laptop};
 use super::summary;
 
-/// The real kubectl, with an API server that knows as much as it asks for.
-struct Laptop {
-    folder: TempDir,
-}
-
-impl Laptop {
-    fn new() -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let server = TcpListener::bind("127.0.0.1:0")?;
-        fs::write(
-            folder.path().join("kubeconfig"),
-            format!(
-                "apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts: [{{name: a, context: {{cluster: a, user: a}}}}]\n\
-                 users: [{{name: a, user: {{}}}}]\nclusters: [{{name: a, cluster: {{server: \"http://{}\"}}}}]\n",
-                server.local_addr()?
-            ),
-        )?;
-        thread::spawn(move || {
-            for client in server.incoming().flatten() {
-                thread::spawn(move || api_server(client));
-            }
-        });
-        symlink(&*REGPROBE, folder.path().join("kubectl-regprobe"))?;
-        Ok(Self { folder })
-    }
-
-    fn plugin(&self, arguments: &[&str]) -> Result<Output> {
-        let folder = self.folder.path();
-        let mut command = Command::new(folder.join("kubectl-regprobe"));
-        command
-            .args(arguments)
-            .env("PATH", need::tool("layer/kubectl"))
-            .env("KUBECONFIG", folder.join("kubeconfig"))
-            .env("HOME", folder);
-        Ok(command.output()?)
-    }
-}
-
 pub(super) fn shows_the_same() -> Result<()> {
-    let laptop = Laptop::new()?;
+    let laptop = Laptop::new(api_server)?;
     let out = laptop.plugin(&[])?;
     let text = format!(
         "{}{}",
@@ -87,7 +42,7 @@ pub(super) fn shows_the_same() -> Result<()> {
 
 /// Pods that cannot pull, pods that wait for something else, and pods that cannot be read.
 pub(super) fn why() -> Result<()> {
-    let laptop = Laptop::new()?;
+    let laptop = Laptop::new(api_server)?;
     for (pod, status, words) in [
         (
             "drift",
@@ -245,15 +200,8 @@ fn status() -> Value {
     })
 }
 
-fn api_server(mut client: TcpStream) -> Result<()> {
-    let mut request = Vec::new();
-    while !request.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        client.read_exact(&mut byte)?;
-        request.extend(byte);
-    }
-    let request = String::from_utf8(request)?;
-    let target = request.split(' ').nth(1).context("no target")?;
+fn api_server(client: TcpStream) -> Result<()> {
+    let target = &*laptop::target(&client)?;
     let path = target.split('?').next().unwrap_or_default();
     let agent_pod = |name: &str| {
         json!({
@@ -288,18 +236,7 @@ fn api_server(mut client: TcpStream) -> Result<()> {
         .strip_prefix("/api/v1/namespaces/shop/pods/")
         .and_then(pod);
     let (status, body) = match path {
-        "/api" => ("200 OK", json!({"kind": "APIVersions", "versions": ["v1"]})),
-        "/apis" => (
-            "200 OK",
-            json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": []}),
-        ),
-        "/api/v1" => (
-            "200 OK",
-            json!({"kind": "APIResourceList", "groupVersion": "v1", "resources":
-                [{"name": "pods", "namespaced": true, "kind": "Pod", "verbs": ["get", "list"]},
-                 {"name": "events", "namespaced": true, "kind": "Event", "verbs": ["get", "list"]},
-                 {"name": "nodes", "namespaced": false, "kind": "Node", "verbs": ["get", "list"]}]}),
-        ),
+        "/api" | "/apis" | "/api/v1" => ("200 OK", laptop::discovery(path)),
         _ if asked.is_some() => ("200 OK", asked.unwrap_or_default()),
         "/api/v1/namespaces/shop/events" => (
             "200 OK",
@@ -322,10 +259,5 @@ fn api_server(mut client: TcpStream) -> Result<()> {
                    "message": "error trying to reach service", "reason": "ServiceUnavailable"}),
         ),
     };
-    let (body, kind) = (body.to_string(), "application/json");
-    let length = body.len();
-    Ok(client.write_all(
-        format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
-            .as_bytes(),
-    )?)
+    laptop::reply(client, status, &body)
 }
