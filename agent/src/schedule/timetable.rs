@@ -3,7 +3,7 @@
 //!
 //! **The rule.** Each depth has one turn in each of its intervals, always at the same time of day: the
 //! node's phase. A round takes every depth that has had a turn since half an interval after that depth
-//! was last taken. Nothing else makes a node of a counted fleet send requests. Events that reach many
+//! was last taken; where all nodes may send their requests at the same moment, since half an interval of the network. Nothing else makes a node of a counted fleet send requests. Events that reach many
 //! nodes at the same moment (a start, an outage, a clock that is set, a date in `Retry-After`) make none
 //! of them send requests at that moment: each waits for its turn.
 //!
@@ -188,7 +188,12 @@ impl Timetable {
         let depth = Depth::ALL.into_iter().rfind(allowed);
         let depth = depth.unwrap_or(Depth::Network);
         for taken in Depth::ALL.into_iter().filter(|taken| *taken <= depth) {
-            self.ready[taken as usize] = now.awake + self.interval(taken) / 2;
+            // Where all nodes may ask at the same moment, a round out of turn puts off no turn.
+            let apart = match self.turns.at_once {
+                true => network,
+                false => self.interval(taken),
+            };
+            self.ready[taken as usize] = now.awake + apart / 2;
         }
         if wanted == Depth::Image {
             self.hurry.end_wait();

@@ -248,13 +248,19 @@ impl EndpointOutcome {
         self.path.address().filter(|_| !fails)
     }
 
-    /// Whether the name still leads to `earlier`, which was [`Self::reached`], and a connection still comes about. If
-    /// none did, whether none does.
+    /// Whether the answer that the client uses still leads to `earlier`, which was [`Self::reached`], and a connection
+    /// still comes about. If none did, whether none does.
     pub(super) fn still_reaches(&self, earlier: Option<IpAddr>) -> bool {
         let reaches = self.reached().is_some();
-        earlier.map_or(!reaches, |earlier| {
-            reaches && self.addresses.iter().any(|seen| seen.address == earlier)
-        })
+        earlier.map_or(!reaches, |earlier| reaches && self.leads_to(earlier))
+    }
+
+    fn leads_to(&self, address: IpAddr) -> bool {
+        let used = self.path.nameserver();
+        let is_used = |lookup: &&Lookup| Some(lookup.nameserver.address) == used;
+        let mut answers = self.lookups.iter().filter(is_used);
+        self.path.address() == Some(address)
+            || answers.any(|answer| answer.addresses().any(|found| found == address))
     }
 
     /// Whether the name still leads to where it led `before`, and a connection there still comes about.

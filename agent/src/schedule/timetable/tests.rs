@@ -317,6 +317,18 @@ fn changed(turns: Turns, changes: impl Fn(u32) -> bool, until: f64) -> Vec<(f64,
 }
 
 #[test]
+fn a_node_alone_leaves_out_no_turn_after_its_start() {
+    let mut timetable = Timetable::start(at(0.0), turns_in(1, 300), Depth::Image);
+    let images = deep(&mut timetable, 1300.0);
+    let images: Vec<_> = images
+        .iter()
+        .filter(|(_, depth)| *depth == Depth::Image)
+        .map(|(when, _)| *when)
+        .collect();
+    assert_eq!(images, [0.0, 300.0, 1200.0]);
+}
+
+#[test]
 fn after_a_change_a_node_alone_asks_at_once_and_then_as_usual() {
     let (request, image) = (Depth::Request, Depth::Image);
     let rounds = changed(turns_in(1, 0), |round| round == 5, 200.0);
