@@ -1,14 +1,17 @@
 //! The real credential provider of AKS nodes, asked on a node as a kubelet asks it: it gives a credential exactly where
-//! this table says, and complains in the words that runbooks quote.
+//! this table and the agent say, and complains in the words that runbooks quote.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use regprobe_harness::need::Need;
+use regprobe_harness::program::REGPROBE;
 use regprobe_harness::suite::{Suite, Test, test};
 use regprobe_lab::scenario::Scenario;
-use regprobe_lab::servers::Provided;
+use regprobe_lab::servers::{Provided, Release};
+
+use serde_json::Value;
 
 use super::pool::Pool;
 
@@ -44,8 +47,8 @@ enum Gets {
 
 use Gets::{Complaint, Credential, NothingForLong};
 
-const NAMED: &str = "{managed_identity: {client_id: d5b9dd1e-0000-4000-8000-000000000002}}";
-const UNNAMED: &str = "{managed_identity: {}}";
+const NAMED: &str = "{images: [probe/hello:v1], managed_identity: {client_id: d5b9dd1e-0000-4000-8000-000000000002}}";
+const UNNAMED: &str = "{images: [probe/hello:v1], managed_identity: {}}";
 
 const fn row(name: &'static str, agent: &'static str, world: &'static str, gets: Gets) -> Row {
     Row {
@@ -105,6 +108,26 @@ const ROWS: &[Row] = &[
     row("tokens refused", NAMED, "{metadata: {}, login: {token: {status: 401}}}", Credential),
 ];
 
+/// Whether the kubelet would get a credential, as the agent has it: the exchange succeeds, and nothing is said of a proxy
+/// that the provider goes through and the agent does not.
+fn agent_expects_one(document: &Value) -> bool {
+    let registry = &document["registries"][0];
+    let is_proxied = |finding: &Value| finding["code"] == "MetadataProxied";
+    let mut findings = registry["findings"].as_array().into_iter().flatten();
+    has_exchanged(registry) && !findings.any(is_proxied)
+}
+
+fn has_exchanged(value: &Value) -> bool {
+    match value {
+        Value::Array(values) => values.iter().any(has_exchanged),
+        Value::Object(fields) => {
+            (value["stage"] == "exchange" && value["ok"] == true)
+                || fields.values().any(has_exchanged)
+        }
+        _ => false,
+    }
+}
+
 impl Row {
     fn test(&'static self, pool: &Arc<Pool>) -> Test {
         let pool = Arc::clone(pool);
@@ -119,8 +142,20 @@ impl Row {
             "story: {}\nagent: {}\nworld: {}\ncontainerd: {{does: pulls}}\nverdict: ok\n",
             self.name, self.agent, self.world
         ))?;
-        let provided = pool.with_world(|world| world.set(&scenario)?.provide("probe/hello"))?;
-        self.compare(&provided)
+        let (provided, checked) = pool.with_world(|world| {
+            let scene = world.set(&scenario)?;
+            let provided = scene.provide("probe/hello")?;
+            Ok((provided, scene.check(&REGPROBE, Release::NEWEST)?))
+        })?;
+        self.compare(&provided)?;
+        let expected = provided.credential.is_some();
+        let document = &checked.document;
+        ensure!(
+            agent_expects_one(document) == expected,
+            "a credential: {expected}; the agent: {document:#}{}",
+            checked.complaint
+        );
+        Ok(())
     }
 
     fn compare(&self, provided: &Provided) -> Result<()> {
