@@ -59,6 +59,11 @@ pub(crate) fn suite() -> Suite {
             wire::carries_it_to_its_token_service_alone,
         )
         .needs([Need::Root, Need::IPROUTE, Need::TCPDUMP]),
+        test(
+            "a token of the node's identity is on the wire for its registry alone",
+            wire::carries_tokens_to_the_registry_alone,
+        )
+        .needs([Need::Root, Need::IPROUTE, Need::TCPDUMP]),
         test("memory keeps no pull secret", memory::keeps_none),
         test("a crash leaves no core", memory::leaves_no_core),
     ])

@@ -29,6 +29,11 @@ pub(super) struct Ground {
 
 impl Ground {
     pub(super) fn new() -> Result<Self> {
+        Self::having("docker_config: SECRET")
+    }
+
+    /// With these credentials for the registry; `SECRET` is the file with the pull secret.
+    pub(super) fn having(credentials: &str) -> Result<Self> {
         let (pki, dns) = (Pki::new()?, Dns::start((loopback(), 0))?);
         dns.zone("azurecr.io");
         let start = |name| {
@@ -46,12 +51,12 @@ impl Ground {
         let secret = json!({"auths": {acr.server(): {"auth": auth()}}});
         fs::write(node.path("secret.json"), secret.to_string())?;
         let config = format!(
-            "registries:\n  - server: \"{}\"\n    images: [\"probe/hello:v1\"]\n    credentials: {{docker_config: {}}}\n\
+            "registries:\n  - server: \"{}\"\n    images: [\"probe/hello:v1\"]\n    credentials: {{{}}}\n\
              node: {{resolv_conf: {}, hosts: {}, certs_d: {}, containerd: 2.4}}\n\
              schedule: {{network_interval: 1s, request_interval: 1s, token_interval: 1s, image_interval: 1s, \
              timeout: 2s}}\n",
             acr.server(),
-            path("secret.json"),
+            credentials.replace("SECRET", &path("secret.json")),
             path("resolv.conf"),
             path("hosts"),
             path("certs.d"),

@@ -1,5 +1,5 @@
 //! Every byte that leaves the node, and every request that comes to a server of the lab: wherever a registry leads, its
-//! secret is only ever in requests to its own token service.
+//! secret, and the tokens of the node's identity, are only ever in requests to its own token service.
 
 use std::fs;
 use std::process::{Child, Stdio};
@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 use regprobe_harness::agent::SOON;
 use regprobe_lab::addresses::loopback;
 use regprobe_lab::fakes::acr::{Acr, Answer, Challenge, Route, Seen};
+use regprobe_lab::fakes::metadata::{self, Metadata};
 use regprobe_lab::fakes::proxy::Proxy;
 use regprobe_lab::netns::Namespace;
 use regprobe_lab::wait;
@@ -108,10 +109,97 @@ fn attacks(elsewhere: &str, plain: &str, own: &str) -> Vec<Attack> {
     ]
 }
 
+/// The end of each token of the lab, of Entra ID's as well as of a registry's exchange.
+const SIGNATURE: &str = ".c2lnbmVk";
+
+/// Whatever the registry and the metadata service do. The latter alone may have a token on the wire as it is.
+pub(super) fn carries_tokens_to_the_registry_alone() -> Result<()> {
+    let namespace = Namespace::new("identity")?;
+    namespace.address(&format!("{}/32", metadata::ADDRESS.ip()))?;
+    let capture = Capture::start(&namespace, &format!("not host {}", metadata::ADDRESS.ip()))?;
+    namespace.enter(|| {
+        let ground = Ground::having("managed_identity: {}")?;
+        let service = Metadata::start(metadata::ADDRESS)?;
+        let plain = Acr::at("plain.azurecr.io", (loopback(), 0)).start()?;
+        ground.name("plain.azurecr.io", plain.addr());
+        let others = [&ground.elsewhere, &plain];
+        let elsewhere = format!("https://{}", ground.elsewhere.server());
+        let in_the_clear = format!("http://{}", plain.server());
+        let realm = |at: &str| Answer::Challenge(Challenge::Realm(format!("{at}/oauth2/token")));
+        let to_registry = [
+            (Route::Other, Answer::AsAzure),
+            (Route::Ping, realm(&elsewhere)),
+            (Route::Ping, realm(&in_the_clear)),
+            (
+                Route::Ping,
+                realm(&format!("http://{}", ground.acr.server())),
+            ),
+            (Route::Ping, Answer::MovedTo(elsewhere.clone())),
+            (Route::Exchange, Answer::MovedTo(elsewhere.clone())),
+            (Route::Exchange, Answer::RedirectTo(in_the_clear.clone())),
+            (Route::Exchange, Answer::CaptivePortal),
+            (Route::Exchange, Answer::EndlessBody),
+            (Route::Token, realm(&elsewhere)),
+            (Route::Token, Answer::MovedTo(elsewhere.clone())),
+            (Route::Token, Answer::RedirectTo(in_the_clear.clone())),
+            (Route::Manifest, realm(&elsewhere)),
+            (Route::Manifest, realm(&in_the_clear)),
+            (Route::Blob, Answer::MovedTo(in_the_clear.clone())),
+        ];
+        let token = |text: &str| {
+            let text = format!("{{\"access_token\":\"{text}{SIGNATURE}\",\"expires_in\":\"9\"}}");
+            Answer::Body(200, "application/json".to_owned(), text)
+        };
+        let of_metadata = [
+            Answer::RedirectTo(in_the_clear.clone()),
+            Answer::MovedTo(elsewhere.clone()),
+            Answer::CaptivePortal,
+            Answer::EndlessBody,
+            Answer::EndlessHeaders,
+            token("a\\r\\nX-Led-Astray: yes"),
+            token("a\\nb&grant_type=password"),
+        ];
+        let attacks = to_registry.map(|(route, answer)| (Some(route), answer));
+        let attacks = attacks
+            .into_iter()
+            .chain(of_metadata.map(|answer| (None, answer)));
+        let mut exchanged = 0;
+        for (route, answer) in attacks {
+            let what = format!("{route:?}: {answer:?}");
+            ground.acr.fix().forget();
+            service.answer(Answer::AsAzure);
+            match route {
+                Some(route) => drop(ground.acr.answer(route, answer)),
+                None => drop(service.answer(answer)),
+            }
+            let said = ground.check_as("json", None)?;
+            ensure!(!said.contains(SIGNATURE), "{what}: {said}");
+            let own = ground.acr.seen();
+            let (may, may_not): (Vec<_>, Vec<_>) = own
+                .into_iter()
+                .partition(|seen| matches!(seen.route, Route::Exchange | Route::Token));
+            exchanged += may
+                .iter()
+                .filter(|seen| seen.route == Route::Exchange)
+                .count();
+            for seen in may_not.iter().chain(&others.map(Acr::seen).concat()) {
+                let all = format!("{} {}", seen.target, sent(seen));
+                ensure!(!all.contains(SIGNATURE), "{what}: {seen:#?}");
+            }
+            let lines = may.iter().flat_map(|seen| &seen.headers);
+            let added = lines.filter(|(name, _)| name == "X-Led-Astray").count();
+            ensure!(added == 0, "{what}: a token added a header");
+        }
+        ensure!(exchanged > 5, "only {exchanged} exchanges");
+        Ok(())
+    })?;
+    capture.judge("contoso.azurecr.io", &[SIGNATURE])
+}
+
 /// Whatever the registry does, also with a proxy in between.
 pub(super) fn carries_it_to_its_token_service_alone() -> Result<()> {
     let namespace = Namespace::new("secrets")?;
-    let capture = Capture::start(&namespace)?;
+    let capture = Capture::start(&namespace, "")?;
     namespace.enter(|| {
         let ground = Ground::new()?;
         let plain = Acr::at("plain.azurecr.io", (loopback(), 0)).start()?;
@@ -143,7 +231,7 @@ pub(super) fn carries_it_to_its_token_service_alone() -> Result<()> {
         ensure!(!asked.is_empty(), "nothing went by the proxy");
         tells_none("CONNECT", &asked.join(" "))
     })?;
-    capture.judge()
+    capture.judge("CONNECT contoso.azurecr.io", &[PASSWORD, &auth()])
 }
 
 /// The secret came to the token service of its own registry, and nothing else did.
@@ -195,13 +283,15 @@ struct Capture {
 }
 
 impl Capture {
-    fn start(namespace: &Namespace) -> Result<Self> {
+    /// Of those that a filter in tcpdump's words takes.
+    fn start(namespace: &Namespace, filter: &str) -> Result<Self> {
         let file = NamedTempFile::new()?;
         let log = NamedTempFile::new()?;
         let tcpdump = namespace
             .command(TCPDUMP)
             .args(["-i", "any", "-U", "-Z", "root", "-w"])
             .arg(file.path())
+            .args(filter.split_whitespace())
             .stdin(Stdio::null())
             .stderr(log.reopen()?)
             .spawn()
@@ -215,21 +305,17 @@ impl Capture {
         Ok(capture)
     }
 
-    /// Nothing of the secret was to be read on the wire, and something was.
-    fn judge(mut self) -> Result<()> {
+    /// It has what must be there, and no secret.
+    fn judge(mut self, expected: &str, secrets: &[&str]) -> Result<()> {
         self.end()?;
         let bytes = fs::read(self.file.path())?;
         let has = |text: &str| {
-            bytes
-                .windows(text.len())
-                .any(|window| window == text.as_bytes())
+            let mut windows = bytes.windows(text.len());
+            windows.any(|window| window == text.as_bytes())
         };
-        ensure!(
-            has("CONNECT contoso.azurecr.io"),
-            "the capture lacks the proxy"
-        );
-        for secret in [PASSWORD.to_owned(), auth()] {
-            ensure!(!has(&secret), "{secret} was on the wire");
+        ensure!(has(expected), "the capture lacks {expected}");
+        for secret in secrets {
+            ensure!(!has(secret), "{secret} was on the wire");
         }
         Ok(())
     }
