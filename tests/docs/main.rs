@@ -1,6 +1,7 @@
 //! The documentation against the binary: samples are valid, tables are complete, output is what it
 //! prints, links lead somewhere.
 
+mod causes;
 mod links;
 mod markdown;
 
