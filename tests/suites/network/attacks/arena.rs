@@ -37,9 +37,11 @@ use super::nameserver::Nameserver;
 use super::toll::Rounds;
 use super::{listener, lock, site};
 
-/// A stage's timeout, and what a round may take in addition.
+/// A stage's timeout.
 const LIMIT: Duration = Duration::from_secs(2);
-const GRACE: Duration = Duration::from_millis(1500);
+/// How long a walk waits for an answer, and what its round may take in addition.
+const ANSWER: Duration = Duration::from_secs(6);
+const GRACE: Duration = Duration::from_secs(3);
 /// From one round to the next.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Extra time on a busy machine.
@@ -181,7 +183,7 @@ impl Arena {
 
         let (start, started) = (Timestamp::now(), Instant::now());
         let attacker = self.begin(attack)?;
-        let limit = INTERVAL + LIMIT + GRACE + SLACK;
+        let limit = INTERVAL + ANSWER + GRACE + SLACK;
         let result = self.watch(limit, || {
             let now = self.failures(registry)?;
             match attack.expected {
