@@ -71,7 +71,7 @@ macro_rules! others {
     };
 }
 
-const ALERTS: [Runbook; 11] = others! {
+const ALERTS: [Runbook; 12] = others! {
     "alerts",
     "RegprobeRegistryFailingOnManyNodes" "Pulls fail on many nodes at once."
     "RegprobeAgentDown" "The agent on a node does not respond."
@@ -84,6 +84,7 @@ const ALERTS: [Runbook; 11] = others! {
     "RegprobePullAvailabilityBurn" "A registry fails too often."
     "RegprobeAgentImageWaiting" "The agent's own image cannot be pulled."
     "RegprobeFleetAssumed" "Agents cannot count each other."
+    "RegprobeCannotTell" "Agents do not see enough for a verdict."
 };
 
 const GUIDES: [Runbook; 13] = others! {

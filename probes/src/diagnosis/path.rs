@@ -18,7 +18,7 @@ use crate::{
         http::fault::HttpFault,
         proxy::ProxyFault,
         resolve::ResolveFault,
-        tls::{Lost, TlsFault},
+        tls::{Chain, Lost, TlsFault},
         token::Token,
     },
     words::{
@@ -115,32 +115,9 @@ fn is_denied_by_node(fault: &Fault) -> bool {
     ) || matches!(fault, Fault::Tls(fault) if matches!(**fault, TlsFault::Io(IoFault::Denied(_))))
 }
 
-/// Organisations whose roots are in every current bundle, as their certificates name them.
-const PUBLIC_AUTHORITIES: &[&str] = &[
-    "Amazon",
-    "Baltimore",
-    "DigiCert Inc",
-    "Entrust, Inc.",
-    "GlobalSign nv-sa",
-    "GoDaddy.com, Inc.",
-    "Google Trust Services LLC",
-    "Google Trust Services",
-    "IdenTrust",
-    "Internet Security Research Group",
-    "Let's Encrypt",
-    "Microsoft Corporation",
-    "Sectigo Limited",
-];
-
-/// The public authority that issued the leaf, by its own words: whoever intercepts TLS goes by another name.
-pub(super) fn public_authority(fault: &Fault) -> Option<&str> {
-    let issuer = &fault.chain()?.leaf()?.issuer;
-    let names = |organisation: &&&str| {
-        let rest = issuer.split("O=").skip(1);
-        let mut rest = rest.filter_map(|rest| rest.strip_prefix(**organisation));
-        rest.any(|rest| rest.is_empty() || rest.starts_with(','))
-    };
-    PUBLIC_AUTHORITIES.iter().find(names).map(|_| &**issuer)
+/// Rather than by somebody who intercepts TLS.
+fn is_by_public_authority(fault: &Fault) -> bool {
+    fault.chain().is_some_and(Chain::is_by_public_authority)
 }
 
 fn is_azures_403(seen: &EndpointOutcome, fault: &Fault) -> bool {
@@ -212,7 +189,7 @@ fn code(stage: Stage, fault: &Fault, to: Option<IpAddr>, expected: &Expectation)
             Reason::NotYetValid => Code::CertificateNotYetValid,
             Reason::NameMismatch => Code::CertificateNameMismatch,
             Reason::BadCertificate if is_certificate(fault) => Code::CertificateInvalid,
-            Reason::UnknownIssuer if public_authority(fault).is_some() => Code::TrustOutdated,
+            Reason::UnknownIssuer if is_by_public_authority(fault) => Code::TrustOutdated,
             Reason::UnknownIssuer | Reason::BadCertificate => Code::TlsIntercepted,
             Reason::Version => Code::TlsVersion,
             Reason::Alert if matches!(fault, Fault::Tls(fault) if fault.is_about_parameters()) => {
@@ -227,6 +204,9 @@ fn code(stage: Stage, fault: &Fault, to: Option<IpAddr>, expected: &Expectation)
         Stage::Manifest | Stage::Blob if reason == Reason::PlatformMismatch => {
             Code::PlatformMismatch
         }
+        // The registry's own words, whatever it is asked for.
+        Stage::Blob if reason == Reason::Firewall => Code::RegistryFirewall,
+        Stage::Blob if reason == Reason::Throttled => Code::Throttled,
         Stage::Blob => Code::BlobUnavailable,
         Stage::Manifest if reason == Reason::NotFound => Code::ImageNotFound,
         Stage::Token if is_denial(fault) => Code::CredentialsRequired,

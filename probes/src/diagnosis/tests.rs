@@ -21,6 +21,7 @@ mod build;
 mod credentials;
 mod healthy;
 mod names;
+mod nameservers;
 mod properties;
 mod requests;
 mod way;
@@ -52,6 +53,7 @@ fn every_code_has_a_story() {
 fn all_stories() -> Vec<Story> {
     [
         names::stories(),
+        nameservers::stories(),
         way::stories(),
         requests::stories(),
         credentials::stories(),

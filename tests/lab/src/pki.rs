@@ -39,7 +39,19 @@ impl Pki {
 
     /// An authority whose root goes by this name.
     pub fn named(name: &str) -> Result<Self> {
-        let root = Ca::self_signed(ca_params(name), KeyPair::generate()?)?;
+        Self::rooted_in(ca_params(name), name)
+    }
+
+    /// An authority of an organisation, as public ones are.
+    pub fn of(organisation: &str, name: &str) -> Result<Self> {
+        let mut root = ca_params(name);
+        root.distinguished_name
+            .push(DnType::OrganizationName, organisation);
+        Self::rooted_in(root, name)
+    }
+
+    fn rooted_in(root: CertificateParams, name: &str) -> Result<Self> {
+        let root = Ca::self_signed(root, KeyPair::generate()?)?;
         let intermediate = Ca::signed_by(
             ca_params(&format!("Intermediate of {name}")),
             KeyPair::generate()?,

@@ -1,4 +1,4 @@
-//! Stories about names: drift, missing records, nameservers, pins; long because it is one table after another.
+//! Stories about what names lead to: drift, missing records, and what is no fault.
 
 use std::time::Duration;
 
@@ -7,16 +7,15 @@ use super::{
     build::{
         AZURE, FIRST, NameserverSays, OTHER, PRIVATE_DATA, PRIVATE_LOGIN, PUBLIC, SECOND, data,
         dial, expecting_any, found, login, mirror, no_address, no_such_name, not_linked, nothing,
-        private, record_missing, refused, servfail, silence, turned_away,
+        private, record_missing, refused, turned_away,
     },
     critical, story, warning,
 };
 use crate::{
     diagnosis::Code::{
-        AliasBroken, AnswerFiltered, HostsFileOverride, NameNotFound, NameserverDown,
-        NameserverFailing, NameserverSlow, NameserversDisagree, NoAddress, NoNameserver,
-        PrivateEndpointTimeout, PrivateLinkRecordMissing, PrivateLinkShadowZone,
-        PrivateLinkZoneNotLinked, PublicAddress, SearchDomainAnswer, UnexpectedAddress,
+        AliasBroken, AnswerFiltered, NameNotFound, NameserverSlow, NoAddress,
+        PrivateLinkRecordMissing, PrivateLinkShadowZone, PrivateLinkZoneNotLinked, PublicAddress,
+        SearchDomainAnswer, UnexpectedAddress,
     },
     net::io_fault::IoFault,
     stages::resolve::{Negative, ResolveFault},
@@ -26,6 +25,10 @@ use crate::{
     },
 };
 
+pub(super) fn stories() -> Vec<Story> {
+    [drift(), missing(), fine()].concat()
+}
+
 /// An answer without addresses, which no zone has said.
 fn filtered() -> NameserverSays {
     let nothing_left = Negative {
@@ -33,10 +36,6 @@ fn filtered() -> NameserverSays {
         soa: None,
     };
     nothing(ResolveFault::NoData(nothing_left))
-}
-
-pub(super) fn stories() -> Vec<Story> {
-    [drift(), missing(), nameservers(), pins(), fine()].concat()
 }
 
 fn drift() -> Vec<Story> {
@@ -275,158 +274,6 @@ fn missing() -> Vec<Story> {
             [login().answered(&FIRST, nothing(ResolveFault::AliasLoop))],
         )
         .fails_by([critical(NoAddress).by(&FIRST).saying("no such host")]),
-    ]
-}
-
-fn nameservers() -> Vec<Story> {
-    vec![
-        story(
-            "the only nameserver is silent",
-            [
-                login().answered(&FIRST, silence()),
-                data().answered(&FIRST, silence()),
-            ],
-        )
-        .fails_by([critical(NameserverDown)
-            .by(&FIRST)
-            .saying("i/o timeout")
-            .showing("also contoso.westeurope.data.azurecr.io:443")]),
-        story(
-            "the first of two is silent",
-            [login()
-                .answered(&FIRST, silence())
-                .answered(&SECOND, private(PRIVATE_LOGIN))],
-        )
-        .degraded_by([warning(NameserverDown).by(&FIRST)]),
-        story(
-            "the second of two is silent",
-            [login().answered(&SECOND, silence())],
-        )
-        .degraded_by([warning(NameserverDown).by(&SECOND)]),
-        story(
-            "it answers for IPv4 and not for IPv6",
-            [login().answered(&FIRST, private(PRIVATE_LOGIN).without_ipv6_answer())],
-        )
-        .degraded_by([warning(NameserverDown)
-            .by(&FIRST)
-            .on(PRIVATE_LOGIN)
-            .showing("one of the two questions")]),
-        story(
-            "its port is closed",
-            [login().answered(&FIRST, nothing(ResolveFault::Io(IoFault::Refused)))],
-        )
-        .fails_by([critical(NameserverDown)
-            .by(&FIRST)
-            .saying("connection refused")]),
-        story(
-            "the only nameserver fails",
-            [login().answered(&FIRST, servfail())],
-        )
-        .fails_by([critical(NameserverFailing)
-            .by(&FIRST)
-            .saying("server misbehaving")]),
-        story(
-            "a nameserver that only the configuration names is silent",
-            [login().answered(&AZURE, silence())],
-        )
-        .degraded_by([warning(NameserverDown).by(&AZURE)]),
-        story(
-            "one fails and one is silent",
-            [login()
-                .answered(&FIRST, servfail())
-                .answered(&SECOND, silence())],
-        )
-        .fails_by([
-            critical(NameserverFailing).by(&FIRST).saying("i/o timeout"),
-            warning(NameserverDown).by(&SECOND),
-        ]),
-        story("there is none", [login().unanswered(), data().unanswered()])
-            .fails_by([critical(NoNameserver).saying("connection refused")]),
-        story(
-            "there is none but one that only the configuration names",
-            [login()
-                .unanswered()
-                .answered(&AZURE, private(PRIVATE_LOGIN))],
-        )
-        .fails_by([critical(NoNameserver).saying("connection refused")]),
-        story(
-            "two give different private addresses",
-            [login().answered(&SECOND, private("10.240.1.14"))],
-        )
-        .degraded_by([warning(NameserversDisagree).by(&SECOND).on("10.240.1.14")]),
-        story(
-            "one of which is dead",
-            [login().answered(&SECOND, private("10.240.1.14")).fails_at(
-                PRIVATE_LOGIN,
-                Stage::Connect,
-                dial(IoFault::Timeout),
-            )],
-        )
-        .fails_by([critical(PrivateEndpointTimeout)
-            .on(PRIVATE_LOGIN)
-            .saying("i/o timeout")
-            .showing("nameserver 198.18.0.54:53 says 10.240.1.14")]),
-        story(
-            "two give different public addresses without an alias",
-            [login()
-                .answered(&FIRST, found([], [PUBLIC]))
-                .answered(&SECOND, found([], ["203.0.113.12"]))],
-        )
-        .under(expecting_any())
-        .degraded_by([warning(NameserversDisagree).by(&SECOND).on("203.0.113.12")]),
-    ]
-}
-
-fn pins() -> Vec<Story> {
-    vec![
-        story(
-            "the hosts file agrees with DNS",
-            [login().pinned_to(PRIVATE_LOGIN)],
-        ),
-        story(
-            "the hosts file does not",
-            [login().pinned_to("10.240.1.14")],
-        )
-        .degraded_by([warning(HostsFileOverride).on("10.240.1.14")]),
-        story(
-            "the hosts file pins a dead address",
-            [login().pinned_to("10.240.1.99").fails_at(
-                "10.240.1.99",
-                Stage::Connect,
-                dial(IoFault::Timeout),
-            )],
-        )
-        .fails_by([critical(HostsFileOverride)
-            .on("10.240.1.99")
-            .saying("i/o timeout")
-            .showing("the hosts file says 10.240.1.99")
-            .showing("nothing answers at 10.240.1.99")]),
-        story(
-            "the hosts file hides that the record is missing",
-            [login()
-                .pinned_to(PRIVATE_LOGIN)
-                .answered(&FIRST, record_missing())],
-        )
-        .degraded_by([warning(PrivateLinkRecordMissing).by(&FIRST)]),
-        story(
-            "the node's cache pins another address",
-            [login()
-                .answered(&FIRST, private("10.240.1.14"))
-                .answered(&AZURE, private(PRIVATE_LOGIN))
-                .pinned_in_cache_to("10.240.1.14")],
-        )
-        .degraded_by([warning(HostsFileOverride)
-            .on("10.240.1.14")
-            .showing("LocalDNS's hosts file says 10.240.1.14")]),
-        story(
-            "a pin in the node's cache explains nothing if another nameserver is used",
-            [login()
-                .answered(&FIRST, no_such_name([], "azurecr.io"))
-                .answered(&SECOND, private("10.240.1.14"))
-                .answered(&AZURE, private(PRIVATE_LOGIN))
-                .pinned_in_cache_to("10.240.1.14")],
-        )
-        .fails_by([critical(NameNotFound).by(&FIRST).saying("no such host")]),
     ]
 }
 

@@ -205,6 +205,19 @@ fn images() -> Vec<Story> {
                 .on(PRIVATE_LOGIN)
                 .saying("failed to copy")]),
         story(
+            "the registry's firewall keeps a layer back",
+            [blob(turned_away("198.51.100.7"))],
+        )
+        .whose_walk_fails(false, "failed to copy: 403 Forbidden")
+        .fails_by([critical(RegistryFirewall)
+            .on(PRIVATE_LOGIN)
+            .saying("403 Forbidden")]),
+        story("a layer is asked for too often", [blob(refused(429))])
+            .whose_walk_fails(false, "failed to copy: 429 Too Many Requests")
+            .fails_by([critical(Throttled)
+                .on(PRIVATE_LOGIN)
+                .saying("429 Too Many Requests")]),
+        story(
             "a layer is not what the manifest names",
             [blob(Fault::Http(HttpFault::Corrupt(
                 "52 bytes in place of 167".to_owned(),

@@ -20,10 +20,37 @@ pub struct Chain {
     pub certificates: Vec<Certificate>,
 }
 
+/// Organisations whose roots are in every current bundle, as their certificates name them.
+const PUBLIC_AUTHORITIES: &[&str] = &[
+    "Amazon",
+    "Baltimore",
+    "DigiCert Inc",
+    "Entrust, Inc.",
+    "GlobalSign nv-sa",
+    "GoDaddy.com, Inc.",
+    "Google Trust Services LLC",
+    "Google Trust Services",
+    "IdenTrust",
+    "Internet Security Research Group",
+    "Let's Encrypt",
+    "Microsoft Corporation",
+    "Sectigo Limited",
+];
+
 impl Chain {
     /// The peer's own certificate.
     pub fn leaf(&self) -> Option<&Certificate> {
         self.certificates.first()
+    }
+
+    /// Whether a public authority issued the leaf, by its own words: anyone who intercepts TLS goes by another name.
+    pub(crate) fn is_by_public_authority(&self) -> bool {
+        let issuer = self.leaf().map_or("", |leaf| &leaf.issuer);
+        PUBLIC_AUTHORITIES.iter().any(|organisation| {
+            let rest = issuer.split("O=").skip(1);
+            let mut rest = rest.filter_map(|rest| rest.strip_prefix(organisation));
+            rest.any(|rest| rest.is_empty() || rest.starts_with(','))
+        })
     }
 
     pub(super) fn describe(chain: &[CertificateDer<'_>]) -> Self {

@@ -18,6 +18,9 @@ pub enum Certificate {
     /// That of CORP_CA, which the node does not trust by itself.
     #[serde(rename = "by the corporate authority")]
     ByCorporateAuthority,
+    /// Which every current bundle has, by its name, and this node's has not.
+    #[serde(rename = "by a public authority")]
+    ByPublicAuthority,
     #[serde(rename = "for another name")]
     OtherName,
     #[serde(rename = "without names")]

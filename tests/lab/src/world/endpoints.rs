@@ -275,6 +275,10 @@ fn identity(pki: &LabPki, host: &'static str, certificate: Certificate) -> Resul
         Certificate::EndsInThreeDays => leaf().expires_in(THREE_DAYS).issue(),
         Certificate::UnknownIssuer => Pki::new()?.leaf([host]).issue(),
         Certificate::ByCorporateAuthority => pki.corporate.leaf([host]).issue(),
+        Certificate::ByPublicAuthority => {
+            let pki = Pki::of("Microsoft Corporation", "Microsoft TLS G2 RSA CA OCSP 02")?;
+            pki.leaf([host]).issue()
+        }
         Certificate::OtherName => pki.nodes.leaf(["fabrikam.azurecr.io"]).issue(),
         Certificate::WithoutNames => leaf().without_san().issue(),
         Certificate::ForAnyUsage => leaf().for_usage(Usage::Any).issue(),

@@ -114,7 +114,8 @@ pub(super) fn world(seed: u64, patience: f64) -> Value {
     world.insert("nameservers".to_owned(), json!(nameservers));
     json!({
         "story": format!("World {seed}."),
-        "agent": {"images": ["probe/hello:v1"]},
+        // As the registry does; so a denial is a fault.
+        "agent": {"anonymous_pull": true, "images": ["probe/hello:v1"]},
         "world": world,
         "containerd": {"does": "pulls", "within_seconds": patience},
         "verdict": "ok",
