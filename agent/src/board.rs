@@ -109,7 +109,7 @@ impl Board {
         } in self.registries.values_mut()
         {
             metrics.show_pace(&match &self.fleet {
-                Some(fleet) => fleet.pace(&planned.intervals, planned.target.images.len()),
+                Some(fleet) => fleet.pace(&planned.intervals, planned.pulls()),
                 None => Pace::of(&planned.intervals),
             });
         }

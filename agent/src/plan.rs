@@ -157,6 +157,23 @@ impl PlannedRegistry {
         }
     }
 
+    /// How many anonymous pulls its walks may come to: with each kind of credential a whole pull is tried, and one
+    /// without. An exchange is one request, and a pull that is refused is half of one.
+    pub(crate) fn pulls(&self) -> usize {
+        let Target {
+            images,
+            docker_config,
+            managed_identity,
+            ..
+        } = &self.target;
+        let kinds = [docker_config.is_some(), managed_identity.is_some()];
+        images.len()
+            * (1 + kinds
+                .into_iter()
+                .filter(|is_configured| *is_configured)
+                .count())
+    }
+
     /// What the diagnosis of a round at `now` compares it with.
     pub(crate) fn expectations(&self, now: Timestamp) -> Expectations {
         Expectations {
@@ -216,4 +233,28 @@ fn data_hosts(registry: &config::RegistryConfig) -> impl Iterator<Item = String>
         acr.as_ref()
             .map(|acr| acr.data_endpoint(region.as_str()).to_string())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_credential_is_a_pull_more() {
+        for (credentials, pulls) in [
+            ("{}", 2),
+            ("{docker_config: /etc/a}", 4),
+            ("{managed_identity: {}}", 4),
+            ("{docker_config: /etc/a, managed_identity: {}}", 6),
+        ] {
+            let config = Config::parse(&format!(
+                "registries:\n  - server: contoso.azurecr.io\n    images: [\"a:v1\", \"b:v1\"]\n    \
+                 credentials: {credentials}\n"
+            ))
+            .unwrap();
+            let (registry, schedule) = (&config.registries[0], Intervals::from(&config.schedule));
+            let planned = PlannedRegistry::new(registry, schedule, &config.tls);
+            assert_eq!(planned.pulls(), pulls, "{credentials}");
+        }
+    }
 }

@@ -273,13 +273,13 @@ impl Driver {
 
     fn turns(&mut self) -> Turns {
         let fleet = *self.fleet.borrow_and_update();
-        let (planned, images) = (&self.planned, self.planned.target.images.len());
-        fleet.turns(&planned.intervals, images, &planned.name, self.number)
+        let planned = &self.planned;
+        let pulls = planned.pulls();
+        fleet.turns(&planned.intervals, pulls, &planned.name, self.number)
     }
 
     fn may_ask_at_once(&self) -> bool {
-        let images = self.planned.target.images.len();
-        self.fleet.borrow().may_ask_at_once(images)
+        self.fleet.borrow().may_ask_at_once(self.planned.pulls())
     }
 
     fn skipped(&self, why: Skip, rounds: u32) -> Report {

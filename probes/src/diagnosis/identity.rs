@@ -157,3 +157,42 @@ fn wait(stage: Stage, fault: &Fault) -> Duration {
         _ => Duration::ZERO,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{net::io_fault::IoFault, stages::http::fault::Refusal};
+
+    /// As the real provider was seen to do under the real kubelet.
+    #[test]
+    fn a_pull_waits_where_the_provider_tries_again() {
+        let refused = |status| {
+            HttpFault::Refused(Box::new(Refusal {
+                status,
+                ..Refusal::default()
+            }))
+        };
+        let identity = |fault: HttpFault| (Stage::Identity, Fault::Identity(fault.into()));
+        let named = |fault| (Stage::Identity, Fault::Identity(fault));
+        let exchange = |fault| (Stage::Exchange, Fault::Http(fault));
+        for ((stage, fault), seconds) in [
+            (identity(IoFault::Timeout.into()), 60),
+            (named(IdentityFault::Proxied("a proxy".to_owned())), 60),
+            (identity(IoFault::Refused.into()), 55),
+            (identity(IoFault::Closed.into()), 55),
+            (identity(refused(429)), 55),
+            (identity(refused(500)), 55),
+            (identity(refused(404)), 0),
+            (identity(refused(410)), 0),
+            (identity(HttpFault::Malformed("a page".to_owned())), 0),
+            (named(IdentityFault::NotAssigned(String::new())), 0),
+            (named(IdentityFault::Ambiguous(String::new())), 0),
+            (exchange(IoFault::Timeout.into()), 60),
+            (exchange(refused(401)), 0),
+            (exchange(refused(429)), 0),
+            (exchange(IoFault::Closed.into()), 0),
+        ] {
+            assert_eq!(wait(stage, &fault).as_secs(), seconds, "{stage} {fault}");
+        }
+    }
+}
