@@ -51,6 +51,10 @@ pub(crate) fn suite() -> Suite {
         ),
         test("a pull secret is not shown", pull_secret::is_not_shown),
         test(
+            "a changed pull secret is offered at once",
+            pull_secret::is_offered_when_changed,
+        ),
+        test(
             "a pull secret goes nowhere but to its registry",
             pull_secret::goes_nowhere_else,
         ),

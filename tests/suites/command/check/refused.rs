@@ -46,6 +46,8 @@ pub(super) fn unused_settings() -> Result<()> {
         (&["check", "--private"][..], "--private"),
         (&["check", "contoso", "--region=westeurope"], "--region"),
         (&["check", "--image=probe/hello:v1"], "--image"),
+        (&["check", "--managed-identity"], "--managed-identity"),
+        (&["check", "--azure-json"], "--azure-json"),
     ] {
         let mut check = node.regprobe(arguments);
         let out = check.arg("--config.file").arg(&config).output()?;
@@ -124,6 +126,42 @@ pub(super) const BAD_USAGES: &[(&[&str], &str)] = &[
     (
         &["check", "--config.file=/\u{1b}[2J\u{202e}"],
         r"/\u{1b}[2J\u{202e}: cannot read the file",
+    ),
+    (
+        &[
+            "check",
+            "registry.example",
+            "--image=a:v1",
+            "--managed-identity",
+        ],
+        "--azure-json are only for Azure Container Registries, and registry.example is none",
+    ),
+    (
+        &["check", "contoso", "--managed-identity"],
+        "credentials are offered for images alone; name one with --image",
+    ),
+    (
+        &[
+            "check",
+            "contoso",
+            "--image=a:v1",
+            "--managed-identity=kubelet",
+        ],
+        "\"kubelet\" is not a client id",
+    ),
+    (
+        &["check", "contoso", "--managed-identity", "--azure-json"],
+        "cannot be used with",
+    ),
+    (
+        &[
+            "check",
+            "contoso",
+            "--image=a:v1",
+            "--azure-json",
+            "--node-root=/proc",
+        ],
+        "failed to read /etc/kubernetes/azure.json",
     ),
     (
         &["check", "contoso", "--image=:v1"],

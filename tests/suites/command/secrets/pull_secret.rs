@@ -148,6 +148,34 @@ pub(super) fn is_not_shown() -> Result<()> {
     tells_none("the log", &agent.log().join("\n"))
 }
 
+/// The next walk would be due in an hour.
+pub(super) fn is_offered_when_changed() -> Result<()> {
+    let ground = Ground::new()?;
+    let file = ground.node.path("regprobe.yaml");
+    let seldom = [("request", "1h"), ("token", "1h"), ("image", "1h")];
+    let mut config = fs::read_to_string(&file)?;
+    for (kind, interval) in seldom {
+        let before = format!("{kind}_interval: 1s");
+        ensure!(config.contains(&before), "{config}");
+        config = config.replace(&before, &format!("{kind}_interval: {interval}"));
+    }
+    fs::write(&file, config)?;
+    let agent = Agent::start_by(ground.node.regprobe(["run"]), &file, &[])?;
+    let until = |verdict: &str| {
+        agent.until(&format!("says {verdict}"), |agent| {
+            let status = agent.status()?;
+            let said = &status["registries"][0]["verdict"];
+            ensure!(said == verdict, "it says {said}");
+            Ok(())
+        })
+    };
+    until("failing")?;
+    let right =
+        json!({"auths": {ground.acr.server(): {"username": "reader", "password": "secret"}}});
+    fs::write(ground.node.path("secret.json"), right.to_string())?;
+    until("ok")
+}
+
 /// The registry leads to another one, which has a certificate that the node trusts.
 pub(super) fn goes_nowhere_else() -> Result<()> {
     let ground = Ground::new()?;
