@@ -31,13 +31,14 @@ const NO_USER: &str = "00000000-0000-0000-0000-000000000000";
 pub struct HeldCredential(Option<(Instant, IdentityAnswer)>);
 
 impl HeldCredential {
+    /// Drops what does not hold any more at `now`.
+    pub(super) fn expire(&mut self, now: Instant) {
+        self.0.take_if(|(until, _)| *until <= now);
+    }
+
     /// The answer that still holds at `now`.
     pub(super) fn get(&mut self, now: Instant) -> Option<IdentityAnswer> {
-        if let Some((until, _)) = &self.0
-            && *until <= now
-        {
-            self.0 = None;
-        }
+        self.expire(now);
         self.0.as_ref().map(|(_, answer)| answer.clone())
     }
 

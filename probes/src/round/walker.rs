@@ -9,7 +9,7 @@ use hyper::{
 };
 use tokio::{
     sync::{mpsc, oneshot},
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 use crate::{
@@ -139,6 +139,8 @@ impl<'a> Walker<'a> {
         login_at: &'a OnceLock<Option<IpAddr>>,
         held: &'a mut HeldCredential,
     ) -> Self {
+        // Walks may be rare; every round looks.
+        held.expire(Instant::now());
         Self {
             target,
             hosts,
