@@ -320,6 +320,12 @@ impl Round<'_> {
         let sent = async {
             match (&mut over, &unreached) {
                 (Some(over), _) => {
+                    // The node's credential is got by the answer to `/v2/`.
+                    let has_identity = self.target.managed_identity.is_some();
+                    let (mut requests, mut result) = (Some(requests), None);
+                    if let Some(requests) = requests.take_if(|_| has_identity) {
+                        result = Some(requests(over).await);
+                    }
                     while let Some(order) = orders.recv().await {
                         match order {
                             Order::Send(request, reply) => {
@@ -335,10 +341,10 @@ impl Round<'_> {
                         }
                     }
                     let is_late = self.deadlines.is_cut_short(self.deadlines.next());
-                    match self.walks && is_late {
-                        true => None,
-                        false => Some(over.before_others(requests).await),
+                    if let Some(requests) = requests.filter(|_| !self.walks || !is_late) {
+                        result = Some(over.before_others(requests).await);
                     }
+                    result
                 }
                 (None, Some(seen)) => {
                     self.refuse(&mut orders, seen).await;

@@ -47,7 +47,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
         http(
             "a manifest of another digest",
             "manifest",
-            "malformed",
+            "corrupt",
             MANIFESTS,
             {
                 let other = format!("Docker-Content-Digest: {}", digest("another"));
