@@ -160,6 +160,12 @@ pub(super) fn is_offered_when_changed() -> Result<()> {
         config = config.replace(&before, &format!("{kind}_interval: {interval}"));
     }
     fs::write(&file, config)?;
+    let offer = |password: &str| {
+        let login = json!({"username": "reader", "password": password});
+        let secret = json!({"auths": {ground.acr.server(): login}});
+        fs::write(ground.node.path("secret.json"), secret.to_string())
+    };
+    offer("expired")?;
     let agent = Agent::start_by(ground.node.regprobe(["run"]), &file, &[])?;
     let until = |verdict: &str| {
         agent.until(&format!("says {verdict}"), |agent| {
@@ -170,9 +176,7 @@ pub(super) fn is_offered_when_changed() -> Result<()> {
         })
     };
     until("failing")?;
-    let right =
-        json!({"auths": {ground.acr.server(): {"username": "reader", "password": "secret"}}});
-    fs::write(ground.node.path("secret.json"), right.to_string())?;
+    offer("secret")?;
     until("ok")
 }
 
