@@ -12,6 +12,7 @@ mod pulls;
 mod scraped;
 mod signals;
 mod story;
+mod why;
 
 use std::time::Duration;
 
@@ -38,6 +39,10 @@ pub(crate) fn suite() -> Suite {
         test(
             "commands of notes and documents work",
             people::commands_work,
+        ),
+        test(
+            "kubectl regprobe why names the cause that was laid in",
+            why::names_the_cause,
         ),
     ];
     let needs = [

@@ -44,6 +44,7 @@ pub(super) struct Ground {
     pub(super) dns: Dns,
     pub(super) registry: Acr,
     pub(super) twin: Acr,
+    pub(super) pki: Pki,
     folder: TempDir,
     pub(super) network: Namespace,
     _node: Namespace,
@@ -65,6 +66,11 @@ pub(super) fn namespaces() -> Result<[Namespace; 2]> {
 impl Ground {
     /// Everything but the chart. The registry has these images beside [`PROBED`].
     pub(super) fn new(images: &[&str]) -> Result<Self> {
+        Self::with(images, Vec::new())
+    }
+
+    /// With more images, as they are.
+    pub(super) fn with(images: &[&str], more: Vec<Image>) -> Result<Self> {
         let [node, network] = namespaces()?;
         for address in [[NAMESERVER, NAMESERVER], PRIVATE, PUBLIC].as_flattened() {
             // The second of a pair of equal ones is there already.
@@ -75,6 +81,7 @@ impl Ground {
         let images = [PROBED].iter().chain(images);
         let images = images
             .map(|repository| Image::running(repository, "v1", &program))
+            .chain(more.into_iter().map(Ok))
             .collect::<Result<Vec<_>>>()?;
         let dns = network.enter(|| Dns::start((NAMESERVER, 53)))?;
         let open = |[login, data]: [Ipv4Addr; 2]| {
@@ -99,6 +106,7 @@ impl Ground {
             dns,
             registry,
             twin,
+            pki,
             folder: tempfile::tempdir()?,
             network,
             _node: node,
