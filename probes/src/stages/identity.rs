@@ -191,18 +191,24 @@ mod tests {
     use super::*;
     use crate::stages::fake::{Fake, answer};
 
-    async fn ask(fake: &Fake, client_id: Option<&str>) -> Result<AccessToken, IdentityFault> {
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    async fn ask(
+        fake: &Fake,
+        client_id: Option<&str>,
+        patience: Duration,
+    ) -> Result<AccessToken, IdentityFault> {
         let endpoint = fake.endpoint();
         let at = SocketAddr::new(endpoint.literal().unwrap(), endpoint.port);
         let client_id = client_id.map(str::to_owned);
-        let deadline = Instant::now() + Duration::from_millis(500);
+        let deadline = Instant::now() + patience;
         let asked = ask_at(at, &ManagedIdentity { client_id }, deadline).await;
         asked.expect("no other question for so long")
     }
 
     async fn fault(status: &str, headers: &[&str], body: &str) -> IdentityFault {
         let fake = Fake::answering([answer(status, headers, body)]).await;
-        match ask(&fake, None).await {
+        match ask(&fake, None, PATIENCE).await {
             Ok(_) => panic!("a token came of {status} {body}"),
             Err(fault) => fault,
         }
@@ -216,7 +222,7 @@ mod tests {
         ] {
             let fake =
                 Fake::answering([answer("200 OK", &[], r#"{"access_token":"eyJ.a-b_c"}"#)]).await;
-            let Ok(token) = ask(&fake, client_id).await else {
+            let Ok(token) = ask(&fake, client_id, PATIENCE).await else {
                 panic!("no token");
             };
             assert_eq!(*token.0, "eyJ.a-b_c");
@@ -270,13 +276,13 @@ mod tests {
 
     #[tokio::test]
     async fn it_is_not_waited_for_and_floods_nobody() {
-        let silent = ask(&Fake::silent().await, None).await;
+        let silent = ask(&Fake::silent().await, None, Duration::from_millis(500)).await;
         assert_eq!(
             silent.err().map(|fault| fault.reason()),
             Some(Reason::Timeout)
         );
         let flood = Fake::endless("HTTP/1.1 200 OK\r\n\r\n", &"x".repeat(4096)).await;
-        let flood = ask(&flood, None).await;
+        let flood = ask(&flood, None, PATIENCE).await;
         assert_eq!(
             flood.err().map(|fault| fault.reason()),
             Some(Reason::TooLarge)

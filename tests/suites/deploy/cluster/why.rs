@@ -207,9 +207,11 @@ const CASES: [Case; 18] = [
     },
     Case {
         pod: "absent",
-        lies: "the registry has no such image",
+        lies: "the registry has no such tag",
         lay: AS_USUAL,
-        spec: PLAIN,
+        spec: |pod| {
+            pod["spec"]["containers"][0]["image"] = json!(format!("{REGISTRY}/probe/hello:absent"));
+        },
         condition: "cannot_pull",
         cause: Some(("ImageNotFound", "kubelet")),
         words: "has no such image",
@@ -376,7 +378,9 @@ impl Case {
 
     fn expect(&self, document: &Value, status: Option<i32>) -> Result<()> {
         let image = &document["images"][0];
-        let cause = self.cause.map_or(json!([null, null]), |pair| json!(pair));
+        let cause = self
+            .cause
+            .map_or_else(|| json!([null, null]), |pair| json!(pair));
         ensure!(document["condition"] == self.condition);
         ensure!(json!([image["runbook"], image["according_to"]]) == cause);
         ensure!(
