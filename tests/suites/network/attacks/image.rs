@@ -226,14 +226,14 @@ pub(crate) fn attacks() -> Vec<Attack> {
             BLOBS,
             say("HTTP/1.1 206 Partial Content\r\n").endless("X-Filler: y\r\n"),
         ),
-        http("a blob of nothing", "blob", "malformed", BLOBS, {
+        http("a blob of nothing", "blob", "corrupt", BLOBS, {
             say(answer("206 Partial Content", &[], ""))
         }),
         http("a blob that never begins", "blob", "timeout", BLOBS, {
             say("HTTP/1.1 206 Partial Content\r\nContent-Length: 1\r\n\r\n").hang()
         }),
         // The configuration among them is read whole.
-        http("a blob that never ends", "blob", "too_large", BLOBS, {
+        http("a blob that never ends", "blob", "corrupt", BLOBS, {
             say("HTTP/1.1 200 OK\r\n\r\n").endless("x")
         }),
     ]
