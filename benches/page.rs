@@ -56,10 +56,10 @@ fn main() -> Result<()> {
             });
         }
         let agents = [&watched, &alone];
-        let before = agents.map(cpu);
+        let before = agents.map(Agent::processor_time);
         wait::pause(length);
         for (used, (agent, before)) in used.iter_mut().zip(agents.into_iter().zip(before)) {
-            *used = cpu(agent)? - before?;
+            *used = agent.processor_time()? - before?;
         }
         for _ in 0..100 {
             for (took, agent) in scrapes.iter_mut().zip(agents) {
@@ -116,15 +116,4 @@ fn view(agent: SocketAddr, over: &AtomicBool) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Processor time of an agent so far, of all its threads, by `schedstat` of proc(5).
-fn cpu(agent: &Agent) -> Result<Duration> {
-    let mut used = Duration::ZERO;
-    for task in fs::read_dir(format!("/proc/{}/task", agent.id()))? {
-        let stat = fs::read_to_string(task?.path().join("schedstat"))?;
-        let nanoseconds = stat.split_whitespace().next().context("no schedstat")?;
-        used += Duration::from_nanos(nanoseconds.parse()?);
-    }
-    Ok(used)
 }

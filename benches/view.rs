@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
@@ -68,7 +68,7 @@ fn main() -> Result<()> {
 
 /// Looks once, then with many viewers, and prints what that cost.
 fn look(agent: &Agent, nodes: usize, what: &str) -> Result<()> {
-    let (before, begun) = (cpu(agent)?, Instant::now());
+    let (before, begun) = (agent.processor_time()?, Instant::now());
     let view = loop {
         // 503 before anything is known.
         let answer = agent.get("/api/v1/fleet")?;
@@ -81,7 +81,7 @@ fn look(agent: &Agent, nodes: usize, what: &str) -> Result<()> {
         }
     };
     let took = begun.elapsed().as_secs_f64();
-    let used = cpu(agent)? - before;
+    let used = agent.processor_time()? - before;
     ensure!(
         view["nodes_total"] == nodes && view["nodes_answered"] == nodes,
         "{} of {}: {}",
@@ -94,7 +94,7 @@ fn look(agent: &Agent, nodes: usize, what: &str) -> Result<()> {
         used.as_secs_f64(),
         status(agent, "VmHWM:")? / 1024.0
     );
-    let before = cpu(agent)?;
+    let before = agent.processor_time()?;
     thread::scope(|scope| {
         let view = || {
             let mut looks = (0..VIEWERS / AT_ONCE).map(|_| agent.get("/fleet")?.expect_status(200));
@@ -106,7 +106,7 @@ fn look(agent: &Agent, nodes: usize, what: &str) -> Result<()> {
     })?;
     println!(
         "  {VIEWERS} viewers of the page, {AT_ONCE} at a time: {:.2} s of processor time, at most {:.0} MiB resident",
-        (cpu(agent)? - before).as_secs_f64(),
+        (agent.processor_time()? - before).as_secs_f64(),
         status(agent, "VmHWM:")? / 1024.0
     );
     Ok(())
@@ -211,17 +211,6 @@ fn reply(mut client: TcpStream, said: &Value) -> Result<()> {
     let body = said.to_string();
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
     Ok(client.write_all((head + &body).as_bytes())?)
-}
-
-/// Processor time of an agent so far, of all its threads, by `schedstat` of proc(5).
-fn cpu(agent: &Agent) -> Result<Duration> {
-    let mut used = Duration::ZERO;
-    for task in fs::read_dir(format!("/proc/{}/task", agent.id()))? {
-        let stat = fs::read_to_string(task?.path().join("schedstat"))?;
-        let nanoseconds = stat.split_whitespace().next().context("no schedstat")?;
-        used += Duration::from_nanos(nanoseconds.parse()?);
-    }
-    Ok(used)
 }
 
 /// A line of `status` of proc(5), in KiB.

@@ -179,6 +179,17 @@ impl Agent {
         self.child.id()
     }
 
+    /// Processor time so far, of all its threads, by `schedstat` of proc(5).
+    pub fn processor_time(&self) -> Result<Duration> {
+        let mut used = Duration::ZERO;
+        for task in fs::read_dir(format!("/proc/{}/task", self.id()))? {
+            let stat = fs::read_to_string(task?.path().join("schedstat"))?;
+            let nanoseconds = stat.split_whitespace().next().context("no schedstat")?;
+            used += Duration::from_nanos(nanoseconds.parse()?);
+        }
+        Ok(used)
+    }
+
     pub fn signal(&self, signal: Signal) -> Result<()> {
         Ok(kill(Pid::from_raw(self.id().try_into()?), signal)?)
     }
