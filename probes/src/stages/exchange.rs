@@ -19,7 +19,7 @@ use crate::stages::{
         connection::{HttpConnection, Request},
         fault::HttpFault,
     },
-    identity::AccessToken,
+    identity::{self, AccessToken},
 };
 
 /// The media type of forms.
@@ -54,9 +54,7 @@ pub(crate) async fn exchange(
     let none = || HttpFault::Malformed("an answer that is no refresh token".to_owned());
     let body = response.body(deadline).await?;
     let issued: Issued = serde_json::from_slice(&body).map_err(|_| none())?;
-    let token = Zeroizing::new(issued.refresh_token);
-    let is_token = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
-    if is_token { Ok(token) } else { Err(none()) }
+    identity::token(issued.refresh_token).ok_or_else(none)
 }
 
 fn form(service: &str, token: &AccessToken) -> Bytes {

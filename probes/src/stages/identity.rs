@@ -111,12 +111,8 @@ async fn answer(
         StatusCode::OK => {
             let body = response.body(deadline).await?;
             let issued: Issued = serde_json::from_slice(&body).map_err(|_| no_token())?;
-            let token = Zeroizing::new(issued.access_token);
-            let is_token = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
-            match is_token {
-                true => Ok(AccessToken(token)),
-                false => Err(no_token().into()),
-            }
+            let token = token(issued.access_token).ok_or_else(no_token)?;
+            Ok(AccessToken(token))
         }
         StatusCode::BAD_REQUEST => {
             let body = response.body(deadline).await.unwrap_or_default();
@@ -134,6 +130,13 @@ async fn answer(
         }
         _ => Err(response.refusal(deadline).await.into()),
     }
+}
+
+/// `text`, if it can be a token.
+pub(super) fn token(text: String) -> Option<Zeroizing<String>> {
+    let text = Zeroizing::new(text);
+    let is_token = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    is_token.then_some(text)
 }
 
 fn no_token() -> HttpFault {
