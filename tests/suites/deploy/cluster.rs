@@ -55,29 +55,18 @@ pub(crate) fn suite() -> Suite {
         Need::ETCD,
         Need::CNI,
         Need::Kubernetes,
-        Need::HELM,
         Need::CURL,
-        Need::PROMETHEUS,
     ];
     let credentials = test("pods show which credential failed", credentials::decide)
-        .needs([
-            Need::Root,
-            Need::IPROUTE,
-            Need::NFTABLES,
-            Need::RUNC,
-            Need::CONTAINERD,
-            Need::ETCD,
-            Need::CNI,
-            Need::Kubernetes,
-            Need::CredentialProvider,
-            Need::CURL,
-        ])
+        .needs(needs)
+        .needs([Need::CredentialProvider])
         .within(LIMIT);
     let groups = test(
         "a machine's groups of version 2 are made and removed",
         cgroups::of_version_2,
     );
-    let tests = tests.map(|test| test.needs(needs).within(LIMIT));
+    let installed = [Need::HELM, Need::PROMETHEUS];
+    let tests = tests.map(|test| test.needs(needs).needs(installed).within(LIMIT));
     // They measure time, and a machine has two processors.
     let tests = tests
         .into_iter()
