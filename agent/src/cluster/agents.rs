@@ -2,13 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{
-    kubectl::{CallLimits, is_name, kubectl},
+    kubectl::{CallLimits, expect_name, is_name, kubectl},
     proxy::Proxy,
 };
 use crate::out::{
@@ -57,15 +57,16 @@ pub(super) async fn list(
     node: Option<&str>,
 ) -> anyhow::Result<Vec<AgentPod>> {
     let scope = match namespace {
-        Some(name) if is_name(name) => format!("--namespace={name}"),
-        Some(_) => bail!("this is not the name of a namespace"),
+        Some(name) => {
+            expect_name(name, "a namespace")?;
+            format!("--namespace={name}")
+        }
         None => "--all-namespaces".to_owned(),
     };
-    let node = match node {
-        Some(name) if is_name(name) => Some(format!("--field-selector=spec.nodeName={name}")),
-        Some(_) => bail!("this is not the name of a node"),
-        None => None,
-    };
+    if let Some(name) = node {
+        expect_name(name, "a node")?;
+    }
+    let node = node.map(|name| format!("--field-selector=spec.nodeName={name}"));
     let list = ["get", "pods", &scope, SELECTOR, "--output=json"];
     let list: Vec<_> = list.into_iter().chain(node.as_deref()).collect();
     let list = kubectl(&list, LIST).await;
@@ -94,8 +95,8 @@ pub(super) async fn chosen(
     nodes: &[String],
     namespace: Option<&str>,
 ) -> anyhow::Result<(Vec<AgentPod>, Vec<Heard>)> {
-    if !nodes.iter().all(|node| is_name(node)) {
-        bail!("this is not the name of a node");
+    for node in nodes {
+        expect_name(node, "a node")?;
     }
     let mut pods = list(namespace, None).await?;
     if nodes.is_empty() {

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use super::{
     agents::{AT_ONCE, AgentPod, chosen},
-    kubectl::{CallLimits, is_name, kubectl},
+    kubectl::{CallLimits, expect_name, kubectl},
 };
 use crate::{
     cli::BundleArgs,
@@ -75,9 +75,7 @@ fn say(node: &str, what: &str) {
 /// Writes the bundle and the log of a node; the log may be missing.
 async fn of_node(pod: &AgentPod, folder: &Path) -> anyhow::Result<PathBuf> {
     let node = pod.node();
-    if !is_name(node) {
-        bail!("this is not the name of a node");
-    }
+    expect_name(node, "a node")?;
     let namespace = format!("--namespace={}", pod.namespace);
     let bundle = pod.get("/api/v1/bundle", FILE).await;
     let log = ["logs", &namespace, &pod.name, LINES];

@@ -5,8 +5,9 @@ use std::{process::Stdio, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     process::Command,
-    time::timeout,
 };
+
+use crate::out::fetch::within;
 
 /// The program, as the user's PATH has it.
 pub(super) const KUBECTL: &str = "kubectl";
@@ -59,10 +60,7 @@ pub(super) async fn run(arguments: &[&str], limits: CallLimits) -> Result<Ended,
             output,
         })
     };
-    let seconds = limits.time.as_secs();
-    timeout(limits.time, work)
-        .await
-        .unwrap_or_else(|_| Err(format!("nothing within {seconds} s")))
+    within(limits.time, work).await
 }
 
 /// All of it; an error if it is more than `max` bytes.
@@ -94,6 +92,12 @@ fn last_line(text: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(text);
     let line = text.lines().rfind(|line| !line.trim().is_empty());
     line.map(|line| line.trim().to_owned())
+}
+
+/// An error unless this can be the name of `what`, which goes with its article.
+pub(super) fn expect_name(text: &str, what: &str) -> anyhow::Result<()> {
+    anyhow::ensure!(is_name(text), "this is not the name of {what}");
+    Ok(())
 }
 
 /// Whether Kubernetes takes this for the name of a pod, a node or a namespace (RFC 1123).

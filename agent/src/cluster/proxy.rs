@@ -21,11 +21,11 @@ use serde::Deserialize;
 use tokio::{
     net::UnixStream,
     process::{Child, Command},
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 
 use super::kubectl::{CallLimits, KUBECTL};
-use crate::out::fetch::fetch;
+use crate::out::fetch::{fetch, within};
 
 /// Until it listens.
 const START: Duration = Duration::from_secs(10);
@@ -77,9 +77,7 @@ impl Proxy {
 
     /// The answer for this path of the API server.
     pub(super) async fn get(&self, path: &str, limits: CallLimits) -> Result<Vec<u8>, String> {
-        let answer = timeout(limits.time, self.exchange(path, limits.bytes)).await;
-        let seconds = limits.time.as_secs();
-        answer.unwrap_or_else(|_| Err(format!("nothing within {seconds} s")))
+        within(limits.time, self.exchange(path, limits.bytes)).await
     }
 
     async fn exchange(&self, path: &str, max: usize) -> Result<Vec<u8>, String> {

@@ -3,7 +3,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
@@ -13,7 +13,7 @@ use self::{
 };
 use super::{
     agents, document,
-    kubectl::{CallLimits, is_name, kubectl},
+    kubectl::{CallLimits, expect_name, kubectl},
 };
 use crate::{
     cli::{DocumentOutput, WhyArgs},
@@ -36,11 +36,9 @@ const OBJECT: CallLimits = CallLimits {
 /// Says why the pod cannot pull.
 pub(super) async fn why(args: WhyArgs) -> anyhow::Result<ExitCode> {
     let name = args.pod.trim_start_matches("pod/");
-    if !is_name(name) {
-        bail!("this is not the name of a pod");
-    }
-    if args.namespace.as_deref().is_some_and(|name| !is_name(name)) {
-        bail!("this is not the name of a namespace");
+    expect_name(name, "a pod")?;
+    if let Some(namespace) = &args.namespace {
+        expect_name(namespace, "a namespace")?;
     }
     let facts = read(name, &args).await?;
     let answer = WhyPod::of(&facts, Timestamp::now());

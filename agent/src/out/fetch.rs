@@ -1,12 +1,17 @@
 //! One HTTP request over a connection of its own, and its whole answer, up to a cap. It follows no redirect. The
 //! caller dials, and sets the deadline.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{Request, StatusCode, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::timeout,
+};
 
 /// The most bytes of an answer's head, which is the least that hyper takes.
 const MAX_HEAD: usize = 8 << 10;
@@ -20,6 +25,15 @@ pub(crate) enum FetchError {
     TooLarge,
     #[error("its answer is cut off")]
     CutOff,
+}
+
+/// What `work` comes to, or an error if that takes longer than `limit`.
+pub(crate) async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, String>>,
+) -> Result<T, String> {
+    let ended = timeout(limit, work).await;
+    ended.unwrap_or_else(|_| Err(format!("nothing within {} s", limit.as_secs())))
 }
 
 /// Sends `request` and reads a body of at most `max` bytes.

@@ -15,13 +15,12 @@ use hyper::{
     header::{ACCEPT, CONNECTION, HOST, USER_AGENT},
 };
 use serde::{Deserialize, de::IgnoredAny};
-use tokio::time::timeout;
 
 use super::client::dial;
 use crate::{
     config::{FleetConfig, HostName, HttpUrl},
     out::{
-        fetch::fetch,
+        fetch::{fetch, within},
         fleet_view::{Answer, Heard},
         summary::{FindingSummary, Summary},
     },
@@ -176,9 +175,7 @@ impl Metric {
 }
 
 async fn samples(prometheus: &HttpUrl, at: SocketAddr, query: &str) -> Result<Vec<Sample>, String> {
-    let answer = timeout(DEADLINE, exchange(prometheus, at, query)).await;
-    let body =
-        answer.unwrap_or_else(|_| Err(format!("nothing within {} s", DEADLINE.as_secs())))?;
+    let body = within(DEADLINE, exchange(prometheus, at, query)).await?;
     let answer: Result<QueryAnswer, _> = serde_json::from_slice(&body);
     let answer = answer.map_err(|_| "its answer is not that of a query".to_owned())?;
     Ok(answer.data.result)

@@ -5,12 +5,13 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{client::PeerClient, prometheus};
 use crate::{
     config::{FleetConfig, HttpUrl, PeerScheme},
     out::{
+        fetch::within,
         fleet_view::{Answer, FleetView, Heard},
         summary::Summary,
     },
@@ -112,11 +113,8 @@ pub(super) async fn sweep(
 
 /// The view of Prometheus; without an answer, that of this agent alone.
 async fn view_of(prometheus: &HttpUrl, config: &FleetConfig, own: Option<Summary>) -> FleetView {
-    let asked = timeout(LIMIT, prometheus::ask(prometheus, config));
-    let asked = asked
-        .await
-        .unwrap_or_else(|_| Err(format!("nothing within {} s", LIMIT.as_secs())));
-    let (heard, note) = match asked {
+    let asked = within(LIMIT, prometheus::ask(prometheus, config));
+    let (heard, note) = match asked.await {
         Ok(heard) => (
             heard,
             format!("From {prometheus}: as old as its last scrape."),
