@@ -95,7 +95,7 @@ async fn exec(pod: &AgentPod, flags: &[String]) -> Result<Ended, String> {
     run(&words.collect::<Vec<_>>(), ROUND).await
 }
 
-/// What was typed, for the agents.
+/// The flags of this command that the agents get.
 fn typed(args: &CheckArgs, output: Output) -> Vec<String> {
     let mut flags = vec![match output {
         Output::Json => "--output=json".to_owned(),

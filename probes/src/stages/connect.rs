@@ -22,7 +22,7 @@ pub(crate) async fn dial(
     connect(socket(address)?, address, deadline).await
 }
 
-/// As [`dial`], for a connection on which both sides send small packets alone.
+/// Like [`dial`], but both sides send only small packets.
 pub(crate) async fn dial_for_small_packets(
     address: SocketAddr,
     deadline: Instant,

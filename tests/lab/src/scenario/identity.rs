@@ -9,7 +9,7 @@ use crate::fakes::entra;
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ManagedIdentity {
-    /// Without it, the only one that there is.
+    /// If absent, the only one on the node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
 }
