@@ -62,6 +62,14 @@ const FROM_THE_START: [&str; 19] = [
     "token-throttled",
 ];
 
+/// Here the client itself waits for half a minute before it gives up, and so does a round, which ends then.
+const UNTIL_A_ROUND_ENDS: [&str; 3] = [
+    "http-later-than-a-round",
+    "image-manifest-no-answer",
+    "mirror-gives-no-answer",
+];
+const ROUND: Duration = Duration::from_secs(33);
+
 /// How long a registry of the lab asks to wait when it is throttled; nobody looks again before.
 const THROTTLED: Duration = Duration::from_secs(30);
 
@@ -254,7 +262,11 @@ impl<'w> Play<'w> {
             healthy,
             fault,
             limit: interval
-                + timeout * TIMEOUTS
+                + if UNTIL_A_ROUND_ENDS.contains(&&*fault.name) {
+                    ROUND
+                } else {
+                    timeout * TIMEOUTS
+                }
                 + BUSY
                 + if is_throttled {
                     THROTTLED
