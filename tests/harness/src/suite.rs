@@ -6,6 +6,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::thread;
@@ -13,6 +14,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::need::Need;
 
@@ -156,6 +159,10 @@ pub fn main(suites: &[Named], by_name: &[Named]) -> ExitCode {
     for (name, make) in chosen {
         passed &= make().run(name, arguments.clone());
     }
+    // A test that was left behind ends with this process, but what it has started would not.
+    for child in children() {
+        let _ = kill(child, Signal::SIGKILL);
+    }
     match passed {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
@@ -166,6 +173,19 @@ fn is_own(argument: &OsString) -> bool {
     argument
         .to_str()
         .is_some_and(|argument| argument == "--suites" || argument.starts_with("--suite="))
+}
+
+/// The processes that this one has started and that still run.
+fn children() -> Vec<Pid> {
+    let threads = fs::read_dir("/proc/self/task");
+    let threads = threads.into_iter().flatten().flatten();
+    let lists =
+        threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    let parse = |list: String| -> Vec<_> {
+        let ids = list.split_whitespace().filter_map(|id| id.parse().ok());
+        ids.map(Pid::from_raw).collect()
+    };
+    lists.flat_map(parse).collect()
 }
 
 /// A test that exceeds its limit is left behind on its thread and ends with the process.
@@ -215,6 +235,19 @@ mod tests {
             }),
             Err("still running after 50ms".to_owned())
         );
+    }
+
+    #[test]
+    fn children_are_found() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let id = Pid::from_raw(child.id().cast_signed());
+        assert!(children().contains(&id));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!children().contains(&id));
     }
 
     #[test]
