@@ -77,6 +77,14 @@ impl Hurry {
         self.waits = false;
     }
 
+    /// The full round that is to come may not be taken `until` then, with the span that it belongs to.
+    pub(super) fn put_off(&mut self, until: Duration, haste: &Haste) {
+        if self.waits {
+            self.from = self.from.max(until);
+            self.until = self.from + haste.full;
+        }
+    }
+
     /// Whether the node's turns are those of the haste.
     pub(super) fn is_on(&self, now: Duration) -> bool {
         self.from <= now && (self.waits || now < self.until)

@@ -195,8 +195,10 @@ impl Timetable {
             };
             self.ready[taken as usize] = now.awake + apart / 2;
         }
-        if wanted == Depth::Image {
+        if depth == Depth::Image {
             self.hurry.end_wait();
+        } else if let (Depth::Image, Some(haste)) = (wanted, self.turns.pace.haste()) {
+            self.hurry.put_off(self.held[Depth::Image as usize], haste);
         }
         self.last = now;
         self.soonest = self.due + network * missed + network / 2;

@@ -404,6 +404,17 @@ fn a_change_brings_no_request_while_the_registry_asks_to_wait() {
 }
 
 #[test]
+fn a_full_round_that_has_to_wait_is_made_when_it_may() {
+    let mut timetable = Timetable::start(at(0.0), turns_in(1, 0), Depth::Network);
+    timetable.take(at(0.0));
+    timetable.hold(Depth::Token, at(100.0).awake);
+    timetable.hasten(at(1.0));
+    let rounds = deep(&mut timetable, 200.0);
+    let full = rounds.iter().find(|(_, depth)| *depth == Depth::Image);
+    assert_eq!(full, Some(&(105.0, Depth::Image)), "{rounds:?}");
+}
+
+#[test]
 fn a_change_brings_no_request_of_an_agent_that_others_do_not_know_of() {
     let quiet = Turns {
         quiet_until: at(100.0).awake,
