@@ -1,12 +1,13 @@
 //! The stage `identity`: the metadata service of the node's virtual machine is asked for a token of a managed identity,
 //! as the node's credential provider asks. Always at its fixed address, never by a proxy, one question at a time in
-//! this process, and no redirect is followed.
+//! this process, and no redirect is followed. What it is asked for one registry is known to all: while it is silent or
+//! asks to wait, nobody asks again.
 //!
 //! Source: learn.microsoft.com "how-to-use-vm-token"; the resource is that of the credential provider of Azure's
 //! cloud provider, `pkg/credentialprovider/azure_credentials.go`.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
@@ -14,9 +15,10 @@ use hyper::{
     HeaderMap, Method, StatusCode,
     header::{HeaderName, HeaderValue},
 };
+use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::{
-    sync::Semaphore,
+    sync::Mutex,
     time::{Instant, timeout_at},
 };
 use url::form_urlencoded;
@@ -42,31 +44,76 @@ const PATH: &str = "/metadata/identity/oauth2/token";
 const RESOURCE: &str = "https://containerregistry.azure.net";
 /// It is on the same host, and answers within tens of milliseconds.
 const LIMIT: Duration = Duration::from_secs(5);
-/// The service takes five at once of the whole machine.
-static ONE_AT_A_TIME: Semaphore = Semaphore::const_new(1);
+/// After an answer that is of no use to any identity, or none, it is left alone for so long at least: as long as it may
+/// be updated after `410 Gone`.
+const REST: Duration = Duration::from_secs(70);
+/// The one of this node.
+static SERVICE: Service = Service::at(SocketAddr::new(IpAddr::V4(METADATA), 80));
 
 /// A token of Entra ID for registries, for one exchange. It has no `Debug`, and its memory is cleared when it is
 /// dropped.
 pub(crate) struct AccessToken(pub(super) Zeroizing<String>);
 
-/// Asks for a token of `identity`. `None`: other questions were under way until `deadline`.
+/// Asks for a token of `identity`. `None`: there was less time than the question may take.
 pub(crate) async fn ask(
     identity: &ManagedIdentity,
     deadline: Instant,
 ) -> Option<Result<AccessToken, IdentityFault>> {
-    let at = SocketAddr::from((METADATA, 80));
-    ask_at(at, identity, deadline).await
+    SERVICE.ask(identity, deadline).await
 }
 
-async fn ask_at(
+/// A metadata service. It takes five questions at once of the whole machine, so this process asks one at a time.
+struct Service {
     at: SocketAddr,
-    identity: &ManagedIdentity,
-    deadline: Instant,
-) -> Option<Result<AccessToken, IdentityFault>> {
-    let turn = timeout_at(deadline, ONE_AT_A_TIME.acquire()).await;
-    let _turn = turn.ok()?.ok()?;
-    let limit = deadline.min(Instant::now() + LIMIT);
-    Some(send(at, identity, limit).await)
+    /// Until when it is left alone, and why. Locked while a question is under way.
+    rests: Mutex<Option<(Instant, IdentityFault)>>,
+}
+
+impl Service {
+    const fn at(at: SocketAddr) -> Self {
+        Self {
+            at,
+            rests: Mutex::const_new(None),
+        }
+    }
+
+    async fn ask(
+        &self,
+        identity: &ManagedIdentity,
+        deadline: Instant,
+    ) -> Option<Result<AccessToken, IdentityFault>> {
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let limit = LIMIT.min(left());
+        let mut rests = timeout_at(deadline, self.rests.lock()).await.ok()?;
+        let now = Instant::now();
+        rests.take_if(|(until, _)| *until <= now);
+        if let Some((_, fault)) = &*rests {
+            return Some(Err(fault.clone()));
+        }
+        // Other questions may have taken most of the time.
+        let is_hurried = left() < limit / 2;
+        let asked = send(self.at, identity, deadline.min(now + limit)).await;
+        let Err(fault) = &asked else {
+            return Some(asked);
+        };
+        if is_hurried && fault.reason() == Reason::Timeout {
+            return None;
+        }
+        let rest = rest(fault, Timestamp::now());
+        *rests = rest.map(|rest| (Instant::now() + rest, fault.clone()));
+        Some(asked)
+    }
+}
+
+/// How long nobody asks again after `fault`; `None` if it is about one identity.
+fn rest(fault: &IdentityFault, now: Timestamp) -> Option<Duration> {
+    match fault {
+        IdentityFault::Http(HttpFault::Io(_)) => Some(REST),
+        IdentityFault::Http(HttpFault::Refused(refusal)) => {
+            Some(refusal.wait(now).map_or(REST, |wait| wait.max(REST)))
+        }
+        _ => None,
+    }
 }
 
 async fn send(
@@ -191,8 +238,13 @@ impl From<IoFault> for IdentityFault {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::sleep;
+
     use super::*;
-    use crate::stages::fake::{Fake, answer};
+    use crate::stages::{
+        fake::{Fake, answer},
+        http::fault::Refusal,
+    };
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -201,12 +253,16 @@ mod tests {
         client_id: Option<&str>,
         patience: Duration,
     ) -> Result<AccessToken, IdentityFault> {
-        let endpoint = fake.endpoint();
-        let at = SocketAddr::new(endpoint.literal().unwrap(), endpoint.port);
         let client_id = client_id.map(str::to_owned);
         let deadline = Instant::now() + patience;
-        let asked = ask_at(at, &ManagedIdentity { client_id }, deadline).await;
+        let (service, identity) = (service(fake), ManagedIdentity { client_id });
+        let asked = service.ask(&identity, deadline).await;
         asked.expect("no other question for so long")
+    }
+
+    fn service(fake: &Fake) -> Service {
+        let endpoint = fake.endpoint();
+        Service::at(SocketAddr::new(endpoint.literal().unwrap(), endpoint.port))
     }
 
     async fn fault(status: &str, headers: &[&str], body: &str) -> IdentityFault {
@@ -290,5 +346,70 @@ mod tests {
             flood.err().map(|fault| fault.reason()),
             Some(Reason::TooLarge)
         );
+    }
+
+    /// The fake answers once, and another question would be refused.
+    #[tokio::test]
+    async fn while_it_asks_to_wait_one_question_is_asked_for_all() {
+        let throttled = answer("429 Too Many Requests", &["Retry-After: 5"], "");
+        let fake = Fake::answering([throttled]).await;
+        let service = service(&fake);
+        let identity = |client_id: &str| ManagedIdentity {
+            client_id: Some(client_id.to_owned()),
+        };
+        let [one, other] = ["one", "other"].map(identity);
+        let deadline = Instant::now() + PATIENCE;
+        let (first, second) =
+            tokio::join!(service.ask(&one, deadline), service.ask(&other, deadline));
+        let later = service.ask(&one, deadline).await;
+        for asked in [first, second, later] {
+            let fault = asked.unwrap().map(drop).unwrap_err();
+            assert_eq!(fault.reason(), Reason::Throttled);
+        }
+        assert_eq!(fake.heads().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_question_with_too_little_time_left_says_nothing() {
+        let fake = Fake::silent().await;
+        let service = service(&fake);
+        let nobody = ManagedIdentity { client_id: None };
+        let under_way = service.rests.lock().await;
+        let deadline = Instant::now() + Duration::from_millis(600);
+        let (asked, ()) = tokio::join!(service.ask(&nobody, deadline), async {
+            sleep(Duration::from_millis(500)).await;
+            drop(under_way);
+        });
+        assert!(asked.is_none());
+        assert!(service.rests.lock().await.is_none());
+    }
+
+    #[test]
+    fn it_is_left_alone_as_long_as_it_asks_up_to_an_hour() {
+        let now = "1994-11-06T08:49:00Z".parse().unwrap();
+        let refused = |status, retry_after: &str| {
+            IdentityFault::Http(HttpFault::Refused(Box::new(Refusal {
+                status,
+                retry_after: Some(retry_after.to_owned()),
+                ..Refusal::default()
+            })))
+        };
+        for (fault, seconds) in [
+            (refused(429, "120"), Some(120)),
+            (refused(410, "Sun, 06 Nov 1994 08:54:00 GMT"), Some(300)),
+            (refused(429, "Sun, 06 Nov 1994 08:48:00 GMT"), Some(70)),
+            (refused(429, "0"), Some(70)),
+            (refused(429, "-120"), Some(70)),
+            (refused(429, "soon"), Some(70)),
+            (refused(410, ""), Some(70)),
+            (refused(503, "99999999999999999999"), Some(3600)),
+            (refused(429, "Fri, 01 Jan 2100 00:00:00 GMT"), Some(3600)),
+            (IoFault::Refused.into(), Some(70)),
+            (IdentityFault::NotAssigned(String::new()), None),
+            (no_token().into(), None),
+        ] {
+            let expected = seconds.map(Duration::from_secs);
+            assert_eq!(rest(&fault, now), expected, "{fault:?}");
+        }
     }
 }

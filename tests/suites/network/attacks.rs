@@ -51,6 +51,7 @@ pub(crate) fn suite() -> Suite {
     let tests: Vec<_> = on_client
         .chain(on_listener)
         .chain(token::led::tests())
+        .chain(token::metadata::tests())
         .collect();
     Suite::of(tests)
         .at_a_time(care.arenas())

@@ -3,15 +3,20 @@
 use std::{
     io::{self, ErrorKind},
     net::IpAddr,
+    time::Duration,
 };
 
 use hyper::StatusCode;
+use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 
 use crate::{
     net::{allowance::Exhausted, inert::excerpt, io_fault::IoFault, redact::redacted},
     stages::tls::refused_certificate,
     words::reason::Reason,
 };
+
+/// Nobody is waited for longer: the server may be wrong, and so may the node's clock.
+const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 
 /// A refusal, and all that explains it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +40,22 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// How long from `now` the server asks to wait: `Retry-After` (RFC 9110, section 10.2.3), a number of seconds or a
+    /// date. `None` if the date has passed, or if it is neither.
+    pub fn wait(&self, now: Timestamp) -> Option<Duration> {
+        let text = self.retry_after.as_deref()?.trim();
+        let wait = match !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            // A number that does not fit is longer than the limit.
+            true => Duration::from_secs(text.parse().unwrap_or(u64::MAX)),
+            false => {
+                let date = DateTimeParser::new().parse_timestamp(text).ok()?;
+                let wait = Duration::try_from(date.duration_since(now)).ok()?;
+                Some(wait).filter(|wait| !wait.is_zero())?
+            }
+        };
+        Some(wait.min(LONGEST_WAIT))
+    }
+
     fn reason(&self) -> Reason {
         match self.status {
             401 => Reason::Unauthorized,
@@ -216,4 +237,34 @@ impl From<hyper::Error> for HttpFault {
 
 fn is_of_framing(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::InvalidData | ErrorKind::InvalidInput)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_asks_to_wait_by_a_number_or_a_date() {
+        let now = "1994-11-06T08:49:00Z".parse().unwrap();
+        for (text, expected) in [
+            ("120", Some(120)),
+            (" 5 ", Some(5)),
+            ("0", Some(0)),
+            ("99999999999999999999", Some(3600)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(37)),
+            ("Sun, 06 Nov 1994 08:48:37 GMT", None),
+            ("Sun, 06 Nov 1994 10:49:37 GMT", Some(3600)),
+            ("-5", None),
+            ("1.5", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            let refusal = Refusal {
+                retry_after: Some(text.to_owned()),
+                ..Refusal::default()
+            };
+            let expected = expected.map(Duration::from_secs);
+            assert_eq!(refusal.wait(now), expected, "{text:?}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Registries that redirect a client, and token services that return anything.
 
 pub(crate) mod led;
+pub(crate) mod metadata;
 
 use super::attack::{Attack, http};
 use super::site::{CHALLENGES, REALM, answer, bearer};
