@@ -1,6 +1,7 @@
 //! Everything that may be attached to a ticket: registries, a proxy and files of the node contain secrets
 //! wherever possible, and send them; no document, page, report, log line or metric shows one.
 
+mod identity;
 mod memory;
 mod proxy;
 mod pull_secret;
@@ -9,6 +10,7 @@ mod wire;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use regprobe_harness::agent::Agent;
@@ -68,6 +70,22 @@ pub(crate) fn suite() -> Suite {
             wire::carries_tokens_to_the_registry_alone,
         )
         .needs([Need::Root, Need::IPROUTE, Need::TCPDUMP]),
+        test(
+            "a token of the node's identity is not shown",
+            identity::is_not_shown,
+        )
+        .needs([Need::Root, Need::IPROUTE]),
+        test(
+            "memory keeps no token of the node's identity",
+            identity::is_not_kept,
+        )
+        .needs([Need::Root, Need::IPROUTE]),
+        test(
+            "a thousand rounds of identities leave no memory",
+            identity::leaves_no_memory,
+        )
+        .needs([Need::Root, Need::IPROUTE])
+        .within(Duration::from_secs(900)),
         test("memory keeps no pull secret", memory::keeps_none),
         test("a crash leaves no core", memory::leaves_no_core),
     ])

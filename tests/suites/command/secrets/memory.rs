@@ -30,9 +30,10 @@ pub(super) fn keeps_none() -> Result<()> {
 
     // What is looked for can be found: the path of the file that holds the secret.
     let path = ground.node.path("secret.json").display().to_string();
-    ensure!(find(agent.id(), &path)?.is_some(), "memory has no {path}");
+    let found = find(agent.id(), &[&path])?;
+    ensure!(found.is_some(), "memory has no {path}");
     for secret in [PASSWORD.to_owned(), auth()] {
-        let found = find(agent.id(), &secret)?;
+        let found = find(agent.id(), &[&secret])?;
         ensure!(found.is_none(), "memory has {secret}: {found:?}");
     }
     for file in ["environ", "cmdline"] {
@@ -74,8 +75,8 @@ pub(super) fn leaves_no_core() -> Result<()> {
     Ok(())
 }
 
-/// The mapping that has these bytes, and what stands around them.
-fn find(id: u32, wanted: &str) -> Result<Option<String>> {
+/// The mapping that has one of these texts, and what stands around it.
+pub(super) fn find(id: u32, wanted: &[impl AsRef<str>]) -> Result<Option<String>> {
     let memory = File::open(format!("/proc/{id}/mem")).context("failed to open the memory")?;
     for line in fs::read_to_string(format!("/proc/{id}/maps"))?.lines() {
         let mut words = line.split_whitespace();
@@ -95,17 +96,21 @@ fn find(id: u32, wanted: &str) -> Result<Option<String>> {
         if memory.read_exact_at(&mut bytes, start).is_err() {
             continue;
         }
-        let mut windows = bytes.windows(wanted.len());
-        if let Some(at) = windows.position(|window| window == wanted.as_bytes()) {
-            let around = at.saturating_sub(64)..(at + wanted.len() + 64).min(bytes.len());
-            return Ok(Some(format!("{line}: {}", bytes[around].escape_ascii())));
+        for text in wanted.iter().map(AsRef::as_ref) {
+            if let Some(at) = place(&bytes, text) {
+                let around = at.saturating_sub(64)..(at + text.len() + 64).min(bytes.len());
+                return Ok(Some(format!("{line}: {}", bytes[around].escape_ascii())));
+            }
         }
     }
     Ok(None)
 }
 
+fn place(bytes: &[u8], wanted: &str) -> Option<usize> {
+    let mut windows = bytes.windows(wanted.len());
+    windows.position(|window| window == wanted.as_bytes())
+}
+
 fn contains(bytes: &[u8], wanted: &str) -> bool {
-    bytes
-        .windows(wanted.len())
-        .any(|window| window == wanted.as_bytes())
+    place(bytes, wanted).is_some()
 }

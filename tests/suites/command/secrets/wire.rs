@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use regprobe_harness::agent::SOON;
 use regprobe_lab::addresses::loopback;
-use regprobe_lab::fakes::acr::{Acr, Answer, Challenge, Route, Seen};
+use regprobe_lab::fakes::acr::{Acr, Answer, Challenge, Route, Seen, pull_token};
 use regprobe_lab::fakes::metadata::{self, Metadata};
 use regprobe_lab::fakes::proxy::Proxy;
 use regprobe_lab::netns::Namespace;
@@ -193,7 +193,10 @@ pub(super) fn carries_tokens_to_the_registry_alone() -> Result<()> {
         ensure!(exchanged > 5, "only {exchanged} exchanges");
         Ok(())
     })?;
-    capture.judge("contoso.azurecr.io", &[SIGNATURE])
+    capture.judge(
+        "contoso.azurecr.io",
+        &[SIGNATURE, &pull_token("probe/hello")],
+    )
 }
 
 /// Whatever the registry does, also with a proxy in between.
