@@ -30,6 +30,7 @@ pub struct Metadata {
 struct State {
     identities: Vec<String>,
     tenant: String,
+    throttled: Option<String>,
     answer: Answer,
     seen: Vec<MetadataRequest>,
 }
@@ -49,6 +50,7 @@ impl Metadata {
         let state = Arc::new(Mutex::new(State {
             identities: vec![KUBELET_IDENTITY.to_owned()],
             tenant: TENANT.to_owned(),
+            throttled: None,
             answer: Answer::AsAzure,
             seen: Vec::new(),
         }));
@@ -86,6 +88,12 @@ impl Metadata {
         self
     }
 
+    /// From now on it answers questions for this client id with 429, whatever it answers to others.
+    pub fn throttle(&self, client_id: &str) -> &Self {
+        lock(&self.state).throttled = Some(client_id.to_owned());
+        self
+    }
+
     /// From now on it answers everything so.
     pub fn answer(&self, answer: Answer) -> &Self {
         lock(&self.state).answer = answer;
@@ -114,7 +122,12 @@ impl State {
             realm: String::new(),
             service: "",
         };
-        match self.answer {
+        let named = request.parameter("client_id");
+        let answer = match named.is_some() && named == self.throttled {
+            true => &Answer::Throttled(None),
+            false => &self.answer,
+        };
+        match *answer {
             Answer::Status(status) => Act::Respond(unwell(status), Framing::Length),
             ref answer => answer.act(&asked, healthy),
         }
@@ -292,6 +305,11 @@ mod tests {
         service.answer(Answer::Throttled(Some(Duration::from_secs(3))));
         let throttled = ask(&service, RESOURCE).expect_status(429).unwrap();
         assert_eq!(throttled.header("Retry-After"), Some("3"));
+        service.throttle("another");
+        assert_eq!(
+            ask(&service, &format!("{RESOURCE}&client_id=another")).status,
+            429
+        );
         service.answer(Answer::CaptivePortal);
         assert!(
             ask(&service, RESOURCE)

@@ -20,7 +20,7 @@ use serde_json::Value;
 use self::control_plane::ControlPlane;
 pub use self::credentials::ADMIN_TOKEN;
 use self::machine::Machine;
-pub use self::node::pause;
+pub use self::node::{CREDENTIAL_PROVIDER_FOLDER, pause};
 use self::program::Program;
 use crate::netns::Namespace;
 use crate::wait;
@@ -63,8 +63,18 @@ pub struct NodeFiles<'a> {
     pub resolv_conf: &'a str,
     /// PEM certificates that the node trusts.
     pub bundle: &'a str,
-    /// The program that kubelet asks for credentials of registries of Azure.
-    pub credential_provider: Option<&'a Path>,
+    /// The program that kubelet asks for credentials of registries of Azure, and under which names and settings.
+    pub credential_providers: Option<(&'a Path, &'a [CredentialProvider<'a>])>,
+}
+
+/// One of kubelet's credential providers.
+pub struct CredentialProvider<'a> {
+    pub name: &'a str,
+    /// The patterns of images that it is asked for.
+    pub images: &'a [&'a str],
+    /// The path of its `azure.json`.
+    pub settings: &'a str,
+    pub environment: &'a [(&'a str, &'a str)],
 }
 
 impl Cluster {
@@ -84,8 +94,8 @@ impl Cluster {
             machine.write(path, text)?;
         }
         credentials::write(&machine)?;
-        if let Some(program) = files.credential_provider {
-            node::bring_credential_provider(&machine, program)?;
+        if let Some((program, providers)) = files.credential_providers {
+            node::bring_credential_providers(&machine, program, providers)?;
         }
         serve_the_service(network)?;
         let containerd = node::start_containerd(&machine)?;

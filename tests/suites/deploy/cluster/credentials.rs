@@ -1,5 +1,5 @@
 //! With which credentials a kubelet pulls, in which order, and what a pod shows of those that fail: the real kubelet,
-//! the credential provider of AKS nodes and containerd. The agent, with the same pull secret, says what comes of it.
+//! the credential provider of AKS nodes and containerd. The agent, with the same credentials, says what comes of it.
 
 mod ground;
 mod table;
@@ -12,10 +12,18 @@ use regprobe_lab::servers::cluster::until;
 use serde_json::Value;
 
 use self::ground::Ground;
-use self::table::{PHASES, Phase, Row, Shows};
+use self::table::{FINDINGS, PHASES, Phase, Row, Shows};
 use super::ground::PATIENCE;
 
 pub(super) fn decide() -> Result<()> {
+    for finding in FINDINGS {
+        let fails = |row: &Row| {
+            let codes = row.agent.map_or(&[][..], |(_, codes)| codes);
+            codes.contains(&finding) && !matches!(row.shows, Shows::Runs)
+        };
+        let has_row = PHASES.iter().flat_map(|phase| phase.rows).any(fails);
+        ensure!(has_row, "no pull fails by {finding}");
+    }
     let ground = Ground::new()?;
     let mut faults = Vec::new();
     for phase in PHASES {
@@ -119,7 +127,7 @@ impl fmt::Display for Shows {
     }
 }
 
-/// With the same secret, the agent says what comes of it.
+/// With the same credentials, the agent says what comes of it.
 fn judge_agent(ground: &Ground, row: &Row) -> Result<()> {
     let Some((verdict, codes)) = row.agent else {
         return Ok(());

@@ -98,7 +98,7 @@ impl Ground {
         let files = NodeFiles {
             resolv_conf: &format!("nameserver {NAMESERVER}\n"),
             bundle: &pki.ca_pem(),
-            credential_provider: None,
+            credential_providers: None,
         };
         let programs = need::kubernetes();
         let ground = Self {

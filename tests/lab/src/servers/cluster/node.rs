@@ -5,11 +5,12 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
 
 use super::credentials::{FOLDER, kubeconfig};
 use super::machine::Machine;
 use super::program::Program;
-use super::{NAMESERVER, NODE, NODE_ADDRESS, PODS, expect_success};
+use super::{CredentialProvider, NAMESERVER, NODE, NODE_ADDRESS, PODS, expect_success};
 use crate::image::Image;
 
 /// The image of the container that keeps a pod's namespaces.
@@ -92,26 +93,46 @@ pub(super) fn start_kubelet(machine: &Machine, memory: &str) -> Result<Program> 
 
 /// Where nodes of AKS have them.
 const CREDENTIAL_PROVIDERS: &str = "/var/lib/kubelet/credential-provider-config.yaml";
-const CREDENTIAL_PROVIDER_FOLDER: &str = "/var/lib/kubelet/credential-provider";
+/// Where nodes of AKS have the programs.
+pub const CREDENTIAL_PROVIDER_FOLDER: &str = "/var/lib/kubelet/credential-provider";
 
-/// Has kubelet ask a program, with the settings of AKS.
-pub(super) fn bring_credential_provider(machine: &Machine, program: &Path) -> Result<()> {
-    let name = program.file_name().context("no program")?.to_string_lossy();
-    let config = format!(
-        "apiVersion: kubelet.config.k8s.io/v1\n\
-         kind: CredentialProviderConfig\n\
-         providers:\n\
-         - name: {name}\n  \
-           apiVersion: credentialprovider.kubelet.k8s.io/v1\n  \
-           defaultCacheDuration: 10m\n  \
-           matchImages: [\"*.azurecr.io\", \"*.azurecr.cn\", \"*.azurecr.de\", \"*.azurecr.us\"]\n  \
-           args: [{FOLDER}/azure.json]\n"
-    );
-    machine.write(CREDENTIAL_PROVIDERS, config)?;
-    let file = machine.file(&format!("{CREDENTIAL_PROVIDER_FOLDER}/{name}"));
-    fs::create_dir_all(file.parent().context("no folder")?)?;
-    fs::copy(program, &file).with_context(|| format!("failed to bring {name}"))?;
-    Ok(())
+/// Has kubelet ask copies of a program, each with settings like those of AKS.
+pub(super) fn bring_credential_providers(
+    machine: &Machine,
+    program: &Path,
+    providers: &[CredentialProvider<'_>],
+) -> Result<()> {
+    fs::create_dir_all(machine.file(CREDENTIAL_PROVIDER_FOLDER))?;
+    let mut entries = Vec::new();
+    for provider in providers {
+        let CredentialProvider {
+            name,
+            images,
+            settings,
+            environment,
+        } = provider;
+        let variables = environment.iter();
+        let variables: Vec<_> = variables
+            .map(|(name, value)| json!({"name": name, "value": value}))
+            .collect();
+        entries.push(json!({
+            "name": name,
+            "apiVersion": "credentialprovider.kubelet.k8s.io/v1",
+            "defaultCacheDuration": "10m",
+            "matchImages": images,
+            "args": [settings],
+            "env": variables,
+        }));
+        let file = machine.file(&format!("{CREDENTIAL_PROVIDER_FOLDER}/{name}"));
+        fs::copy(program, &file).with_context(|| format!("failed to bring {name}"))?;
+    }
+    let config = json!({
+        "apiVersion": "kubelet.config.k8s.io/v1",
+        "kind": "CredentialProviderConfig",
+        "providers": entries,
+    });
+    // JSON is YAML.
+    machine.write(CREDENTIAL_PROVIDERS, config.to_string())
 }
 
 /// Brings the sandbox's image, which no registry of a test has.

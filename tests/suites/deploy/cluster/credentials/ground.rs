@@ -15,18 +15,21 @@ use regprobe_lab::fakes::metadata::{self, Metadata};
 use regprobe_lab::image::Image;
 use regprobe_lab::netns::Namespace;
 use regprobe_lab::pki::Pki;
-use regprobe_lab::servers::cluster::{self, Cluster, NAMESERVER, NodeFiles};
+use regprobe_lab::servers::cluster::{
+    self, CREDENTIAL_PROVIDER_FOLDER, Cluster, CredentialProvider, NAMESERVER, NodeFiles,
+};
 use regprobe_lab::servers::{azure_json, credential_provider};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Shown;
 use super::table::{
-    ABAC, FIREWALLED, GRANTED, OF_PRINCIPAL, OF_WRONG_PRINCIPAL, OPEN, OPEN_TO_WRONG_PRINCIPAL,
-    PRIVATE, Row, Secret, TAKEN_AWAY, WITHOUT_ROLE,
+    ABAC, BUSY_IDENTITY, BY_BUSY_IDENTITY, BY_PROXY, FIREWALLED, GRANTED, Identity, NOT_AZURES,
+    OF_PRINCIPAL, OF_UNKNOWN_PRINCIPAL, OF_WRONG_PRINCIPAL, OPEN, OPEN_TO_WRONG_PRINCIPAL, PRIVATE,
+    Row, Secret, TAKEN_AWAY, UNMATCHED, WITHOUT_PROGRAM, WITHOUT_ROLE,
 };
 use crate::cluster::ground::namespaces;
 
-const REGISTRIES: [&str; 10] = [
+const REGISTRIES: [&str; 16] = [
     PRIVATE,
     OPEN,
     GRANTED,
@@ -37,9 +40,46 @@ const REGISTRIES: [&str; 10] = [
     OF_PRINCIPAL,
     OF_WRONG_PRINCIPAL,
     OPEN_TO_WRONG_PRINCIPAL,
+    OF_UNKNOWN_PRINCIPAL,
+    BY_BUSY_IDENTITY,
+    BY_PROXY,
+    WITHOUT_PROGRAM,
+    NOT_AZURES,
+    UNMATCHED,
 ];
 
 const AZURE_JSON: &str = "/etc/kubernetes/azure.json";
+const BUSY_AZURE_JSON: &str = "/etc/kubernetes/busy.json";
+/// Nothing listens there.
+const PROXY: (&str, &str) = ("HTTP_PROXY", "http://127.0.0.1:1");
+/// The provider whose program is removed, which kubelet would not start without.
+const REMOVED: &str = "acr-removed";
+const PROVIDERS: [CredentialProvider<'_>; 4] = [
+    CredentialProvider {
+        name: "acr-credential-provider",
+        images: &["*.azurecr.io", NOT_AZURES],
+        settings: AZURE_JSON,
+        environment: &[],
+    },
+    CredentialProvider {
+        name: "acr-busy",
+        images: &[BY_BUSY_IDENTITY],
+        settings: BUSY_AZURE_JSON,
+        environment: &[],
+    },
+    CredentialProvider {
+        name: "acr-by-proxy",
+        images: &[BY_PROXY],
+        settings: AZURE_JSON,
+        environment: &[PROXY],
+    },
+    CredentialProvider {
+        name: REMOVED,
+        images: &[WITHOUT_PROGRAM],
+        settings: AZURE_JSON,
+        environment: &[],
+    },
+];
 
 pub(super) struct Ground {
     pub(super) cluster: Cluster,
@@ -54,6 +94,8 @@ pub(super) struct Ground {
 pub(super) enum Settings {
     /// The kubelet's identity.
     Identity,
+    /// Whichever identity the node has.
+    UnnamedIdentity,
     /// A client id and a secret.
     Principal(&'static str, &'static str),
     Missing,
@@ -66,7 +108,15 @@ impl Ground {
         node.address(&format!("{}/32", metadata::ADDRESS.ip()))?;
         let metadata = node.enter(|| Metadata::start(metadata::ADDRESS))?;
         let dns = network.enter(|| Dns::start((NAMESERVER, 53)))?;
-        dns.zone("azurecr.io");
+        for zone in [
+            "azurecr.io",
+            "azurecr.cn",
+            "azurecr.us",
+            "azurecr.de",
+            "contoso.example",
+        ] {
+            dns.zone(zone);
+        }
         let pki = Pki::new()?;
         let program = cluster::pause()?;
         let mut registries = BTreeMap::new();
@@ -98,7 +148,7 @@ impl Ground {
         let files = NodeFiles {
             resolv_conf: &format!("nameserver {NAMESERVER}\n"),
             bundle: &pki.ca_pem(),
-            credential_provider: Some(&credential_provider()),
+            credential_providers: Some((&credential_provider(), &PROVIDERS)),
         };
         let ground = Self {
             cluster: Cluster::start(&node, &need::kubernetes(), &files)?,
@@ -109,6 +159,11 @@ impl Ground {
             _node: node,
         };
         ground.set(Settings::Identity)?;
+        let busy = ground.cluster.file(BUSY_AZURE_JSON);
+        fs::write(busy, azure_json(Some(BUSY_IDENTITY)))?;
+        ground.metadata.throttle(BUSY_IDENTITY);
+        let removed = format!("{CREDENTIAL_PROVIDER_FOLDER}/{REMOVED}");
+        fs::remove_file(ground.cluster.file(&removed))?;
         Ok(ground)
     }
 
@@ -116,6 +171,11 @@ impl Ground {
     pub(super) fn has_identities<const N: usize>(&self, client_ids: [&str; N]) -> Result<()> {
         self.metadata.identities(client_ids);
         Ok(())
+    }
+
+    pub(super) fn name_no_identity(&self) -> Result<()> {
+        self.has_identities([KUBELET_IDENTITY, BUSY_IDENTITY])?;
+        self.set(Settings::UnnamedIdentity)
     }
 
     pub(super) fn take_role_away(&self) -> Result<()> {
@@ -135,6 +195,7 @@ impl Ground {
         let file = self.cluster.file(AZURE_JSON);
         match settings {
             Settings::Identity => fs::write(file, azure_json(Some(KUBELET_IDENTITY)))?,
+            Settings::UnnamedIdentity => fs::write(file, azure_json(None))?,
             Settings::Principal(id, secret) => {
                 let text = json!({
                     "cloud": "AzurePublicCloud",
@@ -201,21 +262,32 @@ impl Ground {
         })
     }
 
-    /// What the agent says on the node with the row's only secret.
+    /// What the agent says on the node with the row's identity and its only secret.
     pub(super) fn check(&self, row: &Row) -> Result<Value> {
-        let [Secret::Config(_) | Secret::Of(_)] = row.secrets else {
-            anyhow::bail!("the agent takes one secret");
-        };
-        let secret = "/var/tmp/dockerconfig.json";
-        let text = row.secrets[0]
-            .config(row.registry)
-            .context("no configuration")?;
-        fs::write(self.cluster.file(secret), text)?;
+        let mut credentials = Map::new();
+        match row.identity {
+            Identity::None => {}
+            Identity::Unnamed => drop(credentials.insert("managed_identity".to_owned(), json!({}))),
+            Identity::Named(client_id) => {
+                let identity = json!({"client_id": client_id});
+                credentials.insert("managed_identity".to_owned(), identity);
+            }
+        }
+        match row.secrets {
+            [] => {}
+            [secret @ (Secret::Config(_) | Secret::Of(_))] => {
+                let path = "/var/tmp/dockerconfig.json";
+                let text = secret.config(row.registry).context("no configuration")?;
+                fs::write(self.cluster.file(path), text)?;
+                credentials.insert("docker_config".to_owned(), json!(path));
+            }
+            _ => anyhow::bail!("the agent takes one secret"),
+        }
         let config = "/var/tmp/regprobe.yaml";
         let registry = json!({
             "server": row.registry,
             "images": ["probe/hello:v1"],
-            "credentials": {"docker_config": secret},
+            "credentials": credentials,
         });
         // JSON is YAML.
         fs::write(
@@ -223,6 +295,9 @@ impl Ground {
             json!({"registries": [registry]}).to_string(),
         )?;
         let mut check = self.cluster.command(&REGPROBE.to_string_lossy());
+        if row.registry == BY_PROXY {
+            check.env(PROXY.0, PROXY.1);
+        }
         let out = check
             .args(["check", "--output=json", &format!("--config.file={config}")])
             .output()?;

@@ -19,8 +19,18 @@ pub(super) struct Row {
     /// In the pod's order.
     pub(super) secrets: &'static [Secret],
     pub(super) shows: Shows,
-    /// The agent's verdict with the same secret, and its loud findings.
+    /// The identity that the agent has, beside the row's secret.
+    pub(super) identity: Identity,
+    /// The agent's verdict with the same credentials, and its loud findings.
     pub(super) agent: Option<(&'static str, &'static [&'static str])>,
+}
+
+pub(super) enum Identity {
+    None,
+    /// The node's only one.
+    Unnamed,
+    /// With this client id.
+    Named(&'static str),
 }
 
 pub(super) enum Secret {
@@ -50,6 +60,7 @@ pub(super) enum Shows {
     NoSuchSecret(&'static Self),
 }
 
+use Identity::{Named, Unnamed};
 use Secret::{Config, Dockercfg, Missing, Of, Opaque};
 use Shows::{Anonymous, Both, Malformed, NoSuchSecret, Offered, Runs};
 
@@ -61,6 +72,35 @@ const UNKNOWN: Says = Some(("failing", &["PrincipalUnknown"]));
 const NOT_PERMITTED: Says = Some(("failing", &["RepositoryNotPermitted"]));
 const NO_MATCH: Says = Some(("failing", &["PullSecretNoMatch"]));
 const INVALID: Says = Some(("failing", &["PullSecretInvalid"]));
+
+const GONE: Says = Some(("failing", &["IdentityNotOnNode"]));
+const AMBIGUOUS: Says = Some(("failing", &["IdentityAmbiguous"]));
+const NO_ROLE: Says = Some(("failing", &["PullRoleMissing"]));
+const NOT_EXCHANGED: Says = Some(("failing", &["ExchangeRefused"]));
+const UNREACHABLE: Says = Some(("failing", &["MetadataUnreachable"]));
+const PROXIED: Says = Some(("failing", &["MetadataProxied"]));
+const THROTTLED: Says = Some(("failing", &["MetadataThrottled"]));
+
+/// Every finding about a credential. Each has a row whose pull fails.
+pub(super) const FINDINGS: [&str; 12] = [
+    "ClientSecretRejected",
+    "PrincipalUnknown",
+    "RepositoryNotPermitted",
+    "PullSecretNoMatch",
+    "PullSecretInvalid",
+    "IdentityNotOnNode",
+    "IdentityAmbiguous",
+    "MetadataUnreachable",
+    "MetadataProxied",
+    "MetadataThrottled",
+    "PullRoleMissing",
+    "ExchangeRefused",
+];
+
+/// The kubelet's own.
+const KUBELETS: Identity = Named(KUBELET_IDENTITY);
+/// Another of the node's, about which the metadata service has had too many questions.
+pub(super) const BUSY_IDENTITY: &str = "d5b9dd1e-0000-4000-8000-000000000003";
 
 const RIGHT: Secret = Of("reader:secret");
 const WRONG: Secret = Of("reader:expired");
@@ -94,8 +134,20 @@ pub(super) const TAKEN_AWAY: &str = "lamna.azurecr.io";
 /// Only a principal is asked for here.
 pub(super) const OF_PRINCIPAL: &str = "proseware.azurecr.io";
 pub(super) const OF_WRONG_PRINCIPAL: &str = "litware.azurecr.io";
+pub(super) const OF_UNKNOWN_PRINCIPAL: &str = "wideworld.azurecr.io";
 /// Where nobody needs one.
 pub(super) const OPEN_TO_WRONG_PRINCIPAL: &str = "relecloud.azurecr.io";
+
+/// Of a provider with another identity.
+pub(super) const BY_BUSY_IDENTITY: &str = "contoso.azurecr.cn";
+/// Of a provider that asks by a proxy.
+pub(super) const BY_PROXY: &str = "contoso.azurecr.us";
+/// Of a provider whose program is gone.
+pub(super) const WITHOUT_PROGRAM: &str = "contoso.azurecr.de";
+/// The provider is asked for it, and knows no such registry.
+pub(super) const NOT_AZURES: &str = "registry.contoso.example";
+/// No provider is asked for it.
+pub(super) const UNMATCHED: &str = "other.contoso.example";
 
 const fn row(
     name: &'static str,
@@ -109,7 +161,16 @@ const fn row(
         registry,
         secrets,
         shows,
+        identity: Identity::None,
         agent,
+    }
+}
+
+impl Row {
+    /// The agent gets the kubelet's identity.
+    const fn with(mut self, identity: Identity) -> Self {
+        self.identity = identity;
+        self
     }
 }
 
@@ -119,7 +180,7 @@ pub(super) const PHASES: &[Phase] = &[
         name: "pull secrets, where the provider fails: the identity is not on the scale set",
         arrange: |ground| ground.has_identities([]),
         rows: &[
-            row("none", PRIVATE, &[], Anonymous, None),
+            row("none", PRIVATE, &[], Anonymous, GONE).with(KUBELETS),
             row("right", PRIVATE, &[RIGHT], Runs, OK),
             row("wrong", PRIVATE, &[WRONG], Offered, REJECTED),
             row("unknown-user", PRIVATE, &[STRANGER], Offered, UNKNOWN),
@@ -146,29 +207,35 @@ pub(super) const PHASES: &[Phase] = &[
             row("open-wrong", OPEN, &[WRONG], Offered, REJECTED),
             row("open-malformed", OPEN, &[NO_BASE64], Malformed("illegal base64 data"), INVALID),
             row("open-of-another-registry", OPEN, &[ELSEWHERE], Runs, None),
+            row("provider-without-program", WITHOUT_PROGRAM, &[], Anonymous, None),
+            row("provider-without-program-right", WITHOUT_PROGRAM, &[RIGHT], Runs, OK),
+            row("provider-says-nothing", NOT_AZURES, &[], Anonymous, None),
+            row("provider-says-nothing-and-wrong", NOT_AZURES, &[WRONG], Offered, REJECTED),
+            row("no-provider", UNMATCHED, &[], Anonymous, None),
+            row("no-provider-and-wrong", UNMATCHED, &[WRONG], Offered, REJECTED),
         ],
     },
     Phase {
         name: "the identity, and a secret beside it",
         arrange: |ground| ground.has_identities([KUBELET_IDENTITY]),
         rows: &[
-            row("granted", GRANTED, &[], Runs, None),
-            row("granted-and-wrong", GRANTED, &[WRONG], Runs, None),
-            row("granted-and-malformed", GRANTED, &[NO_COLON], Malformed("unable to parse auth field"), None),
-            row("no-role", WITHOUT_ROLE, &[], Anonymous, None),
-            row("no-role-and-wrong", WITHOUT_ROLE, &[WRONG], Offered, None),
-            row("no-role-and-right", WITHOUT_ROLE, &[RIGHT], Runs, None),
-            row("exchange-firewalled", FIREWALLED, &[], Anonymous, None),
-            row("abac-other-repositories", ABAC, &[], Both, None),
-            row("abac-and-wrong", ABAC, &[WRONG], Both, None),
-            row("abac-and-right", ABAC, &[RIGHT], Runs, None),
-            row("role-still-there", TAKEN_AWAY, &[], Runs, None),
+            row("granted", GRANTED, &[], Runs, OK).with(KUBELETS),
+            row("granted-and-wrong", GRANTED, &[WRONG], Runs, Some(("degraded", &["ClientSecretRejected"]))).with(KUBELETS),
+            row("granted-and-malformed", GRANTED, &[NO_COLON], Malformed("unable to parse auth field"), INVALID).with(KUBELETS),
+            row("no-role", WITHOUT_ROLE, &[], Anonymous, NO_ROLE).with(KUBELETS),
+            row("no-role-and-wrong", WITHOUT_ROLE, &[WRONG], Offered, Some(("failing", &["PullRoleMissing", "ClientSecretRejected"]))).with(KUBELETS),
+            row("no-role-and-right", WITHOUT_ROLE, &[RIGHT], Runs, Some(("degraded", &["PullRoleMissing"]))).with(KUBELETS),
+            row("exchange-firewalled", FIREWALLED, &[], Anonymous, NOT_EXCHANGED).with(KUBELETS),
+            row("abac-other-repositories", ABAC, &[], Both, NOT_PERMITTED).with(KUBELETS),
+            row("abac-and-wrong", ABAC, &[WRONG], Both, Some(("failing", &["ClientSecretRejected", "RepositoryNotPermitted"]))).with(KUBELETS),
+            row("abac-and-right", ABAC, &[RIGHT], Runs, OK).with(KUBELETS),
+            row("role-still-there", TAKEN_AWAY, &[], Runs, OK).with(KUBELETS),
         ],
     },
     Phase {
         name: "the role is taken away, while the provider's answer is kept",
         arrange: Ground::take_role_away,
-        rows: &[row("role-taken-away", TAKEN_AWAY, &[], Both, None)],
+        rows: &[row("role-taken-away", TAKEN_AWAY, &[], Both, NO_ROLE).with(KUBELETS)],
     },
     Phase {
         name: "the cluster's principal",
@@ -185,6 +252,19 @@ pub(super) const PHASES: &[Phase] = &[
         ],
     },
     Phase {
+        name: "the cluster's principal is unknown",
+        arrange: |ground| ground.set(Settings::Principal("nobody", "secret")),
+        rows: &[row("principal-unknown", OF_UNKNOWN_PRINCIPAL, &[], Both, None)],
+    },
+    Phase {
+        name: "the node has several identities, and none is named",
+        arrange: Ground::name_no_identity,
+        rows: &[
+            row("several-identities", PRIVATE, &[], Anonymous, AMBIGUOUS).with(Unnamed),
+            row("several-identities-and-right", PRIVATE, &[RIGHT], Runs, Some(("degraded", &["IdentityAmbiguous"]))).with(Unnamed),
+        ],
+    },
+    Phase {
         name: "azure.json is missing",
         arrange: |ground| ground.set(Settings::Missing),
         rows: &[
@@ -193,11 +273,13 @@ pub(super) const PHASES: &[Phase] = &[
         ],
     },
     Phase {
-        name: "the metadata service never answers",
+        name: "the metadata service never answers, or asks to wait",
         arrange: Ground::hang_metadata,
         rows: &[
-            row("silent", PRIVATE, &[], Anonymous, None),
-            row("silent-and-right", PRIVATE, &[RIGHT], Runs, None),
+            row("silent", PRIVATE, &[], Anonymous, UNREACHABLE).with(KUBELETS),
+            row("silent-and-right", PRIVATE, &[RIGHT], Runs, Some(("degraded", &["MetadataUnreachable"]))).with(KUBELETS),
+            row("throttled", BY_BUSY_IDENTITY, &[], Anonymous, THROTTLED).with(Named(BUSY_IDENTITY)),
+            row("by-proxy", BY_PROXY, &[], Anonymous, PROXIED).with(KUBELETS),
         ],
     },
 ];
