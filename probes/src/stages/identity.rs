@@ -83,7 +83,8 @@ impl Service {
         deadline: Instant,
     ) -> Option<Result<AccessToken, IdentityFault>> {
         let left = || deadline.saturating_duration_since(Instant::now());
-        let limit = LIMIT.min(left());
+        // Whoever waits meanwhile has time left to hear of it.
+        let limit = LIMIT.min(left() / 2);
         let mut rests = timeout_at(deadline, self.rests.lock()).await.ok()?;
         let now = Instant::now();
         rests.take_if(|(until, _)| *until <= now);
@@ -91,7 +92,7 @@ impl Service {
             return Some(Err(fault.clone()));
         }
         // Other questions may have taken most of the time.
-        let is_hurried = left() < limit / 2;
+        let is_hurried = left() < limit;
         let asked = send(self.at, identity, deadline.min(now + limit)).await;
         let Err(fault) = &asked else {
             return Some(asked);
