@@ -102,9 +102,10 @@ fn failing((number, role): (usize, Role)) -> EndpointOutcome {
             origin: Origin::Node,
         }),
         name: endpoint.host.clone(),
-        took: Duration::from_millis(1),
         a,
         aaaa: Err(ResolveFault::NoData(nothing())),
+        a_took: Duration::from_millis(1),
+        aaaa_took: Duration::from_millis(1),
     };
     let found = Answer {
         chain: Vec::new(),

@@ -3,11 +3,9 @@
 
 use std::{env, error::Error, sync::Arc, time::Duration};
 
-use regprobe_probes::{Nameserver, Origin, Scope, lookup};
+use regprobe_probes::{HowToAsk, Nameserver, Origin, Scope, lookup};
 
 const LIMIT: Duration = Duration::from_secs(3);
-/// Bytes of an answer over TCP.
-const MOST: u16 = 8192;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -20,7 +18,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         name: None,
         origin: Origin::Node,
     });
-    let seen = lookup(&nameserver, &name, LIMIT, MOST).await;
+    let seen = lookup(&nameserver, &name, HowToAsk::within(LIMIT)).await;
     for alias in seen.chain() {
         println!("{} (TTL {} s)", alias.name, alias.ttl);
     }
@@ -30,6 +28,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if let Some(fault) = seen.fault() {
         println!("failed: {}", fault.reason());
     }
-    println!("took {:.1} ms", seen.took.as_secs_f64() * 1000.0);
+    println!("took {:.1} ms", seen.took().as_secs_f64() * 1000.0);
     Ok(())
 }

@@ -73,7 +73,7 @@ pub use crate::{
         },
         identity::IdentityFault,
         proxy::{ProxyFault, Tunnel},
-        resolve::{Alias, Answer, Lookup, Negative, ResolveFault, lookup},
+        resolve::{Alias, Answer, HowToAsk, Lookup, Negative, ResolveFault, lookup},
         tls::{Certificate, CertificateProblem, Chain, Handshake, Lost, TlsClients, TlsFault},
         token::Token,
     },

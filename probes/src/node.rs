@@ -46,7 +46,7 @@ pub struct Node {
     pub containerd: Option<ContainerdRelease>,
     /// Which hosts are reached through a proxy.
     pub proxies: ProxyRules,
-    /// How long one question to one nameserver may take.
+    /// How long one question to one nameserver may take; as long as the node's client waits where that is longer.
     pub question_limit: Duration,
     /// How long any other stage may take.
     pub stage_limit: Duration,

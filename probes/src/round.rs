@@ -68,7 +68,12 @@ pub async fn run_holding(
         Depth::Image => &target.images[..],
         _ => &[],
     };
-    let deadlines = Deadlines::start(Instant::now(), node.stage_limit, !images.is_empty());
+    let deadlines = Deadlines::start(
+        Instant::now(),
+        node.stage_limit,
+        node.question_limit,
+        !images.is_empty(),
+    );
     let round = Round {
         target,
         node,

@@ -99,7 +99,7 @@ mod tests {
         for story in [story::healthy, story::drift, story::failing] {
             let mut later = RegistryState::clone(&story());
             let round = later.round_mut();
-            round.outcome.endpoints[0].lookups[0].took *= 2;
+            round.outcome.endpoints[0].lookups[0].a_took *= 2;
             round.diagnosis.findings.reverse();
             assert_eq!(changes(&story(), &later), "");
         }

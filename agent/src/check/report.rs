@@ -182,7 +182,7 @@ fn lookup(layout: &mut Layout, lookup: &Lookup, host: &str) {
     stage(
         layout,
         "resolve",
-        Some(lookup.took),
+        Some(lookup.took()),
         reason,
         &detail.join(" "),
     );

@@ -20,8 +20,10 @@ use regprobe_probes::{
 
 use crate::config::{self, Config, ContainerdSource, ProxySource};
 
-/// The timeout of a question to a nameserver, as of Go's resolver; never longer than the timeout of a stage.
+/// The timeout of a question to a nameserver, by default that of Go's resolver; never longer than the timeout of a stage.
 const QUESTION_LIMIT: Duration = Duration::from_secs(5);
+/// Where resolv.conf has a longer one, it counts up to this many stages: by default 30 seconds, when a pull gives up.
+const STAGES_OF_A_QUESTION: u32 = 3;
 const DNS_PORT: u16 = 53;
 /// A file is read up to this many bytes.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -115,6 +117,7 @@ impl NodeSource {
             .collect();
         Ok(Node {
             nameservers,
+            question_limit: question_limit(self.stage_limit, resolv_conf.timeout),
             resolv_conf,
             hosts: Hosts::parse(&hosts),
             localdns_hosts: Hosts::parse(&localdns_hosts),
@@ -123,7 +126,6 @@ impl NodeSource {
             certs_d: self.files.certs_d.clone(),
             containerd: self.containerd(),
             proxies: self.proxies.clone(),
-            question_limit: QUESTION_LIMIT.min(self.stage_limit),
             stage_limit: self.stage_limit,
         })
     }
@@ -188,6 +190,14 @@ impl NodeSource {
     }
 }
 
+/// How long an answer of a nameserver is waited for where the node's client waits for `of_client`.
+fn question_limit(stage_limit: Duration, of_client: Duration) -> Duration {
+    match of_client > QUESTION_LIMIT {
+        true => of_client.min(stage_limit * STAGES_OF_A_QUESTION),
+        false => QUESTION_LIMIT.min(stage_limit),
+    }
+}
+
 fn unnamed(address: SocketAddr, origin: Origin) -> Nameserver {
     Nameserver {
         address,
@@ -203,4 +213,28 @@ pub(crate) fn node_name() -> String {
         .ok()
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| hostname().unwrap_or_else(|_| "unknown".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nameserver_has_the_time_of_resolv_conf_where_that_is_longer() {
+        for (stage, of_client, limit) in [
+            (10, 5, 5),
+            (10, 1, 5),
+            (3, 5, 3),
+            (10, 8, 8),
+            (10, 60, 30),
+            (3, 20, 9),
+        ] {
+            let [stage, of_client, limit] = [stage, of_client, limit].map(Duration::from_secs);
+            assert_eq!(
+                question_limit(stage, of_client),
+                limit,
+                "{stage:?} {of_client:?}"
+            );
+        }
+    }
 }

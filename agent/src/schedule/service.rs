@@ -13,7 +13,7 @@ use std::{
 };
 
 use nix::ifaddrs::getifaddrs;
-use regprobe_probes::{self as probes, Nameserver, Origin, lookup};
+use regprobe_probes::{self as probes, HowToAsk, Nameserver, Origin, lookup};
 use tokio::{sync::watch, time::sleep};
 
 use super::{
@@ -54,7 +54,7 @@ pub(super) async fn count(
     };
     let mut unanswered = 0;
     loop {
-        let lookup = lookup(&nameserver, &service, LIMIT, u16::MAX).await;
+        let lookup = lookup(&nameserver, &service, HowToAsk::within(LIMIT)).await;
         let answers = [&lookup.a, &lookup.aaaa].into_iter().flatten();
         match answers.max_by_key(|answer| answer.addresses.len()) {
             Some(answer) => {
@@ -124,7 +124,7 @@ async fn answer(
 ) -> Result<probes::Answer, String> {
     let place = ClusterDns::of_this_pod().place(name, configured);
     let (name, address) = place.map_err(|why| format!("{name}: {why}"))?;
-    let lookup = lookup(&nameserver(address), &name, LIMIT, u16::MAX).await;
+    let lookup = lookup(&nameserver(address), &name, HowToAsk::within(LIMIT)).await;
     let why = lookup.fault().map(ToString::to_string);
     let answers = [lookup.a, lookup.aaaa].into_iter().flatten();
     answers

@@ -303,9 +303,10 @@ fn lookup(nameserver: &str, host: &str, a: Result<Answer, ResolveFault>) -> Look
             origin: Origin::Node,
         }),
         name: host.into(),
-        took: Duration::from_micros(400),
         a,
         aaaa,
+        a_took: Duration::from_micros(400),
+        aaaa_took: Duration::from_micros(400),
     }
 }
 

@@ -116,10 +116,13 @@ impl NodeClient<'_> {
             .iter()
             .filter(|lookup| lookup.nameserver.origin == Origin::Node)
         {
-            for (family, result) in [(Family::V4, &lookup.a), (Family::V6, &lookup.aaaa)] {
+            for (family, result, took) in [
+                (Family::V4, &lookup.a, lookup.a_took),
+                (Family::V6, &lookup.aaaa, lookup.aaaa_took),
+            ] {
                 let reply = Reply {
                     result: addresses(result),
-                    took: lookup.took,
+                    took,
                 };
                 survey.insert(
                     question(lookup.nameserver.address, &lookup.name, family),

@@ -56,7 +56,17 @@ pub(super) fn of_name(code: Code, seen: &EndpointOutcome, lookup: &Lookup) -> St
             lookup.name
         ),
         Code::NameserverDown if lookup.addresses().next().is_some() => {
-            format!("nameserver {nameserver} leaves one of the two questions for {host} unanswered")
+            let (asked, kind) = match lookup
+                .aaaa
+                .as_ref()
+                .is_err_and(|fault| fault.negative().is_none())
+            {
+                true => ("AAAA", "IPv6"),
+                false => ("A", "IPv4"),
+            };
+            format!(
+                "nameserver {nameserver} does not answer the {asked} ({kind}) question for {host}, and a pull waits for it"
+            )
         }
         Code::NameserverDown => format!("nameserver {nameserver} does not answer"),
         Code::NameserverFailing => format!("nameserver {nameserver} cannot answer for {host}"),

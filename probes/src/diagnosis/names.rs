@@ -75,7 +75,7 @@ pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> V
     {
         let weight = match is_prevented(seen) {
             true => Severity::Warning,
-            false => deciding.weight(),
+            false => deciding.weight(seen),
         };
         findings.push(about(seen, deciding, code, weight, &judged));
     }
@@ -111,7 +111,7 @@ fn slow(seen: &EndpointOutcome, deciding: &Judged<'_>) -> Option<Finding> {
     let is_whole = lookup
         .fault()
         .is_none_or(|fault| fault.negative().is_some());
-    (answers && is_whole && lookup.took >= SLOW).then(|| Finding {
+    (answers && is_whole && lookup.took() >= SLOW).then(|| Finding {
         nameserver: Some(lookup.nameserver.to_string()),
         evidence: vec![deciding.says()],
         ..warning(
@@ -121,7 +121,7 @@ fn slow(seen: &EndpointOutcome, deciding: &Judged<'_>) -> Option<Finding> {
             format!(
                 "nameserver {} answers after {:.1} s",
                 lookup.nameserver,
-                lookup.took.as_secs_f64()
+                lookup.took().as_secs_f64()
             ),
         )
     })
@@ -201,11 +201,15 @@ impl<'a> Judged<'a> {
         self.lookup.nameserver.origin == Origin::Node
     }
 
-    /// A missing record makes a pull fail by itself; a drifted answer only if the pull fails there.
-    fn weight(&self) -> Severity {
+    /// A missing record makes a pull fail by itself; a drifted answer only if the pull fails there. With half an
+    /// answer, the time for the other half may be all that a pull has.
+    fn weight(&self, seen: &EndpointOutcome) -> Severity {
+        let is_half =
+            self.lookup.fault().is_some() && self.code.is_some_and(Code::is_of_nameserver);
+        let stops_here = || matches!(seen.failure(), Some((Stage::Resolve, _)));
         match self.lookup.addresses().next() {
-            None => Severity::Critical,
-            Some(_) => Severity::Warning,
+            Some(_) if !(is_half && stops_here()) => Severity::Warning,
+            _ => Severity::Critical,
         }
     }
 

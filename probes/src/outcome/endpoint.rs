@@ -117,7 +117,7 @@ impl EndpointOutcome {
         };
         let lookup = self.lookups.iter().find(asked);
         let took = took.sum::<Option<Duration>>()?;
-        Some(took + lookup.map_or(Duration::ZERO, |lookup| lookup.took))
+        Some(took + lookup.map_or(Duration::ZERO, |lookup| lookup.took()))
     }
 
     /// Where the addresses should be, given the expectation for the registry. Nothing is expected of a

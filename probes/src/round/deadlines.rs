@@ -13,7 +13,7 @@ const STAGES_OF_AN_ANSWER: u32 = 3;
 /// default it ends within 35 seconds.
 const GRACE_OF_A_WALK: Duration = Duration::from_secs(3);
 
-/// When each stage has to end: after the limit of a stage, and no later than the round.
+/// When each stage has to end: after the limit of a stage, or of a question to a nameserver, and no later than the round.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadlines {
     stage: Duration,
@@ -22,10 +22,10 @@ pub(crate) struct Deadlines {
 
 impl Deadlines {
     /// Of a round that begins at `now`, and may walk to images.
-    pub(crate) fn start(now: Instant, stage: Duration, walks: bool) -> Self {
+    pub(crate) fn start(now: Instant, stage: Duration, question: Duration, walks: bool) -> Self {
         let whole = match walks {
             true => stage * STAGES_OF_AN_ANSWER + GRACE_OF_A_WALK,
-            false => stage + GRACE,
+            false => stage.max(question) + GRACE,
         };
         Self {
             stage,
@@ -61,7 +61,8 @@ mod tests {
     #[test]
     fn a_walk_waits_as_containerd_does_and_its_round_ends_within_35_seconds() {
         let begun = Instant::now();
-        let deadlines = Deadlines::start(begun, Duration::from_secs(10), true);
+        let (stage, question) = (Duration::from_secs(10), Duration::from_secs(5));
+        let deadlines = Deadlines::start(begun, stage, question, true);
         for (asked, until, in_full) in [(0, 30, true), (2, 32, true), (12, 33, false)] {
             let limit = deadlines.answer(begun + Duration::from_secs(asked));
             assert_eq!(limit, begun + Duration::from_secs(until), "{asked}");

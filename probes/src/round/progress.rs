@@ -33,7 +33,7 @@ impl<'a> StageEnd<'a> {
         Self {
             endpoint,
             stage: Stage::Resolve,
-            took: lookup.took,
+            took: lookup.took(),
             failed: lookup.fault().map(|fault| fault.reason()),
         }
     }

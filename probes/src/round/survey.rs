@@ -14,7 +14,7 @@ use crate::{
     round::{deadlines::Deadlines, progress::StageEnd, stream::Stream, visit::Visit},
     stages::{
         http::fault::HttpFault,
-        resolve::{self, Lookup},
+        resolve::{self, HowToAsk, Lookup},
     },
     words::endpoint::{Nameserver, Origin},
 };
@@ -243,15 +243,20 @@ async fn ask(
     nameserver: &Arc<Nameserver>,
     host: &str,
 ) -> Vec<Lookup> {
-    let names = match nameserver.origin {
-        Origin::Node => node.resolv_conf.names(host),
-        Origin::Config => vec![host.to_owned()],
+    let is_nodes_own = nameserver.origin == Origin::Node;
+    let names = match is_nodes_own {
+        true => node.resolv_conf.names(host),
+        false => vec![host.to_owned()],
     };
     let mut lookups = Vec::new();
     for name in names {
         let name = name.trim_end_matches('.');
-        let limit = deadlines.left(node.question_limit);
-        let lookup = resolve::lookup(nameserver, name, limit, MAX_ANSWER).await;
+        let how = HowToAsk {
+            limit: deadlines.left(node.question_limit),
+            max_bytes: MAX_ANSWER,
+            only_over_tcp: is_nodes_own && node.resolv_conf.use_vc,
+        };
+        let lookup = resolve::lookup(nameserver, name, how).await;
         let fault = lookup.fault();
         let goes_on = fault.is_some_and(|fault| fault.negative().is_some());
         lookups.push(lookup);

@@ -1,6 +1,6 @@
 //! The stage `resolve`: one name asked at one nameserver, A and AAAA at the same time. Every question
-//! is one packet from its own socket and is never repeated, so a lost packet is a timeout and a closed
-//! port is refused. No cache, no search list, no other nameserver: those are up to the caller.
+//! is one packet from its own socket, or one connection, and is never repeated, so a lost packet is a timeout and a
+//! closed port is refused. No cache, no search list, no other nameserver: those are up to the caller.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -18,22 +18,39 @@ use crate::{net::io_fault::IoFault, words::endpoint::Nameserver};
 mod answer;
 mod query;
 
-/// Asks `nameserver` for the IPv4 and IPv6 addresses of `name`. Each question may take `limit`, and an
-/// answer over TCP may have `max_bytes`.
-pub async fn lookup(
-    nameserver: &Arc<Nameserver>,
-    name: &str,
-    limit: Duration,
-    max_bytes: u16,
-) -> Lookup {
+/// How a question is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct HowToAsk {
+    /// How long it may take.
+    pub limit: Duration,
+    /// How many bytes an answer over TCP may have.
+    pub max_bytes: u16,
+    /// Not over UDP at all (`options use-vc`).
+    pub only_over_tcp: bool,
+}
+
+impl HowToAsk {
+    /// As usual: over UDP, and for an answer that is cut off again over TCP.
+    pub fn within(limit: Duration) -> Self {
+        Self {
+            limit,
+            max_bytes: u16::MAX,
+            only_over_tcp: false,
+        }
+    }
+}
+
+/// Asks `nameserver` for the IPv4 and IPv6 addresses of `name`.
+pub async fn lookup(nameserver: &Arc<Nameserver>, name: &str, how: HowToAsk) -> Lookup {
     let (a, aaaa) = tokio::join!(
-        timed_ask(nameserver.address, name, RecordType::A, limit, max_bytes),
-        timed_ask(nameserver.address, name, RecordType::AAAA, limit, max_bytes),
+        timed_ask(nameserver.address, name, RecordType::A, how),
+        timed_ask(nameserver.address, name, RecordType::AAAA, how),
     );
     Lookup {
         nameserver: nameserver.clone(),
         name: name.into(),
-        took: a.0.max(aaaa.0),
+        a_took: a.0,
+        aaaa_took: aaaa.0,
         a: a.1,
         aaaa: aaaa.1,
     }
@@ -46,15 +63,22 @@ pub struct Lookup {
     pub nameserver: Arc<Nameserver>,
     /// The name as asked.
     pub name: Arc<str>,
-    /// How long the slower of the two questions took.
-    pub took: Duration,
     /// The IPv4 question.
     pub a: Result<Answer, ResolveFault>,
     /// The IPv6 question.
     pub aaaa: Result<Answer, ResolveFault>,
+    /// How long the IPv4 question took.
+    pub a_took: Duration,
+    /// How long the IPv6 question took.
+    pub aaaa_took: Duration,
 }
 
 impl Lookup {
+    /// How long the slower of the two questions took.
+    pub fn took(&self) -> Duration {
+        self.a_took.max(self.aaaa_took)
+    }
+
     /// The addresses of both families, IPv4 first, each in the order of its answer.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
         self.answers()
@@ -108,12 +132,10 @@ async fn timed_ask(
     server: SocketAddr,
     name: &str,
     record_type: RecordType,
-    limit: Duration,
-    max_bytes: u16,
+    how: HowToAsk,
 ) -> (Duration, Result<Answer, ResolveFault>) {
     let start = Instant::now();
-    let (answer, on_the_wire) = match ask(server, name, record_type, start + limit, max_bytes).await
-    {
+    let (answer, on_the_wire) = match ask(server, name, record_type, how).await {
         Ok(asked) => asked,
         Err(fault) => (Err(fault), None),
     };
@@ -125,15 +147,20 @@ async fn ask(
     server: SocketAddr,
     name: &str,
     record_type: RecordType,
-    deadline: Instant,
-    max_bytes: u16,
+    how: HowToAsk,
 ) -> Result<(Result<Answer, ResolveFault>, Option<Duration>), ResolveFault> {
+    let deadline = Instant::now() + how.limit;
     let query = DnsQuery::new(name, record_type)?;
-    if let Some((message, took)) = query.ask_over_udp(server, deadline).await? {
+    if !how.only_over_tcp
+        && let Some((message, took)) = query.ask_over_udp(server, deadline).await?
+    {
         return Ok((query.read(&message), Some(took)));
     }
-    let message = timeout_at(deadline, query.ask_over_tcp(server, deadline, max_bytes))
-        .await
-        .map_err(|_| IoFault::Timeout)??;
+    let message = timeout_at(
+        deadline,
+        query.ask_over_tcp(server, deadline, how.max_bytes),
+    )
+    .await
+    .map_err(|_| IoFault::Timeout)??;
     Ok((query.read(&message), None))
 }

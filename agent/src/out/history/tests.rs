@@ -266,7 +266,7 @@ fn typical(registry: u64, round: u64) -> RegistryState {
         second.nameserver = Arc::new(nameserver);
         seen.lookups.push(second);
         for lookup in &mut seen.lookups {
-            lookup.took = Duration::from_micros(300 + random(2000));
+            lookup.a_took = Duration::from_micros(300 + random(2000));
             let Ok(answer) = &mut lookup.a else { continue };
             answer.ttl = random(30) as u32;
             answer
@@ -322,7 +322,7 @@ fn a_typical_node_can_look_back_for_an_hour_and_a_half() {
     // What is still wrong says something else in each round.
     let wrong = |state: &mut RegistryState| {
         let round = state.round_mut();
-        let took = round.outcome.endpoints[0].lookups[0].took;
+        let took = round.outcome.endpoints[0].lookups[0].took();
         let finding = &mut round.diagnosis.findings[0];
         finding.severity = Severity::Warning;
         finding.evidence = vec![

@@ -10,7 +10,7 @@ use hyper::{
     Method, Request, StatusCode,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT},
 };
-use regprobe_probes::{Nameserver, lookup, read_regular};
+use regprobe_probes::{HowToAsk, Nameserver, lookup, read_regular};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::aws_lc_rs,
@@ -158,7 +158,7 @@ impl ApiServer {
             return Ok(SocketAddr::new(address, self.port));
         }
         for nameserver in &self.nameservers {
-            let lookup = lookup(nameserver, &self.host, QUESTION, u16::MAX).await;
+            let lookup = lookup(nameserver, &self.host, HowToAsk::within(QUESTION)).await;
             if let Some(address) = lookup.addresses().next() {
                 return Ok(SocketAddr::new(address, self.port));
             }

@@ -139,7 +139,7 @@ impl EndpointMetrics {
         }
         for lookup in seen.lookups_of_host() {
             let reason = lookup.fault().map(|fault| fault.reason());
-            role.count(Stage::Resolve, lookup.took, reason);
+            role.count(Stage::Resolve, lookup.took(), reason);
         }
         let mut retransmits = 0;
         for stage in seen.addresses.iter().flat_map(|address| &address.stages) {
@@ -234,7 +234,7 @@ impl OfNameserver {
         let result = reason.map_or(NO_ERROR, Reason::as_str);
         self.results.with("result", result).inc_by(1);
         if reason.is_none() {
-            self.durations.observe(lookup.took.as_secs_f64());
+            self.durations.observe(lookup.took().as_secs_f64());
         }
     }
 

@@ -215,7 +215,7 @@ impl LookupStatus {
             addresses: lookup.addresses().collect(),
             private: found.then(|| lookup.addresses().all(|a| Scope::of(a).is_private())),
             expected: found.then(|| lookup.addresses().all(|a| expectation.allows(a))),
-            seconds: Some(seconds(lookup.took)),
+            seconds: Some(seconds(lookup.took())),
             detail: fault.map(ToString::to_string),
         }
     }

@@ -107,6 +107,18 @@ fn stories() {
         ("so does one without data", vec![both(NO_DATA), good()], "… on 10.0.0.1:53: no such host", 0),
         ("no AAAA in time: the A waits for it", vec![(at("10.240.1.4"), TIMEOUT)], "10.240.1.4", 9_998),
         (
+            "none of the first nameserver: the second one settles it",
+            vec![(at("10.240.1.4"), TIMEOUT), good()],
+            "10.240.1.4",
+            5_000,
+        ),
+        (
+            "none of three nameservers: the dial has no more time, although there is an address",
+            vec![(at("10.240.1.4"), TIMEOUT), (at("10.240.1.4"), TIMEOUT), (at("10.240.1.4"), TIMEOUT)],
+            "…: i/o timeout",
+            30_000,
+        ),
+        (
             "A and AAAA from different nameservers",
             vec![(SERVFAIL, at("fd00::4")), good()],
             "fd00::4 10.240.1.4",

@@ -254,9 +254,10 @@ impl Met {
         let lookup = |nameserver: &Arc<Nameserver>, name: Arc<str>, said: &NameserverSays| Lookup {
             nameserver: nameserver.clone(),
             name,
-            took: self.answer_takes,
             a: said.a.clone(),
             aaaa: said.aaaa.clone(),
+            a_took: self.answer_takes,
+            aaaa_took: self.answer_takes,
         };
         let answers = self.answers.iter();
         let lookups: Vec<_> = answers

@@ -54,7 +54,7 @@ fn nameservers() -> Vec<Story> {
         .degraded_by([warning(NameserverDown)
             .by(&FIRST)
             .on(PRIVATE_LOGIN)
-            .showing("one of the two questions")]),
+            .showing("AAAA (IPv6) question")]),
         story(
             "its port is closed",
             [login().answered(&FIRST, nothing(ResolveFault::Io(IoFault::Refused)))],

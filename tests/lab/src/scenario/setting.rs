@@ -141,6 +141,12 @@ pub enum NameserverIs {
     VerySlow,
     /// dnsmasq with `--stop-dns-rebind`: private addresses are taken out of the answers of a healthy one.
     Filtering,
+    /// Six seconds late.
+    #[serde(rename = "slower than usual clients wait")]
+    SlowerThanClientsWait,
+    /// It never answers a question for IPv6 addresses.
+    #[serde(rename = "silent about AAAA")]
+    SilentAboutAaaa,
     /// Every UDP answer is truncated; over TCP it answers.
     Truncating,
     #[serde(rename = "truncating, with TCP closed")]

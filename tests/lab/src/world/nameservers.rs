@@ -51,6 +51,10 @@ pub(super) fn start(network: &Namespace, wanted: &Nameserver) -> Result<Server> 
         NameserverIs::Changing => lab(wanted),
         NameserverIs::Babbling => lab_with(wanted, Fault::Garbage),
         NameserverIs::VerySlow => lab_with(wanted, Fault::Delay(Duration::from_secs(4))),
+        NameserverIs::SlowerThanClientsWait => {
+            lab_with(wanted, Fault::Delay(Duration::from_secs(6)))
+        }
+        NameserverIs::SilentAboutAaaa => lab_with(wanted, Fault::SilentAboutAaaa),
         NameserverIs::Filtering => filtering(wanted),
         NameserverIs::Slow => lab_with(wanted, Fault::Delay(Duration::from_millis(1500))),
         NameserverIs::Truncating | NameserverIs::TruncatingWithoutTcp => {

@@ -15,6 +15,8 @@ const CLASSIC_UDP_SIZE: usize = 512;
 pub enum Fault {
     /// No query is answered, over UDP or TCP.
     Silent,
+    /// The same of those for IPv6 addresses alone.
+    SilentAboutAaaa,
     /// The next `n` UDP queries get lost, those after them are answered.
     DropNext(u32),
     ServFail,
@@ -103,7 +105,10 @@ impl State {
             Transport::Tcp => usize::from(u16::MAX),
         };
         match fault {
-            None => Reply::packets(vec![encode(&truth, limit)]),
+            Some(Fault::SilentAboutAaaa) if question.query_type == RecordType::AAAA => {
+                Reply::silence()
+            }
+            None | Some(Fault::SilentAboutAaaa) => Reply::packets(vec![encode(&truth, limit)]),
             Some(Fault::Silent) => Reply::silence(),
             Some(Fault::DropNext(left)) if *left > 0 && transport == Transport::Udp => {
                 *left -= 1;
