@@ -27,6 +27,12 @@ pub enum Direction {
     Out,
 }
 
+/// Joins namespaces as one network; it goes with the namespace that it is in.
+pub struct Switch<'ns> {
+    namespace: &'ns Namespace,
+    device: String,
+}
+
 /// A virtual cable between two namespaces; it goes with either of them.
 pub struct Cable<'ns> {
     namespace: &'ns Namespace,
@@ -54,20 +60,7 @@ impl Namespace {
     /// Lays a cable to another namespace. Each end has an address with its prefix length, such as
     /// `10.240.0.10/24`; take private, benchmarking (198.18.0.0/15) or documentation ranges.
     pub fn cable(&self, address: &str, other: &Self, other_address: &str) -> Result<Cable<'_>> {
-        static NEXT: AtomicU32 = AtomicU32::new(1);
-        let device = format!("lab{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        self.ip(&[
-            "link",
-            "add",
-            &device,
-            "type",
-            "veth",
-            "peer",
-            "name",
-            &device,
-            "netns",
-            &other.name,
-        ])?;
+        let device = self.veth(other)?;
         for (end, address) in [(self, address), (other, other_address)] {
             end.add_address(address, &device)?;
             // What is on the cable are packets, and not bundles of them as the kernel hands them to a device.
@@ -78,6 +71,27 @@ impl Namespace {
             namespace: self,
             device,
         })
+    }
+
+    /// A switch (a bridge) to which this namespace is connected with an address and its prefix length.
+    pub fn switch(&self, address: &str) -> Result<Switch<'_>> {
+        let device = new_device();
+        self.ip(&["link", "add", &device, "type", "bridge"])?;
+        self.add_address(address, &device)?;
+        self.ip(&["link", "set", &device, "up"])?;
+        Ok(Switch {
+            namespace: self,
+            device,
+        })
+    }
+
+    /// Two devices of one name, this namespace's and the other's, that pass packets to each other.
+    fn veth(&self, other: &Self) -> Result<String> {
+        let device = new_device();
+        let here = ["link", "add", &device, "type", "veth"];
+        let there = ["peer", "name", &device, "netns", &other.name];
+        self.ip(&[here, there].concat())?;
+        Ok(device)
     }
 
     /// One more address of this namespace, with its prefix length, on its loopback.
@@ -197,6 +211,17 @@ impl Drop for Namespace {
     }
 }
 
+impl Switch<'_> {
+    /// Connects a namespace, which gets an address with its prefix length.
+    pub fn connect(&self, other: &Namespace, address: &str) -> Result<()> {
+        let device = self.namespace.veth(other)?;
+        self.namespace
+            .ip(&["link", "set", &device, "master", &self.device, "up"])?;
+        other.add_address(address, &device)?;
+        other.ip(&["link", "set", &device, "up"])
+    }
+}
+
 impl Cable<'_> {
     /// Pulls the plug: no route at this end, silence at the other.
     pub fn unplug(&self) -> Result<()> {
@@ -209,6 +234,12 @@ impl Cable<'_> {
 }
 
 const IP: &str = "/usr/sbin/ip";
+
+/// The name of a device that no namespace has yet.
+fn new_device() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    format!("lab{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
 
 fn ip(arguments: &[&str]) -> Result<()> {
     let out = Command::new(IP).args(arguments).output()?;

@@ -1,6 +1,7 @@
 //! The view of the whole fleet on loopback: one agent, and other agents that are real or hostile.
 
 mod laptop;
+mod nodes;
 mod plugin;
 mod prometheus;
 mod sixty;
@@ -42,10 +43,10 @@ pub(crate) fn suite() -> Suite {
         test("the page in a browser", page).needs(Need::BROWSER),
         test("kubectl regprobe shows the same", plugin::shows_the_same).needs([Need::KUBECTL]),
         test(
-            "sixty agents: page, command and plugin show the same",
+            "sixty nodes: page, command and plugin show the same",
             sixty::show_the_same,
         )
-        .needs([Need::KUBECTL]),
+        .needs([Need::Root, Need::IPROUTE, Need::KUBECTL]),
         test(
             "a real Prometheus shows the same",
             prometheus::shows_the_same,

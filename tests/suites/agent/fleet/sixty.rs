@@ -1,24 +1,21 @@
-//! Sixty agents, nearly all of them real: some have a drift, some hang, some are gone, one is of another version. The
-//! page, the command and the plugin of kubectl say the same about them.
+//! Sixty nodes in namespaces of their own, with real agents: some have a drift, some hang, some are gone. One is a stub
+//! of another version. The page, the command and the plugin of kubectl say the same about them.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::net::{SocketAddr, TcpStream};
 use std::process::Stdio;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use regprobe_harness::agent::Agent;
-use regprobe_harness::ground::Ground;
 use regprobe_harness::program::regprobe;
-use regprobe_lab::addresses::{free_port, loopback};
+use regprobe_lab::netns::Namespace;
 use serde_json::{Value, json};
 
 use super::laptop::{self, Laptop};
+use super::nodes::{Nodes, UNLINKED, name, place};
 use super::{answers, http, summary};
 
 const NODES: usize = 60;
@@ -34,6 +31,7 @@ const ALL: &str = "all.kube-system.svc.cluster.local";
 #[derive(Debug, PartialEq)]
 struct Truth {
     sentence: Value,
+    notes: Vec<String>,
     conditions: BTreeMap<String, String>,
     causes: Vec<(String, Value)>,
     silent: usize,
@@ -41,44 +39,21 @@ struct Truth {
 }
 
 pub(super) fn show_the_same() -> Result<()> {
-    let (well, drift) = (Ground::new()?, Ground::new()?);
-    well.dns.zone("cluster.local");
-    drift.unlink();
-    let port = free_port()?;
-    let places: Vec<_> = (0..NODES)
-        .map(|_| SocketAddr::new(loopback().into(), port))
-        .collect();
-    for (service, agents) in [(OTHERS, &places[1..]), (ALL, &places[..])] {
-        let agents = agents.iter().map(SocketAddr::ip);
-        well.dns
-            .address(service, agents.collect::<Vec<IpAddr>>(), 60);
-    }
-    let config = |ground: &Ground, service: &str| {
-        let nameserver = well.dns.addr();
-        let fleet = format!(
-            "fleet: {{size: 1, service: {service}, nameserver: \"{nameserver}\", port: {port}}}\n"
-        );
-        seldom(&ground.config_with(&[&ground.contoso_entry()], &fleet)?)
-    };
-    let (well_config, drift_config) = (config(&well, OTHERS)?, config(&drift, OTHERS)?);
-    let start = |(number, at): (usize, &SocketAddr)| {
-        let config = if (1..=DRIFT).contains(&number) {
-            &drift_config
-        } else {
-            &well_config
-        };
-        let mut command = regprobe(["run"]);
-        command.env("NODE_NAME", name(number));
-        Agent::start_at(*at, command, config, &[], Ok)
-    };
-    let mut agents: Vec<_> = places[..NODES - 1]
-        .iter()
-        .enumerate()
-        .map(start)
-        .collect::<Result<_>>()?;
+    let network = Namespace::new("network")?;
+    network.enter(|| on(&network))
+}
+
+/// In the namespace of this network, and so are the programs and threads that it starts.
+fn on(network: &Namespace) -> Result<()> {
+    let nodes = Nodes::new(network, NODES)?;
+    nodes.serve(OTHERS, 1..NODES);
+    nodes.serve(ALL, 0..NODES);
+    let start = |number| nodes.agent(number, (1..=DRIFT).contains(&number), OTHERS);
+    let mut agents: Vec<_> = (0..NODES - 1).map(start).collect::<Result<_>>()?;
     let mut other = summary(&name(NODES - 1));
     other["version"] = json!("9.9.9");
-    answers(places[NODES - 1], http("200 OK", &other.to_string()))?;
+    let other = http("200 OK", &other.to_string());
+    nodes.on(NODES - 1, || answers(place(NODES - 1), other))?;
     agents.iter().try_for_each(Agent::until_ready)?;
     let gone = agents.split_off(agents.len() - GONE);
     drop(gone);
@@ -92,8 +67,10 @@ pub(super) fn show_the_same() -> Result<()> {
     })?;
     println!("page: {:.1} s", begun.elapsed().as_secs_f64());
     let page = truth(&page)?;
-    println!("{:#?}", page.sentence);
     ensure!(page.silent == HUNG + GONE, "{page:#?}");
+    let common =
+        format!("All {DRIFT} have nameservers {UNLINKED}; no other node that answered does.");
+    ensure!(page.notes.contains(&common), "{page:#?}");
     let drifting: Vec<_> = (1..=DRIFT).map(name).collect();
     let zone = page
         .causes
@@ -106,7 +83,8 @@ pub(super) fn show_the_same() -> Result<()> {
     ensure!(page.conditions.len() == NODES - HUNG - GONE, "{page:#?}");
 
     let begun = Instant::now();
-    let file = format!("--config.file={}", config(&well, ALL)?.display());
+    let file = nodes.config("laptop", ALL)?;
+    let file = format!("--config.file={}", file.display());
     let mut command = regprobe(["fleet", "--output=json", &file]);
     let command = command.stdout(Stdio::piped()).output()?;
     println!("command: {:.1} s", begun.elapsed().as_secs_f64());
@@ -117,8 +95,7 @@ pub(super) fn show_the_same() -> Result<()> {
         truth(&command)?
     );
 
-    let places = Arc::new(places);
-    let laptop = Laptop::new(move |client| api_server(client, &places))?;
+    let laptop = Laptop::new(api_server)?;
     let begun = Instant::now();
     let plugin = laptop.plugin(&["--output=json"])?;
     println!("plugin: {:.1} s", begun.elapsed().as_secs_f64());
@@ -127,20 +104,6 @@ pub(super) fn show_the_same() -> Result<()> {
     ensure!(truth(&plugin)? == page, "{:#?}\n{page:#?}", truth(&plugin)?);
     drop(hung);
     Ok(())
-}
-
-fn name(number: usize) -> String {
-    format!("node-{number:02}")
-}
-
-/// Sixty agents on one machine have other things to do than to probe every second.
-fn seldom(config: &Path) -> Result<PathBuf> {
-    let text = fs::read_to_string(config)?;
-    let text = text
-        .replace("interval: 1s", "interval: 60s")
-        .replace("interval: 2s", "interval: 60s");
-    fs::write(config, text)?;
-    Ok(config.to_owned())
 }
 
 /// Agents that accept connections and do nothing, until dropped.
@@ -184,6 +147,7 @@ fn truth(view: &Value) -> Result<Truth> {
         .collect();
     Ok(Truth {
         sentence: view["sentence"].clone(),
+        notes: serde_json::from_value(view["notes"].clone())?,
         conditions: known.collect(),
         causes: causes.collect(),
         silent: silent.count(),
@@ -192,16 +156,16 @@ fn truth(view: &Value) -> Result<Truth> {
 }
 
 /// Lists the agents' pods, and leads to the agents as the real one does.
-fn api_server(client: TcpStream, places: &[SocketAddr]) -> Result<()> {
+fn api_server(client: TcpStream) -> Result<()> {
     let target = laptop::target(&client)?;
     let path = target.split('?').next().unwrap_or_default();
     let pods = || {
-        let pod = |(number, at): (usize, &SocketAddr)| {
-            let ports = json!([{"name": "metrics", "containerPort": at.port()}]);
+        let pod = |number| {
+            let ports = json!([{"name": "metrics", "containerPort": place(number).port()}]);
             json!({"metadata": {"name": format!("regprobe-{number}"), "namespace": "kube-system"},
                    "spec": {"nodeName": name(number), "containers": [{"ports": ports}]}})
         };
-        let pods: Vec<_> = places.iter().enumerate().map(pod).collect();
+        let pods: Vec<_> = (0..NODES).map(pod).collect();
         json!({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": pods})
     };
     let proxied = path.strip_prefix("/api/v1/namespaces/kube-system/pods/regprobe-");
@@ -210,10 +174,7 @@ fn api_server(client: TcpStream, places: &[SocketAddr]) -> Result<()> {
         (_, Some(pod)) => {
             let (number, rest) = pod.split_once(':').context("no port")?;
             let (_, path) = rest.split_once("/proxy").context("no proxy")?;
-            let place = places
-                .get(number.parse::<usize>()?)
-                .context("no such pod")?;
-            match ask(*place, path) {
+            match ask(place(number.parse()?), path) {
                 Ok(answer) => Ok({ client }.write_all(&answer)?),
                 Err(error) => {
                     let message = format!("error trying to reach service: {error:#}");
@@ -226,10 +187,9 @@ fn api_server(client: TcpStream, places: &[SocketAddr]) -> Result<()> {
     }
 }
 
+/// Waits for as long as the agent does not answer.
 fn ask(at: SocketAddr, path: &str) -> Result<Vec<u8>> {
-    let limit = Duration::from_secs(1);
-    let mut agent = TcpStream::connect_timeout(&at, limit)?;
-    agent.set_read_timeout(Some(limit))?;
+    let mut agent = TcpStream::connect_timeout(&at, Duration::from_secs(60))?;
     agent.write_all(
         format!("GET {path} HTTP/1.1\r\nhost: {at}\r\nconnection: close\r\n\r\n").as_bytes(),
     )?;
