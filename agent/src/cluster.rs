@@ -17,6 +17,7 @@ mod bundle;
 mod document;
 mod elsewhere;
 mod kubectl;
+mod patience;
 mod proxy;
 mod why;
 

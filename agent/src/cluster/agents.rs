@@ -6,9 +6,11 @@ use anyhow::Context;
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use serde::Deserialize;
+use tokio::try_join;
 
 use super::{
     kubectl::{CallLimits, expect_name, is_name, kubectl},
+    patience::Patience,
     proxy::Proxy,
 };
 use crate::out::{
@@ -21,10 +23,6 @@ const LIST: CallLimits = CallLimits {
     bytes: 64 << 20,
     time: Duration::from_secs(30),
 };
-const SUMMARY: CallLimits = CallLimits {
-    bytes: MAX_BYTES,
-    time: Duration::from_secs(5),
-};
 /// Through one process.
 const ASKED_AT_ONCE: usize = 100;
 /// Each is a process of some 50 MB.
@@ -36,10 +34,11 @@ const PORT_NAME: &str = "metrics";
 
 /// The view of all agents in this namespace, or in all.
 pub(super) async fn view(namespace: Option<&str>) -> anyhow::Result<FleetView> {
-    let pods = list(namespace, None).await?;
-    let proxy = Proxy::start().await;
-    let proxy = &proxy.context("kubectl proxy does not start")?;
-    let heard = stream::iter(pods).map(|pod| ask(pod, proxy));
+    let proxy = async { Proxy::start().await.context("kubectl proxy does not start") };
+    // Each is a process that takes its time to start.
+    let (pods, proxy) = try_join!(list(namespace, None), proxy)?;
+    let (proxy, patience) = (&proxy, &Patience::default());
+    let heard = stream::iter(pods).map(|pod| ask(pod, proxy, patience));
     let heard: Vec<Heard> = heard.buffered(ASKED_AT_ONCE).collect().await;
     Ok(view_of(&heard))
 }
@@ -75,9 +74,9 @@ pub(super) async fn list(
     Ok(list.items.into_iter().map(AgentPod::of).collect())
 }
 
-async fn ask(pod: AgentPod, proxy: &Proxy) -> Heard {
+async fn ask(pod: AgentPod, proxy: &Proxy, patience: &Patience) -> Heard {
     let summary = match pod.path("/api/v1/summary") {
-        Ok(path) => proxy.get(&path, SUMMARY).await,
+        Ok(path) => patience.wait(proxy.get(&path, MAX_BYTES)).await,
         Err(why) => Err(why),
     };
     let answer = match summary {

@@ -24,8 +24,8 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::kubectl::{CallLimits, KUBECTL};
-use crate::out::fetch::{fetch, within};
+use super::kubectl::KUBECTL;
+use crate::out::fetch::fetch;
 
 /// Until it listens.
 const START: Duration = Duration::from_secs(10);
@@ -75,12 +75,8 @@ impl Proxy {
         }
     }
 
-    /// The answer for this path of the API server.
-    pub(super) async fn get(&self, path: &str, limits: CallLimits) -> Result<Vec<u8>, String> {
-        within(limits.time, self.exchange(path, limits.bytes)).await
-    }
-
-    async fn exchange(&self, path: &str, max: usize) -> Result<Vec<u8>, String> {
+    /// The answer for this path of the API server, of at most `max` bytes. The caller sets the deadline.
+    pub(super) async fn get(&self, path: &str, max: usize) -> Result<Vec<u8>, String> {
         let request = Request::get(path)
             .header(HOST, HeaderValue::from_static("localhost"))
             .header(CONNECTION, HeaderValue::from_static("close"))
