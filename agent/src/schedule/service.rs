@@ -6,7 +6,7 @@
 //! (CoreDNS and BIND set TC over TCP as well): then there are at least as many as it lists.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -26,6 +26,8 @@ use crate::config;
 
 /// For one question.
 const LIMIT: Duration = Duration::from_secs(3);
+/// The most for one view. Seven show all of 5,000 agents where each shows a random 4,000.
+const QUESTIONS: usize = 8;
 /// After this many questions without an answer, two minutes, the agent says that it assumes a size.
 const PATIENCE: u32 = 12;
 
@@ -84,7 +86,9 @@ pub(super) async fn count(
     }
 }
 
-/// The agents that the nameserver lists now, in order and without this node's own addresses.
+/// The agents that the nameserver lists now, in order and without this node's own addresses. Where an answer has no
+/// room for all of them, others may list others: CoreDNS (`loadbalance`) shuffles before it cuts. So the question is
+/// repeated until an answer brings nothing new.
 ///
 /// # Errors
 /// Why they are not known.
@@ -92,15 +96,28 @@ pub(crate) async fn others(config: &config::FleetConfig) -> Result<Others, Strin
     let Some(service) = &config.service else {
         return Err("fleet.service is not set, so no other agent is known".to_owned());
     };
-    let answer = answer(service, config.nameserver).await?;
-    let own = own_addresses();
-    let mut addresses = answer.addresses;
-    addresses.retain(|address| !own.contains(address));
-    addresses.sort_unstable();
-    addresses.dedup();
+    let mut addresses = BTreeSet::new();
+    let mut is_cut = true;
+    for _ in 0..QUESTIONS {
+        let known = addresses.len();
+        match answer(service, config.nameserver).await {
+            Ok(answer) => {
+                is_cut = answer.is_cut;
+                addresses.extend(answer.addresses);
+            }
+            Err(why) if known == 0 => return Err(why),
+            Err(_) => {}
+        }
+        if !is_cut || addresses.len() == known {
+            break;
+        }
+    }
+    for own in own_addresses() {
+        addresses.remove(&own);
+    }
     Ok(Others {
-        addresses,
-        is_cut: answer.is_cut,
+        addresses: addresses.into_iter().collect(),
+        is_cut,
     })
 }
 
@@ -139,7 +156,7 @@ async fn answer(
 #[derive(Debug)]
 pub(crate) struct Others {
     pub addresses: Vec<IpAddr>,
-    /// Whether the answer leaves some out.
+    /// Whether there may be more.
     pub is_cut: bool,
 }
 

@@ -1,5 +1,6 @@
 //! The view of the whole fleet on loopback: one agent, and other agents that are real or hostile.
 
+mod crowd;
 mod laptop;
 mod nodes;
 mod plugin;
@@ -33,6 +34,10 @@ pub(crate) fn suite() -> Suite {
         test(
             "agents that lie, hang, flood, redirect or are gone",
             hostile,
+        ),
+        test(
+            "more agents than a DNS answer has room for",
+            crowd::is_listed,
         ),
         test("a hundred viewers cost the others one request", viewers),
         test(

@@ -42,7 +42,10 @@ pub(super) async fn sweep(
     let others = match service::others(config).await {
         Ok(others) => {
             if others.is_cut {
-                missing = Some("The nameserver does not list all agents.".to_owned());
+                let known = others.addresses.len();
+                missing = Some(format!(
+                    "A DNS answer has no room for all agents: {known} others are known, and there may be more."
+                ));
             }
             others.addresses
         }

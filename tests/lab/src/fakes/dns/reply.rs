@@ -145,7 +145,7 @@ impl State {
                 ..Reply::packets(vec![encode(&truth, limit)])
             },
             Some(Fault::Rotate) => {
-                self.rotation += 1;
+                self.rotation += STRIDE;
                 rotate_addresses(&mut truth.answers, self.rotation);
                 Reply::packets(vec![encode(&truth, limit)])
             }
@@ -159,6 +159,8 @@ impl State {
     }
 }
 
+/// How far answers rotate: short ones by one address, long ones so far that other addresses fit in the packet.
+const STRIDE: usize = 1009;
 const GARBAGE: &[u8] = b"\xff\xfe this is not a DNS message";
 
 /// The message as bytes; one that does not fit becomes an empty one with the TC bit.
