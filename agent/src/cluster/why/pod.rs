@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 /// A pod.
 #[derive(Debug, Deserialize)]
@@ -37,10 +37,19 @@ pub(super) struct SeenSpec {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct SeenContainer {
     pub name: String,
     #[serde(default)]
     pub image: String,
+    restart_policy: Option<String>,
+}
+
+impl SeenContainer {
+    /// Whether it is an init container for whose end the others do not wait.
+    fn is_sidecar(&self) -> bool {
+        self.restart_policy.as_deref() == Some("Always")
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -52,6 +61,13 @@ pub(super) struct Named {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PodStatus {
+    #[serde(default)]
+    phase: String,
+    /// Why it was ended, such as `Evicted`.
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    message: String,
     #[serde(default)]
     pub conditions: Vec<SeenCondition>,
     #[serde(default)]
@@ -82,6 +98,7 @@ pub(super) struct ContainerStatus {
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct ContainerState {
     pub waiting: Option<Waiting>,
+    running: Option<IgnoredAny>,
 }
 
 /// Why a container does not run yet.
@@ -98,6 +115,14 @@ impl PodStatus {
     pub(super) fn is_empty(&self) -> bool {
         self.container_statuses.is_empty() && self.init_container_statuses.is_empty()
     }
+
+    /// How the pod ended, in words of Kubernetes: no container of it starts again.
+    pub(super) fn end(&self) -> Option<String> {
+        let has_ended = matches!(&*self.phase, "Succeeded" | "Failed");
+        let words = [&self.phase, &self.reason, &self.message];
+        let words = words.into_iter().filter(|word| !word.is_empty());
+        has_ended.then(|| words.map(String::as_str).collect::<Vec<_>>().join(": "))
+    }
 }
 
 impl SeenPod {
@@ -113,6 +138,17 @@ impl SeenPod {
             .iter()
             .chain(containers)
             .chain(ephemeral_containers)
+    }
+
+    /// The init container that runs, for whose end the others wait.
+    pub(super) fn initializing(&self) -> Option<&SeenContainer> {
+        let statuses = &self.status.init_container_statuses;
+        let is_running = |container: &&SeenContainer| {
+            let mut running = statuses.iter().filter(|one| one.state.running.is_some());
+            running.any(|one| one.name == container.name)
+        };
+        let mut containers = self.spec.init_containers.iter();
+        containers.find(|one| !one.is_sidecar() && is_running(one))
     }
 
     /// The containers that wait, in the same order.

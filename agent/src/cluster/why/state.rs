@@ -51,6 +51,7 @@ impl PodState {
                 scheduled.map_or_else(String::new, |condition| condition.message.clone()),
             );
         }
+        let (name, namespace) = (&pod.metadata.name, &pod.metadata.namespace);
         let failed = |(container, waiting): (&super::pod::SeenContainer, &Waiting)| {
             let (text, fault) = failure(&container.name, waiting, events)?;
             Some(Pull {
@@ -64,10 +65,25 @@ impl PodState {
         if !failed.is_empty() {
             return Self::CannotPull(failed);
         }
+        if let Some(end) = pod.status.end() {
+            return Self::NoPullFault(
+                format!("it has ended, so no container waits for an image ({end})"),
+                format!("Read more: kubectl describe pod -n {namespace} {name}"),
+            );
+        }
         let is_beginning = |waiting: &Waiting| BEGINNING.contains(&&*waiting.reason);
         let stuck = pod.waiting().find(|(_, waiting)| !is_beginning(waiting));
         if let Some((container, waiting)) = stuck {
             return does_not_start(pod, &container.name, waiting);
+        }
+        if let Some(container) = pod.initializing() {
+            let container = &container.name;
+            return Self::NoPullFault(
+                format!(
+                    "its init container {container} runs, and the other containers start after it"
+                ),
+                format!("Read its log: kubectl logs -n {namespace} {name} -c {container}"),
+            );
         }
         let waits = pod.waiting().next().is_some();
         // A new pod has no statuses yet.
@@ -300,6 +316,48 @@ mod tests {
         }
         let state = state(None, json!({}), json!([]));
         assert!(matches!(state, PodState::NotScheduled(why) if why == "0/3 nodes are available"));
+    }
+
+    #[test]
+    fn containers_that_wait_for_no_image() {
+        let of = |pod: Value| PodState::of(&serde_json::from_value(pod).unwrap(), &[]);
+        let evicted = of(json!({
+            "metadata": {"name": "web", "namespace": "default", "uid": "u"},
+            "spec": {"nodeName": "n", "containers": [{"name": "main"}]},
+            "status": {"phase": "Failed", "reason": "Evicted", "message": "low on memory"},
+        }));
+        let with_init = |restart_policy: Value, running: &str| {
+            of(json!({
+                "metadata": {"name": "web", "namespace": "default", "uid": "u"},
+                "spec": {
+                    "nodeName": "n", "containers": [{"name": "main"}],
+                    "initContainers": [{"name": "first", "restartPolicy": restart_policy}],
+                },
+                "status": {
+                    "phase": "Pending",
+                    "initContainerStatuses": [{"name": "first", "state": {running: {}}}],
+                    "containerStatuses": [{"name": "main", "state": waiting("PodInitializing", "")}],
+                },
+            }))
+        };
+        for (state, words) in [
+            (evicted, "(Failed: Evicted: low on memory)"),
+            (
+                with_init(Value::Null, "running"),
+                "init container first runs",
+            ),
+        ] {
+            let PodState::NoPullFault(what, _) = &state else {
+                panic!("{state:?}")
+            };
+            assert!(what.contains(words), "{what}");
+        }
+        for state in [
+            with_init(json!("Always"), "running"),
+            with_init(Value::Null, "terminated"),
+        ] {
+            assert!(matches!(state, PodState::Pulling(..)), "{state:?}");
+        }
     }
 
     #[test]
