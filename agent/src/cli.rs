@@ -224,15 +224,19 @@ pub(crate) struct CheckArgs {
         long = "node",
         value_name = "NODE",
         value_hint = ValueHint::Other,
+        group = "elsewhere",
         conflicts_with_all = OF_THIS_MACHINE
     )]
     pub nodes: Vec<String>,
     /// Check on every node that has an agent, through kubectl.
-    #[arg(long, conflicts_with = "nodes", conflicts_with_all = OF_THIS_MACHINE)]
+    #[arg(long, group = "elsewhere", conflicts_with_all = OF_THIS_MACHINE)]
     pub all: bool,
     /// With --node or --all, the namespace of the agents [default: all namespaces].
-    #[arg(short, long, value_name = "NAME", value_hint = ValueHint::Other)]
+    #[arg(short, long, value_name = "NAME", value_hint = ValueHint::Other, requires = "elsewhere")]
     pub namespace: Option<String>,
+    /// With --node or --all, the cluster: a context of kubectl [default: its current one].
+    #[arg(long, value_name = "NAME", value_hint = ValueHint::Other, requires = "elsewhere")]
+    pub context: Option<String>,
     /// Check again and again, and report what changes; Ctrl-C ends it [default interval: 15s].
     #[arg(
         long,

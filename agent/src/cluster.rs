@@ -6,6 +6,7 @@ use std::{path::Path, process::ExitCode};
 
 use anyhow::Context;
 
+use self::kubectl::Kubectl;
 use crate::{
     cli::{BundleArgs, CheckArgs, DEFAULT_CONFIG, FleetArgs, WhyArgs},
     config,
@@ -25,7 +26,10 @@ mod why;
 pub(crate) async fn fleet(args: FleetArgs) -> anyhow::Result<ExitCode> {
     let is_installed = || Path::new(DEFAULT_CONFIG).exists();
     let view = match args.config_file.as_deref() {
-        None if args.kubectl || !is_installed() => agents::view(args.namespace.as_deref()).await?,
+        None if args.kubectl || args.context.is_some() || !is_installed() => {
+            let kubectl = Kubectl::new(args.context.as_deref());
+            agents::view(&kubectl, args.namespace.as_deref()).await?
+        }
         file => {
             let config = config::load(file.unwrap_or_else(|| Path::new(DEFAULT_CONFIG)))?;
             let view = peers::view(&config.fleet).await;

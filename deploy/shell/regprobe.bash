@@ -103,7 +103,7 @@ _regprobe() {
             return 0
             ;;
         regprobe__subcmd__bundle)
-            opts="-n -h -V --node --out --namespace --help --version"
+            opts="-n -h -V --node --out --namespace --context --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -137,6 +137,13 @@ _regprobe() {
                     fi
                     return 0
                     ;;
+                --context)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -145,7 +152,7 @@ _regprobe() {
             return 0
             ;;
         regprobe__subcmd__check)
-            opts="-n -h -V --config.file --private --region --image --docker-config --managed-identity --azure-json --nameserver --ca-file --timeout --node --all --namespace --watch --output --fail-on --node-root --only --help --version"
+            opts="-n -h -V --config.file --private --region --image --docker-config --managed-identity --azure-json --nameserver --ca-file --timeout --node --all --namespace --context --watch --output --fail-on --node-root --only --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -259,6 +266,13 @@ _regprobe() {
                     fi
                     return 0
                     ;;
+                --context)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
                 --watch)
                     COMPREPLY=("${cur}")
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
@@ -345,7 +359,7 @@ _regprobe() {
             return 0
             ;;
         regprobe__subcmd__fleet)
-            opts="-n -h -V --config.file --kubectl --namespace --output --help --version"
+            opts="-n -h -V --config.file --kubectl --context --namespace --output --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -363,6 +377,13 @@ _regprobe() {
                     fi
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
                     fi
                     return 0
                     ;;
@@ -638,7 +659,7 @@ _regprobe() {
             return 0
             ;;
         regprobe__subcmd__why)
-            opts="-n -h -V --namespace --agents-namespace --output --help --version"
+            opts="-n -h -V --namespace --agents-namespace --context --output --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -659,6 +680,13 @@ _regprobe() {
                     return 0
                     ;;
                 --agents-namespace)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --context)
                     COMPREPLY=("${cur}")
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o nospace

@@ -63,6 +63,7 @@ complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l ca-file -d '
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l timeout -d 'The timeout of a stage [default: as configured, or 10s; at most 2s for npd]' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l node -d 'Check on this node instead, in the pod of its agent, through kubectl; may be repeated' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -s n -l namespace -d 'With --node or --all, the namespace of the agents [default: all namespaces]' -r -f
+complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l context -d 'With --node or --all, the cluster: a context of kubectl [default: its current one]' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l watch -d 'Check again and again, and report what changes; Ctrl-C ends it [default interval: 15s]' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l output -d 'The output format' -r -f -a "text\t'For people'
 json\t'The status document: everything that was seen, without secrets; attach it to a ticket'
@@ -76,6 +77,7 @@ complete -c regprobe -n "__fish_regprobe_using_subcommand check" -l all -d 'Chec
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c regprobe -n "__fish_regprobe_using_subcommand check" -s V -l version -d 'Print version'
 complete -c regprobe -n "__fish_regprobe_using_subcommand fleet" -l config.file -d 'The configuration of the agents, which says how to find and ask them [default: /etc/regprobe/config.yaml; where that does not exist, kubectl]' -r -F
+complete -c regprobe -n "__fish_regprobe_using_subcommand fleet" -l context -d 'With kubectl, the cluster: one of its contexts [default: its current one]' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand fleet" -s n -l namespace -d 'With kubectl, the namespace of the agents [default: all namespaces]' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand fleet" -l output -d 'The output format' -r -f -a "text\t'For people'
 json\t'For programs: everything'"
@@ -84,6 +86,7 @@ complete -c regprobe -n "__fish_regprobe_using_subcommand fleet" -s h -l help -d
 complete -c regprobe -n "__fish_regprobe_using_subcommand fleet" -s V -l version -d 'Print version'
 complete -c regprobe -n "__fish_regprobe_using_subcommand why" -s n -l namespace -d 'Its namespace [default: that of kubectl]' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand why" -l agents-namespace -d 'The namespace of the agents [default: all namespaces]' -r -f
+complete -c regprobe -n "__fish_regprobe_using_subcommand why" -l context -d 'The cluster: a context of kubectl [default: its current one]' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand why" -l output -d 'The output format' -r -f -a "text\t'For people'
 json\t'For programs: everything'"
 complete -c regprobe -n "__fish_regprobe_using_subcommand why" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -91,6 +94,7 @@ complete -c regprobe -n "__fish_regprobe_using_subcommand why" -s V -l version -
 complete -c regprobe -n "__fish_regprobe_using_subcommand bundle" -l node -d 'A node; may be repeated [default: every node that has an agent]' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand bundle" -l out -d 'The folder for the files [default: regprobe-DATE-TIME]' -r -f -a "(__fish_complete_directories)"
 complete -c regprobe -n "__fish_regprobe_using_subcommand bundle" -s n -l namespace -d 'The namespace of the agents [default: all namespaces]' -r -f
+complete -c regprobe -n "__fish_regprobe_using_subcommand bundle" -l context -d 'The cluster: a context of kubectl [default: its current one]' -r -f
 complete -c regprobe -n "__fish_regprobe_using_subcommand bundle" -s h -l help -d 'Print help'
 complete -c regprobe -n "__fish_regprobe_using_subcommand bundle" -s V -l version -d 'Print version'
 complete -c regprobe -n "__fish_regprobe_using_subcommand explain" -s h -l help -d 'Print help'

@@ -40,6 +40,9 @@ pub(crate) struct FleetArgs {
     /// Ask them through kubectl and the API server, with your own rights: list pods, get pods/proxy.
     #[arg(long)]
     pub kubectl: bool,
+    /// With kubectl, the cluster: one of its contexts [default: its current one].
+    #[arg(long, value_name = "NAME", value_hint = ValueHint::Other, conflicts_with = "config_file")]
+    pub context: Option<String>,
     /// With kubectl, the namespace of the agents [default: all namespaces].
     #[arg(short, long, value_name = "NAME", value_hint = ValueHint::Other)]
     pub namespace: Option<String>,
@@ -61,6 +64,9 @@ pub(crate) struct WhyArgs {
     /// The namespace of the agents [default: all namespaces].
     #[arg(long, value_name = "NAME", value_hint = ValueHint::Other)]
     pub agents_namespace: Option<String>,
+    /// The cluster: a context of kubectl [default: its current one].
+    #[arg(long, value_name = "NAME", value_hint = ValueHint::Other)]
+    pub context: Option<String>,
     /// The output format.
     #[arg(long, value_enum, default_value_t = DocumentOutput::Text)]
     pub output: DocumentOutput,
@@ -88,4 +94,7 @@ pub(crate) struct BundleArgs {
     /// The namespace of the agents [default: all namespaces].
     #[arg(short, long, value_name = "NAME", value_hint = ValueHint::Other)]
     pub namespace: Option<String>,
+    /// The cluster: a context of kubectl [default: its current one].
+    #[arg(long, value_name = "NAME", value_hint = ValueHint::Other)]
+    pub context: Option<String>,
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tokio::try_join;
 
 use super::{
-    kubectl::{CallLimits, expect_name, is_name, kubectl},
+    kubectl::{CallLimits, Kubectl, expect_name, is_name},
     patience::Patience,
     proxy::Proxy,
 };
@@ -33,10 +33,14 @@ const PORT: u16 = 9118;
 const PORT_NAME: &str = "metrics";
 
 /// The view of all agents in this namespace, or in all.
-pub(super) async fn view(namespace: Option<&str>) -> anyhow::Result<FleetView> {
-    let proxy = async { Proxy::start().await.context("kubectl proxy does not start") };
+pub(super) async fn view(kubectl: &Kubectl, namespace: Option<&str>) -> anyhow::Result<FleetView> {
+    let proxy = async {
+        Proxy::start(kubectl)
+            .await
+            .context("kubectl proxy does not start")
+    };
     // Each is a process that takes its time to start.
-    let (pods, proxy) = try_join!(list(namespace, None), proxy)?;
+    let (pods, proxy) = try_join!(list(kubectl, namespace, None), proxy)?;
     let (proxy, patience) = (&proxy, &Patience::default());
     let heard = stream::iter(pods).map(|pod| ask(pod, proxy, patience));
     let heard: Vec<Heard> = heard.buffered(ASKED_AT_ONCE).collect().await;
@@ -52,6 +56,7 @@ pub(super) fn view_of(heard: &[Heard]) -> FleetView {
 
 /// The agents in this namespace, or in all; of this node, or of all nodes.
 pub(super) async fn list(
+    kubectl: &Kubectl,
     namespace: Option<&str>,
     node: Option<&str>,
 ) -> anyhow::Result<Vec<AgentPod>> {
@@ -68,7 +73,7 @@ pub(super) async fn list(
     let node = node.map(|name| format!("--field-selector=spec.nodeName={name}"));
     let list = ["get", "pods", &scope, SELECTOR, "--output=json"];
     let list: Vec<_> = list.into_iter().chain(node.as_deref()).collect();
-    let list = kubectl(&list, LIST).await;
+    let list = kubectl.print(&list, LIST).await;
     let list = list.map_err(|why| anyhow::anyhow!("cannot list the agents' pods: {why}"))?;
     let list: PodList = serde_json::from_slice(&list).context("kubectl prints no list of pods")?;
     Ok(list.items.into_iter().map(AgentPod::of).collect())
@@ -91,13 +96,14 @@ async fn ask(pod: AgentPod, proxy: &Proxy, patience: &Patience) -> Heard {
 
 /// The agents on these nodes, or all of them; and the nodes that have none.
 pub(super) async fn chosen(
+    kubectl: &Kubectl,
     nodes: &[String],
     namespace: Option<&str>,
 ) -> anyhow::Result<(Vec<AgentPod>, Vec<Heard>)> {
     for node in nodes {
         expect_name(node, "a node")?;
     }
-    let mut pods = list(namespace, None).await?;
+    let mut pods = list(kubectl, namespace, None).await?;
     if nodes.is_empty() {
         return Ok((pods, Vec::new()));
     }
@@ -147,8 +153,14 @@ impl AgentPod {
     }
 
     /// Its answer for this path.
-    pub(super) async fn get(&self, path: &str, limits: CallLimits) -> Result<Vec<u8>, String> {
-        kubectl(&["get", "--raw", &self.path(path)?], limits).await
+    pub(super) async fn get(
+        &self,
+        kubectl: &Kubectl,
+        path: &str,
+        limits: CallLimits,
+    ) -> Result<Vec<u8>, String> {
+        let path = self.path(path)?;
+        kubectl.print(&["get", "--raw", &path], limits).await
     }
 
     /// This path of the agent, as the API server has it.

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use super::{
     agents::{AT_ONCE, AgentPod, chosen},
-    kubectl::{CallLimits, expect_name, kubectl},
+    kubectl::{CallLimits, Kubectl, expect_name},
 };
 use crate::{
     cli::BundleArgs,
@@ -33,9 +33,13 @@ const LINES: &str = "--tail=2000";
 
 /// Writes the files.
 pub(super) async fn bundle(args: &BundleArgs) -> anyhow::Result<ExitCode> {
-    let (pods, absent) = chosen(&args.nodes, args.namespace.as_deref()).await?;
+    let kubectl = &Kubectl::new(args.context.as_deref());
+    let (pods, absent) = chosen(kubectl, &args.nodes, args.namespace.as_deref()).await?;
     if pods.is_empty() {
-        bail!("no agent runs on these nodes");
+        match args.nodes.is_empty() {
+            true => bail!("no pod has the label app.kubernetes.io/name=regprobe"),
+            false => bail!("no agent runs on {}", args.nodes.join(", ")),
+        }
     }
     let now = || {
         Timestamp::now()
@@ -53,7 +57,7 @@ pub(super) async fn bundle(args: &BundleArgs) -> anyhow::Result<ExitCode> {
     let folder = &folder;
     let files = stream::iter(pods).map(|pod| async move {
         let node = pod.node().to_owned();
-        (node, of_node(&pod, folder).await)
+        (node, of_node(kubectl, &pod, folder).await)
     });
     let mut files = files.buffered(AT_ONCE);
     while let Some((node, written)) = files.next().await {
@@ -73,13 +77,13 @@ fn say(node: &str, what: &str) {
 }
 
 /// Writes the bundle and the log of a node; the log may be missing.
-async fn of_node(pod: &AgentPod, folder: &Path) -> anyhow::Result<PathBuf> {
+async fn of_node(kubectl: &Kubectl, pod: &AgentPod, folder: &Path) -> anyhow::Result<PathBuf> {
     let node = pod.node();
     expect_name(node, "a node")?;
     let namespace = format!("--namespace={}", pod.namespace);
-    let bundle = pod.get("/api/v1/bundle", FILE).await;
+    let bundle = pod.get(kubectl, "/api/v1/bundle", FILE).await;
     let log = ["logs", &namespace, &pod.name, LINES];
-    let log = kubectl(&log, FILE).await;
+    let log = kubectl.print(&log, FILE).await;
     let log = log.unwrap_or_else(|why| format!("The log cannot be read: {why}\n").into_bytes());
     let path = folder.join(format!("{node}.json"));
     let write = |path: &Path, content: &[u8]| {

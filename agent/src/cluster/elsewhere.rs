@@ -9,7 +9,7 @@ use futures_util::{StreamExt, stream};
 use super::{
     agents::{self, AT_ONCE, AgentPod},
     document::show,
-    kubectl::{CallLimits, Ended, run},
+    kubectl::{CallLimits, Ended, Kubectl},
 };
 use crate::{
     cli::{CheckArgs, DocumentOutput, FailOn, Output, PrivateArg},
@@ -30,17 +30,19 @@ const ROUND: CallLimits = CallLimits {
 
 /// Checks on the nodes that `args` select.
 pub(super) async fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let (pods, absent) = agents::chosen(&args.nodes, args.namespace.as_deref()).await?;
+    let kubectl = &Kubectl::new(args.context.as_deref());
+    let namespace = args.namespace.as_deref();
+    let (pods, absent) = agents::chosen(kubectl, &args.nodes, namespace).await?;
     match (&*pods, args.output) {
         (_, Output::Npd) => bail!("--output=npd is for the node itself"),
         ([], _) if !args.nodes.is_empty() => bail!("no agent runs on {}", args.nodes.join(", ")),
         ([pod], Output::Text | Output::Json) if !args.all && absent.is_empty() => {
-            let ended = exec(pod, &typed(args, args.output)).await;
+            let ended = exec(kubectl, pod, &typed(args, args.output)).await;
             report(ended.map_err(anyhow::Error::msg)?)
         }
         (_, output) => {
             let flags = typed(args, Output::Json);
-            let heard = stream::iter(pods).map(|pod| ask(pod, &flags));
+            let heard = stream::iter(pods).map(|pod| ask(kubectl, pod, &flags));
             let heard: Vec<Heard> = heard.buffered(AT_ONCE).collect().await;
             let view = agents::view_of(&[heard, absent].concat());
             let output = match output {
@@ -71,8 +73,8 @@ fn report(ended: Ended) -> anyhow::Result<ExitCode> {
     }
 }
 
-async fn ask(pod: AgentPod, flags: &[String]) -> Heard {
-    let answer = match exec(&pod, flags).await {
+async fn ask(kubectl: &Kubectl, pod: AgentPod, flags: &[String]) -> Heard {
+    let answer = match exec(kubectl, &pod, flags).await {
         // It also exits with 1 if a registry is failing.
         Ok(ended) => match HeardStatus::read(&ended.output) {
             Some(status) => Answer::Summary(Arc::new(Summary::of_heard(status))),
@@ -87,12 +89,12 @@ async fn ask(pod: AgentPod, flags: &[String]) -> Heard {
     pod.heard(answer)
 }
 
-async fn exec(pod: &AgentPod, flags: &[String]) -> Result<Ended, String> {
+async fn exec(kubectl: &Kubectl, pod: &AgentPod, flags: &[String]) -> Result<Ended, String> {
     pod.expect_on_node()?;
     let namespace = format!("--namespace={}", pod.namespace);
     let exec = ["exec", &namespace, &pod.name, "--", "regprobe", "check"];
     let words = exec.into_iter().chain(flags.iter().map(String::as_str));
-    run(&words.collect::<Vec<_>>(), ROUND).await
+    kubectl.run(&words.collect::<Vec<_>>(), ROUND).await
 }
 
 /// The flags of this command that the agents get.
@@ -197,6 +199,9 @@ mod tests {
                 let words = ["regprobe", "check", flag, node];
                 assert!(Cli::try_parse_from(words).is_err(), "{flag} {node}");
             }
+        }
+        for flag in ["--namespace=a", "--context=a"] {
+            assert!(Cli::try_parse_from(["regprobe", "check", "contoso", flag]).is_err());
         }
         let both = ["regprobe", "check", "--all", "--node=n1"];
         assert!(Cli::try_parse_from(both).is_err());

@@ -4,13 +4,13 @@ use std::{process::Stdio, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
-    process::Command,
+    process::{Child, Command},
 };
 
 use crate::out::fetch::within;
 
 /// The program, as the user's PATH has it.
-pub(super) const KUBECTL: &str = "kubectl";
+const KUBECTL: &str = "kubectl";
 /// The end of what it says about an error.
 const MAX_ERROR: usize = 4 << 10;
 
@@ -29,22 +29,53 @@ pub(super) struct Ended {
     pub code: Option<i32>,
 }
 
-/// What `kubectl` prints, or the last line of why not.
-pub(super) async fn kubectl(arguments: &[&str], limits: CallLimits) -> Result<Vec<u8>, String> {
-    let ended = run(arguments, limits).await?;
-    ended.failure.map_or(Ok(ended.output), Err)
+/// The program, for one cluster.
+pub(super) struct Kubectl {
+    /// `None` for its current one.
+    context: Option<String>,
 }
 
-/// Runs it to its end; an error where that did not come.
-pub(super) async fn run(arguments: &[&str], limits: CallLimits) -> Result<Ended, String> {
-    let child = Command::new(KUBECTL)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn();
-    let mut child = child.map_err(|error| format!("{KUBECTL} does not start: {error}"))?;
+impl Kubectl {
+    /// For the cluster of this context.
+    pub(super) fn new(context: Option<&str>) -> Self {
+        Self {
+            context: context.map(|name| format!("--context={name}")),
+        }
+    }
+
+    /// A call about to be started, which reads nothing.
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(KUBECTL);
+        command.args(&self.context).args(arguments);
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    /// What it prints, or the last line of why not.
+    pub(super) async fn print(
+        &self,
+        arguments: &[&str],
+        limits: CallLimits,
+    ) -> Result<Vec<u8>, String> {
+        let ended = self.run(arguments, limits).await?;
+        ended.failure.map_or(Ok(ended.output), Err)
+    }
+
+    /// Runs it to its end; an error where that did not come.
+    pub(super) async fn run(
+        &self,
+        arguments: &[&str],
+        limits: CallLimits,
+    ) -> Result<Ended, String> {
+        let mut command = self.command(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn();
+        let child = child.map_err(|error| format!("{KUBECTL} does not start: {error}"))?;
+        finish(child, limits).await
+    }
+}
+
+async fn finish(mut child: Child, limits: CallLimits) -> Result<Ended, String> {
     let (output, errors) = (child.stdout.take(), child.stderr.take());
     let work = async {
         let output = read(output, limits.bytes);

@@ -20,11 +20,11 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::{
     net::UnixStream,
-    process::{Child, Command},
+    process::Child,
     time::{Instant, sleep},
 };
 
-use super::kubectl::KUBECTL;
+use super::kubectl::Kubectl;
 use crate::out::fetch::fetch;
 
 /// Until it listens.
@@ -44,7 +44,7 @@ pub(super) struct Proxy {
 
 impl Proxy {
     /// Returns once it listens.
-    pub(super) async fn start() -> io::Result<Self> {
+    pub(super) async fn start(kubectl: &Kubectl) -> io::Result<Self> {
         let name = format!(
             "regprobe-{}-{}",
             process::id(),
@@ -54,13 +54,8 @@ impl Proxy {
         // An error if anything is there already.
         fs::DirBuilder::new().mode(0o700).create(&folder)?;
         let socket = format!("--unix-socket={}", folder.join("kubectl").display());
-        let child = Command::new(KUBECTL)
-            .args(["proxy", &socket, PATHS, METHODS])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn();
+        let mut command = kubectl.command(&["proxy", &socket, PATHS, METHODS]);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let proxy = Self {
             _child: child.inspect_err(|_| drop(fs::remove_dir(&folder)))?,
             folder,

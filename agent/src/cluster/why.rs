@@ -13,7 +13,7 @@ use self::{
 };
 use super::{
     agents, document,
-    kubectl::{CallLimits, expect_name, kubectl},
+    kubectl::{CallLimits, Kubectl, expect_name},
 };
 use crate::{
     cli::{DocumentOutput, WhyArgs},
@@ -54,15 +54,17 @@ pub(super) async fn why(args: WhyArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn read(name: &str, args: &WhyArgs) -> anyhow::Result<PodFacts> {
+    let kubectl = &Kubectl::new(args.context.as_deref());
     let namespace = args.namespace.as_ref();
     let namespace = namespace.map(|name| format!("--namespace={name}"));
     let get = ["get", "pod", name].into_iter().chain(namespace.as_deref());
-    let pod: SeenPod = object(get).await.context("cannot read the pod")?;
+    let pod: SeenPod = object(kubectl, get).await.context("cannot read the pod")?;
     let mut missing = Vec::new();
     let namespace = format!("--namespace={}", pod.metadata.namespace);
     let selector = format!("--field-selector=involvedObject.uid={}", pod.metadata.uid);
-    let events: anyhow::Result<EventList> = object(["get", "events", &namespace, &selector]).await;
-    let events = events.map(EventList::newest_first).unwrap_or_else(|why| {
+    let events = object(kubectl, ["get", "events", &namespace, &selector]).await;
+    let events = events.map(EventList::newest_first);
+    let events = events.unwrap_or_else(|why: anyhow::Error| {
         missing.push(format!("The events of the pod cannot be read: {why:#}."));
         Vec::new()
     });
@@ -77,9 +79,9 @@ async fn read(name: &str, args: &WhyArgs) -> anyhow::Result<PodFacts> {
         });
     };
     // It only adds to the answer, and needs rights that not everybody has.
-    let seen: Option<SeenNode> = object(["get", "node", &node]).await.ok();
+    let seen: Option<SeenNode> = object(kubectl, ["get", "node", &node]).await.ok();
     Ok(PodFacts {
-        agent: ask_agent(args.agents_namespace.as_deref(), &node).await,
+        agent: ask_agent(kubectl, args.agents_namespace.as_deref(), &node).await,
         pod,
         events,
         node: seen,
@@ -88,14 +90,18 @@ async fn read(name: &str, args: &WhyArgs) -> anyhow::Result<PodFacts> {
 }
 
 /// The status of the agent on this node, or a sentence about why there is none.
-async fn ask_agent(namespace: Option<&str>, node: &str) -> Result<HeardStatus, String> {
-    let agents = agents::list(namespace, Some(node)).await;
+async fn ask_agent(
+    kubectl: &Kubectl,
+    namespace: Option<&str>,
+    node: &str,
+) -> Result<HeardStatus, String> {
+    let agents = agents::list(kubectl, namespace, Some(node)).await;
     let mut agents =
         agents.map_err(|why| format!("What the agent on {node} sees is not known: {why:#}."))?;
     let agent = agents
         .pop()
         .ok_or_else(|| format!("No agent of regprobe runs on {node}."))?;
-    let status = agent.get("/api/v1/status", OBJECT).await;
+    let status = agent.get(kubectl, "/api/v1/status", OBJECT).await;
     let status = status.map_err(|why| format!("The agent on {node} does not answer: {why}."))?;
     HeardStatus::read(&status)
         .ok_or_else(|| format!("What the agent on {node} answers is no status."))
@@ -103,11 +109,11 @@ async fn ask_agent(namespace: Option<&str>, node: &str) -> Result<HeardStatus, S
 
 /// The object that `kubectl` prints.
 async fn object<T: DeserializeOwned>(
+    kubectl: &Kubectl,
     arguments: impl IntoIterator<Item = &str>,
 ) -> anyhow::Result<T> {
     let arguments: Vec<_> = arguments.into_iter().chain(["--output=json"]).collect();
-    let printed = kubectl(&arguments, OBJECT)
-        .await
-        .map_err(anyhow::Error::msg)?;
+    let printed = kubectl.print(&arguments, OBJECT).await;
+    let printed = printed.map_err(anyhow::Error::msg)?;
     serde_json::from_slice(&printed).context("kubectl prints something else")
 }

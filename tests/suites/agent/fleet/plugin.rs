@@ -29,7 +29,13 @@ pub(super) fn shows_the_same() -> Result<()> {
     ] {
         ensure!(text.contains(line), "{line}: {text}");
     }
-    let out = laptop.plugin(&["--output=json", "-n", "kube-system"])?;
+    let out = laptop.plugin(&["--context=other"])?;
+    let text = String::from_utf8(out.stderr)?;
+    ensure!(
+        out.status.code() == Some(2) && text.contains("specified context: other"),
+        "{text}"
+    );
+    let out = laptop.plugin(&["--output=json", "-n", "kube-system", "--context=a"])?;
     let view: Value = serde_json::from_slice(&out.stdout)?;
     ensure!(
         view["nodes_total"] == 4 && view["nodes_answered"] == 2,
