@@ -53,6 +53,7 @@ fn diagnosis(bencher: Bencher) {
         private: Expectation::PrivateScope,
         anonymous_pull: false,
         expiry_warning: Duration::from_secs(1_209_600),
+        floor: None,
         now: Timestamp::UNIX_EPOCH,
     };
     bencher.bench_local(|| diagnose(&outcome, &expectations));

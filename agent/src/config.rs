@@ -34,7 +34,7 @@ pub use self::scalar::{
 pub use self::sections::{
     ContainerdSource, ContainerdSourceError, CredentialsConfig, IdentityConfig, KubernetesConfig,
     MetricsConfig, NameserverConfig, NodeConfig, ProxySource, ProxySourceError, ScheduleConfig,
-    TlsConfig,
+    ThroughputConfig, TlsConfig,
 };
 pub(crate) use self::similar::most_similar;
 pub(crate) use self::yaml::read as from_yaml;

@@ -5,7 +5,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use regprobe_probes::{
-    Endpoint, Expectation, Expectations, Image, ManagedIdentity, Role, Scheme, Target, TrustError,
+    Endpoint, Expectation, Expectations, Image, ManagedIdentity, Role, Scheme, Target, Throughput,
+    TrustError,
 };
 
 pub(crate) use self::{
@@ -146,6 +147,7 @@ impl PlannedRegistry {
                 anonymous_pull: registry.anonymous_pull,
                 docker_config: registry.credentials.docker_config.clone(),
                 managed_identity: registry.credentials.managed_identity.as_ref().map(identity),
+                throughput: registry.throughput.map(throughput),
             },
             expectation: match &registry.private {
                 Private::No => Expectation::Any,
@@ -180,6 +182,7 @@ impl PlannedRegistry {
             private: self.expectation.clone(),
             anonymous_pull: self.target.anonymous_pull,
             expiry_warning: self.expiry_warning,
+            floor: self.target.throughput.map(|throughput| throughput.floor),
             now,
         }
     }
@@ -225,6 +228,11 @@ fn endpoint(server: &Server, role: Role) -> Endpoint {
 fn identity(configured: &config::IdentityConfig) -> ManagedIdentity {
     let client_id = configured.client_id.as_ref().map(ToString::to_string);
     ManagedIdentity { client_id }
+}
+
+fn throughput(configured: config::ThroughputConfig) -> Throughput {
+    let config::ThroughputConfig { bytes, floor } = configured;
+    Throughput { bytes, floor }
 }
 
 fn data_hosts(registry: &config::RegistryConfig) -> impl Iterator<Item = String> + '_ {

@@ -27,6 +27,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         anonymous_pull: false,
         docker_config: None,
         managed_identity: None,
+        throughput: None,
     };
     let tls = TlsClients::load(Root::default(), None)?;
     let outcome = run_holding(
@@ -44,6 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             private: Expectation::Any,
             anonymous_pull: false,
             expiry_warning: Duration::from_secs(14 * 24 * 60 * 60),
+            floor: None,
             now: Timestamp::now(),
         },
     );

@@ -85,5 +85,6 @@ pub use crate::{
         reason::{Reason, Stage},
         scope::{Expectation, Scope},
         target::{Depth, Image, ManagedIdentity, Target},
+        throughput::{ByteCount, Download, Throughput},
     },
 };

@@ -68,11 +68,12 @@ pub async fn run_holding(
         Depth::Image => &target.images[..],
         _ => &[],
     };
+    let download = target.throughput.map_or(Duration::ZERO, |one| one.limit());
     let deadlines = Deadlines::start(
         Instant::now(),
         node.stage_limit,
         node.question_limit,
-        !images.is_empty(),
+        (!images.is_empty()).then_some(download),
     );
     let round = Round {
         target,

@@ -10,3 +10,4 @@ pub(crate) mod privatelink;
 pub(crate) mod reason;
 pub(crate) mod scope;
 pub(crate) mod target;
+pub(crate) mod throughput;

@@ -191,7 +191,8 @@ runbooks! {
         ImageLocked
         PlatformMismatch
         BlobUnavailable
-        BlobCorrupt;
+        BlobCorrupt
+        SlowDownload;
     "Mirrors, settings and clock":
         MirrorFailing
         NodeConfigInvalid

@@ -5,7 +5,7 @@ use super::fleet::FleetConfig;
 use super::scalar::{Image, Private, Region, Server};
 use super::sections::{
     CredentialsConfig, KubernetesConfig, MetricsConfig, NameserverConfig, NodeConfig,
-    ScheduleConfig, TlsConfig,
+    ScheduleConfig, ThroughputConfig, TlsConfig,
 };
 
 /// The whole configuration, with the defaults filled in.
@@ -48,4 +48,6 @@ pub struct RegistryConfig {
     pub images: Vec<Image>,
     /// What the kubelet has for it; by default nothing, and pulls are anonymous.
     pub credentials: CredentialsConfig,
+    /// How fast layers have to come; by default none is downloaded.
+    pub throughput: Option<ThroughputConfig>,
 }

@@ -8,7 +8,7 @@ use super::fleet::FleetConfig;
 use super::scalar::{Image, Label, Private, Region, Server};
 use super::sections::{
     CredentialsConfig, KubernetesConfig, MetricsConfig, NameserverConfig, NodeConfig,
-    ScheduleConfig, TlsConfig,
+    ScheduleConfig, ThroughputConfig, TlsConfig,
 };
 
 /// A config in which each value has the right form. The command line builds one, too.
@@ -67,6 +67,9 @@ pub struct RegistryFile {
     /// What the kubelet has for it.
     #[serde(default)]
     pub credentials: CredentialsConfig,
+    /// How fast layers have to come.
+    #[serde(default)]
+    pub throughput: Option<ThroughputConfig>,
 }
 
 impl From<Server> for RegistryFile {
@@ -80,6 +83,7 @@ impl From<Server> for RegistryFile {
             anonymous_pull: false,
             images: Vec::new(),
             credentials: CredentialsConfig::default(),
+            throughput: None,
         }
     }
 }

@@ -6,8 +6,10 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use regprobe_probes::Throughput;
 use thiserror::Error;
 
 use super::checked::{Config, RegistryConfig};
@@ -15,7 +17,9 @@ use super::file::{ConfigFile, RegistryFile};
 use super::fleet::{FleetClient, PeerScheme};
 use super::location::KeyPath;
 use super::scalar::{DurationText, quoted};
-use super::sections::{CredentialsConfig, NameserverConfig, ScheduleConfig, TlsConfig};
+use super::sections::{
+    CredentialsConfig, NameserverConfig, ScheduleConfig, ThroughputConfig, TlsConfig,
+};
 
 impl TryFrom<ConfigFile> for Config {
     type Error = Violation;
@@ -24,6 +28,7 @@ impl TryFrom<ConfigFile> for Config {
         let registries = registries(file.registries)?;
         check_nameservers(&file.nameservers)?;
         check_schedule(&file.schedule)?;
+        check_throughput(&registries, file.schedule.timeout)?;
         check_fleet_client(&file.fleet.client)?;
         check_tls(&file.tls)?;
         check_buckets(&file.metrics.buckets)?;
@@ -112,7 +117,39 @@ fn registry(typed: RegistryFile, path: &KeyPath) -> Result<RegistryConfig, Viola
         anonymous_pull: typed.anonymous_pull,
         images: typed.images,
         credentials: typed.credentials,
+        throughput: typed.throughput,
     })
+}
+
+/// The shortest time for a download that says anything.
+const LEAST_DOWNLOAD: Duration = Duration::from_millis(10);
+/// How much a download may be: below, little more than one buffer comes; above, nodes are no guests any more.
+const DOWNLOADED: RangeInclusive<u64> = 256 * 1024..=64 * 1024 * 1024;
+
+fn check_throughput(registries: &[RegistryConfig], timeout: Duration) -> Result<(), Violation> {
+    for (path, registry) in enumerate(&KeyPath::of("registries"), registries) {
+        let path = path.key("throughput");
+        let Some(ThroughputConfig { bytes, floor }) = registry.throughput else {
+            continue;
+        };
+        if registry.images.is_empty() {
+            return Err(Violation::new(path, Problem::ThroughputWithoutImage));
+        }
+        if !DOWNLOADED.contains(&bytes) {
+            return Err(Violation::new(path.key("bytes"), Problem::DownloadSize));
+        }
+        let takes = Throughput { bytes, floor }.limit();
+        let problem = if takes < LEAST_DOWNLOAD {
+            Problem::DownloadTooQuick(DurationText(LEAST_DOWNLOAD))
+        } else if takes > timeout {
+            let [takes, timeout] = [takes, timeout].map(DurationText);
+            Problem::DownloadTooLong { takes, timeout }
+        } else {
+            continue;
+        };
+        return Err(Violation::new(path.key("floor"), problem));
+    }
+    Ok(())
 }
 
 fn check_nameservers(nameservers: &[NameserverConfig]) -> Result<(), Violation> {
@@ -317,6 +354,27 @@ pub enum Problem {
         "credentials are offered over TLS alone, and this registry speaks plain HTTP; leave them out"
     )]
     CredentialsInTheClear,
+    /// Only the layers of an image can be downloaded.
+    #[error("a layer of the first image is downloaded; list one under images")]
+    ThroughputWithoutImage,
+    /// Too little to measure, or too much for every node.
+    #[error("this is out of range; write 256KiB to 64MiB")]
+    DownloadSize,
+    /// Over before it says anything.
+    #[error(
+        "at this floor the download takes less than {0}, which says nothing; write a lower floor, or more bytes"
+    )]
+    DownloadTooQuick(DurationText),
+    /// Longer than a stage.
+    #[error(
+        "at this floor the download takes {takes}, longer than schedule.timeout ({timeout}); write a higher floor, or fewer bytes"
+    )]
+    DownloadTooLong {
+        /// At the floor.
+        takes: DurationText,
+        /// The longest that a stage may take.
+        timeout: DurationText,
+    },
     /// So short that it would burden the registry, or so long that it would be of no use.
     #[error("{duration} is out of range; write {least} to {most}")]
     OutOfRange {

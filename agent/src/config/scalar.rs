@@ -16,6 +16,7 @@ macro_rules! read_as {
 pub(super) use read_as;
 
 pub(super) mod address;
+pub(super) mod bytes;
 pub(super) mod duration;
 pub(super) mod http_url;
 pub(super) mod identity;

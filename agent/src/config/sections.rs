@@ -54,6 +54,25 @@ pub struct IdentityConfig {
     pub client_id: Option<ClientId>,
 }
 
+/// How fast the layers of a registry have to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a mapping, such as {bytes: 1MiB, floor: 5MiB/s}"
+)]
+pub struct ThroughputConfig {
+    /// How much of the largest layer of the first image is downloaded.
+    #[serde(default = "mebibyte", deserialize_with = "scalar::bytes::deserialize")]
+    pub bytes: u64,
+    /// What is slower is a finding, in bytes per second.
+    #[serde(deserialize_with = "scalar::bytes::per_second")]
+    pub floor: u64,
+}
+
+fn mebibyte() -> u64 {
+    1024 * 1024
+}
+
 /// Where the node keeps its resolver, mirror and proxy settings.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use regprobe_probes::{Access, Evidence, StageOutcome, Token};
+use regprobe_probes::{Access, ByteCount, Evidence, StageOutcome, Token};
 
 /// The result of a stage.
 pub(crate) fn stage(outcome: &StageOutcome) -> String {
@@ -45,7 +45,12 @@ fn evidence(evidence: &Evidence) -> String {
         Evidence::Exchange => "a credential of the registry".to_owned(),
         Evidence::Token(Token::Granted) => "granted".to_owned(),
         Evidence::Token(Token::Denied) => "denied, as on most registries".to_owned(),
-        Evidence::Manifest(answered) | Evidence::Blob(answered) => answered.status.to_string(),
+        Evidence::Manifest(answered) | Evidence::Blob(answered, None) => {
+            answered.status.to_string()
+        }
+        Evidence::Blob(answered, Some(download)) => {
+            format!("{}, {}/s", answered.status, ByteCount(download.rate()))
+        }
         // A data endpoint rejects anonymous requests, and that is healthy.
         Evidence::Http(answered) => format!("{}; any status is fine here", answered.status),
     }

@@ -15,6 +15,8 @@ pub struct Expectations {
     pub anonymous_pull: bool,
     /// How long before its expiry a certificate is reported; zero never reports it.
     pub expiry_warning: Duration,
+    /// How fast layers have to come, in bytes per second; `None` where that is not measured.
+    pub floor: Option<u64>,
     /// The time of the round.
     pub now: Timestamp,
 }

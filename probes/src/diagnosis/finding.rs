@@ -317,6 +317,8 @@ codes! {
     BlobUnavailable;
     /// Content has not the length or the digest by which it was asked for.
     BlobCorrupt;
+    /// Layers come slower than the configured floor.
+    SlowDownload;
     /// A mirror fails.
     MirrorFailing;
     /// A setting that the node's client reads cannot be used as it is meant.

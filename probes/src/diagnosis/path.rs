@@ -26,6 +26,7 @@ use crate::{
         endpoint::Scheme,
         reason::{Reason, Stage},
         scope::{Expectation, Scope},
+        throughput::ByteCount,
     },
 };
 
@@ -92,6 +93,7 @@ pub(super) fn blemishes(seen: &EndpointOutcome, expectations: &Expectations) -> 
     let mut findings: Vec<_> = dead.collect();
     findings.extend(beside(seen, expectations));
     findings.extend(large_hello_lost(seen));
+    findings.extend(slow_download(seen, expectations));
     match unreadable_challenge(seen) {
         Some(unreadable) => findings.push(unreadable),
         None => findings.extend(credentials(seen, expectations)),
@@ -357,6 +359,23 @@ fn large_hello_lost(seen: &EndpointOutcome) -> Option<Finding> {
             "which containerd this node runs is not known: set node.containerd".to_owned(),
         ],
         ..warning(code_of_lost(lost), seen, Stage::Tls, message)
+    })
+}
+
+fn slow_download(seen: &EndpointOutcome, expectations: &Expectations) -> Option<Finding> {
+    let floor = expectations.floor? as f64;
+    let download = seen.download()?;
+    (download.rate() < floor).then(|| {
+        let [rate, floor, came] = [download.rate(), floor, download.bytes as f64].map(ByteCount);
+        let endpoint = &seen.endpoint;
+        let message =
+            format!("layers come from {endpoint} at {rate}/s, below the floor of {floor}/s");
+        let seconds = download.took.as_secs_f64();
+        Finding {
+            address: seen.path.address(),
+            evidence: vec![format!("{came} of a layer in {seconds:.2} s")],
+            ..warning(Code::SlowDownload, seen, Stage::Blob, message)
+        }
     })
 }
 

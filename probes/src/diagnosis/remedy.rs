@@ -303,6 +303,10 @@ pub(super) fn of(code: Code, seen: &EndpointOutcome, lookup: Option<&Lookup>) ->
         ),
         Code::MirrorFailing => MEND_THE_MIRROR.to_owned(),
         Code::NodeConfigInvalid => of_setting(SettingPlace::CertsD).to_owned(),
+        Code::SlowDownload => format!(
+            "Download a layer from {host} by hand, from this node and from another one, to see whether this node, its \
+             way out or the registry is slow."
+        ),
         Code::ClockSkew => "Set this node's clock: check NTP (chronyd).".to_owned(),
     }
 }

@@ -19,6 +19,7 @@ use self::build::{Met, expecting_private, outcome};
 mod any;
 mod build;
 mod credentials;
+mod downloads;
 mod healthy;
 mod names;
 mod nameservers;
@@ -56,6 +57,7 @@ fn all_stories() -> Vec<Story> {
         nameservers::stories(),
         way::stories(),
         requests::stories(),
+        downloads::stories(),
         credentials::stories(),
         credentials::stories_of_identity(),
     ]

@@ -18,6 +18,7 @@ use crate::{
         endpoint::{Endpoint, Origin, Role, Turn},
         reason::{Reason, Stage},
         scope::Expectation,
+        throughput::Download,
     },
 };
 
@@ -103,6 +104,15 @@ impl EndpointOutcome {
             Evidence::Tls(handshake) => Some(handshake),
             _ => None,
         }
+    }
+
+    /// How fast a layer came, where that was measured.
+    pub fn download(&self) -> Option<Download> {
+        let mut stages = self.on_path()?.stages.iter();
+        stages.find_map(|outcome| match outcome.result {
+            Ok(Evidence::Blob(_, download)) => download,
+            _ => None,
+        })
     }
 
     /// The time that a pull needs to get a connection here: the lookup that it relies on, the dial, the

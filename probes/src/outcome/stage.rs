@@ -14,7 +14,10 @@ use crate::{
         tls::{Chain, Handshake, TlsFault},
         token::Token,
     },
-    words::reason::{Reason, Stage},
+    words::{
+        reason::{Reason, Stage},
+        throughput::Download,
+    },
 };
 
 /// One attempt at one stage.
@@ -64,8 +67,8 @@ pub enum Evidence {
     Token(Token),
     /// Of `manifest`: served, or a redirect, or a challenge that the client answers.
     Manifest(HttpAnswer),
-    /// Of `blob`: served, or redirected to the next host.
-    Blob(HttpAnswer),
+    /// Of `blob`: served, or redirected to the next host; and how fast it came, where that was measured.
+    Blob(HttpAnswer, Option<Download>),
     /// Of `http`.
     Http(HttpAnswer),
 }

@@ -21,11 +21,16 @@ pub(crate) struct Deadlines {
 }
 
 impl Deadlines {
-    /// Of a round that begins at `now`, and may walk to images.
-    pub(crate) fn start(now: Instant, stage: Duration, question: Duration, walks: bool) -> Self {
+    /// Of a round that begins at `now`, and may walk to images and spend so long on a layer.
+    pub(crate) fn start(
+        now: Instant,
+        stage: Duration,
+        question: Duration,
+        walks: Option<Duration>,
+    ) -> Self {
         let whole = match walks {
-            true => stage * STAGES_OF_AN_ANSWER + GRACE_OF_A_WALK,
-            false => stage.max(question) + GRACE,
+            Some(download) => stage * STAGES_OF_AN_ANSWER + GRACE_OF_A_WALK + download,
+            None => stage.max(question) + GRACE,
         };
         Self {
             stage,
@@ -62,7 +67,7 @@ mod tests {
     fn a_walk_waits_as_containerd_does_and_its_round_ends_within_35_seconds() {
         let begun = Instant::now();
         let (stage, question) = (Duration::from_secs(10), Duration::from_secs(5));
-        let deadlines = Deadlines::start(begun, stage, question, true);
+        let deadlines = Deadlines::start(begun, stage, question, Some(Duration::ZERO));
         for (asked, until, in_full) in [(0, 30, true), (2, 32, true), (12, 33, false)] {
             let limit = deadlines.answer(begun + Duration::from_secs(asked));
             assert_eq!(limit, begun + Duration::from_secs(until), "{asked}");

@@ -12,10 +12,10 @@ use crate::{
     round::{stream::Stream, visit::Visit, walk_request, walker::Heard},
     stages::{
         challenge::{self, Challenge, ChallengeStep},
-        http::{self, connection::HttpConnection, fault::HttpFault},
+        http::{self, connection::HttpConnection, download::Begun, fault::HttpFault},
         token::{self, Realm},
     },
-    words::{reason::Stage, target::Target},
+    words::{reason::Stage, target::Target, throughput::Throughput},
 };
 
 mod identify;
@@ -141,7 +141,7 @@ impl<'a> Requests<'a> {
         let limit = self.visit.deadlines.answer(Instant::now());
         let cut_short = self.visit.deadlines.is_cut_short(limit);
         let start = self.begin();
-        let mut ranged = request.read == Read::FirstByte;
+        let mut ranged = matches!(request.read, Read::FirstByte | Read::Measured(_));
         let mut asked = start;
         let mut hung_up = false;
         let result = loop {
@@ -155,7 +155,7 @@ impl<'a> Requests<'a> {
             };
             match sent {
                 // The client itself asks for no range.
-                Ok((response, _)) if ranged && response.status == 416 => ranged = false,
+                Ok(sent) if ranged && sent.response.status == 416 => ranged = false,
                 _ if self.asks_again() => hung_up = true,
                 sent => break sent,
             }
@@ -166,9 +166,12 @@ impl<'a> Requests<'a> {
             return Heard::at_once(WalkReply::NotSeen(why));
         }
         let took = asked.elapsed();
-        let (reply, result) = match result {
-            Ok((response, refused)) => {
-                let evidence = walk_request::evidence(request, &response, refused, expected);
+        let mut begun = None;
+        let (mut reply, result) = match result {
+            Ok(sent) => {
+                let (response, fault) = (sent.response, sent.fault);
+                begun = sent.begun;
+                let evidence = walk_request::evidence(request, &response, fault, expected);
                 (WalkReply::Response(response), evidence)
             }
             Err(fault) => (
@@ -187,10 +190,32 @@ impl<'a> Requests<'a> {
         {
             recorded.subject = Some(request.subject.as_str().into());
         }
+        if let (Read::Measured(throughput), Some(begun)) = (request.read, begun) {
+            self.measure(throughput, begun, &mut reply).await;
+        }
         Heard {
             reply,
             took,
             hung_up,
+        }
+    }
+
+    /// Reads on in the blob that began to come, beyond the time of its stage.
+    async fn measure(&mut self, throughput: Throughput, begun: Begun, reply: &mut WalkReply) {
+        let left = self.visit.deadlines.left(throughput.limit());
+        match begun.measure(throughput, left).await {
+            Ok(download) => {
+                let last = self.stages.last_mut().map(|stage| &mut stage.result);
+                if let Some(Ok(Evidence::Blob(_, measured))) = last {
+                    *measured = download;
+                }
+            }
+            Err(fault) => {
+                if let WalkReply::Response(response) = reply {
+                    response.body.end = walk_request::cut(&fault);
+                }
+                self.blame(None, fault);
+            }
         }
     }
 

@@ -24,6 +24,7 @@ use crate::{
         http::{
             HttpAnswer,
             connection::{self, HttpConnection},
+            download::Begun,
             fault::HttpFault,
             response::CORRELATION_ID,
         },
@@ -44,16 +45,41 @@ pub(super) fn stage_of(content: Content) -> Stage {
     }
 }
 
-/// Sends `request` once; with the answer comes what is wrong with it: it means no, or its body does not come.
+/// An answer.
+pub(super) struct Answered {
+    pub response: containerd::WalkResponse,
+    /// What is wrong with it: it means no, or its body does not come.
+    pub fault: Option<HttpFault>,
+    /// The body, where its rest is wanted.
+    pub begun: Option<Begun>,
+}
+
+impl Answered {
+    fn of(response: containerd::WalkResponse, fault: Option<HttpFault>) -> Self {
+        Self {
+            response,
+            fault,
+            begun: None,
+        }
+    }
+}
+
+/// Sends `request` once, for a part of the blob if it is `ranged`.
 pub(super) async fn send(
     http: &mut HttpConnection,
     request: &containerd::WalkRequest,
     ranged: bool,
     deadline: Instant,
-) -> Result<(containerd::WalkResponse, Option<HttpFault>), HttpFault> {
+) -> Result<Answered, HttpFault> {
     let mut headers = request.headers.clone();
-    if ranged {
-        headers.insert(RANGE, HeaderValue::from_static("bytes=0-0"));
+    let part = match request.read {
+        Read::FirstByte => Some(1),
+        Read::Measured(throughput) => Some(throughput.bytes),
+        Read::Nothing | Read::Whole(_) => None,
+    };
+    if let Some(bytes) = part.filter(|_| ranged) {
+        let range = HeaderValue::try_from(format!("bytes=0-{}", bytes - 1));
+        headers.extend(range.ok().map(|range| (RANGE, range)));
     }
     let mut body = Bytes::new();
     match request
@@ -102,7 +128,7 @@ pub(super) async fn send(
     if response.redirect().is_some() {
         // Read for the sake of the connection.
         let _ = response.body(deadline).await;
-        return Ok((answer(Body::default()), None));
+        return Ok(Answered::of(answer(Body::default()), None));
     }
     if status >= 400 {
         let mut refused = response.refusal(deadline).await;
@@ -114,13 +140,17 @@ pub(super) async fn send(
             said: refused.said(),
             ..answer(Body::default())
         };
-        return Ok((answer, Some(refused)));
+        return Ok(Answered::of(answer, Some(refused)));
     }
+    let mut begun = None;
     let read = match request.read {
         Read::Nothing => Ok(Bytes::new()),
-        Read::FirstByte => {
-            let first = response.has_first_byte(deadline).await;
-            first.map(|is_there| Bytes::from_static(if is_there { b"." } else { b"" }))
+        Read::FirstByte | Read::Measured(_) => {
+            let first = response.first_bytes(deadline).await;
+            first.map(|first| {
+                begun = first;
+                Bytes::from_static(if begun.is_some() { b"." } else { b"" })
+            })
         }
         Read::Whole(cap) => {
             let cap = usize::try_from(cap).unwrap_or(usize::MAX);
@@ -130,12 +160,18 @@ pub(super) async fn send(
     let (bytes, end, fault) = match read {
         Ok(bytes) => (bytes, BodyEnd::Complete, None),
         Err(fault @ HttpFault::TooLarge(_)) => (Bytes::new(), BodyEnd::TooLarge, Some(fault)),
-        Err(fault) => {
-            let end = BodyEnd::Cut(go_fault(&Fault::Http(fault.clone()), ""));
-            (Bytes::new(), end, Some(fault))
-        }
+        Err(fault) => (Bytes::new(), cut(&fault), Some(fault)),
     };
-    Ok((answer(Body { bytes, end }), fault))
+    Ok(Answered {
+        response: answer(Body { bytes, end }),
+        fault,
+        begun,
+    })
+}
+
+/// The end of a body that does not come.
+pub(super) fn cut(fault: &HttpFault) -> BodyEnd {
+    BodyEnd::Cut(go_fault(&Fault::Http(fault.clone()), ""))
 }
 
 /// A registry may write what it was offered into the URL that it leads to, which is asked and shown.
@@ -194,7 +230,7 @@ pub(super) fn evidence(
         (Content::Token, Some(fault)) => Err(fault),
         (Content::Token, None) => Ok(Evidence::Token(Token::Granted)),
         (Content::Manifest, _) => Ok(Evidence::Manifest(answered)),
-        (Content::Blob, _) => Ok(Evidence::Blob(answered)),
+        (Content::Blob, _) => Ok(Evidence::Blob(answered, None)),
     }
 }
 
@@ -261,7 +297,8 @@ mod tests {
         url.set_path("/v2/a/blobs/x");
         let request = request(content, read, url);
         let deadline = Instant::now() + Duration::from_millis(500);
-        send(&mut fake.http().await, &request, ranged, deadline).await
+        let sent = send(&mut fake.http().await, &request, ranged, deadline).await?;
+        Ok((sent.response, sent.fault))
     }
 
     fn request(content: Content, read: Read, url: url::Url) -> containerd::WalkRequest {

@@ -30,6 +30,7 @@ use crate::{
         endpoint::{Endpoint, Role, Scheme, Turn},
         platform::Platform,
         target::{Image, Target},
+        throughput::Throughput,
     },
 };
 
@@ -169,8 +170,10 @@ impl<'a> Walker<'a> {
             self.ask_provider().await;
         }
         let mut walks = Vec::with_capacity(images.len());
+        let mut throughput = self.target.throughput;
         for image in images {
-            walks.push(self.walk_to(image, &hosts, &platform).await);
+            let walk = self.walk_to(image, &hosts, &platform, throughput.take());
+            walks.push(walk.await);
         }
         walks
     }
@@ -180,6 +183,7 @@ impl<'a> Walker<'a> {
         image: &Image,
         hosts: &[containerd::Host],
         platform: &Platform,
+        throughput: Option<Throughput>,
     ) -> Walk {
         let name = image.to_string();
         let reference = format!("{}/{name}", self.target.named);
@@ -189,6 +193,7 @@ impl<'a> Walker<'a> {
             repository: &image.repository,
             object: &image.reference,
             platform,
+            throughput,
         };
         self.route.clear();
         self.silent.clear();

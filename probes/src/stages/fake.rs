@@ -44,6 +44,11 @@ impl Fake {
         Self::start(Vec::new(), Then::Wait).await
     }
 
+    /// Answers the first request so, and holds the connection open.
+    pub(crate) async fn hanging_after(answer: &str) -> Self {
+        Self::start(vec![answer.into()], Then::Wait).await
+    }
+
     /// Answers the first request with `start` and then with `more`, forever.
     pub(crate) async fn endless(start: &str, more: &str) -> Self {
         Self::start(vec![start.into()], Then::Repeat(more.into())).await

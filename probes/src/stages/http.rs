@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use self::{connection::HttpConnection, fault::HttpFault};
 
 pub(crate) mod connection;
+pub(crate) mod download;
 pub(crate) mod fault;
 pub(crate) mod go_json;
 pub(crate) mod response;

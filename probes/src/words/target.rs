@@ -3,7 +3,7 @@
 
 use std::{fmt, path::PathBuf};
 
-use crate::words::{endpoint::Endpoint, reason::Stage};
+use crate::words::{endpoint::Endpoint, reason::Stage, throughput::Throughput};
 
 /// The repository to request a token for if no image is configured.
 const ANY_REPOSITORY: &str = "regprobe/probe";
@@ -28,6 +28,8 @@ pub struct Target {
     pub docker_config: Option<PathBuf>,
     /// The managed identity of the node whose credential the walks offer.
     pub managed_identity: Option<ManagedIdentity>,
+    /// How fast the largest layer of the first image has to come.
+    pub throughput: Option<Throughput>,
 }
 
 /// A managed identity of the node's virtual machine.

@@ -57,6 +57,16 @@ impl Image {
         Self::of(repository, tag, (platforms, true), &[GREETING])
     }
 
+    /// An image whose layer is at least so large.
+    pub fn of_size(repository: &str, tag: &str, platforms: &[&str], kib: usize) -> Result<Self> {
+        let filler = File {
+            name: "filler",
+            mode: 0o644,
+            bytes: &incompressible(kib * 1024),
+        };
+        Self::of(repository, tag, (platforms, true), &[GREETING, filler])
+    }
+
     /// An image whose index does not say what its manifests are for.
     pub fn without_platforms(repository: &str, tag: &str, platforms: &[&str]) -> Result<Self> {
         Self::of(repository, tag, (platforms, false), &[GREETING])
@@ -233,6 +243,18 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
     let hash = hash::digest(&hash::SHA256, bytes);
     let hex = hash.as_ref().iter().map(|byte| format!("{byte:02x}"));
     format!("sha256:{}", hex.collect::<String>())
+}
+
+/// The same bytes each time (xorshift).
+fn incompressible(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[0]
+    };
+    std::iter::repeat_with(next).take(length).collect()
 }
 
 fn tar_of(files: &[File<'_>]) -> Result<Vec<u8>> {

@@ -81,6 +81,8 @@ pub struct Told {
     pub pull_secret: Option<String>,
     /// The identity that the node's kubelet has.
     pub managed_identity: Option<ManagedIdentity>,
+    /// `throughput`, as in the config.
+    pub throughput: Option<Value>,
     /// Nameservers beside the node's own, by name.
     pub nameservers: Vec<Beside>,
     /// Whether it is told which containerd the node runs; it cannot see the program.
@@ -112,6 +114,7 @@ impl Default for Told {
             images: Vec::new(),
             pull_secret: None,
             managed_identity: None,
+            throughput: None,
             nameservers: Vec::new(),
             knows_containerd: true,
             timeout_seconds: STAGE_TIMEOUT.as_secs(),

@@ -11,7 +11,7 @@ use regprobe_lab::scenario::Scenario;
 use regprobe_lab::world::World;
 
 /// A page, a scenario with its finding, and what the block shows there.
-const SHOWN: [(&str, &str, &[&str]); 64] = [
+const SHOWN: [(&str, &str, &[&str]); 65] = [
     (
         "AddressDown",
         "tcp-first-of-two-addresses-silent",
@@ -254,6 +254,7 @@ const SHOWN: [(&str, &str, &[&str]); 64] = [
             "other.example: exit status 124",
         ],
     ),
+    ("SlowDownload", "image-layers-come-slowly", &["10.240.1.5 "]),
     (
         "TlsVersion",
         "tls-old-version",

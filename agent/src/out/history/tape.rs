@@ -72,12 +72,18 @@ impl Tape<'_> {
     fn stage(&mut self, status: &mut StageStatus) {
         self.seconds([&mut status.seconds]);
         self.pass([&mut status.earlier], false);
-        // The detail of a failed stage may name the response.
-        let says = status.detail.as_mut().filter(|_| !status.ok);
+        // The detail of a failed stage may name the response, and that of a download has its rate.
+        let varies = !status.ok || status.download.is_some();
+        let says = status.detail.as_mut().filter(|_| varies);
         self.pass(says, String::new());
         if let Some(response) = &mut status.response {
             self.pass(&mut response.correlation_id, String::new());
             self.pass(&mut response.clock_skew_seconds, 0.0);
+        }
+        if let Some(download) = &mut status.download {
+            self.pass([&mut download.bytes], 0);
+            self.seconds([&mut download.seconds]);
+            self.pass([&mut download.bytes_per_second], 0.0);
         }
     }
 

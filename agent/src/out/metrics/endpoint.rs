@@ -43,6 +43,8 @@ owned_metrics! {
     OfConnection {
         retransmits: Counter = "tcp_retransmits_total",
             "Segments that the kernel retransmitted while connecting.";
+        throughput: Gauge = "blob_throughput_bytes_per_second",
+            "Rate at which a part of a layer was last downloaded.";
         rtt: Gauge = "tcp_rtt_seconds",
             "Round-trip time of the last connection, as the kernel measured it.";
         not_after: Gauge = "tls_certificate_not_after_timestamp_seconds",
@@ -210,6 +212,9 @@ impl OfConnection {
             _ => None,
         };
         self.rtt.show(rtt.map(|rtt| rtt.as_secs_f64()));
+        let download = seen.download();
+        self.throughput
+            .show(download.map(|download| download.rate()));
         let handshake = seen.handshake();
         let end = handshake.and_then(|handshake| {
             let certificates = handshake.chain.certificates.iter();

@@ -265,6 +265,8 @@ pub(crate) struct StageStatus {
     pub certificates: Vec<CertificateStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response: Option<ResponseStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub download: Option<DownloadStatus>,
 }
 
 impl StageStatus {
@@ -290,6 +292,7 @@ impl StageStatus {
                 certificates.map(CertificateStatus::of).collect()
             }),
             response: ResponseStatus::of(outcome),
+            download: DownloadStatus::of(outcome),
         }
     }
 }
@@ -344,6 +347,27 @@ impl CertificateStatus {
     }
 }
 
+/// How fast a part of a layer came.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct DownloadStatus {
+    pub bytes: u64,
+    pub seconds: f64,
+    pub bytes_per_second: f64,
+}
+
+impl DownloadStatus {
+    fn of(outcome: &StageOutcome) -> Option<Self> {
+        let Ok(Evidence::Blob(_, Some(download))) = outcome.result else {
+            return None;
+        };
+        Some(Self {
+            bytes: download.bytes,
+            seconds: seconds(download.took),
+            bytes_per_second: download.rate().round(),
+        })
+    }
+}
+
 /// What is kept of an HTTP response.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct ResponseStatus {
@@ -363,7 +387,7 @@ impl ResponseStatus {
     fn of(outcome: &StageOutcome) -> Option<Self> {
         match &outcome.result {
             Ok(Evidence::Challenge(challenge)) => Some(Self::of_challenge(challenge)),
-            Ok(Evidence::Blob(answered) | Evidence::Http(answered)) => {
+            Ok(Evidence::Blob(answered, _) | Evidence::Http(answered)) => {
                 Some(Self::of_answer(answered))
             }
             Err(Fault::Http(HttpFault::Refused(refusal))) => Some(Self::of_refusal(refusal)),

@@ -22,6 +22,9 @@
 {{- if and $registry.regions (not (regexMatch "[.]azurecr[.](io|us|cn|de)[.]?(:[0-9]+)?$" $server)) }}
 {{- fail (printf "%s.regions: %s is not an Azure Container Registry, and only those have regions; list its hosts under data_endpoints" $path $server) }}
 {{- end }}
+{{- if and $registry.throughput (not $registry.images) }}
+{{- fail (printf "%s.throughput: a layer of the first image is downloaded; list one under images" $path) }}
+{{- end }}
 {{- with $registry.credentials }}{{- if or .docker_config (kindIs "map" .managed_identity) }}
 {{- if hasPrefix "http://" (lower $registry.server) }}
 {{- fail (printf "%s.credentials: credentials are offered over TLS alone, and this registry speaks plain HTTP; leave them out" $path) }}

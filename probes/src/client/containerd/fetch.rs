@@ -1,4 +1,5 @@
-//! What a pull fetches below a descriptor: documents whole, the configuration whole, of layers the first byte.
+//! What a pull fetches below a descriptor: documents whole, the configuration whole, of one layer the first byte or as
+//! much as is measured.
 //!
 //! Source: containerd `core/remotes/docker/fetcher.go`, `core/remotes/handlers.go`, `core/images/handlers.go`.
 
@@ -15,15 +16,15 @@ use super::{
 use crate::{
     net::inert::excerpt,
     stages::http::fault::HttpFault,
-    words::{digest::Digest, platform::Platform},
+    words::{digest::Digest, platform::Platform, throughput::Throughput},
 };
 
 /// A configuration is read whole; no tool writes a larger one.
 const MAX_CONFIG: u64 = 4 * 1024 * 1024;
 /// Indexes above the manifest; images have one.
 const MAX_INDEXES: usize = 3;
-/// Of so many layers the first byte is fetched.
-const LAYERS: usize = 1;
+/// A smaller layer says nothing of how fast layers come.
+const LEAST_LAYER: u64 = 256 * 1024;
 
 /// A pull that would work.
 #[derive(Debug, PartialEq, Eq)]
@@ -96,14 +97,32 @@ impl<T: Transport> Source<'_, T> {
         }
         let config = self.checked(&config, &contents.config)?;
         document::check_config(config, &contents, of_index, self.image.platform).map_err(unread)?;
-        for layer in contents.layers.iter().take(LAYERS) {
-            let answer = self.fetch_blob(layer, Read::FirstByte).await?;
+        if let Some((layer, read)) = self.probed(&contents.layers) {
+            let answer = self.fetch_blob(layer, read).await?;
             self.has_length(&answer, layer)?;
         }
         Ok(Pulled {
             manifest: manifest.digest.clone(),
             platform: of_index.and_then(|entry| entry.platform.clone()),
         })
+    }
+
+    /// The one layer that a probe fetches, and how much of it: the first byte of the first, or a part of the largest to
+    /// see how fast it comes.
+    fn probed<'l>(&self, layers: &'l [Descriptor]) -> Option<(&'l Descriptor, Read)> {
+        let Some(throughput) = self.image.throughput else {
+            return Some((layers.first()?, Read::FirstByte));
+        };
+        let largest = layers.iter().max_by_key(|layer| layer.size)?;
+        let bytes = throughput.bytes.min(largest.size);
+        let read = match largest.size >= LEAST_LAYER {
+            true => Read::Measured(Throughput {
+                bytes,
+                ..throughput
+            }),
+            false => Read::FirstByte,
+        };
+        Some((largest, read))
     }
 
     async fn fetch_document(&mut self, document: &Descriptor) -> Result<Followed, Stop> {

@@ -17,7 +17,11 @@ use super::{
     stop::Stop,
     transport::{Content, Read, Transport, WalkRequest},
 };
-use crate::{client::credential::Credential, node::ContainerdRelease, words::platform::Platform};
+use crate::{
+    client::credential::Credential,
+    node::ContainerdRelease,
+    words::{platform::Platform, throughput::Throughput},
+};
 
 /// `MaxManifestSize`.
 pub(super) const MAX_MANIFEST: u64 = 4 * 1024 * 1024;
@@ -51,6 +55,8 @@ pub(crate) struct WantedImage<'a> {
     /// A tag or a digest.
     pub object: &'a str,
     pub platform: &'a Platform,
+    /// Of its largest layer, so much is downloaded.
+    pub throughput: Option<Throughput>,
 }
 
 /// The hosts of one image, and what is known of them during its pull.

@@ -65,6 +65,7 @@ impl World {
     fn pull_from(&mut self, hosts: &[Host], release: ContainerdRelease) -> Result<Pulled, Stop> {
         let platform = Platform::normal("linux", "amd64", "");
         let image = WantedImage {
+            throughput: None,
             name: "a:v1",
             reference: "r/a:v1",
             repository: "a",

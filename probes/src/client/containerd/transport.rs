@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hyper::{HeaderMap, Method};
 use url::Url;
 
-use crate::client::credential::Credential;
+use crate::{client::credential::Credential, words::throughput::Throughput};
 
 /// Who sends requests for the machine.
 pub(crate) trait Transport {
@@ -71,6 +71,8 @@ pub(crate) enum Read {
     Whole(u64),
     /// Its first byte, and its length by the headers. The client would read all of it; a transport may ask for less.
     FirstByte,
+    /// The same, and then the transport downloads so much of it, to see how fast it comes.
+    Measured(Throughput),
 }
 
 /// What came of a request.

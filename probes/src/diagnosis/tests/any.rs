@@ -12,12 +12,12 @@ use proptest::{
 };
 
 use super::build::{
-    AZURE, FIRST, Met, NameserverSays, OTHER, PRIVATE_DATA, PRIVATE_LOGIN, PUBLIC, SECOND,
+    AZURE, FIRST, FLOOR, Met, NameserverSays, OTHER, PRIVATE_DATA, PRIVATE_LOGIN, PUBLIC, SECOND,
     bad_chain, basic_challenge, certificate_ending_in_days, challenge_that_containerd_misreads,
     challenge_with_clock_off_by, data, denied, dial, expecting_anonymous_pull, expecting_any,
-    expecting_private, found, http, login, malformed, mirror, no_address, no_registry, no_route,
-    no_such_name, not_linked, nothing, other_platform, outcome, private, proxy, record_missing,
-    refused, servfail, silence, storage, tls, token_service, turned_away,
+    expecting_private, found, http, layer_at, login, malformed, mirror, no_address, no_registry,
+    no_route, no_such_name, not_linked, nothing, other_platform, outcome, private, proxy,
+    record_missing, refused, servfail, silence, storage, tls, token_service, turned_away,
 };
 use crate::{
     diagnosis::Expectations,
@@ -369,6 +369,8 @@ fn any_evidence() -> impl Strategy<Value = Evidence> {
             denied(),
             basic_challenge(),
             challenge_that_containerd_misreads(),
+            layer_at(FLOOR),
+            layer_at(FLOOR - 1),
         ]),
     ]
 }

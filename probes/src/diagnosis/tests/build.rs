@@ -60,12 +60,16 @@ pub(super) fn mirror() -> Met {
     Met::of("mirror.contoso.example", Role::Mirror).answered(&FIRST, found([], ["198.18.2.10"]))
 }
 
+/// How fast layers have to come.
+pub(super) const FLOOR: u64 = 5 * 1024 * 1024;
+
 /// The expectations of a configuration with private endpoints in 10.240.0.0/16.
 pub(super) fn expecting_private() -> Expectations {
     Expectations {
         private: Expectation::Ranges(vec!["10.240.0.0/16".parse().unwrap()]),
         anonymous_pull: false,
         expiry_warning: 14 * DAY,
+        floor: Some(FLOOR),
         now: now(),
     }
 }
@@ -369,7 +373,7 @@ impl Met {
             Role::Mirror => vec![challenge()],
             Role::Token => vec![granted()],
             Role::Data => vec![Evidence::Http(answered(403))],
-            Role::Storage => vec![Evidence::Blob(answered(206))],
+            Role::Storage => vec![Evidence::Blob(answered(206), None)],
         }
     }
 

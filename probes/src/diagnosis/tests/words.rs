@@ -19,7 +19,7 @@ use crate::{
         tls::{Certificate, CertificateProblem, Chain, Handshake, TlsFault},
         token::Token,
     },
-    words::reason::Stage,
+    words::{reason::Stage, throughput::Download},
 };
 
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -271,6 +271,15 @@ pub(super) fn answered(status: u16) -> HttpAnswer {
     }
 }
 
+/// A layer that comes so fast.
+pub(super) fn layer_at(bytes_per_second: u64) -> Evidence {
+    let download = Download {
+        bytes: 2 * bytes_per_second,
+        took: Duration::from_secs(2),
+    };
+    Evidence::Blob(answered(206), Some(download))
+}
+
 /// A handshake with a certificate that expires in this many days and an hour.
 pub(super) fn certificate_ending_in_days(days: u32) -> Evidence {
     certificate_for(DAY * days + HOUR)
@@ -314,7 +323,7 @@ pub(super) fn stage_of(evidence: &Evidence) -> Stage {
         Evidence::Exchange => Stage::Exchange,
         Evidence::Token(_) => Stage::Token,
         Evidence::Manifest(_) => Stage::Manifest,
-        Evidence::Blob(_) => Stage::Blob,
+        Evidence::Blob(..) => Stage::Blob,
         Evidence::Http(_) => Stage::Http,
     }
 }

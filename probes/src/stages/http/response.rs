@@ -13,7 +13,10 @@ use hyper::{
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
-use super::fault::{HttpFault, Refusal};
+use super::{
+    download::Begun,
+    fault::{HttpFault, Refusal},
+};
 use crate::net::{allowance::Allowance, inert::excerpt, io_fault::IoFault};
 
 /// Bytes of body that are read.
@@ -68,20 +71,31 @@ impl Response {
         std::str::from_utf8(location.as_bytes()).ok()
     }
 
-    /// Whether the body has a first byte. The rest is not read, so the connection cannot be used again.
-    pub(crate) async fn has_first_byte(&mut self, deadline: Instant) -> Result<bool, HttpFault> {
+    /// Waits for the first bytes of the body, if it has any. Unless the rest is read as well, the connection cannot be
+    /// used again.
+    pub(crate) async fn first_bytes(
+        &mut self,
+        deadline: Instant,
+    ) -> Result<Option<Begun>, HttpFault> {
         let Some(mut body) = self.body.take() else {
-            return Ok(false);
+            return Ok(None);
         };
         while let Some(frame) = timeout_at(deadline, body.frame())
             .await
             .map_err(|_| IoFault::Timeout)?
         {
-            if frame?.data_ref().is_some_and(|data| !data.is_empty()) {
-                return Ok(true);
+            let came = frame?.data_ref().map_or(0, Bytes::len);
+            if came > 0 {
+                let came = came as u64;
+                let allowance = self.allowance.clone();
+                return Ok(Some(Begun {
+                    came,
+                    body,
+                    allowance,
+                }));
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// Reads the body, up to what an answer about a registry needs; empty the second time.

@@ -70,6 +70,8 @@ pub enum Answer {
     Chunked,
     /// The healthy answer, after a while.
     Late(Duration),
+    /// The healthy answer, so many bytes a second.
+    Slowly(usize),
     /// The healthy answer, and the connection is closed in place of the next one.
     Once,
 }
@@ -112,6 +114,8 @@ pub(crate) enum Act {
     Respond(Response, Framing),
     /// Responds after a while.
     RespondLate(Response, Duration),
+    /// Responds with so many bytes a second.
+    RespondSlowly(Response, usize),
     /// Responds, and reads another request before it closes.
     RespondOnce(Response),
     /// Writes these bytes, and then does as told.
@@ -183,6 +187,7 @@ impl Answer {
             Self::Http10 => Act::Respond(azure, Framing::Http10),
             Self::Chunked => Act::Respond(azure, Framing::Chunked),
             Self::Late(wait) => Act::RespondLate(azure, *wait),
+            Self::Slowly(rate) => Act::RespondSlowly(azure, *rate),
             Self::Once => Act::RespondOnce(azure),
         }
     }

@@ -72,6 +72,16 @@ async fn converse(
                     .await?;
                 stream.flush().await?;
             }
+            Act::RespondSlowly(response, rate) => {
+                const STEP: Duration = Duration::from_millis(50);
+                let step = rate * STEP.as_millis() as usize / 1000;
+                let answer = response.encode(&request.method, Framing::Length);
+                for part in answer.chunks(step.max(1)) {
+                    stream.write_all(part).await?;
+                    stream.flush().await?;
+                    time::sleep(STEP).await;
+                }
+            }
             Act::RespondOnce(response) => {
                 stream
                     .write_all(&response.encode(&request.method, Framing::Length))

@@ -47,6 +47,9 @@ pub enum Answers {
     /// Well, once these seconds have passed.
     #[serde(rename = "late by")]
     LateBy(u64),
+    /// Well, so many KiB a second.
+    #[serde(rename = "at KiB a second")]
+    Slowly(usize),
     Hangs,
     #[serde(rename = "hangs in the body")]
     HangsInBody,

@@ -149,9 +149,10 @@ impl Endpoints {
         }
         let registry = &setting.registry;
         let platforms: Vec<_> = registry.platforms.iter().map(String::as_str).collect();
-        let image = match registry.platforms_unsaid {
-            true => Image::without_platforms("probe/hello", "v1", &platforms)?,
-            false => Image::new("probe/hello", "v1", &platforms)?,
+        let image = match (registry.platforms_unsaid, registry.layer_kib) {
+            (true, _) => Image::without_platforms("probe/hello", "v1", &platforms)?,
+            (false, 0) => Image::new("probe/hello", "v1", &platforms)?,
+            (false, kib) => Image::of_size("probe/hello", "v1", &platforms, kib)?,
         };
         let acr = acr.image(image).start()?;
         acr.allow_anonymous_pull(registry.anonymous_pull)
@@ -355,6 +356,7 @@ pub(super) fn answer(answers: &Answers) -> Answer {
         }
         Answers::RedirectLoop => Answer::RedirectLoop,
         Answers::LateBy(seconds) => Answer::Late(Duration::from_secs(*seconds)),
+        Answers::Slowly(kib) => Answer::Slowly(kib * 1024),
         Answers::Hangs => Answer::HangBeforeHeaders,
         Answers::HangsInBody => Answer::HangInBody,
         Answers::EndlessBody => Answer::EndlessBody,

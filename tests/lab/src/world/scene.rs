@@ -263,6 +263,9 @@ impl<'w> Scene<'w> {
         if let Some(identity) = &told.managed_identity {
             registry["credentials"]["managed_identity"] = json!(identity);
         }
+        if let Some(throughput) = &told.throughput {
+            registry["throughput"] = throughput.clone();
+        }
         let containerd = match told.knows_containerd {
             true => release.version(),
             false => "auto",

@@ -128,7 +128,7 @@ const FAMILIES: &[(&str, &str, Each, &[&str])] = &[
     ),
 ];
 
-/// Families that have no series while nothing fails.
+/// Families that have no series while nothing fails, or without `throughput`.
 const FAULTS: &[(&str, &str, &[&str])] = &[
     (
         "stage_failures_total",
@@ -140,6 +140,7 @@ const FAULTS: &[(&str, &str, &[&str])] = &[
         "gauge",
         &["registry", "endpoint", "role", "code", "severity"],
     ),
+    ("blob_throughput_bytes_per_second", "gauge", CONNECTION),
 ];
 
 /// Conventional names of the Prometheus client libraries, without our prefix.
