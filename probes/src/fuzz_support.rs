@@ -1,16 +1,23 @@
 //! What `tests/fuzz` feeds with hostile bytes, and `benches/micro` measures. For nobody else.
 
-use std::path::Path;
+use std::{net::IpAddr, path::Path, time::Duration};
 
 use hickory_resolver::proto::rr::RecordType;
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 
 use crate::{
+    client::{
+        containerd::oracle,
+        dns_survey::{DnsSurvey, Family, Question, Reply},
+        go_resolver::GoResolver,
+        lookup_error::LookupFault,
+        rfc6724::Sources,
+    },
+    net::go_url,
     node::{
-        ContainerdRelease, ProxyRules,
+        ContainerdRelease, Hosts, ProxyRules, ResolvConf,
         hosts_toml::{self, HostsTomlError},
-        proxy,
         registry_host::RegistryHost,
     },
     stages::{
@@ -61,7 +68,7 @@ pub fn token(body: &[u8]) -> Option<String> {
 
 /// Scheme, user, password, host and port of a URL as Go reads it; `None` for an error.
 pub fn go_url(text: &str) -> Option<[String; 5]> {
-    let url = proxy::go_url::parse(text)?;
+    let url = go_url::parse(text)?;
     let (name, password) = url
         .user
         .map(|user| (user.name, user.password))
@@ -124,4 +131,82 @@ pub fn verify_chain(
             .collect()
     };
     tls::verify_chain(&der(presented), der(roots), host, now).map_err(|problem| problem.to_string())
+}
+
+/// What Go's client asks for in turn, from `first` on, where servers answer with these statuses and locations: method,
+/// scheme, host and port, target, and whether the token goes along; then the last status, or `error`. `None` where the
+/// agent does not follow.
+pub fn follow(method: &str, first: &str, answers: &[(u16, Vec<u8>)]) -> Option<Vec<String>> {
+    oracle::follow(method, first, answers)
+}
+
+/// The first of the challenges in these header lines, as containerd reads them: whether it is a Bearer's, its realm,
+/// service, scope and error.
+pub fn first_challenge(lines: &[Vec<u8>]) -> Option<Vec<String>> {
+    oracle::challenge(lines)
+}
+
+/// The URL by which containerd asks for a token: what comes before its parameters, and these.
+///
+/// # Errors
+/// Whether containerd asks where the agent does not.
+pub fn token_url(realm: &str, service: &str, scopes: &[String]) -> Result<Vec<String>, bool> {
+    oracle::token_url(realm, service, scopes)
+}
+
+/// What containerd takes from an index, a manifest or, for an image of this many layers, a configuration; `None` for an
+/// error.
+pub fn image_document(kind: &str, body: &[u8], layers: usize) -> Option<Vec<String>> {
+    oracle::document(kind, body, layers)
+}
+
+/// What a nameserver says to one question: addresses, or why there are none.
+pub type Said = Result<Vec<IpAddr>, &'static str>;
+
+/// The addresses that Go's resolver gets for `host`, or its error, on a node of this resolv.conf. `said` is what the
+/// nameserver of this number answers for a name, to a question for IPv6 addresses or not: `timeout`, `servfail` and so
+/// on.
+pub fn lookup(
+    host: &str,
+    conf: &ResolvConf,
+    rotation: usize,
+    said: impl Fn(usize, &str, bool) -> Said,
+) -> Vec<String> {
+    let fault = |why| match why {
+        "timeout" => LookupFault::Timeout,
+        "servfail" => LookupFault::ServFail,
+        "refused" => LookupFault::Rejected,
+        "lame" => LookupFault::LameReferral,
+        "unreachable" => LookupFault::Unreachable,
+        "prohibited" => LookupFault::Prohibited,
+        _ => LookupFault::NoSuchHost,
+    };
+    let mut survey = DnsSurvey::new();
+    for (number, nameserver) in conf.nameservers.iter().enumerate() {
+        for name in conf.names(host) {
+            for family in [Family::V4, Family::V6] {
+                let question = Question {
+                    nameserver: *nameserver,
+                    name: name.clone(),
+                    family,
+                };
+                let reply = Reply {
+                    result: said(number, &name, family == Family::V6).map_err(fault),
+                    took: Duration::ZERO,
+                };
+                survey.insert(question, reply);
+            }
+        }
+    }
+    let resolver = GoResolver {
+        hosts: &Hosts::default(),
+        conf,
+        sources: &Sources::new(),
+        has_ipv6: true,
+        rotation,
+    };
+    match resolver.lookup(host, &survey, Duration::MAX).result {
+        Ok(addresses) => addresses.iter().map(ToString::to_string).collect(),
+        Err(error) => vec![error.to_string()],
+    }
 }

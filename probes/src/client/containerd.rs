@@ -21,6 +21,7 @@ mod authorizer;
 mod document;
 mod fetch;
 mod go_http;
+pub(crate) mod oracle;
 mod pull;
 mod resolve;
 mod retries;

@@ -7,10 +7,12 @@ use std::fmt;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use url::Host;
 
-use self::{go_url::GoUrl, no_proxy::NoProxy};
-use crate::net::inert::excerpt;
+use self::no_proxy::NoProxy;
+use crate::net::{
+    go_url::{self, GoUrl},
+    inert::excerpt,
+};
 
-pub(crate) mod go_url;
 mod no_proxy;
 
 /// What `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` say.

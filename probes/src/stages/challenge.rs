@@ -13,7 +13,10 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::{
-    net::redact::redacted,
+    net::{
+        go_url::{self, NoUrl},
+        redact::redacted,
+    },
     stages::http::{
         connection::HttpConnection, fault::HttpFault, response::Response, www_authenticate,
     },
@@ -177,9 +180,12 @@ fn is_empty_json(body: &[u8]) -> bool {
 
 /// The URL that `location` leads to, in an answer to a request for `asked`.
 pub(crate) fn on_the_same_host(asked: &Url, location: &str) -> Result<Url, HttpFault> {
-    let malformed =
-        |_| HttpFault::Malformed("a redirect to something that is not a URL".to_owned());
-    let to = asked.join(location).map_err(malformed)?;
+    let to = go_url::resolve(asked, location).map_err(|why| match why {
+        NoUrl::Differs => HttpFault::not_followed(location, go_url::READ_DIFFERENTLY),
+        NoUrl::Refused | NoUrl::NotSent => {
+            HttpFault::Malformed("a redirect to something that is not a URL".to_owned())
+        }
+    })?;
     if to.origin() != asked.origin() {
         return Err(HttpFault::not_followed(
             to.as_str(),

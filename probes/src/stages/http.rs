@@ -10,6 +10,7 @@ pub(crate) mod connection;
 pub(crate) mod download;
 pub(crate) mod fault;
 pub(crate) mod go_json;
+pub(crate) mod go_shape;
 pub(crate) mod response;
 pub(crate) mod www_authenticate;
 

@@ -2,19 +2,22 @@
 //! service may grant or deny; the caller says whether it expects a grant. No credential is ever sent.
 
 use hyper::{StatusCode, header::HeaderValue};
-use jiff::Timestamp;
-use serde_json::value::RawValue;
 use tokio::time::Instant;
 use url::Url;
 
 use crate::{
-    net::{inert::excerpt, redact::redacted},
+    net::{
+        go_url::{self, NoUrl},
+        inert::excerpt,
+        redact::redacted,
+    },
     stages::{
         challenge::Bearer,
         http::{
             connection::HttpConnection,
             fault::HttpFault,
-            go_json::{self, JsonFault, number, object, text, typed},
+            go_json::{self, JsonFault, number, object, text},
+            go_shape,
         },
     },
     words::endpoint::{Endpoint, Role, Scheme},
@@ -70,9 +73,14 @@ impl Realm {
         login: &Endpoint,
         in_the_clear: bool,
     ) -> Result<Self, HttpFault> {
-        let mut url = Url::parse(&bearer.realm)
-            .map_err(|error| HttpFault::Malformed(format!("the realm is not a URL ({error})")))?;
         let denied = |why| Err(HttpFault::not_followed(&bearer.realm, why));
+        let mut url = match go_url::absolute(&bearer.realm) {
+            Ok(url) => url,
+            Err(NoUrl::Differs) => return denied(go_url::READ_DIFFERENTLY),
+            Err(NoUrl::Refused | NoUrl::NotSent) => {
+                return Err(HttpFault::Malformed("the realm is not a URL".to_owned()));
+            }
+        };
         match url.scheme() {
             "https" => {}
             "http" if in_the_clear || login.scheme == Scheme::Http => {}
@@ -144,32 +152,12 @@ pub(crate) fn granted(body: &[u8]) -> Result<Option<String>, JsonFault> {
         .last("expires_in", number)
         .map_err(|_| JsonFault(None))?;
     fields.last("refresh_token", text)?;
-    fields.last("issued_at", issued_at)?;
+    fields.last("issued_at", go_shape::time)?;
     let tokens = [
         fields.last("access_token", text)?,
         fields.last("token", text)?,
     ];
     Ok(tokens.into_iter().find(|token| !token.is_empty()))
-}
-
-/// A time as `time.Time.UnmarshalJSON` takes it: RFC 3339 with `T` and `Z` in capitals, without leap seconds, and with
-/// offsets of up to 24 hours. The hour may have one digit.
-fn issued_at(raw: Option<&RawValue>) -> Result<(), JsonFault> {
-    let Some(mut text) = typed::<String>(raw, "time")? else {
-        return Ok(());
-    };
-    if text.as_bytes().get(12) == Some(&b':') && text.is_char_boundary(11) {
-        text.insert(11, '0');
-    }
-    let offset = text.rsplit_once(['+', '-']).map(|(_, offset)| offset);
-    let is_taken = text.as_bytes().get(10) == Some(&b'T')
-        && !text.ends_with('z')
-        && text.get(17..19) != Some("60")
-        && !offset.is_some_and(|offset| offset.starts_with("25:"));
-    match is_taken && text.parse::<Timestamp>().is_ok() {
-        true => Ok(()),
-        false => Err(JsonFault(None)),
-    }
 }
 
 /// The header `Authorization` with a token, which `Debug` never shows; `None` if no header can carry it.

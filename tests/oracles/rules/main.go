@@ -1,5 +1,5 @@
 // Says what Go makes of an input, for rules that the agent takes from there. Reads one input a line, as JSON, and
-// writes one line each. The only argument is the rule: url, redirect, proxy, resolv_conf or token.
+// writes one line each. The only argument is the rule.
 package main
 
 import (
@@ -23,7 +23,8 @@ import (
 
 func main() {
 	rules := map[string]func([]byte) []string{
-		"url": parsed, "redirect": redirected, "proxy": proxy, "resolv_conf": resolvConf, "token": token,
+		"url": parsed, "proxy": proxy, "resolv_conf": resolvConf, "token": token, "redirects": redirects,
+		"challenge": challenge, "token_url": tokenURL, "document": document, "lookup": lookup,
 	}
 	rule := rules[os.Args[1]]
 	lines := bufio.NewScanner(os.Stdin)
@@ -59,20 +60,6 @@ func parsed(line []byte) []string {
 	}
 	password, _ := u.User.Password()
 	return []string{u.Scheme, u.User.Username(), password, u.Hostname(), u.Port()}
-}
-
-// redirected: where a Location leads from a URL.
-func redirected(line []byte) []string {
-	input := read[struct{ From, Location string }](line)
-	from, err := url.Parse(input.From)
-	if err != nil {
-		return failed
-	}
-	u, err := from.Parse(input.Location)
-	if err != nil {
-		return failed
-	}
-	return []string{u.Scheme, strings.ToLower(u.Hostname()), u.Port(), u.RequestURI()}
 }
 
 // proxy: which proxy http.Transport dials for a URL.

@@ -2,6 +2,7 @@
 //! `REGPROBE_SEED` is set. `REGPROBE_INPUTS=N` and `REGPROBE_CHAINS=N` set how many there are.
 
 mod chains;
+mod pulls;
 mod texts;
 
 use std::env;
@@ -26,9 +27,8 @@ pub(crate) fn suite() -> Suite {
         "chains of certificates are verified as Go verifies them",
         chains::chains,
     );
-    let texts = texts::RULES
-        .iter()
-        .map(|rule| test(rule.name, move || texts::compare(rule)));
+    let rules = texts::RULES.iter().chain(&pulls::RULES);
+    let texts = rules.map(|rule| test(rule.name, move || texts::compare(rule)));
     let tests = texts.chain([chains]);
     Suite::of(tests.map(|test| test.needs([Need::Go]).within(LIMIT)))
 }

@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     client::credential::Credential,
-    net::inert::excerpt,
+    net::{
+        go_url::{self, NoUrl},
+        inert::excerpt,
+    },
     node::ContainerdRelease,
     stages::{http::fault::HttpFault, token},
 };
@@ -139,15 +142,14 @@ impl Authorizer {
             };
             return Err(error.blamed_for(Content::Token, fault).into());
         };
-        let Ok(realm) = Url::parse(realm) else {
-            let error = GoError::untold(Class::Other).within("invalid token auth challenge realm");
-            return Err(error
-                .blamed_for(
-                    Content::Token,
-                    HttpFault::Malformed("the realm is no URL".to_owned()),
-                )
-                .into());
-        };
+        let realm = go_url::absolute(realm).map_err(|why| match why {
+            NoUrl::Differs => Stop::differs(Content::Token, realm),
+            NoUrl::Refused | NoUrl::NotSent => {
+                let fault = HttpFault::Malformed("the realm is no URL".to_owned());
+                let error = GoError::untold(Class::Other);
+                error.blamed_for(Content::Token, fault).into()
+            }
+        })?;
         let scopes = parameter("scope").map(|scope| scope.split(' ').map(str::to_owned));
         let handler = Bearer {
             release: self.release,
@@ -193,7 +195,7 @@ impl Bearer {
         scopes: &[String],
         by: Option<&Arc<Credential>>,
     ) -> Result<HeaderValue, Stop> {
-        let with_scopes = self.url(scopes);
+        let with_scopes = with_parameters(&self.realm, &self.service, scopes);
         let Some(credential) = by else {
             let token = self.ask(transport, host, with_scopes, None).await;
             return token.map_err(|stop| stop.within("failed to fetch anonymous token"));
@@ -221,23 +223,6 @@ impl Bearer {
             token => token,
         };
         token.map_err(|stop| stop.within("failed to fetch oauth token"))
-    }
-
-    /// The realm with service and scopes among its parameters, sorted by name as Go encodes them.
-    fn url(&self, scopes: &[String]) -> Url {
-        let mut pairs: Vec<(String, String)> = self.realm.query_pairs().into_owned().collect();
-        if !self.service.is_empty() {
-            pairs.push(("service".to_owned(), self.service.clone()));
-        }
-        pairs.extend(
-            scopes
-                .iter()
-                .map(|scope| ("scope".to_owned(), scope.clone())),
-        );
-        pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let mut url = self.realm.clone();
-        url.query_pairs_mut().clear().extend_pairs(pairs);
-        url
     }
 
     /// One token request: `POST` with a form, else `GET`.
@@ -288,6 +273,20 @@ impl Bearer {
         })?;
         Ok(bearer)
     }
+}
+
+/// The realm with service and scopes among its parameters, sorted by name as Go encodes them.
+pub(super) fn with_parameters(realm: &Url, service: &str, scopes: &[String]) -> Url {
+    let mut pairs = go_url::parameters(realm.query().unwrap_or_default());
+    if !service.is_empty() {
+        pairs.push(("service".to_owned(), service.to_owned()));
+    }
+    let scopes = scopes.iter();
+    pairs.extend(scopes.map(|scope| ("scope".to_owned(), scope.clone())));
+    pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let mut url = realm.clone();
+    url.query_pairs_mut().clear().extend_pairs(pairs);
+    url
 }
 
 /// `URL.Host`: with the port where the URL names one.

@@ -16,6 +16,8 @@ use crate::{
     words::{digest::Digest, platform::Platform},
 };
 
+mod image_spec;
+
 /// What a document or a reference points at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Descriptor {
@@ -77,7 +79,8 @@ pub(super) fn chosen(
     index: &Descriptor,
     node: &Platform,
 ) -> Result<Descriptor, GoError> {
-    let document = valid(body, index)?;
+    let text = String::from_utf8_lossy(body);
+    let document = valid(&text, index)?;
     let (mut entries, mut offered) = (Vec::new(), Vec::new());
     for entry in list(document.get("manifests"))? {
         let fields = object(Some(entry), &DESCRIPTOR)?;
@@ -105,7 +108,8 @@ pub(super) fn chosen(
 
 /// The configuration and layers that a manifest names.
 pub(super) fn contents(body: &[u8], manifest: &Descriptor) -> Result<Contents, GoError> {
-    let document = valid(body, manifest)?;
+    let text = String::from_utf8_lossy(body);
+    let document = valid(&text, manifest)?;
     let config = descriptor(&object(document.get("config"), &DESCRIPTOR)?)?;
     let layers = list(document.get("layers"))?;
     let layers = layers
@@ -128,6 +132,7 @@ pub(super) fn check_config(
     let text = String::from_utf8_lossy(config);
     let raw: &RawValue =
         serde_json::from_str(&text).map_err(|_| malformed("unmarshal image config"))?;
+    image_spec::IMAGE.check(Some(raw))?;
     let image = object(Some(raw), &["os", "architecture", "variant", "rootfs"])?;
     let rootfs = object(image.get("rootfs"), &["diff_ids"])?;
     let diff_ids = list(rootfs.get("diff_ids"))?.len();
@@ -178,13 +183,13 @@ fn platform_of(fields: &Fields<'_>) -> Result<Platform, GoError> {
 }
 
 /// The fields of a document that is what its descriptor says.
-fn valid<'a>(body: &'a [u8], said: &Descriptor) -> Result<Fields<'a>, GoError> {
+fn valid<'a>(text: &'a str, said: &Descriptor) -> Result<Fields<'a>, GoError> {
     const KNOWN: [&str; 5] = ["mediaType", "config", "layers", "manifests", "fsLayers"];
     let raw: &RawValue =
-        serde_json::from_slice(body).map_err(|_| malformed("a document that is no JSON"))?;
+        serde_json::from_str(text).map_err(|_| malformed("a document that is no JSON"))?;
     let fields = object(Some(raw), &KNOWN)?;
     let has = |name| fields.has(name);
-    let media_type = text(fields.get("mediaType"))?;
+    let media_type = self::text(fields.get("mediaType"))?;
     let kind = &said.media_type;
     let wrong = if has("fsLayers") {
         "media-type: schema 1 not supported".to_owned()
@@ -195,6 +200,11 @@ fn valid<'a>(body: &'a [u8], said: &Descriptor) -> Result<Fields<'a>, GoError> {
     {
         format!("media-type: expected index but found manifest ({kind})")
     } else {
+        let shape = match said.is_index() {
+            true => image_spec::INDEX,
+            false => image_spec::MANIFEST,
+        };
+        shape.check(Some(raw))?;
         return Ok(fields);
     };
     let fault = HttpFault::Malformed(wrong.clone());

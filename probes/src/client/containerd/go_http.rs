@@ -1,12 +1,12 @@
 //! Go's `http.Client.Do`: redirects, and which headers go along.
 //!
-//! Source: Go `net/http/client.go` (`redirectBehavior`, `shouldCopyHeaderOnRedirect`, `do`).
+//! Source: Go `net/http/client.go` (`redirectBehavior`, `makeHeadersCopier`, `shouldCopyHeaderOnRedirect`, `do`).
 
 use std::sync::Arc;
 
 use hyper::{
     Method,
-    header::{AUTHORIZATION, HeaderValue, LOCATION},
+    header::{AUTHORIZATION, COOKIE, HeaderName, HeaderValue, LOCATION, PROXY_AUTHORIZATION},
 };
 use url::Url;
 
@@ -16,9 +16,18 @@ use super::{
         BodyEnd, FaultKind, Manner, Offered, Transport, WalkReply, WalkRequest, WalkResponse,
     },
 };
-use crate::{client::credential::Credential, net::redact::shown, stages::http::fault::HttpFault};
+use crate::{
+    client::credential::Credential,
+    net::{
+        go_url::{self, NoUrl},
+        redact::shown,
+    },
+    stages::http::fault::HttpFault,
+};
 
 const MAX_REDIRECTS: usize = 10;
+/// What does not go along to other hosts.
+const SECRET: [HeaderName; 3] = [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION];
 
 /// An answer, and the URL that gave it.
 pub(super) struct Followed {
@@ -83,13 +92,14 @@ pub(super) async fn send<T: Transport>(
     by: &mut impl Authorize<T>,
     request: &WalkRequest,
 ) -> Result<Followed, Stop> {
-    let first = request.clone();
     let mut request = request.clone();
     let authorization = by.authorize(transport, &request.url).await;
     set(
         &mut request,
         authorization.map_err(|stop| stop.within("failed to authorize"))?,
     );
+    // What goes along is that of the first request. What stays behind once, stays behind.
+    let mut first = request.clone();
     let mut hops = 0;
     loop {
         let response = match transport.send(&request).await {
@@ -111,7 +121,7 @@ pub(super) async fn send<T: Transport>(
                 .into());
             }
         };
-        let Some(next) = redirect(&request, &response)? else {
+        let Some((method, location)) = redirect(&request.method, &response) else {
             return Ok(Followed {
                 response,
                 url: request.url,
@@ -119,26 +129,36 @@ pub(super) async fn send<T: Transport>(
                 method: request.method,
             });
         };
+        let next = go_url::resolve(&request.url, &location);
         hops += 1;
         // `len(via)` is how many requests were sent before.
-        if hops >= MAX_REDIRECTS {
+        if hops >= MAX_REDIRECTS && next != Err(NoUrl::Refused) {
             let text = format!("stopped after {MAX_REDIRECTS} redirects");
-            let error = GoError::new(Class::Other, url_error(&first.method, &next.1, &text));
+            let text = next.ok().map(|url| url_error(&first.method, &url, &text));
+            let error = GoError {
+                text,
+                ..GoError::untold(Class::Other)
+            };
             let fault = HttpFault::TooManyRedirects(MAX_REDIRECTS);
             return Err(error.with_content(fault).into());
         }
-        let (method, url) = next;
-        let keeps = keeps_credentials(&first.url, &url);
-        let has_same_body = request.method == method;
-        request.method = method;
-        request.url = url;
-        if !keeps {
-            request.headers.remove(AUTHORIZATION);
+        let url = next.map_err(|why| leads_nowhere(&first, &request.url, &location, why))?;
+        let keeps_body = matches!(response.status, 307 | 308);
+        let keeps_secrets = keeps_credentials(&first.url, &url);
+        if !keeps_secrets {
+            for name in SECRET {
+                first.headers.remove(name);
+            }
         }
-        request.offered = request.offered.filter(|offered| match offered.by {
-            Manner::Basic => keeps,
-            Manner::Form(_) => has_same_body,
+        first.offered = first.offered.filter(|offered| match offered.by {
+            Manner::Basic => keeps_secrets,
+            Manner::Form(_) => keeps_body,
         });
+        request = WalkRequest {
+            method,
+            url,
+            ..first.clone()
+        };
         let authorization = by.authorize(transport, &request.url).await;
         let authorization =
             authorization.map_err(|stop| stop.within("failed to authorize redirect"));
@@ -159,35 +179,40 @@ fn set(request: &mut WalkRequest, authorization: Option<Authorization>) {
     }
 }
 
-/// Where an answer leads, and by which method; `None` where it is the end.
-fn redirect(request: &WalkRequest, response: &WalkResponse) -> Result<Option<(Method, Url)>, Stop> {
-    let method = match (response.status, &request.method) {
-        (301..=303, &Method::GET | &Method::HEAD) | (307 | 308, _) => request.method.clone(),
+/// Where an answer leads, as it says, and by which method; `None` where it is the end.
+fn redirect(method: &Method, response: &WalkResponse) -> Option<(Method, String)> {
+    let method = match (response.status, method) {
+        (301..=303, &Method::GET | &Method::HEAD) | (307 | 308, _) => method.clone(),
         (301..=303, _) => Method::GET,
-        _ => return Ok(None),
+        _ => return None,
     };
     // Without a location the answer itself is the end.
-    let Some(location) = response
-        .headers
-        .get(LOCATION)
-        .filter(|value| !value.is_empty())
-    else {
-        return Ok(None);
+    let location = response.headers.get(LOCATION)?;
+    let location = String::from_utf8_lossy(location.as_bytes()).into_owned();
+    (!location.is_empty()).then_some((method, location))
+}
+
+/// Why a `location` is not asked.
+fn leads_nowhere(first: &WalkRequest, from: &Url, location: &str, why: NoUrl) -> Stop {
+    let (text, fault) = match why {
+        NoUrl::Differs => return Stop::differs(first.content, location),
+        NoUrl::Refused => (None, "a redirect to what is no URL"),
+        NoUrl::NotSent => {
+            let url = from.join(location).ok();
+            let text = url.filter(|url| !matches!(url.scheme(), "http" | "https"));
+            let text = text.map(|url| {
+                let text = format!("unsupported protocol scheme {:?}", url.scheme());
+                url_error(&first.method, &url, &text)
+            });
+            (text, "a redirect to neither https nor http")
+        }
     };
-    let location = String::from_utf8_lossy(location.as_bytes());
-    let Ok(url) = request.url.join(&location) else {
-        let text = format!("failed to parse Location header {location:?}");
-        let error = GoError::untold(Class::Other).within(text);
-        let fault = HttpFault::Malformed("a redirect to what is no URL".to_owned());
-        return Err(error.with_content(fault).into());
-    };
-    if !matches!(url.scheme(), "http" | "https") {
-        let text = format!("unsupported protocol scheme {:?}", url.scheme());
-        let error = GoError::new(Class::Other, url_error(&method, &url, &text));
-        let fault = HttpFault::Malformed("a redirect to neither https nor http".to_owned());
-        return Err(error.with_content(fault).into());
+    GoError {
+        text,
+        ..GoError::untold(Class::Other)
     }
-    Ok(Some((method, url)))
+    .with_content(HttpFault::Malformed(fault.to_owned()))
+    .into()
 }
 
 /// Whether a header with credentials goes along from the first URL: to the same host and to those below it.

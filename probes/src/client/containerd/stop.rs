@@ -3,7 +3,10 @@
 use std::fmt;
 
 use super::transport::Content;
-use crate::stages::http::{fault::HttpFault, go_json::JsonFault};
+use crate::{
+    net::go_url::READ_DIFFERENTLY,
+    stages::http::{fault::HttpFault, go_json::JsonFault},
+};
 
 /// Why a pull did not go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +15,8 @@ pub(crate) enum Stop {
     Failed(GoError),
     /// The agent did not see enough to tell: what it did not ask, or could not wait for.
     NotSeen(String),
+    /// The agent does not go where the client would for this.
+    NotFollowed(Content, HttpFault),
 }
 
 /// An error of Go, with the classes that containerd acts on.
@@ -123,6 +128,11 @@ impl From<GoError> for Stop {
 }
 
 impl Stop {
+    /// The client would ask for `content` at `to`, in a way that the agent cannot.
+    pub(crate) fn differs(content: Content, to: &str) -> Self {
+        Self::NotFollowed(content, HttpFault::not_followed(to, READ_DIFFERENTLY))
+    }
+
     /// Whether another attempt may fare better.
     pub(crate) fn is_transient(&self) -> bool {
         matches!(self, Self::Failed(error) if error.class == Class::Transient)
@@ -133,7 +143,7 @@ impl Stop {
     pub(crate) fn within(self, prefix: impl fmt::Display) -> Self {
         match self {
             Self::Failed(error) => Self::Failed(error.within(prefix)),
-            not_seen @ Self::NotSeen(_) => not_seen,
+            of_agent @ (Self::NotSeen(_) | Self::NotFollowed(..)) => of_agent,
         }
     }
 }

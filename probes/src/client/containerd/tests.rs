@@ -202,6 +202,7 @@ fn text(pulled: Result<Pulled, Stop>) -> String {
     match pulled {
         Ok(_) => "pulled".to_owned(),
         Err(Stop::NotSeen(why)) => format!("not seen: {why}"),
+        Err(Stop::NotFollowed(_, fault)) => format!("not followed: {fault}"),
         Err(Stop::Failed(error)) => error.text.unwrap_or_else(|| "failed".to_owned()),
     }
 }
@@ -493,6 +494,46 @@ fn a_token_stays_with_the_host_that_asked_for_it() {
     world.answers.insert(layer, vec![status(307, &[&location])]);
     assert_eq!(text(world.pull()), "pulled");
     assert_eq!(world.asked.last().unwrap(), &format!("GET {elsewhere}"));
+}
+
+#[test]
+fn what_goes_along_is_what_went_first() {
+    let other = CHALLENGE.replace("https://t", "https://u");
+    let moved = status(307, &["location: https://s/v1"]);
+    let mut world = World::image().with(&format!("GET {TOKEN}"), ok(&[], r#"{"token":"x"}"#));
+    let head = world.answers.get_mut(&format!("HEAD {TAG}")).unwrap();
+    *head = vec![moved];
+    let mut world = world
+        .with("HEAD https://s/v1", status(401, &[&other]))
+        .with(
+            "HEAD https://s/v1",
+            status(302, &["location: https://sub.r/v1"]),
+        )
+        .with(
+            &format!("GET {}", TOKEN.replace("https://t", "https://u")),
+            ok(&[], r#"{"token":"y"}"#),
+        );
+    world.pull().unwrap_err();
+    assert!(
+        world
+            .asked
+            .contains(&"HEAD https://s/v1 Bearer y".to_owned()),
+        "{:?}",
+        world.asked
+    );
+    assert_eq!(world.asked.last().unwrap(), "HEAD https://sub.r/v1");
+}
+
+#[test]
+fn a_url_that_go_reads_differently_is_not_followed() {
+    let away = status(307, &["location: https://0177.0.0.1/"]);
+    let world = World::default().with(&format!("HEAD {TAG}"), away);
+    let error = world.error();
+    assert!(error.starts_with("not followed: "), "{error}");
+    let realm = CHALLENGE.replace("https://t/token", "https://t/%2e%2e");
+    let world = World::default().with(&format!("HEAD {TAG}"), status(401, &[&realm]));
+    let error = world.error();
+    assert!(error.starts_with("not followed: "), "{error}");
 }
 
 #[test]

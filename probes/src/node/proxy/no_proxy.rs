@@ -83,7 +83,10 @@ impl Exception {
         if entry == "*" {
             return Some(Self::Everything);
         }
-        if let Ok(network) = entry.parse() {
+        // Of `::ffff:10.01.0.0/104` Go makes no network.
+        let is_address = |(address, _): &(&str, &str)| address.parse::<IpAddr>().is_ok();
+        let network = entry.split_once('/').filter(is_address);
+        if let Some(Ok(network)) = network.map(|_| entry.parse()) {
             return Some(Self::Network(canonical(network)));
         }
         let (host, port) = match split_host_port(entry) {

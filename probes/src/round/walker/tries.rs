@@ -41,6 +41,11 @@ impl Walker<'_> {
                     return (WalkEnd::Pulled { manifest, platform }, offers);
                 }
                 Err(Stop::NotSeen(why)) => return (WalkEnd::NotSeen(why), offers),
+                Err(Stop::NotFollowed(content, fault)) => {
+                    let why = fault.to_string();
+                    self.blame(Some(content), fault).await;
+                    return (WalkEnd::NotSeen(why), offers);
+                }
                 Err(Stop::Failed(error)) => {
                     if let Some(Blame { content, fault }) = error.blame
                         && n + 1 == tries.len()

@@ -49,6 +49,11 @@ impl<'a> Fields<'a> {
         Ok(last)
     }
 
+    /// All values, each with the name of its field.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&'static str, &'a RawValue)> {
+        self.0.iter().copied()
+    }
+
     /// Whether the field is there, if only as null.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(known, _)| *known == name)
@@ -92,6 +97,32 @@ impl<'de> Visitor<'de> for Known<'_> {
         }
         Ok(Fields(fields))
     }
+}
+
+/// The values of an object, whatever their names.
+pub(super) fn values(raw: Option<&RawValue>) -> Result<Vec<&RawValue>, JsonFault> {
+    struct Values;
+    impl<'de> Visitor<'de> for Values {
+        type Value = Vec<&'de RawValue>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut values = Vec::new();
+            while let Some((GoString(_), value)) = map.next_entry()? {
+                values.push(value);
+            }
+            Ok(values)
+        }
+    }
+    let Some(raw) = raw else {
+        return Ok(Vec::new());
+    };
+    let mut deserializer = serde_json::Deserializer::from_str(raw.get());
+    let values = deserializer.deserialize_map(Values);
+    values.map_err(|_| wrong_type(raw, "map"))
 }
 
 /// The elements of an array.
