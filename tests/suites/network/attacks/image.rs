@@ -1,7 +1,7 @@
 //! Registries with invalid images, and with blobs in other places.
 
 use super::attack::{Attack, http};
-use super::site::{MANIFEST_TYPE, answer, digest};
+use super::site::{CONFIG, MANIFEST_TYPE, answer, digest, manifest_with};
 use super::speech::say;
 
 const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
@@ -24,7 +24,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
             .listen()
         })
     };
-    vec![
+    let mut attacks = vec![
         http(
             "a manifest that never ends",
             "manifest",
@@ -235,6 +235,81 @@ pub(crate) fn attacks() -> Vec<Attack> {
         // The configuration among them is read whole.
         http("a blob that never ends", "blob", "corrupt", BLOBS, {
             say("HTTP/1.1 200 OK\r\n\r\n").endless("x")
+        }),
+        http(
+            "another configuration of the same length",
+            "blob",
+            "corrupt",
+            BLOBS,
+            say(answer("200 OK", &[], &"x".repeat(CONFIG.len()))).listen(),
+        ),
+        // The agent does not read so much, and does not say that it is wrong.
+        http("a configuration of 5 GB", "blob", "none", MANIFESTS, {
+            say(manifest_with(5_000_000_000)).listen()
+        })
+        .borne(),
+    ];
+    attacks.extend(unlike_heads());
+    attacks
+}
+
+/// What `HEAD` says of a manifest is not what `GET` brings.
+fn unlike_heads() -> Vec<Attack> {
+    const HEAD: &str = "HEAD /v2/probe/hello/manifests/";
+    const GET: &str = "GET /v2/probe/hello/manifests/";
+    let head = |name: &str, reason, headers: &[&str]| {
+        let headers: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+        http(name, "manifest", reason, HEAD, {
+            say(format!("HTTP/1.1 200 OK\r\n{headers}\r\n")).listen()
+        })
+    };
+    let get = |name: &str, reason, says| http(name, "manifest", reason, GET, says);
+    let sound = manifest_with(CONFIG.len());
+    let line = |name: &str| {
+        let lines = sound.lines().find(|line| line.starts_with(name));
+        lines.unwrap_or_default().to_owned()
+    };
+    let (kind, named, length) = (
+        line("Content-Type"),
+        line("Docker-Content-Digest"),
+        line("Content-Length"),
+    );
+    let other = format!("Docker-Content-Digest: {}", digest("another"));
+    vec![
+        head(
+            "a HEAD of another digest",
+            "corrupt",
+            &[&kind, &other, &length],
+        ),
+        head(
+            "a HEAD of one byte",
+            "corrupt",
+            &[&kind, &named, "Content-Length: 1"],
+        ),
+        head(
+            "a HEAD of an index",
+            "malformed",
+            &[&format!("Content-Type: {INDEX_TYPE}"), &named, &length],
+        ),
+        http(
+            "a HEAD that hangs",
+            "manifest",
+            "timeout",
+            HEAD,
+            say("").hang(),
+        ),
+        get("a HEAD of what GET does not find", "not_found", {
+            say(answer("404 Not Found", &[], "{}")).listen()
+        }),
+        get("a HEAD of what GET never ends", "corrupt", {
+            say("HTTP/1.1 200 OK\r\n\r\n").endless("x")
+        }),
+        get("a HEAD of other bytes", "corrupt", {
+            let size = length
+                .trim_start_matches("Content-Length: ")
+                .parse()
+                .unwrap_or(0);
+            say(answer("200 OK", &[&kind], &" ".repeat(size))).listen()
         }),
     ]
 }

@@ -13,7 +13,8 @@ use super::speech::{self, say};
 pub(crate) const REALM: &str = "https://attacked.registry.example/token";
 /// Where challenges are.
 pub(crate) const CHALLENGES: &str = "challenges";
-const CONFIG: &str = r#"{"os":"linux","architecture":"amd64","rootfs":{"diff_ids":["x"]}}"#;
+pub(crate) const CONFIG: &str =
+    r#"{"os":"linux","architecture":"amd64","rootfs":{"diff_ids":["x"]}}"#;
 pub(crate) const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// Over TLS, request after request.
@@ -56,8 +57,12 @@ pub(crate) fn session(turn: &Turn, tls: ServerConfig) -> Talk {
     })
 }
 
-/// Whether the request is one for `at`. A challenge of `/v2/` is also that of its manifests.
+/// Whether the request is one for `at`: a path, or a method and a path. A challenge of `/v2/` is also that of its
+/// manifests.
 fn is_attacked(at: &str, path: &str, head: &str) -> bool {
+    if let Some((method, at)) = at.split_once(' ') {
+        return head.starts_with(method) && is_attacked(at, path, head);
+    }
     match at {
         "/v2/" => path == at,
         CHALLENGES => path == "/v2/" || path.contains("/manifests/") && !has_token(head),
@@ -97,12 +102,21 @@ pub(crate) fn bearer(realm: &str) -> String {
 }
 
 pub(crate) fn manifest() -> String {
-    let entry = |kind: &str, content: &str| {
-        let (digest, size) = (digest(content), content.len());
+    manifest_with(CONFIG.len())
+}
+
+/// Its configuration is said to be this large.
+pub(crate) fn manifest_with(size: usize) -> String {
+    let entry = |kind: &str, content: &str, size: usize| {
+        let digest = digest(content);
         format!(r#"{{"mediaType":"{kind}","digest":"{digest}","size":{size}}}"#)
     };
-    let config = entry("application/vnd.oci.image.config.v1+json", CONFIG);
-    let layer = entry("application/vnd.oci.image.layer.v1.tar", "layer");
+    let config = entry("application/vnd.oci.image.config.v1+json", CONFIG, size);
+    let layer = entry(
+        "application/vnd.oci.image.layer.v1.tar",
+        "layer",
+        "layer".len(),
+    );
     let body = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layer}]}}"#);
     let named = format!("Docker-Content-Digest: {}", digest(&body));
     let kind = format!("Content-Type: {MANIFEST_TYPE}");
