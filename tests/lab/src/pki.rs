@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DnType,
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, CustomExtension, DnType,
     ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
 };
 use rustls::crypto::aws_lc_rs;
@@ -24,6 +24,7 @@ type Ca = CertifiedIssuer<'static, KeyPair>;
 
 /// A root authority with an intermediate below it.
 pub struct Pki {
+    name: String,
     root: Ca,
     intermediate: Ca,
 }
@@ -57,7 +58,12 @@ impl Pki {
             KeyPair::generate()?,
             &root,
         )?;
-        Ok(Self { root, intermediate })
+        let name = name.to_owned();
+        Ok(Self {
+            name,
+            root,
+            intermediate,
+        })
     }
 
     /// The root, as a client must trust it.
@@ -75,6 +81,14 @@ impl Pki {
         let path = path.as_ref();
         fs::write(path, self.ca_pem())
             .with_context(|| format!("failed to write {}", path.display()))
+    }
+
+    /// The root once more, signed by an authority that nobody trusts; it ended an hour ago.
+    fn crossed(&self) -> Result<Certificate> {
+        let older = Self::new()?;
+        let mut params = ca_params(&self.name);
+        params.not_after = (SystemTime::now() - DAY / 24).into();
+        Ok(params.signed_by(self.root.key(), &older.root)?)
     }
 
     /// A server certificate for DNS names and IP addresses, valid from yesterday for ninety days
@@ -105,7 +119,12 @@ pub struct Leaf<'pki> {
 
 enum Signer<'pki> {
     Root(&'pki Pki),
-    Intermediate { pki: &'pki Pki, sent: bool },
+    Intermediate {
+        pki: &'pki Pki,
+        sent: bool,
+    },
+    /// Which sends along what nobody needs.
+    Crossed(&'pki Pki),
     Itself,
 }
 
@@ -160,17 +179,22 @@ impl<'pki> Leaf<'pki> {
 
     /// Signed by the intermediate, which the server sends along.
     pub fn via_intermediate(self) -> Self {
-        self.signed_by_intermediate(true)
+        self.signed_by_authority(|pki| Signer::Intermediate { pki, sent: true })
     }
 
     /// Signed by the intermediate, which the server forgets to send.
     pub fn via_unsent_intermediate(self) -> Self {
-        self.signed_by_intermediate(false)
+        self.signed_by_authority(|pki| Signer::Intermediate { pki, sent: false })
     }
 
-    fn signed_by_intermediate(mut self, sent: bool) -> Self {
+    /// Signed by the intermediate. The server sends that, and an expired cross-certificate of the root.
+    pub fn with_expired_cross_certificate(self) -> Self {
+        self.signed_by_authority(Signer::Crossed)
+    }
+
+    fn signed_by_authority(mut self, signer: fn(&'pki Pki) -> Signer<'pki>) -> Self {
         if let Signer::Root(pki) = self.signer {
-            self.signer = Signer::Intermediate { pki, sent };
+            self.signer = signer(pki);
         }
         self
     }
@@ -208,13 +232,19 @@ impl<'pki> Leaf<'pki> {
             false => KeyPair::generate()?,
         };
         let params = self.params()?;
-        let (leaf, extra) = match self.signer {
-            Signer::Root(pki) => (params.signed_by(&key, &pki.root)?, None),
-            Signer::Intermediate { pki, sent } => (
-                params.signed_by(&key, &pki.intermediate)?,
-                sent.then_some(&pki.intermediate),
-            ),
-            Signer::Itself => (params.self_signed(&key)?, None),
+        let known = |ca: &Ca| AsRef::<Certificate>::as_ref(ca).clone();
+        let (leaf, sent) = match self.signer {
+            Signer::Root(pki) => (params.signed_by(&key, &pki.root)?, Vec::new()),
+            Signer::Intermediate { pki, sent } => {
+                let leaf = params.signed_by(&key, &pki.intermediate)?;
+                let sent = sent.then(|| known(&pki.intermediate));
+                (leaf, sent.into_iter().collect())
+            }
+            Signer::Crossed(pki) => {
+                let leaf = params.signed_by(&key, &pki.intermediate)?;
+                (leaf, vec![known(&pki.intermediate), pki.crossed()?])
+            }
+            Signer::Itself => (params.self_signed(&key)?, Vec::new()),
         };
         let mut identity = Identity {
             chain_pem: leaf.pem(),
@@ -222,7 +252,7 @@ impl<'pki> Leaf<'pki> {
             key_pem: key.serialize_pem(),
             key_der: key.serialize_der(),
         };
-        if let Some(intermediate) = extra {
+        for intermediate in sent {
             identity.chain_pem.push_str(&intermediate.pem());
             identity.chain.push(intermediate.der().clone());
         }

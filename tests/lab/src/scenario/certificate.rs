@@ -41,6 +41,9 @@ pub enum Certificate {
     ByIntermediate,
     #[serde(rename = "by an intermediate that is not sent")]
     ByUnsentIntermediate,
+    /// And with an older certificate of the root, which nobody needs and which has expired.
+    #[serde(rename = "with an expired cross-certificate")]
+    WithExpiredCrossCertificate,
     #[serde(rename = "self-signed")]
     SelfSigned,
     /// And `CA:TRUE`, as `openssl req -x509` makes them.
