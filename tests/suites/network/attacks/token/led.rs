@@ -24,6 +24,8 @@ const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 240, 0, 1);
 const SERVICE: Ipv4Addr = Ipv4Addr::new(10, 240, 7, 7);
 const REGISTRY: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 const NAME: &str = "lure.registry.example";
+/// A second registry, which `hosts.toml` may put before the first.
+const MIRROR: (&str, Ipv4Addr) = ("mirror.registry.example", Ipv4Addr::new(203, 0, 113, 8));
 
 /// Hosts of realms. Nothing answers at most of them: that the agent says why it does not dial is enough.
 const OFF_LIMITS: [&str; 18] = [
@@ -51,6 +53,7 @@ pub(crate) fn tests() -> Vec<Test> {
     vec![
         in_arena("registry: realms off limits".to_owned(), realms),
         in_arena("registry: blobs off limits".to_owned(), blobs),
+        in_arena("registry: mirrors that lead off limits".to_owned(), mirrors),
         in_arena(
             "registry: on the loopback, it leads to the metadata service".to_owned(),
             from_the_loopback,
@@ -77,6 +80,31 @@ fn blobs() -> Result<()> {
     Ok(())
 }
 
+/// The mirror is asked first, and what it says of the manifest is a redirect.
+fn mirrors() -> Result<()> {
+    let scene = Scene::new(REGISTRY)?;
+    let folder = scene.folder.path().join("certs.d").join(NAME);
+    fs::create_dir_all(&folder)?;
+    let hosts = format!("[host.\"https://{}\"]\n", MIRROR.0);
+    fs::write(folder.join("hosts.toml"), hosts)?;
+    let redirect = |to: &str| {
+        let answer = Answer::RedirectTo(to.to_owned());
+        scene.mirror.answer(Route::Manifest, answer);
+    };
+    for host in [
+        "169.254.169.254",
+        "127.0.0.1",
+        "10.240.7.7",
+        "[fe80::1]",
+        "by-dns.registry.example",
+        "2130706433",
+    ] {
+        redirect(&format!("https://{host}/v2/"));
+        scene.is_not_followed(host)?;
+    }
+    Ok(())
+}
+
 /// A registry on the loopback may lead to its like, and to no other place.
 fn from_the_loopback() -> Result<()> {
     let scene = Scene::new(Ipv4Addr::LOCALHOST)?;
@@ -97,6 +125,7 @@ fn realm(host: &str) -> Challenge {
 /// A node, a registry, and listeners on the node that nobody may reach.
 struct Scene {
     acr: Acr,
+    mirror: Acr,
     node: Namespace,
     canaries: Vec<TcpListener>,
     folder: TempDir,
@@ -112,6 +141,7 @@ impl Scene {
         node.route("default", &ROUTER.to_string())?;
         node.address(&format!("{SERVICE}/32"))?;
         network.address(&format!("{REGISTRY}/32"))?;
+        network.address(&format!("{}/32", MIRROR.1))?;
         let pki = Pki::new()?;
         let acr = || {
             let acr = Acr::at(NAME, (registry, 443)).tls(&pki);
@@ -121,9 +151,13 @@ impl Scene {
             true => node.enter(acr)?,
             false => network.enter(acr)?,
         };
+        let mirror = Acr::at(MIRROR.0, (MIRROR.1, 443)).tls(&pki);
+        let mirror = mirror.image(Image::hello()?).anonymous_pull();
+        let mirror = network.enter(|| mirror.start())?;
         let dns = network.enter(|| Dns::start((ROUTER, 53)))?;
         dns.zone("registry.example");
         dns.address("by-dns.registry.example", [NODE], 1);
+        dns.address(MIRROR.0, [MIRROR.1], 1);
         let folder = tempfile::tempdir()?;
         let at = folder.path();
         pki.write_ca(at.join("ca.crt"))?;
@@ -150,6 +184,7 @@ impl Scene {
         })?;
         Ok(Self {
             acr,
+            mirror,
             node,
             canaries,
             folder,
