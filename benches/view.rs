@@ -1,8 +1,8 @@
 //! What one look at the whole fleet costs the agent that makes the view, and the others: stubs answer as agents at
 //! addresses of 127.0.0.0/8, and a stub answers as a Prometheus that scrapes 5,000.
 //!
-//! `cargo bench -p regprobe --bench view -- 3000` sets the number of agents; an answer of this nameserver has room for
-//! 3,400.
+//! `cargo bench -p regprobe --bench view -- 5000` sets the number of agents; an answer of this nameserver has room for
+//! 3,400, and the next one lists others.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -16,7 +16,7 @@ use anyhow::{Context, Result, ensure};
 use regprobe_harness::agent::Agent;
 use regprobe_lab::addresses::free_port;
 use regprobe_lab::fakes::acr::Acr;
-use regprobe_lab::fakes::dns::Dns;
+use regprobe_lab::fakes::dns::{Dns, Fault};
 use serde_json::{Value, json};
 
 /// The fake nameserver repeats the name with each address, so that a long one leaves room for few.
@@ -32,7 +32,7 @@ const ANSWERING: usize = 8;
 
 fn main() -> Result<()> {
     let number = env::args().find_map(|argument| argument.parse().ok());
-    let number = number.unwrap_or(3000);
+    let number = number.unwrap_or(5000);
     let folder = tempfile::tempdir()?;
     let server = Acr::at("127.0.0.1", (Ipv4Addr::UNSPECIFIED, 0)).start()?;
     let registry = format!(
@@ -49,6 +49,7 @@ fn main() -> Result<()> {
     let dns = Dns::start((Ipv4Addr::LOCALHOST, 0))?;
     dns.zone("k");
     dns.address(SERVICE, (0..number).map(address), 60);
+    dns.break_name(SERVICE, Fault::Rotate);
     let nameserver = dns.addr();
     let fleet = format!("service: {SERVICE}, nameserver: \"{nameserver}\", port: {port}");
     look(&agent("peers.yaml", &fleet)?, number + 1, "agents")?;
