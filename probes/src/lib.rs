@@ -60,6 +60,7 @@ pub use crate::{
         WalkEnd,
     },
     round::{
+        deadlines::STAGES_OF_AN_ANSWER,
         identity::HeldCredential,
         progress::{OnStageEnd, StageEnd},
         run, run_holding,

@@ -1,6 +1,6 @@
 //! One round over one registry: all its endpoints at the same time, each surveyed and then asked over the
-//! connection that a pull would use. A round ends soon after the limit of one stage, or of three where it walks to
-//! images, however many faults there are.
+//! connection that a pull would use. A round ends soon after the limit of one stage, or of three where it sends
+//! requests, however many faults there are.
 
 use std::{net::IpAddr, pin::pin, sync::OnceLock, time::Duration};
 
@@ -30,7 +30,7 @@ use crate::{
     },
 };
 
-mod deadlines;
+pub(crate) mod deadlines;
 mod destination;
 pub(crate) mod identity;
 mod offers;
@@ -68,12 +68,13 @@ pub async fn run_holding(
         Depth::Image => &target.images[..],
         _ => &[],
     };
-    let download = target.throughput.map_or(Duration::ZERO, |one| one.limit());
+    let downloads = target.throughput.filter(|_| !images.is_empty());
+    let download = downloads.map_or(Duration::ZERO, |one| one.limit());
     let deadlines = Deadlines::start(
         Instant::now(),
         node.stage_limit,
         node.question_limit,
-        (!images.is_empty()).then_some(download),
+        (depth >= Depth::Request).then_some(download),
     );
     let round = Round {
         target,
@@ -399,6 +400,7 @@ impl Round<'_> {
             may_dial: to.may_dial,
             turn,
             resolves: to.resolves,
+            walks: self.walks,
             on_stage_end: self.on_stage_end,
         })
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
-use regprobe_probes::{Endpoint, Reason, Stage, StageEnd};
+use regprobe_probes::{Endpoint, Reason, STAGES_OF_AN_ANSWER, Stage, StageEnd};
 use tokio::{
     sync::Notify,
     time::{Instant, interval_at},
@@ -104,7 +104,7 @@ impl Progress {
         let text = format!(
             "{} s so far; no stage takes more than {} s",
             elapsed.as_secs(),
-            stage_limit.as_secs_f64(),
+            (stage_limit * STAGES_OF_AN_ANSWER).as_secs_f64(),
         );
         layout.line(0, 2).cell(0, DIM, &text);
         layout.into_text()
@@ -207,7 +207,7 @@ mod tests {
         progress.text(screen, Duration::from_millis(3900), Duration::from_secs(10))
     }
 
-    const FOOT: &str = "3 s so far; no stage takes more than 10 s\n";
+    const FOOT: &str = "3 s so far; no stage takes more than 30 s\n";
 
     #[test]
     fn the_running_stage_is_shown_until_it_ends() {

@@ -15,15 +15,13 @@ use std::{
 use nix::net::if_::if_nametoindex;
 use regprobe_probes::{
     ContainerdRelease, FileError, Hosts, Nameserver, Node, Origin, ProxyRules, ResolvConf, Root,
-    TlsClients, TrustError,
+    STAGES_OF_AN_ANSWER, TlsClients, TrustError,
 };
 
 use crate::config::{self, Config, ContainerdSource, ProxySource};
 
 /// The timeout of a question to a nameserver, by default that of Go's resolver; never longer than the timeout of a stage.
 const QUESTION_LIMIT: Duration = Duration::from_secs(5);
-/// Where resolv.conf has a longer one, it counts up to this many stages: by default 30 seconds, when a pull gives up.
-const STAGES_OF_A_QUESTION: u32 = 3;
 const DNS_PORT: u16 = 53;
 /// A file is read up to this many bytes.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -190,10 +188,11 @@ impl NodeSource {
     }
 }
 
-/// How long an answer of a nameserver is waited for where the node's client waits for `of_client`.
+/// How long an answer of a nameserver is waited for where the node's client waits for `of_client`: no longer than for
+/// one of a registry, when a pull gives up.
 fn question_limit(stage_limit: Duration, of_client: Duration) -> Duration {
     match of_client > QUESTION_LIMIT {
-        true => of_client.min(stage_limit * STAGES_OF_A_QUESTION),
+        true => of_client.min(stage_limit * STAGES_OF_AN_ANSWER),
         false => QUESTION_LIMIT.min(stage_limit),
     }
 }

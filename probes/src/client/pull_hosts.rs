@@ -164,6 +164,11 @@ impl PullHost {
             || self.client.falls_back && (host, port) == (&endpoint.host, &endpoint.port)
     }
 
+    /// Whether it is the registry itself.
+    pub(crate) fn is_registry(&self) -> bool {
+        self.endpoint.role == Role::Login
+    }
+
     /// Whether a credential for the registry may be sent to `endpoint` when this host leads there: over TLS that is
     /// verified, to the registry itself, or to the token service that is known to be its own.
     pub(crate) fn takes_credential_at(&self, endpoint: &Endpoint) -> bool {

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How much longer than one stage a round may take.
+/// How much longer than one stage, or one question to a nameserver, a round without requests may take.
 const GRACE: Duration = Duration::from_millis(1500);
 
-/// How many stages long a walk waits for an answer: by default for 30 seconds, as containerd does.
-const STAGES_OF_AN_ANSWER: u32 = 3;
-/// How much longer than that the round of a walk may take, for what comes before a request without an answer. By
+/// How many stages long an answer to a request is waited for: by default 30 seconds, as containerd does.
+pub const STAGES_OF_AN_ANSWER: u32 = 3;
+/// How much longer than that a round with requests may take, for what comes before a request without an answer. By
 /// default it ends within 35 seconds.
-const GRACE_OF_A_WALK: Duration = Duration::from_secs(3);
+const GRACE_OF_AN_ANSWER: Duration = Duration::from_secs(3);
 
-/// When each stage has to end: after the limit of a stage, or of a question to a nameserver, and no later than the round.
+/// When each stage has to end: after its limit, and no later than the round.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadlines {
     stage: Duration,
@@ -21,15 +21,15 @@ pub(crate) struct Deadlines {
 }
 
 impl Deadlines {
-    /// Of a round that begins at `now`, and may walk to images and spend so long on a layer.
+    /// Of a round that begins at `now`, and may send requests and spend so long on a layer.
     pub(crate) fn start(
         now: Instant,
         stage: Duration,
         question: Duration,
-        walks: Option<Duration>,
+        asks: Option<Duration>,
     ) -> Self {
-        let whole = match walks {
-            Some(download) => stage * STAGES_OF_AN_ANSWER + GRACE_OF_A_WALK + download,
+        let whole = match asks {
+            Some(download) => stage * STAGES_OF_AN_ANSWER + GRACE_OF_AN_ANSWER + download,
             None => stage.max(question) + GRACE,
         };
         Self {
@@ -53,7 +53,7 @@ impl Deadlines {
         self.round.min(Instant::now() + self.stage)
     }
 
-    /// For the answer to a walk that asks at `now`.
+    /// For the answer to a request that is sent at `now`.
     pub(crate) fn answer(&self, now: Instant) -> Instant {
         self.round.min(now + self.stage * STAGES_OF_AN_ANSWER)
     }
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_walk_waits_as_containerd_does_and_its_round_ends_within_35_seconds() {
+    fn a_request_waits_as_containerd_does_and_its_round_ends_within_35_seconds() {
         let begun = Instant::now();
         let (stage, question) = (Duration::from_secs(10), Duration::from_secs(5));
         let deadlines = Deadlines::start(begun, stage, question, Some(Duration::ZERO));

@@ -30,6 +30,8 @@ pub(crate) struct Requests<'a> {
     watch: Stopwatch,
     /// Whether the stage used more than one connection.
     redialled: bool,
+    /// Whether the round ends before the last request had the client's time.
+    cut_short: bool,
     stages: Vec<StageOutcome>,
 }
 
@@ -41,6 +43,7 @@ impl<'a> Requests<'a> {
             address,
             watch: stream.stopwatch(),
             redialled: false,
+            cut_short: false,
             stream: Some(stream),
             http: None,
             stages: Vec::with_capacity(2),
@@ -70,7 +73,8 @@ impl<'a> Requests<'a> {
     /// there is one.
     pub(crate) async fn challenge(&mut self, target: &str, wanted: bool) -> Option<Realm> {
         let start = self.begin();
-        let result = self.answer_to(target).await?;
+        let answered = self.answer_to(target).await?;
+        let result = self.in_full(answered)?;
         let bearer = result
             .as_ref()
             .ok()
@@ -91,11 +95,11 @@ impl<'a> Requests<'a> {
 
     /// Follows redirects to the challenge; `None` if a new connection was needed and failed.
     async fn answer_to(&mut self, target: &str) -> Option<Result<Challenge, HttpFault>> {
-        let deadline = self.visit.deadlines.next();
         let Ok(mut url) = self.visit.endpoint.url(target) else {
             return Some(Err(HttpFault::Malformed("no URL to ask".to_owned())));
         };
         for _ in 0..=challenge::MAX_REDIRECTS {
+            let deadline = self.answer_limit();
             let step = match self.connection().await? {
                 Ok(http) => challenge::ask(http, &url, deadline).await,
                 Err(fault) => Err(fault),
@@ -113,7 +117,7 @@ impl<'a> Requests<'a> {
     /// Asks `realm` for an anonymous token.
     pub(crate) async fn token(&mut self, realm: &Realm, target: &Target) {
         let repositories = target.repositories();
-        let deadline = self.visit.deadlines.next();
+        let deadline = self.answer_limit();
         let start = self.begin();
         let expected = target.anonymous_pull;
         let result = loop {
@@ -128,7 +132,9 @@ impl<'a> Requests<'a> {
                 break result;
             }
         };
-        self.record(Stage::Token, start, result.map(Evidence::Token));
+        if let Some(result) = self.in_full(result) {
+            self.record(Stage::Token, start, result.map(Evidence::Token));
+        }
     }
 
     /// Sends a request of a walk. An error of the registry that the client would print is on record as the
@@ -138,8 +144,7 @@ impl<'a> Requests<'a> {
         request: &containerd::WalkRequest,
         expected: bool,
     ) -> Heard {
-        let limit = self.visit.deadlines.answer(Instant::now());
-        let cut_short = self.visit.deadlines.is_cut_short(limit);
+        let limit = self.answer_limit();
         let start = self.begin();
         let mut ranged = matches!(request.read, Read::FirstByte | Read::Measured(_));
         let mut asked = start;
@@ -160,7 +165,7 @@ impl<'a> Requests<'a> {
                 sent => break sent,
             }
         };
-        if cut_short && matches!(result, Err(HttpFault::Io(IoFault::Timeout))) {
+        if self.is_cut_short(&result) {
             let endpoint = self.visit.endpoint;
             let why = format!("the round had no time left for {endpoint}");
             return Heard::at_once(WalkReply::NotSeen(why));
@@ -247,14 +252,38 @@ impl<'a> Requests<'a> {
 
     /// Requests `target`; any status is an answer.
     pub(crate) async fn http(&mut self, target: &str) {
-        let deadline = self.visit.deadlines.next();
+        let deadline = self.answer_limit();
         let start = self.begin();
         let result = match self.connection().await {
             Some(Ok(http)) => http::http(http, target, deadline).await,
             Some(Err(fault)) => Err(fault),
             None => return,
         };
-        self.record(Stage::Http, start, result.map(Evidence::Http));
+        if let Some(result) = self.in_full(result) {
+            self.record(Stage::Http, start, result.map(Evidence::Http));
+        }
+    }
+
+    /// For the answer to a request that is sent now.
+    fn answer_limit(&mut self) -> Instant {
+        let limit = self.visit.deadlines.answer(Instant::now());
+        self.cut_short = self.visit.deadlines.is_cut_short(limit);
+        limit
+    }
+
+    /// Whether the last request got no answer in less than the client's time.
+    fn is_cut_short<T>(&self, result: &Result<T, HttpFault>) -> bool {
+        self.cut_short && matches!(result, Err(HttpFault::Io(IoFault::Timeout)))
+    }
+
+    /// What came of a request beside walks, which leave it less than the client's time and say more; without them it
+    /// cannot be told what a pull would get.
+    fn in_full<T>(&self, result: Result<T, HttpFault>) -> Option<Result<T, HttpFault>> {
+        match self.is_cut_short(&result) {
+            true if self.visit.walks => None,
+            true => Some(Err(HttpFault::NoTime)),
+            false => Some(result),
+        }
     }
 
     /// The connection for the next request: the current one, or a new one to the same address if the

@@ -26,7 +26,7 @@ use crate::{
     },
     stages::{
         connect::{self, Connected},
-        http::connection::Forwarder,
+        http::{connection::Forwarder, fault::HttpFault},
         proxy::{self, Tunnel},
         socks,
         tls::{Handshake, Hello, Lost, TlsClient, TlsFault},
@@ -56,6 +56,8 @@ pub(crate) struct Visit<'a> {
     pub(crate) turn: Turn,
     /// Whether it may ask that host what a tag means.
     pub(crate) resolves: bool,
+    /// Whether images are walked to, which says more than other requests.
+    pub(crate) walks: bool,
     /// Called for each stage that ends.
     pub(crate) on_stage_end: OnStageEnd<'a>,
 }
@@ -123,8 +125,13 @@ impl Visit<'_> {
         }
         let port = if port == 443 { 80 } else { port };
         let Endpoint { host, .. } = self.endpoint;
-        // Elsewhere the address is of no use.
         if self.node.proxies.proxy_for("http", host, port) != self.proxy {
+            // Elsewhere the address is of no use.
+            if let Some(failed) = stages.last_mut() {
+                let to = format!("http://{host}:{port}/");
+                let why = "the client goes on there in plain HTTP, which takes another way by the node's proxy settings";
+                failed.result = Err(Fault::Http(HttpFault::not_followed(&to, why)));
+            }
             return None;
         }
         stages.clear();

@@ -119,6 +119,10 @@ pub(super) struct Walker<'a> {
     for_content: bool,
     /// Whether the last answer was a denial.
     denied: bool,
+    /// The host, by its place, for which the last answer was 401.
+    unauthorized: Option<usize>,
+    /// How long the route was when the registry itself wanted a credential, and the client went on to a later host.
+    denied_at: Option<usize>,
     /// Whether the last request was not answered in time.
     timed_out: bool,
     /// Places of lanes that gave a request of the walk under way no answer, and why.
@@ -155,6 +159,8 @@ impl<'a> Walker<'a> {
             last: None,
             for_content: false,
             denied: false,
+            unauthorized: None,
+            denied_at: None,
             timed_out: false,
             silent: Vec::new(),
             refused: None,
@@ -310,8 +316,9 @@ impl Transport for Walker<'_> {
             Err(why) => return WalkReply::NotSeen(why.to_owned()),
         };
         self.last = Some(place);
+        self.note_denial(request.host);
         let (sender, heard) = oneshot::channel();
-        let (content, by) = (request.content, By::of(request));
+        let (asks_for, content, by) = (request.host, request.content, By::of(request));
         let mut request = request.clone();
         let mut withheld = None;
         if !self.lanes[place].endpoint.is_same_server(&host.endpoint) {
@@ -382,8 +389,7 @@ impl Transport for Walker<'_> {
             self.blame(None, fault).await;
         }
         self.note_refusal(content, by, &reply);
-        self.denied =
-            matches!(&reply, WalkReply::Response(response) if matches!(response.status, 401 | 403));
+        self.note_status(asks_for, &reply);
         self.timed_out = matches!(&reply, WalkReply::Fault(fault) if fault.kind.is_timeout());
         self.route.push(asked);
         reply

@@ -22,9 +22,9 @@ use crate::program::REGPROBE;
 
 /// How long one stage may take in tests.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
-/// Limit for a whole check: a round may take a stage's timeout and 1.5 s, and a busy machine some more
+/// Limit for a whole check: a round may take the timeouts of three stages and 3 s, and a busy machine some more
 /// to start a program.
-const DEADLINE: Duration = Duration::from_millis(2000 + 1500 + 2500);
+const DEADLINE: Duration = Duration::from_millis(3 * 2000 + 3000 + 2500);
 
 /// A node with a resolv.conf, a hosts file, a CA bundle and a configuration.
 pub struct Node {

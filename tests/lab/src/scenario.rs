@@ -92,15 +92,11 @@ pub struct Told {
 }
 
 impl Told {
-    /// How long a check may take: without images two stages never wait one after the other, and a walk waits for one
-    /// answer as long as three stages. With the default of ten seconds a stage, that is 35 seconds.
+    /// How long a check may take: it waits for one answer as long as three stages. With the default of ten seconds a
+    /// stage, that is 35 seconds.
     #[must_use]
     pub fn check_limit(&self) -> Duration {
-        let seconds = match self.images.is_empty() {
-            true => self.timeout_seconds * 2,
-            false => self.timeout_seconds * 3 + 5,
-        };
-        Duration::from_secs(seconds)
+        Duration::from_secs(self.timeout_seconds * 3 + 5)
     }
 }
 

@@ -89,6 +89,10 @@ const STAYS: Duration = Duration::from_secs(6);
 /// A walk, which has a time-out for each of its requests: it begins at once.
 const TIMEOUTS: u32 = 3;
 
+/// Where a request waits for its answer in vain, so much longer than its time-outs the interval has to be: the world
+/// turns between two rounds.
+const BETWEEN_ROUNDS: Duration = Duration::from_secs(4);
+
 pub(crate) fn suite() -> Suite {
     match chosen() {
         Ok(tests) => tests,
@@ -241,13 +245,19 @@ impl<'w> Play<'w> {
         let kind = fault.name.split('-').next().unwrap_or_default();
         let is_behind = matches!(kind, "http" | "token" | "image" | "data" | "mirror")
             || fault.name == "tls-client-certificate-required";
-        let is_throttled = fault.loud.iter().any(|code| code == "Throttled");
+        let is_loud = |code: &str| fault.loud.iter().any(|loud| loud == code);
+        let is_throttled = is_loud("Throttled");
+        let timeout = Duration::from_secs(fault.agent.timeout_seconds);
+        let interval = if is_loud("NoResponse") {
+            interval.max(timeout * TIMEOUTS + BETWEEN_ROUNDS)
+        } else {
+            interval
+        };
         let deep = if is_behind {
             interval
         } else {
             interval * LONGER
         };
-        let timeout = Duration::from_secs(fault.agent.timeout_seconds);
         let schedule = json!({
             "timeout": format!("{}s", timeout.as_secs()),
             "network_interval": format!("{}s", interval.as_secs()),

@@ -111,6 +111,11 @@ fn answers() -> Vec<Story> {
             .on(PRIVATE_LOGIN)
             .saying_nothing("Go quotes the garbage")]),
         story(
+            "no answer, and the round ends",
+            [answers(Fault::Http(HttpFault::NoTime))],
+        )
+        .unknown_with([]),
+        story(
             "the data endpoint gives no answer",
             [login(), data().fails(Stage::Http, http(IoFault::Timeout))],
         )

@@ -9,6 +9,7 @@ use crate::{
     client::{
         containerd::{self, Blame, Content, Pulled, Stop, WalkReply},
         credential::Credential,
+        pull_hosts::PullHost,
     },
     net::inert,
     outcome::{Giver, Offer, OfferEnd, WalkEnd},
@@ -28,8 +29,14 @@ impl Walker<'_> {
         let (mut offers, mut errors) = (Vec::new(), Vec::new());
         for (n, (giver, credential)) in tries.iter().enumerate() {
             (self.refused, self.denied) = (None, false);
+            (self.unauthorized, self.denied_at) = (None, None);
             let by = credential.clone();
             let pulled = containerd::pull(self, image, hosts, self.release, by).await;
+            if let (Err(Stop::Failed(_)), Some(denied_at)) = (&pulled, self.denied_at) {
+                // With the right credential, no pull would ask the hosts behind it.
+                self.route.truncate(denied_at);
+                self.denied = true;
+            }
             let end = self.end_of(&pulled, credential.as_ref());
             let of = giver.as_ref().map(|giver| match giver {
                 Giver::Entry(key) => Giver::Entry(inert::excerpt(key.as_bytes())),
@@ -102,6 +109,26 @@ impl Walker<'_> {
             },
             Err(_) => OfferEnd::Other,
         }
+    }
+
+    /// Notes that the client goes on to the host `next` although the registry itself, which it asked what a tag means,
+    /// wants a credential, or a better one.
+    pub(super) fn note_denial(&mut self, next: usize) {
+        let before = self.unauthorized.filter(|before| *before != next);
+        let before = before.and_then(|before| self.hosts.hosts.get(before));
+        if !self.for_content && before.is_some_and(PullHost::is_registry) {
+            self.denied_at = self.denied_at.or(Some(self.route.len()));
+        }
+    }
+
+    /// Notes whether the answer for the host of this place is a denial.
+    pub(super) fn note_status(&mut self, host: usize, reply: &WalkReply) {
+        let status = match reply {
+            WalkReply::Response(response) => Some(response.status),
+            WalkReply::Fault(_) | WalkReply::NotSeen(_) => None,
+        };
+        self.denied = matches!(status, Some(401 | 403));
+        self.unauthorized = (status == Some(401)).then_some(host);
     }
 
     /// Notes how the registry refuses a request for `content`, `by` a credential or the token for it.

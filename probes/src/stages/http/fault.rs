@@ -124,6 +124,9 @@ pub enum HttpFault {
         /// Why not.
         why: &'static str,
     },
+    /// The round was over before the server had the time that a client gives it.
+    #[error("the round had no time left to wait for the answer")]
+    NoTime,
     /// Content that is not what its descriptor names.
     #[error("not the content that was asked for: {0}")]
     Corrupt(String),
@@ -149,6 +152,7 @@ impl HttpFault {
             Self::TooLarge(_) => Reason::TooLarge,
             Self::TooManyRedirects(_) => Reason::TooManyRedirects,
             Self::NotFollowed { .. } => Reason::NotFollowed,
+            Self::NoTime => Reason::Local,
             Self::Corrupt(_) => Reason::Corrupt,
             Self::PlatformMismatch { .. } => Reason::PlatformMismatch,
         }

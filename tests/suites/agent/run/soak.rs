@@ -23,9 +23,9 @@ use regprobe_lab::wait;
 
 const REGISTRIES: usize = 6;
 const REGION: &str = "westeurope";
-/// The interval is longer than a round may take: the timeout of a stage and 1.5 s.
-const SETTINGS: &str = "schedule: {network_interval: 4s, request_interval: 4s, token_interval: 8s, \
-                        image_interval: 8s, timeout: 1s}\n";
+/// The interval is longer than a round may take: the timeouts of three stages and 3 s.
+const SETTINGS: &str = "schedule: {network_interval: 7s, request_interval: 7s, token_interval: 14s, \
+                        image_interval: 14s, timeout: 1s}\n";
 /// Time for everything to recover.
 const RECOVERY: Duration = Duration::from_secs(60);
 /// Between two faults.
