@@ -123,7 +123,7 @@ pub(crate) fn resolve(from: &Url, reference: &str) -> Result<Url, NoUrl> {
         to.at(scheme, &joined(&escaped(&to.path), ""))?
     } else {
         if to.path.is_empty() && query.is_none() {
-            query = from.query();
+            query = from.query().filter(|query| !query.is_empty());
         }
         let path = joined(from.path(), &escaped(&to.path));
         let mut url = from.clone();
@@ -376,6 +376,9 @@ mod tests {
             let to = to.map_or_else(|why| format!("{why:?}"), |url| url.to_string());
             assert_eq!(to, expected, "{reference:?}");
         }
+        let bare = Url::parse("https://r.example/v2/?").unwrap();
+        let to = resolve(&bare, "#a").map(String::from);
+        assert_eq!(to.as_deref(), Ok("https://r.example/v2/"));
     }
 
     #[test]

@@ -3,8 +3,7 @@
 //! `pki.leaf(["contoso.azurecr.io"]).expired().issue()`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -13,10 +12,11 @@ use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, CustomExtension, DnType,
     ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
 };
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{RootCertStore, ServerConfig, server::WebPkiClientVerifier};
+use rustls::pki_types::CertificateDer;
+
+mod identity;
+
+pub use identity::{Identity, IdentityFiles};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -91,6 +91,13 @@ impl Pki {
         Ok(params.signed_by(self.root.key(), &older.root)?)
     }
 
+    /// An intermediate that is not meant to sign certificates.
+    fn barred(&self) -> Result<Ca> {
+        let mut params = ca_params(&format!("Intermediate of {}", self.name));
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        Ok(Ca::signed_by(params, KeyPair::generate()?, &self.root)?)
+    }
+
     /// A server certificate for DNS names and IP addresses, valid from yesterday for ninety days
     /// by default.
     pub fn leaf<N: Into<String>>(&self, names: impl IntoIterator<Item = N>) -> Leaf<'_> {
@@ -125,6 +132,8 @@ enum Signer<'pki> {
     },
     /// Which sends along what nobody needs.
     Crossed(&'pki Pki),
+    /// An intermediate that may not.
+    Barred(&'pki Pki),
     Itself,
 }
 
@@ -192,6 +201,11 @@ impl<'pki> Leaf<'pki> {
         self.signed_by_authority(Signer::Crossed)
     }
 
+    /// Signed by an intermediate whose key usage is not that of an authority.
+    pub fn via_barred_intermediate(self) -> Self {
+        self.signed_by_authority(Signer::Barred)
+    }
+
     fn signed_by_authority(mut self, signer: fn(&'pki Pki) -> Signer<'pki>) -> Self {
         if let Signer::Root(pki) = self.signer {
             self.signer = signer(pki);
@@ -244,6 +258,10 @@ impl<'pki> Leaf<'pki> {
                 let leaf = params.signed_by(&key, &pki.intermediate)?;
                 (leaf, vec![known(&pki.intermediate), pki.crossed()?])
             }
+            Signer::Barred(pki) => {
+                let barred = pki.barred()?;
+                (params.signed_by(&key, &barred)?, vec![known(&barred)])
+            }
             Signer::Itself => (params.self_signed(&key)?, Vec::new()),
         };
         let mut identity = Identity {
@@ -280,90 +298,6 @@ impl<'pki> Leaf<'pki> {
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         }
         Ok(params)
-    }
-}
-
-/// A certificate chain and its key: what a TLS server is.
-#[derive(Clone)]
-pub struct Identity {
-    chain_pem: String,
-    chain: Vec<CertificateDer<'static>>,
-    key_pem: String,
-    key_der: Vec<u8>,
-}
-
-/// Where [`Identity::write`] put an identity.
-#[derive(Clone, Debug)]
-pub struct IdentityFiles {
-    pub chain: PathBuf,
-    pub key: PathBuf,
-}
-
-impl Identity {
-    /// The chain as the server sends it: the leaf first, the root never.
-    #[must_use]
-    pub fn chain_pem(&self) -> &str {
-        &self.chain_pem
-    }
-
-    #[must_use]
-    pub fn chain_der(&self) -> &[CertificateDer<'static>] {
-        &self.chain
-    }
-
-    #[must_use]
-    pub fn key_pem(&self) -> &str {
-        &self.key_pem
-    }
-
-    #[must_use]
-    pub fn key_der(&self) -> PrivateKeyDer<'static> {
-        PrivatePkcs8KeyDer::from(self.key_der.clone()).into()
-    }
-
-    /// Writes `tls.crt` and `tls.key` into a folder.
-    pub fn write(&self, folder: impl AsRef<Path>) -> Result<IdentityFiles> {
-        let folder = folder.as_ref();
-        let files = IdentityFiles {
-            chain: folder.join("tls.crt"),
-            key: folder.join("tls.key"),
-        };
-        fs::write(&files.chain, &self.chain_pem)
-            .and_then(|()| fs::write(&files.key, &self.key_pem))
-            .with_context(|| format!("failed to write an identity to {}", folder.display()))?;
-        Ok(files)
-    }
-
-    /// A server that presents this identity, speaks TLS 1.2 and 1.3, and offers HTTP/1.1.
-    pub fn server_config(&self) -> Result<Arc<ServerConfig>> {
-        self.server_config_for(rustls::ALL_VERSIONS, None)
-    }
-
-    /// The same with these versions alone; a client needs a certificate of the authority of `clients`.
-    pub(crate) fn server_config_for(
-        &self,
-        versions: &[&'static rustls::SupportedProtocolVersion],
-        clients: Option<&Pki>,
-    ) -> Result<Arc<ServerConfig>> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let verifier = match clients {
-            None => WebPkiClientVerifier::no_client_auth(),
-            Some(pki) => {
-                let mut roots = RootCertStore::empty();
-                roots.add(pki.ca_der().clone())?;
-                WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone())
-                    .build()?
-            }
-        };
-        let key = provider.key_provider.load_private_key(self.key_der())?;
-        let identity = CertifiedKey::new(self.chain.clone(), key);
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(versions)?
-            .with_client_cert_verifier(verifier)
-            // Unlike `with_single_cert`, this does not read the certificate: webpki refuses some that Go takes.
-            .with_cert_resolver(Arc::new(SingleCertAndKey::from(identity)));
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Arc::new(config))
     }
 }
 

@@ -57,7 +57,7 @@ impl Shape {
 }
 
 /// A time as `time.Time.UnmarshalJSON` takes it: RFC 3339 with `T` and `Z` in capitals, without leap seconds, and with
-/// offsets of up to 24 hours. The hour may have one digit.
+/// offsets of up to 24 hours and a colon. The hour may have one digit.
 pub(crate) fn time(raw: Option<&RawValue>) -> Result<(), JsonFault> {
     let Some(mut text) = typed::<String>(raw, "time")? else {
         return Ok(());
@@ -69,11 +69,15 @@ pub(crate) fn time(raw: Option<&RawValue>) -> Result<(), JsonFault> {
     if text.starts_with("9999") {
         text.replace_range(..4, "9995");
     }
-    let offset = text.rsplit_once(['+', '-']).map(|(_, offset)| offset);
+    let clock = text.get(11..).unwrap_or_default();
+    let offset = clock.rsplit_once(['+', '-']).map(|(_, offset)| offset);
+    let is_offset = |offset: &str| {
+        offset.len() == 5 && offset.get(2..3) == Some(":") && !offset.starts_with("25")
+    };
     let is_taken = text.as_bytes().get(10) == Some(&b'T')
         && !text.ends_with('z')
         && text.get(17..19) != Some("60")
-        && !offset.is_some_and(|offset| offset.starts_with("25:"));
+        && offset.is_none_or(is_offset);
     match is_taken && text.parse::<Timestamp>().is_ok() {
         true => Ok(()),
         false => Err(JsonFault(None)),

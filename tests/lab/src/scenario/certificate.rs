@@ -41,6 +41,9 @@ pub enum Certificate {
     ByIntermediate,
     #[serde(rename = "by an intermediate that is not sent")]
     ByUnsentIntermediate,
+    /// Which is sent, and whose key usage is not that of an authority.
+    #[serde(rename = "by an intermediate that may not sign")]
+    ByBarredIntermediate,
     /// And with an older certificate of the root, which nobody needs and which has expired.
     #[serde(rename = "with an expired cross-certificate")]
     WithExpiredCrossCertificate,

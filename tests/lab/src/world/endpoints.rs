@@ -290,6 +290,7 @@ fn identity(pki: &LabPki, host: &'static str, certificate: Certificate) -> Resul
         Certificate::WithUnknownCriticalExtension => leaf().with_critical(&[2, 999, 1]).issue(),
         Certificate::ByIntermediate => leaf().via_intermediate().issue(),
         Certificate::ByUnsentIntermediate => leaf().via_unsent_intermediate().issue(),
+        Certificate::ByBarredIntermediate => leaf().via_barred_intermediate().issue(),
         Certificate::WithExpiredCrossCertificate => leaf().with_expired_cross_certificate().issue(),
         Certificate::SelfSigned => pki::self_signed([host]).issue(),
         Certificate::SelfSignedTrusted => pki::self_signed([host]).with_ca_true().issue(),

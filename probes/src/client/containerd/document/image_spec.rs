@@ -95,6 +95,8 @@ mod tests {
             (IMAGE, r#"{"created":"2026-01-02T03:04:05Z","config":{"Env":["a"],"Volumes":{"/a":{}}},"x":1}"#, true),
             (IMAGE, r#"{"created":null,"config":null,"history":[{"empty_layer":true},null]}"#, true),
             (IMAGE, r#"{"created":"9999-12-31T23:59:59Z"}"#, true),
+            (IMAGE, r#"{"created":"2026-01-02T03:04:05+24:00"}"#, true),
+            (IMAGE, r#"{"created":"2026-01-02T03:04:05+0100"}"#, false),
             (IMAGE, r#"{"created":""}"#, false),
             (IMAGE, r#"{"created":1}"#, false),
             (IMAGE, r#"{"created":1,"created":null}"#, false),
