@@ -11,7 +11,7 @@
 //! ```
 //! use std::{net::UdpSocket, sync::Arc, time::Duration};
 //!
-//! use regprobe_probes::{Nameserver, Origin, Reason, lookup};
+//! use regprobe_probes::{HowToAsk, Nameserver, Origin, Reason, lookup};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> std::io::Result<()> {
@@ -19,7 +19,8 @@
 //! let closed = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
 //! let nameserver = Arc::new(Nameserver { address: closed, name: None, origin: Origin::Node });
 //!
-//! let seen = lookup(&nameserver, "contoso.azurecr.io", Duration::from_secs(3), 8192).await;
+//! let how = HowToAsk::within(Duration::from_secs(3));
+//! let seen = lookup(&nameserver, "contoso.azurecr.io", how).await;
 //!
 //! assert_eq!(seen.fault().map(|fault| fault.reason()), Some(Reason::Refused));
 //! # Ok(())

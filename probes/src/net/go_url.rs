@@ -97,6 +97,16 @@ pub(crate) enum NoUrl {
     Differs,
 }
 
+impl NoUrl {
+    /// What Go does not send a request to.
+    pub(crate) fn what(self) -> &'static str {
+        match self {
+            Self::Refused | Self::Differs => "not a URL",
+            Self::NotSent => "neither an https nor an http URL",
+        }
+    }
+}
+
 /// Why nobody follows what [`NoUrl::Differs`].
 pub(crate) const READ_DIFFERENTLY: &str = "the node's client reads this URL differently";
 

@@ -183,7 +183,7 @@ pub(crate) fn on_the_same_host(asked: &Url, location: &str) -> Result<Url, HttpF
     let to = go_url::resolve(asked, location).map_err(|why| match why {
         NoUrl::Differs => HttpFault::not_followed(location, go_url::READ_DIFFERENTLY),
         NoUrl::Refused | NoUrl::NotSent => {
-            HttpFault::Malformed("a redirect to something that is not a URL".to_owned())
+            HttpFault::Malformed(format!("a redirect to what is {}", why.what()))
         }
     })?;
     if to.origin() != asked.origin() {

@@ -77,8 +77,8 @@ impl Realm {
         let mut url = match go_url::absolute(&bearer.realm) {
             Ok(url) => url,
             Err(NoUrl::Differs) => return denied(go_url::READ_DIFFERENTLY),
-            Err(NoUrl::Refused | NoUrl::NotSent) => {
-                return Err(HttpFault::Malformed("the realm is not a URL".to_owned()));
+            Err(why) => {
+                return Err(HttpFault::Malformed(format!("the realm is {}", why.what())));
             }
         };
         match url.scheme() {

@@ -176,7 +176,7 @@ impl Hostile {
         plain("redirect", Route::Ping, Answer::RedirectTo(elsewhere))?;
         // With any other text this would not be a challenge.
         let markup = MARKUP.replace('"', "'");
-        let realm = Challenge::Realm(format!("ftp://auth.example/{}", of("realm", &markup)));
+        let realm = Challenge::Realm(format!("https://@auth.example/{}", of("realm", &markup)));
         plain("realm", Route::Manifest, Answer::Challenge(realm))?;
         let challenge = Challenge::Raw(vec![
             format!("{} realm=\"{}\"", value("scheme"), value("scheme")),

@@ -145,7 +145,7 @@ impl Authorizer {
         let realm = go_url::absolute(realm).map_err(|why| match why {
             NoUrl::Differs => Stop::differs(Content::Token, realm),
             NoUrl::Refused | NoUrl::NotSent => {
-                let fault = HttpFault::Malformed("the realm is no URL".to_owned());
+                let fault = HttpFault::Malformed(format!("the realm is {}", why.what()));
                 let error = GoError::untold(Class::Other);
                 error.blamed_for(Content::Token, fault).into()
             }

@@ -194,24 +194,26 @@ fn redirect(method: &Method, response: &WalkResponse) -> Option<(Method, String)
 
 /// Why a `location` is not asked.
 fn leads_nowhere(first: &WalkRequest, from: &Url, location: &str, why: NoUrl) -> Stop {
-    let (text, fault) = match why {
+    let text = match why {
         NoUrl::Differs => return Stop::differs(first.content, location),
-        NoUrl::Refused => (None, "a redirect to what is no URL"),
+        NoUrl::Refused => None,
         NoUrl::NotSent => {
             let url = from.join(location).ok();
-            let text = url.filter(|url| !matches!(url.scheme(), "http" | "https"));
-            let text = text.map(|url| {
+            let url = url.filter(|url| !matches!(url.scheme(), "http" | "https"));
+            url.map(|url| {
                 let text = format!("unsupported protocol scheme {:?}", url.scheme());
                 url_error(&first.method, &url, &text)
-            });
-            (text, "a redirect to neither https nor http")
+            })
         }
     };
     GoError {
         text,
         ..GoError::untold(Class::Other)
     }
-    .with_content(HttpFault::Malformed(fault.to_owned()))
+    .with_content(HttpFault::Malformed(format!(
+        "a redirect to what is {}",
+        why.what()
+    )))
     .into()
 }
 

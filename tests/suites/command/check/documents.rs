@@ -10,8 +10,10 @@ use regprobe_harness::contoso::{Contoso, LOGIN};
 use regprobe_harness::node::{Node, Report};
 use regprobe_harness::output::json::items;
 use regprobe_harness::output::schema;
-use regprobe_lab::fakes::acr::{Answer, Route};
+use regprobe_lab::addresses::loopback;
+use regprobe_lab::fakes::acr::{Acr, Answer, Route};
 use regprobe_lab::fakes::proxy::Proxy;
+use regprobe_lab::image::Image;
 use serde_json::Value;
 
 use super::leading_to;
@@ -24,6 +26,7 @@ pub(crate) fn all() -> Result<()> {
         ("failing", 1, failing),
         ("throttled", 1, throttled),
         ("images", 0, images),
+        ("a download", 0, download),
         ("a mirror", 0, mirror),
         ("a proxy", 0, proxy),
         ("a proxy that cannot be used", 1, unusable_proxy),
@@ -98,6 +101,22 @@ fn images() -> Result<Report> {
     let images = "images: [\"probe/hello:v1\"]";
     let report = contoso.checking().setting(images).run()?;
     report.stage("login", "manifest")?;
+    Ok(report)
+}
+
+/// The first bytes of a layer, from a registry without TLS.
+fn download() -> Result<Report> {
+    let at = loopback();
+    let acr = Acr::at(&at.to_string(), (at, 0)).anonymous_pull();
+    let image = Image::of_size("probe/hello", "v1", &["linux/amd64", "linux/arm64"], 300)?;
+    let acr = acr.image(image).start()?;
+    let node = Node::asking([])?;
+    let check = node.checking(&format!("http://{}", acr.addr()));
+    let report = check
+        .setting("images: [\"probe/hello:v1\"], anonymous_pull: true")
+        .setting("throughput: {bytes: 256KiB, floor: 200KiB/s}")
+        .run()?;
+    report.stage("login", "blob")?;
     Ok(report)
 }
 

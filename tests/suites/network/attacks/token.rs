@@ -186,7 +186,7 @@ fn redirects() -> Vec<Attack> {
             "not_followed",
             "https://a:b@127.0.0.1/",
         ),
-        to("a redirect to a file", "not_followed", "file:///etc/shadow"),
+        to("a redirect to a file", "malformed", "file:///etc/shadow"),
         to(
             "a redirect to something that is not a URL",
             "malformed",
