@@ -30,6 +30,8 @@ pub(crate) struct Requests<'a> {
     watch: Stopwatch,
     /// Whether the stage used more than one connection.
     redialled: bool,
+    /// Whether its host's client would speak TLS, and fell back to plain HTTP.
+    in_the_clear: bool,
     /// Whether the round ends before the last request had the client's time.
     cut_short: bool,
     stages: Vec<StageOutcome>,
@@ -43,6 +45,7 @@ impl<'a> Requests<'a> {
             address,
             watch: stream.stopwatch(),
             redialled: false,
+            in_the_clear: false,
             cut_short: false,
             stream: Some(stream),
             http: None,
@@ -174,7 +177,8 @@ impl<'a> Requests<'a> {
         let mut begun = None;
         let (mut reply, result) = match result {
             Ok(sent) => {
-                let (response, fault) = (sent.response, sent.fault);
+                let (mut response, fault) = (sent.response, sent.fault);
+                response.in_the_clear = self.in_the_clear;
                 begun = sent.begun;
                 let evidence = walk_request::evidence(request, &response, fault, expected);
                 (WalkReply::Response(response), evidence)
@@ -300,6 +304,7 @@ impl<'a> Requests<'a> {
                 Some(stream) => stream,
                 None => self.redial().await?,
             };
+            self.in_the_clear = self.visit.client.falls_back && stream.is_plain();
             match stream.into_http(self.visit.endpoint).await {
                 Ok(http) => self.http = Some(http),
                 Err(fault) => return Some(Err(fault)),

@@ -35,6 +35,11 @@ impl Stream {
         }
     }
 
+    /// Whether nothing on its way is encrypted.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self.layers, Layers::Plain(_))
+    }
+
     pub(crate) fn stopwatch(&self) -> Stopwatch {
         self.wire().stopwatch().clone()
     }

@@ -121,6 +121,7 @@ pub(super) async fn send(
         status,
         headers,
         length,
+        in_the_clear: false,
         keeps_open,
         said: None,
         body,

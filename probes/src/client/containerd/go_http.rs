@@ -122,9 +122,14 @@ pub(super) async fn send<T: Transport>(
             }
         };
         let Some((method, location)) = redirect(&request.method, &response) else {
+            let mut url = request.url;
+            if response.in_the_clear {
+                // The transport names the request that it sent in the end; where to go on is told of the first one.
+                let _ = url.set_scheme("http");
+            }
             return Ok(Followed {
                 response,
-                url: request.url,
+                url,
                 asked: first.url,
                 method: request.method,
             });

@@ -54,6 +54,7 @@ impl Transport for Script<'_> {
             status,
             headers: headers.into_iter().collect(),
             length: None,
+            in_the_clear: false,
             keeps_open: true,
             said: None,
             body: Body::default(),

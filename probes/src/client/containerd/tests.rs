@@ -134,6 +134,7 @@ fn status(status: u16, headers: &[&str]) -> WalkReply {
         status,
         headers: headers.collect(),
         length: None,
+        in_the_clear: false,
         keeps_open: true,
         said: None,
         body: Body::default(),

@@ -92,6 +92,8 @@ pub(crate) struct WalkResponse {
     pub headers: HeaderMap,
     /// `Content-Length`, also of an answer to HEAD.
     pub length: Option<u64>,
+    /// Whether the client fell back to plain HTTP for it.
+    pub in_the_clear: bool,
     /// Whether the server takes another request over this connection.
     pub keeps_open: bool,
     /// What the registry says of a refusal, in its own words.

@@ -99,7 +99,7 @@ pub const DOCKER_HUB: Place = Place {
 /// A registry on the node itself.
 pub const ON_THE_NODE: Place = Place {
     host: "localhost",
-    addresses: &[v4(127, 0, 0, 1)],
+    addresses: &[v4(127, 0, 0, 1), IpAddr::V6(Ipv6Addr::LOCALHOST)],
 };
 
 /// Where clients are sent that shall log in first.
