@@ -97,19 +97,6 @@ pub(crate) enum NoUrl {
     Differs,
 }
 
-impl NoUrl {
-    /// What Go does not send a request to.
-    pub(crate) fn what(self) -> &'static str {
-        match self {
-            Self::Refused | Self::Differs => "not a URL",
-            Self::NotSent => "neither an https nor an http URL",
-        }
-    }
-}
-
-/// Why nobody follows what [`NoUrl::Differs`].
-pub(crate) const READ_DIFFERENTLY: &str = "the node's client reads this URL differently";
-
 /// The URL that stands alone in `text`. Its query may be written in another way.
 pub(crate) fn absolute(text: &str) -> Result<Url, NoUrl> {
     let mut to = parse(text).ok_or(NoUrl::Refused)?;

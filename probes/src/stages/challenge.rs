@@ -13,10 +13,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::{
-    net::{
-        go_url::{self, NoUrl},
-        redact::redacted,
-    },
+    net::{go_url, redact::redacted},
     stages::http::{
         connection::HttpConnection, fault::HttpFault, response::Response, www_authenticate,
     },
@@ -180,12 +177,8 @@ fn is_empty_json(body: &[u8]) -> bool {
 
 /// The URL that `location` leads to, in an answer to a request for `asked`.
 pub(crate) fn on_the_same_host(asked: &Url, location: &str) -> Result<Url, HttpFault> {
-    let to = go_url::resolve(asked, location).map_err(|why| match why {
-        NoUrl::Differs => HttpFault::not_followed(location, go_url::READ_DIFFERENTLY),
-        NoUrl::Refused | NoUrl::NotSent => {
-            HttpFault::Malformed(format!("a redirect to what is {}", why.what()))
-        }
-    })?;
+    let to = go_url::resolve(asked, location)
+        .map_err(|why| HttpFault::not_asked(why, "a redirect to what", location))?;
     if to.origin() != asked.origin() {
         return Err(HttpFault::not_followed(
             to.as_str(),

@@ -6,11 +6,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::{
-    net::{
-        go_url::{self, NoUrl},
-        inert::excerpt,
-        redact::redacted,
-    },
+    net::{go_url, inert::excerpt, redact::redacted},
     stages::{
         challenge::Bearer,
         http::{
@@ -74,13 +70,8 @@ impl Realm {
         in_the_clear: bool,
     ) -> Result<Self, HttpFault> {
         let denied = |why| Err(HttpFault::not_followed(&bearer.realm, why));
-        let mut url = match go_url::absolute(&bearer.realm) {
-            Ok(url) => url,
-            Err(NoUrl::Differs) => return denied(go_url::READ_DIFFERENTLY),
-            Err(why) => {
-                return Err(HttpFault::Malformed(format!("the realm is {}", why.what())));
-            }
-        };
+        let mut url = go_url::absolute(&bearer.realm)
+            .map_err(|why| HttpFault::not_asked(why, "the realm", &bearer.realm))?;
         match url.scheme() {
             "https" => {}
             "http" if in_the_clear || login.scheme == Scheme::Http => {}

@@ -142,12 +142,14 @@ impl Authorizer {
             };
             return Err(error.blamed_for(Content::Token, fault).into());
         };
-        let realm = go_url::absolute(realm).map_err(|why| match why {
-            NoUrl::Differs => Stop::differs(Content::Token, realm),
-            NoUrl::Refused | NoUrl::NotSent => {
-                let fault = HttpFault::Malformed(format!("the realm is {}", why.what()));
-                let error = GoError::untold(Class::Other);
-                error.blamed_for(Content::Token, fault).into()
+        let realm = go_url::absolute(realm).map_err(|why| {
+            let fault = HttpFault::not_asked(why, "the realm", realm);
+            match why {
+                NoUrl::Differs => Stop::NotFollowed(Content::Token, fault),
+                NoUrl::Refused | NoUrl::NotSent => {
+                    let error = GoError::untold(Class::Other);
+                    error.blamed_for(Content::Token, fault).into()
+                }
             }
         })?;
         let scopes = parameter("scope").map(|scope| scope.split(' ').map(str::to_owned));

@@ -124,7 +124,7 @@ pub(super) async fn send<T: Transport>(
         let Some((method, location)) = redirect(&request.method, &response) else {
             let mut url = request.url;
             if response.in_the_clear {
-                // The transport names the request that it sent in the end; where to go on is told of the first one.
+                // Go prints the URL that its transport fell back to; a redirect starts from the one it was given.
                 let _ = url.set_scheme("http");
             }
             return Ok(Followed {
@@ -199,8 +199,9 @@ fn redirect(method: &Method, response: &WalkResponse) -> Option<(Method, String)
 
 /// Why a `location` is not asked.
 fn leads_nowhere(first: &WalkRequest, from: &Url, location: &str, why: NoUrl) -> Stop {
+    let fault = HttpFault::not_asked(why, "a redirect to what", location);
     let text = match why {
-        NoUrl::Differs => return Stop::differs(first.content, location),
+        NoUrl::Differs => return Stop::NotFollowed(first.content, fault),
         NoUrl::Refused => None,
         NoUrl::NotSent => {
             let url = from.join(location).ok();
@@ -215,10 +216,7 @@ fn leads_nowhere(first: &WalkRequest, from: &Url, location: &str, why: NoUrl) ->
         text,
         ..GoError::untold(Class::Other)
     }
-    .with_content(HttpFault::Malformed(format!(
-        "a redirect to what is {}",
-        why.what()
-    )))
+    .with_content(fault)
     .into()
 }
 

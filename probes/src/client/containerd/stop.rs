@@ -3,10 +3,7 @@
 use std::fmt;
 
 use super::transport::Content;
-use crate::{
-    net::go_url::READ_DIFFERENTLY,
-    stages::http::{fault::HttpFault, go_json::JsonFault},
-};
+use crate::stages::http::{fault::HttpFault, go_json::JsonFault};
 
 /// Why a pull did not go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,11 +125,6 @@ impl From<GoError> for Stop {
 }
 
 impl Stop {
-    /// The client would ask for `content` at `to`, in a way that the agent cannot.
-    pub(crate) fn differs(content: Content, to: &str) -> Self {
-        Self::NotFollowed(content, HttpFault::not_followed(to, READ_DIFFERENTLY))
-    }
-
     /// Whether another attempt may fare better.
     pub(crate) fn is_transient(&self) -> bool {
         matches!(self, Self::Failed(error) if error.class == Class::Transient)

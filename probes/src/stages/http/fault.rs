@@ -10,7 +10,9 @@ use hyper::StatusCode;
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 
 use crate::{
-    net::{allowance::Exhausted, inert::excerpt, io_fault::IoFault, redact::redacted},
+    net::{
+        allowance::Exhausted, go_url::NoUrl, inert::excerpt, io_fault::IoFault, redact::redacted,
+    },
     stages::tls::refused_certificate,
     words::reason::Reason,
 };
@@ -207,6 +209,18 @@ impl HttpFault {
             to: excerpt(redacted(to).as_bytes()),
             why,
         }
+    }
+
+    /// Of `to`, which nobody is asked for; `what` leads there.
+    pub(crate) fn not_asked(why: NoUrl, what: &str, to: &str) -> Self {
+        let is = match why {
+            NoUrl::Differs => {
+                return Self::not_followed(to, "the node's client reads this URL differently");
+            }
+            NoUrl::Refused => "not a URL",
+            NoUrl::NotSent => "neither an https nor an http URL",
+        };
+        Self::Malformed(format!("{what} is {is}"))
     }
 }
 
