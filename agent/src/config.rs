@@ -14,6 +14,7 @@ mod rules;
 mod scalar;
 mod sections;
 mod similar;
+mod violation;
 mod yaml;
 
 pub use self::checked::{Config, RegistryConfig};
@@ -25,7 +26,7 @@ pub use self::fleet::{
 };
 pub(crate) use self::load::{load, read_text};
 pub use self::location::{KeyPath, Location};
-pub use self::rules::{Problem, Violation, check_interval, check_timeout};
+pub use self::rules::{check_interval, check_timeout};
 pub use self::scalar::{
     AddressError, ClientId, ClientIdError, DurationError, DurationText, HostName, HostNameError,
     HttpUrl, HttpUrlError, Image, ImageError, Label, LabelError, Private, RangeError, Region,
@@ -37,4 +38,5 @@ pub use self::sections::{
     ThroughputConfig, TlsConfig,
 };
 pub(crate) use self::similar::most_similar;
+pub use self::violation::{Problem, Violation};
 pub(crate) use self::yaml::read as from_yaml;

@@ -5,7 +5,7 @@ use std::io;
 use thiserror::Error;
 
 use super::location::{self, Location};
-use super::rules::Violation;
+use super::violation::Violation;
 
 /// Why a config is refused.
 #[derive(Debug, Error)]
