@@ -32,7 +32,7 @@ pub(crate) async fn fleet(args: FleetArgs) -> anyhow::Result<ExitCode> {
         }
         file => {
             let config = config::load(file.unwrap_or_else(|| Path::new(DEFAULT_CONFIG)))?;
-            let view = peers::view(&config.fleet).await;
+            let view = peers::view(&config).await;
             view.context("no agent was asked")?
         }
     };

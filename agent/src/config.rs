@@ -21,8 +21,8 @@ pub use self::checked::{Config, RegistryConfig};
 pub use self::error::ConfigError;
 pub use self::file::{ConfigFile, RegistryFile};
 pub use self::fleet::{
-    Authorization, BasicAuth, FleetClient, FleetConfig, FleetSize, FleetSizeError, PeerScheme,
-    PeerSchemeError, PeerTls,
+    Authorization, BasicAuth, ClientTls, FleetClient, FleetConfig, FleetSize, FleetSizeError,
+    HttpClient, PeerScheme, PeerSchemeError,
 };
 pub(crate) use self::load::{load, read_text};
 pub use self::location::{KeyPath, Location};

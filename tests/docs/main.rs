@@ -105,6 +105,8 @@ fn keys(yaml: &str) -> BTreeSet<String> {
         ".nameservers.",
         ".fleet.client.basic_auth.",
         ".fleet.client.authorization",
+        ".fleet.prometheus_client.basic_auth.",
+        ".fleet.prometheus_client.authorization",
         ".registries.credentials.managed_identity.",
         ".registries.throughput.",
     ];

@@ -1,6 +1,11 @@
 //! The section about the other agents: how many share a registry's limits, and how to ask them what they see.
 
-use std::{net::SocketAddr, path::PathBuf, str::FromStr};
+use std::{
+    fmt::{self, Display},
+    net::SocketAddr,
+    path::PathBuf,
+    str::FromStr,
+};
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -12,7 +17,7 @@ use super::scalar::{self, HostName, HttpUrl, Label, MAX_COUNT, parse_count, quot
 #[serde(
     default,
     deny_unknown_fields,
-    expecting = "a mapping with the keys size, service, nameserver, requests_per_minute, port, client and prometheus"
+    expecting = "a mapping with the keys size, service, nameserver, requests_per_minute, port, client, prometheus and prometheus_client"
 )]
 pub struct FleetConfig {
     /// How many agents there are.
@@ -34,6 +39,8 @@ pub struct FleetConfig {
     /// A Prometheus that scrapes them all, to ask instead of them.
     #[serde(deserialize_with = "scalar::http_url::http_url_or_none")]
     pub prometheus: Option<HttpUrl>,
+    /// How an agent asks that Prometheus.
+    pub prometheus_client: HttpClient,
 }
 
 impl FleetConfig {
@@ -64,6 +71,7 @@ impl Default for FleetConfig {
             port: 9118,
             client: FleetClient::default(),
             prometheus: None,
+            prometheus_client: HttpClient::default(),
         }
     }
 }
@@ -97,22 +105,57 @@ read_as!(FleetSize, "auto or a number");
 #[error("{} is not the size of a fleet; write auto, or a whole number from 1 to {MAX_COUNT}", quoted(.0))]
 pub struct FleetSizeError(String);
 
-/// How an agent asks the others. The keys are those of Prometheus' HTTP clients.
+/// How an agent asks the others.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "TypedFleetClient")]
+pub struct FleetClient {
+    /// What the agents speak.
+    pub scheme: PeerScheme,
+    /// What each question has with it.
+    pub http: HttpClient,
+}
+
+/// The same as typed, in one mapping as Prometheus has it.
+#[derive(Default, Deserialize)]
 #[serde(
     default,
     deny_unknown_fields,
     expecting = "a mapping with the keys scheme, basic_auth, authorization and tls_config"
 )]
-pub struct FleetClient {
-    /// What the agents speak.
-    pub scheme: PeerScheme,
-    /// A user of their `--web.config.file`.
+struct TypedFleetClient {
+    scheme: PeerScheme,
+    basic_auth: Option<BasicAuth>,
+    authorization: Option<Authorization>,
+    tls_config: ClientTls,
+}
+
+impl From<TypedFleetClient> for FleetClient {
+    fn from(typed: TypedFleetClient) -> Self {
+        Self {
+            scheme: typed.scheme,
+            http: HttpClient {
+                basic_auth: typed.basic_auth,
+                authorization: typed.authorization,
+                tls_config: typed.tls_config,
+            },
+        }
+    }
+}
+
+/// Who asks, and whom it trusts. The keys are those of Prometheus' HTTP clients.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a mapping with the keys basic_auth, authorization and tls_config"
+)]
+pub struct HttpClient {
+    /// A user that the server knows, such as one of the agents' `--web.config.file`.
     pub basic_auth: Option<BasicAuth>,
-    /// A token, for a proxy in front of them.
+    /// A token, such as one for a proxy in front of the server.
     pub authorization: Option<Authorization>,
     /// Whom to trust, and who this agent is.
-    pub tls_config: PeerTls,
+    pub tls_config: ClientTls,
 }
 
 /// With TLS or without.
@@ -134,6 +177,15 @@ impl FromStr for PeerScheme {
             "https" => Ok(Self::Https),
             other => Err(PeerSchemeError(other.into())),
         }
+    }
+}
+
+impl Display for PeerScheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        })
     }
 }
 
@@ -170,15 +222,15 @@ pub struct Authorization {
     pub credentials_file: PathBuf,
 }
 
-/// TLS towards the other agents.
+/// TLS towards the other agents, or a Prometheus.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(
     default,
     deny_unknown_fields,
     expecting = "a mapping with the keys ca_file, cert_file, key_file and server_name"
 )]
-pub struct PeerTls {
-    /// Who signs their certificates; required for https.
+pub struct ClientTls {
+    /// Who signs their certificates; for agents it is required, and for a Prometheus it replaces what the node trusts.
     #[serde(deserialize_with = "scalar::absolute_path_or_none")]
     pub ca_file: Option<PathBuf>,
     /// A client certificate.
@@ -187,7 +239,7 @@ pub struct PeerTls {
     /// Its key.
     #[serde(deserialize_with = "scalar::absolute_path_or_none")]
     pub key_file: Option<PathBuf>,
-    /// The name in their certificates; without it, their addresses.
+    /// The name in their certificates; without it, that by which they are asked.
     #[serde(deserialize_with = "scalar::name::host_name_or_none")]
     pub server_name: Option<HostName>,
 }

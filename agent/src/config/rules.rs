@@ -13,7 +13,7 @@ use regprobe_probes::Throughput;
 
 use super::checked::{Config, RegistryConfig};
 use super::file::{ConfigFile, RegistryFile};
-use super::fleet::{FleetClient, PeerScheme};
+use super::fleet::{ClientTls, FleetConfig, HttpClient, PeerScheme};
 use super::location::KeyPath;
 use super::scalar::DurationText;
 use super::sections::{
@@ -29,7 +29,7 @@ impl TryFrom<ConfigFile> for Config {
         check_nameservers(&file.nameservers)?;
         check_schedule(&file.schedule)?;
         check_throughput(&registries, file.schedule.timeout)?;
-        check_fleet_client(&file.fleet.client)?;
+        check_fleet(&file.fleet)?;
         check_tls(&file.tls)?;
         check_buckets(&file.metrics.buckets)?;
         Ok(Self {
@@ -203,25 +203,50 @@ pub fn check_timeout(timeout: Duration) -> Result<(), Problem> {
     check_range(timeout, Duration::from_millis(100), Duration::from_secs(60))
 }
 
-fn check_fleet_client(client: &FleetClient) -> Result<(), Violation> {
-    let path = KeyPath::of("fleet").key("client");
+fn check_fleet(fleet: &FleetConfig) -> Result<(), Violation> {
+    let path = KeyPath::of("fleet");
+    let client = path.key("client");
+    let is_plain = fleet.client.scheme == PeerScheme::Http;
+    check_client(
+        &fleet.client.http,
+        &client,
+        is_plain.then(|| client.key("scheme")),
+    )?;
+    if !is_plain && fleet.client.http.tls_config.ca_file.is_none() {
+        let path = client.key("tls_config").key("ca_file");
+        return Err(Violation::new(path, Problem::NoAuthority));
+    }
+    let client = path.key("prometheus_client");
+    match &fleet.prometheus {
+        None if fleet.prometheus_client == HttpClient::default() => Ok(()),
+        None => Err(Violation::new(client, Problem::NoPrometheus)),
+        Some(url) => {
+            let is_plain = !url.is_https();
+            let plain = is_plain.then(|| path.key("prometheus"));
+            check_client(&fleet.prometheus_client, &client, plain)
+        }
+    }
+}
+
+/// `plain` is the key by which it asks without TLS.
+fn check_client(
+    client: &HttpClient,
+    path: &KeyPath,
+    plain: Option<KeyPath>,
+) -> Result<(), Violation> {
     let (tls, tls_path) = (&client.tls_config, path.key("tls_config"));
     let is_sent = client.basic_auth.is_some() || client.authorization.is_some();
-    let is_plain = client.scheme == PeerScheme::Http;
-    let broken = if client.basic_auth.is_some() && client.authorization.is_some() {
-        (path.key("authorization"), Problem::TwoCredentials)
-    } else if tls.cert_file.is_some() != tls.key_file.is_some() {
-        (tls_path, Problem::HalfAClientCertificate)
-    } else if is_plain && *tls != Default::default() {
-        (tls_path, Problem::TlsOverHttp)
-    } else if is_plain && is_sent {
-        (path.key("scheme"), Problem::CredentialsOverHttp)
-    } else if !is_plain && tls.ca_file.is_none() {
-        (tls_path.key("ca_file"), Problem::NoAuthority)
-    } else {
-        return Ok(());
+    let (path, problem) = match plain {
+        _ if client.basic_auth.is_some() && client.authorization.is_some() => {
+            (path.key("authorization"), Problem::TwoCredentials)
+        }
+        _ if tls.cert_file.is_some() != tls.key_file.is_some() => {
+            (tls_path, Problem::HalfAClientCertificate)
+        }
+        Some(_) if *tls != ClientTls::default() => (tls_path, Problem::TlsOverHttp),
+        Some(plain) if is_sent => (plain, Problem::CredentialsOverHttp),
+        _ => return Ok(()),
     };
-    let (path, problem) = broken;
     Err(Violation::new(path, problem))
 }
 

@@ -115,11 +115,14 @@ pub enum Problem {
     #[error("cert_file and key_file belong together; write both or neither")]
     HalfAClientCertificate,
     /// It would be ignored.
-    #[error("it is only used with https; write scheme: https")]
+    #[error("it is only used with https; write https")]
     TlsOverHttp,
     /// Everyone on the way could read them.
-    #[error("http would send the credentials in clear text to every agent; write https")]
+    #[error("http would send the credentials in clear text; write https")]
     CredentialsOverHttp,
+    /// It would be ignored.
+    #[error("there is no Prometheus to ask; write its URL as fleet.prometheus")]
+    NoPrometheus,
     /// Nobody would be trusted.
     #[error("https needs to know who signs the agents' certificates; write the path of a PEM file")]
     NoAuthority,

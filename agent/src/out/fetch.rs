@@ -33,7 +33,7 @@ pub(crate) async fn within<T>(
     work: impl Future<Output = Result<T, String>>,
 ) -> Result<T, String> {
     let ended = timeout(limit, work).await;
-    ended.unwrap_or_else(|_| Err(format!("nothing within {} s", limit.as_secs())))
+    ended.unwrap_or_else(|_| Err(format!("nothing within {} s", limit.as_secs_f64())))
 }
 
 /// Sends `request` and reads a body of at most `max` bytes.

@@ -22,6 +22,9 @@ use crate::{
 mod client;
 mod prometheus;
 mod sweep;
+mod transport;
+
+use self::transport::NodeTrust;
 
 /// How long a viewer waits for the slowest agents before it sees what is known.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -35,6 +38,7 @@ pub(crate) struct Peers {
 
 struct State {
     config: FleetConfig,
+    node: NodeTrust,
     /// For how long a view is good.
     interval: Duration,
     views: watch::Receiver<Option<Arc<FleetView>>>,
@@ -51,6 +55,7 @@ impl Peers {
             shown,
             state: Mutex::new(State {
                 config: config.fleet.clone(),
+                node: NodeTrust::of(config),
                 interval: config.schedule.network_interval,
                 views: watch::channel(None).1,
                 sweep: None,
@@ -63,6 +68,7 @@ impl Peers {
     pub(crate) fn adopt(&self, config: &Config) {
         let mut state = self.state();
         state.config = config.fleet.clone();
+        state.node = NodeTrust::of(config);
         state.interval = config.schedule.network_interval;
     }
 
@@ -87,12 +93,12 @@ impl Peers {
         if !is_good && !is_running {
             let own = Summary::of(&self.shown.snapshot(), &self.node);
             let (views, receiver) = watch::channel(None);
-            let config = state.config.clone();
+            let (config, node) = (state.config.clone(), state.node.clone());
             state.good_until = Some(now + state.interval);
             state.views = receiver;
             state.sweep = Some(tokio::spawn(async move {
                 let tell = |view| drop(views.send(Some(Arc::new(view))));
-                sweep::sweep(&config, Some(own), tell).await;
+                sweep::sweep(&config, &node, Some(own), tell).await;
             }));
         }
         state.views.clone()
@@ -113,8 +119,9 @@ impl Drop for State {
 }
 
 /// The view of a process that is no agent: it asks each of them once.
-pub(crate) async fn view(config: &FleetConfig) -> Option<FleetView> {
+pub(crate) async fn view(config: &Config) -> Option<FleetView> {
     let mut last = None;
-    sweep::sweep(config, None, |view| last = Some(view)).await;
+    let node = NodeTrust::of(config);
+    sweep::sweep(&config.fleet, &node, None, |view| last = Some(view)).await;
     last
 }

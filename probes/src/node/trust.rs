@@ -97,6 +97,11 @@ impl TrustStore {
         }
     }
 
+    /// All roots that can be read, in no order.
+    pub fn certificates(&self) -> impl Iterator<Item = &CertificateDer<'static>> {
+        self.roots.values().flatten()
+    }
+
     /// The roots whose holder has this name, which is DER.
     pub(crate) fn named(&self, holder: &[u8]) -> impl Iterator<Item = &CertificateDer<'static>> {
         self.roots.get(holder).into_iter().flatten()

@@ -5,6 +5,7 @@ mod laptop;
 mod nodes;
 mod plugin;
 mod prometheus;
+mod prometheus_over_tls;
 mod secured;
 mod sixty;
 
@@ -62,6 +63,20 @@ pub(crate) fn suite() -> Suite {
             "a Prometheus that lies, floods or redirects",
             prometheus::is_hostile,
         ),
+        test(
+            "a Prometheus that sends a byte now and then",
+            prometheus::is_slow,
+        ),
+        test(
+            "a Prometheus behind TLS with token or password",
+            prometheus_over_tls::shows_the_same,
+        )
+        .needs([Need::PROMETHEUS, Need::NGINX]),
+        test(
+            "a token for Prometheus goes nowhere else",
+            prometheus_over_tls::keeps_its_token,
+        )
+        .needs([Need::NGINX]),
         test("kubectl regprobe why names the cause", plugin::why).needs([Need::KUBECTL]),
     ])
 }

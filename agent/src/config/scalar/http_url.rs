@@ -1,4 +1,4 @@
-//! The URL of a server that is asked without TLS.
+//! The URL of a server that is asked for a document.
 
 use std::fmt::{self, Display};
 use std::str::FromStr;
@@ -7,9 +7,9 @@ use serde::de::Deserializer;
 use thiserror::Error;
 use url::Url;
 
-use super::{HostName, quoted, read_or_none};
+use super::{HostName, read_or_none};
 
-/// `http://`, a host, and maybe a port and a path.
+/// `http://` or `https://`, a host, and maybe a port and a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpUrl(Url);
 
@@ -20,9 +20,14 @@ impl HttpUrl {
         host.trim_matches(['[', ']'])
     }
 
-    /// Its own, or 80.
+    /// Its own, or that of its scheme.
     pub fn port(&self) -> u16 {
         self.0.port_or_known_default().unwrap_or(80)
+    }
+
+    /// Whether it is asked over TLS.
+    pub fn is_https(&self) -> bool {
+        self.0.scheme() == "https"
     }
 
     /// The path below this URL, with a query.
@@ -40,16 +45,18 @@ impl FromStr for HttpUrl {
     type Err = HttpUrlError;
 
     fn from_str(text: &str) -> Result<Self, HttpUrlError> {
+        if text.contains('@') {
+            return Err(HttpUrlError::Password);
+        }
         let url = Url::parse(text).ok().filter(|url| {
             let is_alone = url.query().is_none() && url.fragment().is_none();
-            let is_anonymous = url.username().is_empty() && url.password().is_none();
             let is_host = match url.host() {
                 Some(url::Host::Domain(name)) => name.parse::<HostName>().is_ok(),
                 other => other.is_some(),
             };
-            url.scheme() == "http" && is_alone && is_anonymous && is_host
+            matches!(url.scheme(), "http" | "https") && is_alone && is_host
         });
-        url.map(Self).ok_or_else(|| HttpUrlError(text.into()))
+        url.map(Self).ok_or(HttpUrlError::NotAsked)
     }
 }
 
@@ -66,10 +73,17 @@ pub(in crate::config) fn http_url_or_none<'de, D: Deserializer<'de>>(
     read_or_none(deserializer, "a URL", str::parse)
 }
 
-/// No such URL.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error(
-    "{} cannot be asked; write http://HOST:PORT, with a path where there is one, without user, password and query",
-    quoted(.0)
-)]
-pub struct HttpUrlError(String);
+/// No such URL. The text is not repeated: there may be a secret in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum HttpUrlError {
+    /// A user, and maybe a password.
+    #[error(
+        "a user or password in a URL would show in logs and pages; leave it out, and write it into a file for basic_auth"
+    )]
+    Password,
+    /// Another scheme, no host, or more than a path.
+    #[error(
+        "this URL cannot be asked; write http://HOST:PORT or https://HOST:PORT, with a path where there is one, without query"
+    )]
+    NotAsked,
+}

@@ -8,19 +8,13 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::{
-    Request, StatusCode,
-    header::{ACCEPT, CONNECTION, HOST, USER_AGENT},
-};
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::client::dial;
+use super::transport::{NodeTrust, Transport};
 use crate::{
     config::{FleetConfig, HostName, HttpUrl},
     out::{
-        fetch::{fetch, within},
+        fetch::within,
         fleet_view::{Answer, Heard},
         summary::{FindingSummary, Summary},
     },
@@ -32,7 +26,6 @@ use crate::{
 const DEADLINE: Duration = Duration::from_secs(5);
 /// 5,000 nodes with ten registries each are half of it.
 const MAX_ANSWER: usize = 16 << 20;
-const AGENT: &str = concat!("regprobe/", env!("CARGO_PKG_VERSION"));
 
 /// Each sample is about one node, by these labels, and has only labels that are used.
 const NODES: &str = "group by (node, instance, version) (regprobe_build_info)";
@@ -42,7 +35,13 @@ const FINDINGS: &str = "max by (node, instance, registry, endpoint, code, severi
 const GONE: &str = "group by (node, instance) (up == 0 and on (job) regprobe_build_info)";
 
 /// The agents that it knows.
-pub(super) async fn ask(prometheus: &HttpUrl, config: &FleetConfig) -> Result<Vec<Heard>, String> {
+pub(super) async fn ask(
+    prometheus: &HttpUrl,
+    config: &FleetConfig,
+    node: &NodeTrust,
+) -> Result<Vec<Heard>, String> {
+    let transport = Transport::load(&config.prometheus_client, prometheus.is_https(), node);
+    let transport = &transport.map_err(|error| error.to_string())?;
     let host = prometheus.host();
     let ip: IpAddr = match host.parse() {
         Ok(ip) => ip,
@@ -52,7 +51,17 @@ pub(super) async fn ask(prometheus: &HttpUrl, config: &FleetConfig) -> Result<Ve
         }
     };
     let at = SocketAddr::new(ip, prometheus.port());
-    let query = |query| samples(prometheus, at, query);
+    let query = |query| async move {
+        let url = prometheus.below(&["api", "v1", "query"], ("query", query));
+        let exchange = async {
+            let answer = transport.get(at, &url, MAX_ANSWER).await;
+            answer.map_err(|error| error.to_string())
+        };
+        let body = within(DEADLINE, exchange).await?;
+        let answer: Result<QueryAnswer, _> = serde_json::from_slice(&body);
+        let answer = answer.map_err(|_| "its answer is not that of a query".to_owned())?;
+        Ok::<_, String>(answer.data.result)
+    };
     let mut nodes = Nodes::default();
     for Sample { metric, .. } in query(NODES).await? {
         let node = nodes.entry(&metric);
@@ -171,31 +180,5 @@ impl Metric {
             true => &self.instance,
             false => &self.node,
         }
-    }
-}
-
-async fn samples(prometheus: &HttpUrl, at: SocketAddr, query: &str) -> Result<Vec<Sample>, String> {
-    let body = within(DEADLINE, exchange(prometheus, at, query)).await?;
-    let answer: Result<QueryAnswer, _> = serde_json::from_slice(&body);
-    let answer = answer.map_err(|_| "its answer is not that of a query".to_owned())?;
-    Ok(answer.data.result)
-}
-
-async fn exchange(prometheus: &HttpUrl, at: SocketAddr, query: &str) -> Result<Bytes, String> {
-    let url = prometheus.below(&["api", "v1", "query"], ("query", query));
-    let target = format!("{}?{}", url.path(), url.query().unwrap_or_default());
-    let request = Request::get(target)
-        .header(HOST, url.authority())
-        .header(USER_AGENT, AGENT)
-        .header(ACCEPT, "application/json")
-        .header(CONNECTION, "close")
-        .body(Full::new(Bytes::new()))
-        .map_err(|_| "it has no valid path".to_owned())?;
-    let stream = dial(at).await;
-    let stream = stream.map_err(|error| error.to_string())?;
-    let answer = fetch(stream, request, MAX_ANSWER).await;
-    match answer.map_err(|error| error.to_string())? {
-        (StatusCode::OK, body) => Ok(body),
-        (status, _) => Err(format!("it answers with status {}", status.as_u16())),
     }
 }

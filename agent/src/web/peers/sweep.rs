@@ -7,9 +7,9 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{client::PeerClient, prometheus};
+use super::{client::PeerClient, prometheus, transport::NodeTrust};
 use crate::{
-    config::{FleetConfig, HttpUrl, PeerScheme},
+    config::{FleetConfig, HttpUrl},
     out::{
         fetch::within,
         fleet_view::{Answer, FleetView, Heard},
@@ -32,11 +32,12 @@ const PROGRESS: Duration = Duration::from_secs(1);
 /// is one.
 pub(super) async fn sweep(
     config: &FleetConfig,
+    node: &NodeTrust,
     own: Option<Summary>,
     mut tell: impl FnMut(FleetView),
 ) {
     if let Some(prometheus) = &config.prometheus {
-        return tell(view_of(prometheus, config, own).await);
+        return tell(view_of(prometheus, config, node, own).await);
     }
     let start = Instant::now();
     let mut missing = None;
@@ -56,17 +57,14 @@ pub(super) async fn sweep(
         }
     };
     let own = own.map(of_this_agent);
-    let (client, others) = match PeerClient::load(&config.client) {
+    let (client, others) = match PeerClient::load(&config.client, node) {
         Ok(client) => (Some(client), others),
         Err(why) => {
             missing = Some(format!("The other agents cannot be asked: {why}."));
             (None, Vec::new())
         }
     };
-    let scheme = match config.client.scheme {
-        PeerScheme::Http => "http",
-        PeerScheme::Https => "https",
-    };
+    let scheme = config.client.scheme;
     let addresses = others
         .into_iter()
         .map(|address| SocketAddr::new(address, config.port));
@@ -116,8 +114,13 @@ pub(super) async fn sweep(
 }
 
 /// The view of Prometheus; without an answer, that of this agent alone.
-async fn view_of(prometheus: &HttpUrl, config: &FleetConfig, own: Option<Summary>) -> FleetView {
-    let asked = within(LIMIT, prometheus::ask(prometheus, config));
+async fn view_of(
+    prometheus: &HttpUrl,
+    config: &FleetConfig,
+    node: &NodeTrust,
+    own: Option<Summary>,
+) -> FleetView {
+    let asked = within(LIMIT, prometheus::ask(prometheus, config, node));
     let (heard, note) = match asked.await {
         Ok(heard) => (
             heard,

@@ -126,6 +126,19 @@ impl NginxBuilder {
         self
     }
 
+    /// Answers 401 unless the header `Authorization` is one of these.
+    pub fn wants_authorization(mut self, known: &[&str]) -> Self {
+        let known = known.iter();
+        let known = known
+            .map(|one| format!("if ($http_authorization = \"{one}\") {{ set $known yes; }}\n"));
+        let _ = writeln!(
+            self.locations,
+            "set $known no; {} if ($known = no) {{ return 401; }}",
+            known.collect::<String>()
+        );
+        self
+    }
+
     /// Writes no line for each request.
     pub fn without_log(mut self) -> Self {
         self.access_log = "off";

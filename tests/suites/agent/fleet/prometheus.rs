@@ -1,8 +1,11 @@
 //! The view of the fleet out of a real Prometheus that scrapes real agents, and out of what only says that it is one.
 
-use std::net::SocketAddr;
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use regprobe_harness::agent::Agent;
@@ -10,6 +13,7 @@ use regprobe_harness::ground::Ground;
 use regprobe_lab::addresses::{free_port, loopback};
 use regprobe_lab::fakes::sockets;
 use regprobe_lab::servers::Prometheus;
+use regprobe_lab::wait::pause;
 use serde_json::json;
 
 use super::{answers, http, view};
@@ -127,6 +131,11 @@ pub(super) fn is_hostile() -> Result<()> {
             "its answer is not that of a query",
         ),
         (
+            "a length that lies",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{".to_vec(),
+            "its answer is cut off",
+        ),
+        (
             "labels",
             http("200 OK", &markup),
             "as old as its last scrape",
@@ -148,4 +157,33 @@ pub(super) fn is_hostile() -> Result<()> {
         "a redirect was followed"
     );
     Ok(())
+}
+
+/// One that sends a byte now and then does not hold up the page: the agent gives up.
+pub(super) fn is_slow() -> Result<()> {
+    let at = place()?;
+    let listener = TcpListener::bind(at)?;
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let _ = trickle(client);
+        }
+    });
+    let ground = Ground::new()?;
+    let agent = Agent::ready(&config(&ground, at)?, &[])?;
+    agent.until("gives up", |agent| {
+        let view = view(agent)?;
+        ensure!(
+            view["notes"].to_string().contains("nothing within 5 s"),
+            "{view:#}"
+        );
+        Ok(())
+    })
+}
+
+fn trickle(mut client: TcpStream) -> Result<()> {
+    client.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")?;
+    loop {
+        client.write_all(b" ")?;
+        pause(Duration::from_millis(500));
+    }
 }
