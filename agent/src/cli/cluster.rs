@@ -9,10 +9,12 @@ pub(crate) const FLEET_STATUS: &str = "Exit status: 0 no node fails; 1 some do; 
      error, or bad configuration.";
 /// The exit statuses of `why`.
 pub(crate) const WHY_STATUS: &str = "Exit status: 0 the pod has no fault of a pull; 1 it cannot pull an image; 2 could not tell: it is on no \
-     node, its pull has not ended, or it cannot be read.";
+     node, its pull has not ended, or it cannot be read. Of a workload, the worst of its pods decides; 2 if it has none.";
 const WHY_EXAMPLES: &str = "Examples:
   kubectl regprobe why web-5d8f9c -n shop
       cause, remedy and runbook of its ImagePullBackOff
+  kubectl regprobe why deployment/web -n shop
+      each cause once, of all its pods
   kubectl regprobe why web-5d8f9c -n shop --output=json
       the same for a program";
 
@@ -55,7 +57,7 @@ pub(crate) struct FleetArgs {
 #[derive(Debug, Args)]
 #[command(after_help = format!("{WHY_STATUS}\n\n{WHY_EXAMPLES}"))]
 pub(crate) struct WhyArgs {
-    /// The pod.
+    /// The pod, or a workload as KIND/NAME: deployment, daemonset, statefulset, replicaset, job or cronjob.
     #[arg(value_name = "POD", value_hint = ValueHint::Other)]
     pub pod: String,
     /// Its namespace [default: that of kubectl].

@@ -18,8 +18,8 @@ use crate::out::{
     summary::{self, MAX_BYTES},
 };
 
-/// 5,000 pods of agents take about 40 MB.
-const LIST: CallLimits = CallLimits {
+/// 5,000 pods take about 40 MB.
+pub(super) const LIST: CallLimits = CallLimits {
     bytes: 64 << 20,
     time: Duration::from_secs(30),
 };

@@ -128,6 +128,23 @@ impl WhyPod {
     }
 }
 
+impl WhyPod {
+    /// What two pods have in common that have the same cause.
+    pub(super) fn cause(&self) -> (&'static str, Vec<(&str, &str)>) {
+        let of_pod = format!("{}/{}", self.namespace, self.pod);
+        let causes = self.images.iter().map(|image| {
+            let cause = image.runbook.as_ref().unwrap_or(&image.cause);
+            (&*image.image, &**cause)
+        });
+        let mut causes: Vec<_> = causes.collect();
+        // Why a container does not start is not asked here, and worded differently for each pod.
+        if causes.is_empty() && self.condition != "no_pull_fault" {
+            causes.push(("", self.sentence.trim_start_matches(&of_pod)));
+        }
+        (self.condition, causes)
+    }
+}
+
 /// Where the kubelet's journal is explained.
 const GUIDE: &str = "unauthorized";
 

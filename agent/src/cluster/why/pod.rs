@@ -9,17 +9,29 @@ use serde::{Deserialize, de::IgnoredAny};
 /// A pod.
 #[derive(Debug, Deserialize)]
 pub(super) struct SeenPod {
-    pub metadata: PodMetadata,
+    pub metadata: ObjectMetadata,
     pub spec: SeenSpec,
     #[serde(default)]
     pub status: PodStatus,
 }
 
+/// What each object of a namespace has.
 #[derive(Debug, Deserialize)]
-pub(super) struct PodMetadata {
+#[serde(rename_all = "camelCase")]
+pub(super) struct ObjectMetadata {
     pub name: String,
     pub namespace: String,
     pub uid: String,
+    #[serde(default)]
+    pub owner_references: Vec<OwnerReference>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct OwnerReference {
+    pub uid: String,
+    /// Whether it made the object, and would make another in its place.
+    #[serde(default)]
+    pub controller: bool,
 }
 
 #[derive(Debug, Deserialize)]

@@ -84,7 +84,26 @@ pub(super) fn discovery(path: &str) -> Value {
     let resource = |name: &str, kind: &str, namespaced: bool| json!({"name": name, "kind": kind, "namespaced": namespaced, "verbs": ["get", "list"]});
     match path {
         "/api" => json!({"kind": "APIVersions", "versions": ["v1"]}),
-        "/apis" => json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": []}),
+        "/apis" => {
+            let group = |name: &str| {
+                let version = json!({"groupVersion": format!("{name}/v1"), "version": "v1"});
+                json!({"name": name, "versions": [version], "preferredVersion": version})
+            };
+            json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": [group("apps"), group("batch")]})
+        }
+        "/apis/apps/v1" => {
+            json!({"kind": "APIResourceList", "groupVersion": "apps/v1", "resources": [
+                resource("deployments", "Deployment", true),
+                resource("replicasets", "ReplicaSet", true),
+                resource("daemonsets", "DaemonSet", true),
+            ]})
+        }
+        "/apis/batch/v1" => {
+            json!({"kind": "APIResourceList", "groupVersion": "batch/v1", "resources": [
+                resource("jobs", "Job", true),
+                resource("cronjobs", "CronJob", true),
+            ]})
+        }
         _ => json!({"kind": "APIResourceList", "groupVersion": "v1", "resources": [
             resource("pods", "Pod", true),
             resource("events", "Event", true),

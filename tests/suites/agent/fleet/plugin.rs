@@ -118,6 +118,60 @@ pub(super) fn why() -> Result<()> {
             && image["runbook"] == "PrivateLinkZoneNotLinked",
         "{document:#}"
     );
+    for (workload, status, words) in [
+        (
+            "deployment/web",
+            1,
+            "CANNOT PULL 3 of 4 pods of deployment shop/web cannot pull. 2 pods on 1 node: shop/drift on n-ill cannot \
+             pull contoso.azurecr.io/a:v1: the zone is not linked.; 1 pod on 1 node: shop/denied on n-ill; \
+             do: Link it.",
+        ),
+        ("deployments.apps/web", 1, "3 of 4 pods"),
+        (
+            "cj/nightly",
+            1,
+            "1 of 1 pods of cronjob shop/nightly cannot pull.",
+        ),
+        (
+            "ds/none",
+            2,
+            "NO PODS daemonset shop/none has no pods, so nothing is pulled",
+        ),
+        (
+            "job/once",
+            0,
+            "NO PULL FAULT No pod of job shop/once has a fault of a pull (1 in all).",
+        ),
+        (
+            "service/web",
+            2,
+            "\"service\" is no workload that regprobe knows",
+        ),
+        (
+            "deployment/hidden",
+            2,
+            "cannot read the deployment: Error from server (Forbidden): deployments.apps \"hidden\" is forbidden",
+        ),
+    ] {
+        let out = laptop.plugin(&["why", workload, "-n", "shop"])?;
+        let said = String::from_utf8(out.stdout)? + &String::from_utf8(out.stderr)?;
+        let said: Vec<_> = said.split_whitespace().collect();
+        let said = said.join(" ");
+        let mut parts = words.split("; ");
+        ensure!(
+            parts.all(|part| said.contains(part)) && out.status.code() == Some(status),
+            "{workload}: {words}\nnot in {said}"
+        );
+    }
+    let out = laptop.plugin(&["why", "deploy/web", "--namespace=shop", "--output=json"])?;
+    let document: Value = serde_json::from_slice(&out.stdout)?;
+    let cause = &document["causes"][0];
+    ensure!(
+        document["schema"] == "regprobe-why-workload/v1"
+            && cause["pods"] == 2
+            && cause["example"]["images"][0]["runbook"] == "PrivateLinkZoneNotLinked",
+        "{document:#}"
+    );
     for arguments in [
         ["why", "absent", "--namespace=shop"],
         ["why", "../secrets", "--namespace=shop"],
@@ -191,6 +245,70 @@ fn pod(name: &str) -> Option<Value> {
     }))
 }
 
+/// A workload of the namespace `shop`, what is between it and its pods, or its pods.
+fn workload(path: &str) -> Option<Value> {
+    let version = |kind: &str| match kind {
+        "PodList" => "v1",
+        kind if kind.contains("Job") => "batch/v1",
+        _ => "apps/v1",
+    };
+    let of = |kind: &str, name: &str, owner: &str| {
+        json!({
+            "kind": kind, "apiVersion": version(kind),
+            "metadata": {
+                "name": name, "namespace": "shop", "uid": format!("uid-of-{name}"),
+                "ownerReferences": [{"uid": format!("uid-of-{owner}"), "controller": true}],
+            },
+        })
+    };
+    let list = |kind: &str, items: Vec<Value>| json!({"kind": kind, "apiVersion": version(kind), "metadata": {}, "items": items});
+    let owned = |name: &str, owner: &str| {
+        let mut pod = pod(name)?;
+        pod["metadata"]["ownerReferences"] =
+            of("", "", owner)["metadata"]["ownerReferences"].take();
+        Some(pod)
+    };
+    Some(match path {
+        "/apis/apps/v1/namespaces/shop/deployments/web" => of("Deployment", "web", "nobody"),
+        "/apis/apps/v1/namespaces/shop/daemonsets/none" => of("DaemonSet", "none", "nobody"),
+        "/apis/batch/v1/namespaces/shop/jobs/once" => of("Job", "once", "nobody"),
+        "/apis/batch/v1/namespaces/shop/cronjobs/nightly" => of("CronJob", "nightly", "nobody"),
+        "/apis/apps/v1/namespaces/shop/replicasets" => list(
+            "ReplicaSetList",
+            vec![
+                of("ReplicaSet", "web-old", "web"),
+                of("ReplicaSet", "web-new", "web"),
+                of("ReplicaSet", "other", "another"),
+            ],
+        ),
+        "/apis/batch/v1/namespaces/shop/jobs" => list(
+            "JobList",
+            vec![
+                of("Job", "nightly-1", "nightly"),
+                of("Job", "once", "nobody"),
+            ],
+        ),
+        "/api/v1/namespaces/shop/pods" => {
+            let pods = [
+                ("denied", "web-old"),
+                ("drift", "web-new"),
+                ("drift-markup", "web-new"),
+                ("crash", "web-new"),
+                ("alone", "nightly-1"),
+                ("pending", "other"),
+                ("crash", "once"),
+            ];
+            list(
+                "PodList",
+                pods.into_iter()
+                    .map(|(name, owner)| owned(name, owner))
+                    .collect::<Option<_>>()?,
+            )
+        }
+        _ => return None,
+    })
+}
+
 /// The status of the agent on `n-ill`.
 fn status() -> Value {
     json!({
@@ -240,9 +358,17 @@ fn api_server(client: TcpStream) -> Result<()> {
     let of_node = |node: &str| target.contains(&format!("fieldSelector=spec.nodeName%3D{node}"));
     let asked = path
         .strip_prefix("/api/v1/namespaces/shop/pods/")
-        .and_then(pod);
+        .and_then(pod)
+        .or_else(|| workload(path));
     let (status, body) = match path {
-        "/api" | "/apis" | "/api/v1" => ("200 OK", laptop::discovery(path)),
+        "/api" | "/apis" | "/api/v1" | "/apis/apps/v1" | "/apis/batch/v1" => {
+            ("200 OK", laptop::discovery(path))
+        }
+        "/apis/apps/v1/namespaces/shop/deployments/hidden" => (
+            "403 Forbidden",
+            json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 403, "reason": "Forbidden",
+                   "message": "deployments.apps \"hidden\" is forbidden: User \"a\" cannot get it"}),
+        ),
         _ if asked.is_some() => ("200 OK", asked.unwrap_or_default()),
         "/api/v1/namespaces/shop/events" => (
             "200 OK",
