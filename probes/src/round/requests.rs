@@ -258,10 +258,15 @@ impl<'a> Requests<'a> {
     pub(crate) async fn http(&mut self, target: &str) {
         let deadline = self.answer_limit();
         let start = self.begin();
-        let result = match self.connection().await {
-            Some(Ok(http)) => http::http(http, target, deadline).await,
-            Some(Err(fault)) => Err(fault),
-            None => return,
+        let result = loop {
+            let result = match self.connection().await {
+                Some(Ok(http)) => http::http(http, target, deadline).await,
+                Some(Err(fault)) => Err(fault),
+                None => return,
+            };
+            if !self.asks_again() {
+                break result;
+            }
         };
         if let Some(result) = self.in_full(result) {
             self.record(Stage::Http, start, result.map(Evidence::Http));
