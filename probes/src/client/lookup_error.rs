@@ -5,6 +5,8 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+use crate::{net::io_fault::IoFault, stages::resolve::ResolveFault};
+
 /// Why a lookup failed, in Go's words. Of the sender's address it shows what is known; nobody can
 /// predict its port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +40,10 @@ pub(crate) enum LookupFault {
     Timeout,
     /// The nameserver's port is closed.
     PortClosed,
+    /// The nameserver resets the TCP connection.
+    Reset,
+    /// The nameserver closes the TCP connection before its answer.
+    Closed,
     /// There is no route to the nameserver.
     Unreachable,
     /// EPERM: the node's firewall drops the question.
@@ -46,6 +52,31 @@ pub(crate) enum LookupFault {
     Prohibited,
     /// The time for the whole dial was over before the nameservers had used theirs.
     OutOfTime,
+}
+
+impl LookupFault {
+    /// What Go's resolver makes of a question that got no addresses.
+    pub(crate) fn of(fault: &ResolveFault) -> Self {
+        match fault {
+            ResolveFault::NxDomain(_) | ResolveFault::NoData(_) | ResolveFault::AliasLoop => {
+                Self::NoSuchHost
+            }
+            ResolveFault::ServFail => Self::ServFail,
+            ResolveFault::Rejected(_) => Self::Rejected,
+            ResolveFault::LameReferral => Self::LameReferral,
+            ResolveFault::Malformed(_) => Self::Malformed,
+            ResolveFault::NoNameserver | ResolveFault::Strays(_) => Self::Timeout,
+            ResolveFault::Io(fault) => match fault {
+                IoFault::Timeout => Self::Timeout,
+                IoFault::Refused => Self::PortClosed,
+                IoFault::Reset => Self::Reset,
+                IoFault::Closed => Self::Closed,
+                IoFault::Denied(errno) if errno.0 == libc::EPERM => Self::NotPermitted,
+                IoFault::Denied(_) => Self::Prohibited,
+                IoFault::Unreachable(_) | IoFault::Local(_) | IoFault::Unknown => Self::Unreachable,
+            },
+        }
+    }
 }
 
 impl std::error::Error for LookupError {}
@@ -82,6 +113,12 @@ impl fmt::Display for LookupError {
             }
             // Or, where an answer is truncated, of its port for TCP.
             LookupFault::PortClosed => f.write_str("…connection refused"),
+            LookupFault::Reset => write!(
+                f,
+                "read tcp {from}->{nameserver}: read: connection reset by peer"
+            ),
+            // Or an unexpected one, where a part of it came.
+            LookupFault::Closed => f.write_str("…EOF"),
             LookupFault::NotPermitted => write!(
                 f,
                 "write {transport} {from}->{nameserver}: write: operation not permitted"

@@ -19,7 +19,7 @@ use crate::{
     net::io_fault::IoFault,
     node::{Hosts, ResolvConf},
     outcome::{AddressOutcome, Fault, PullPath},
-    stages::resolve::{Answer, Lookup, ResolveFault},
+    stages::resolve::Lookup,
     words::{
         endpoint::{Nameserver, Origin},
         reason::Stage,
@@ -121,7 +121,10 @@ impl NodeClient<'_> {
                 (Family::V6, &lookup.aaaa, lookup.aaaa_took),
             ] {
                 let reply = Reply {
-                    result: addresses(result),
+                    result: match result {
+                        Ok(answer) => Ok(answer.addresses.clone()),
+                        Err(fault) => Err(LookupFault::of(fault)),
+                    },
                     took,
                 };
                 survey.insert(
@@ -158,30 +161,6 @@ impl NodeClient<'_> {
         });
         attempts.collect()
     }
-}
-
-fn addresses(result: &Result<Answer, ResolveFault>) -> Result<Vec<IpAddr>, LookupFault> {
-    Err(match result {
-        Ok(answer) => return Ok(answer.addresses.clone()),
-        Err(ResolveFault::NxDomain(_) | ResolveFault::NoData(_) | ResolveFault::AliasLoop) => {
-            LookupFault::NoSuchHost
-        }
-        Err(ResolveFault::ServFail) => LookupFault::ServFail,
-        Err(ResolveFault::Rejected(_)) => LookupFault::Rejected,
-        Err(ResolveFault::LameReferral) => LookupFault::LameReferral,
-        Err(ResolveFault::Malformed(_)) => LookupFault::Malformed,
-        Err(ResolveFault::Io(IoFault::Refused)) => LookupFault::PortClosed,
-        Err(ResolveFault::Io(IoFault::Denied(errno))) if errno.0 == libc::EPERM => {
-            LookupFault::NotPermitted
-        }
-        Err(ResolveFault::Io(IoFault::Denied(_))) => LookupFault::Prohibited,
-        Err(ResolveFault::Io(IoFault::Unreachable(_) | IoFault::Local(_) | IoFault::Unknown)) => {
-            LookupFault::Unreachable
-        }
-        Err(ResolveFault::Io(_) | ResolveFault::NoNameserver | ResolveFault::Strays(_)) => {
-            LookupFault::Timeout
-        }
-    })
 }
 
 fn dial_fault(fault: IoFault) -> DialFault {

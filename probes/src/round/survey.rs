@@ -8,6 +8,7 @@ use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
+    client::lookup_error::LookupFault,
     net::off_limits::source_towards,
     node::Node,
     outcome::{AddressOutcome, EndpointOutcome, Fault, PullPath, StageOutcome},
@@ -236,7 +237,7 @@ impl<'a> Survey<'a> {
 }
 
 /// Asks a nameserver. The node's own are asked for the names that its client would try, until one
-/// exists; the others only for the name itself.
+/// has addresses or gets no answer; the others only for the name itself.
 async fn ask(
     node: &Node,
     deadlines: Deadlines,
@@ -257,8 +258,11 @@ async fn ask(
             only_over_tcp: is_nodes_own && node.resolv_conf.use_vc,
         };
         let lookup = resolve::lookup(nameserver, name, how).await;
-        let fault = lookup.fault();
-        let goes_on = fault.is_some_and(|fault| fault.negative().is_some());
+        let faults = [&lookup.a, &lookup.aaaa].map(|result| result.as_ref().err());
+        let is_silence = |fault| LookupFault::of(fault) == LookupFault::Timeout;
+        let goes_on = faults
+            .iter()
+            .all(|fault| fault.is_some_and(|fault| !is_silence(fault)));
         lookups.push(lookup);
         if !goes_on {
             break;

@@ -151,6 +151,12 @@ pub enum NameserverIs {
     Truncating,
     #[serde(rename = "truncating, with TCP closed")]
     TruncatingWithoutTcp,
+    /// And over TCP it closes the connection in place of an answer.
+    #[serde(rename = "truncating, and hangs up over TCP")]
+    TruncatingAndHangsUp,
+    /// And over TCP it resets the connection.
+    #[serde(rename = "truncating, and resets over TCP")]
+    TruncatingAndResets,
     /// It never answers for the data endpoint.
     #[serde(rename = "silent about data")]
     SilentAboutData,

@@ -60,6 +60,8 @@ pub(super) fn start(network: &Namespace, wanted: &Nameserver) -> Result<Server> 
         NameserverIs::Truncating | NameserverIs::TruncatingWithoutTcp => {
             lab_with(wanted, Fault::Truncated(OverTcp::Answers))
         }
+        NameserverIs::TruncatingAndHangsUp => lab_with(wanted, Fault::Truncated(OverTcp::Closes)),
+        NameserverIs::TruncatingAndResets => lab_with(wanted, Fault::Truncated(OverTcp::Resets)),
         NameserverIs::SilentAboutData => lab_with(wanted, Fault::Silent),
         NameserverIs::Looping => lab_with(wanted, Fault::CnameLoop),
     })
