@@ -12,6 +12,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+use self::followed::not_followed;
 use crate::{
     client::{
         containerd::{self, Content, FaultKind, Transport, WalkReply},
@@ -27,13 +28,14 @@ use crate::{
     },
     stages::http::fault::HttpFault,
     words::{
-        endpoint::{Endpoint, Role, Scheme, Turn},
+        endpoint::{Endpoint, Role, Turn},
         platform::Platform,
         target::{Image, Target},
         throughput::Throughput,
     },
 };
 
+mod followed;
 mod tries;
 
 /// Endpoints that a round is led to by walks.
@@ -282,6 +284,19 @@ impl<'a> Walker<'a> {
     }
 }
 
+impl Walker<'_> {
+    /// Whether the client reads the body of an answer, so that it can use the connection again: Go reads those of
+    /// redirects. Of errors, containerd reads what a token service says, and what a host says of content that it does
+    /// not get there (`open` of its `fetcher.go`), unless it asks once more or knows enough.
+    fn is_read(&self, content: Content, response: &containerd::WalkResponse) -> bool {
+        let explains = !matches!(response.status, 401 | 404 | 408 | 429);
+        response.status < 400
+            || response.headers.contains_key(LOCATION)
+            || content == Content::Token
+            || self.for_content && explains
+    }
+}
+
 impl Transport for Walker<'_> {
     async fn send(&mut self, request: &containerd::WalkRequest) -> WalkReply {
         let hosts = self.hosts;
@@ -363,7 +378,9 @@ impl Transport for Walker<'_> {
         match &mut reply {
             WalkReply::Response(response) => {
                 asked.challenged = response.status == 401;
-                asked.keeps_connection = keeps_connection(&method, response);
+                let bodiless = method == Method::HEAD || response.length == Some(0);
+                let is_read = bodiless || self.is_read(content, response);
+                asked.keeps_connection = response.keeps_open && is_read;
             }
             WalkReply::Fault(fault) if fault.kind == FaultKind::Silence => {
                 self.silent.push((place, fault.clone()));
@@ -407,43 +424,4 @@ impl Transport for Walker<'_> {
         sleep(time).await;
         true
     }
-}
-
-/// Whether the client can use the connection again: containerd leaves the bodies of errors unread, and Go reads those
-/// of redirects.
-fn keeps_connection(method: &Method, response: &containerd::WalkResponse) -> bool {
-    let is_read = response.status < 400 || response.headers.contains_key(LOCATION);
-    response.keeps_open && (is_read || *method == Method::HEAD)
-}
-
-/// Why a probe does not go where the client would.
-fn not_followed(
-    request: &containerd::WalkRequest,
-    host: &PullHost,
-    may_dial: fn(IpAddr) -> bool,
-) -> Option<&'static str> {
-    let url = &request.url;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Some("the URL carries credentials");
-    }
-    let there = Endpoint::of(url, host.endpoint.role)?;
-    if request.offered.is_some() && !host.takes_credential_at(&there) {
-        return Some("a probe offers a credential to the registry itself alone, and over TLS");
-    }
-    if host.is_at(&there) {
-        return None;
-    }
-    let address = there.literal();
-    if address.is_some_and(|address| !may_dial(address)) {
-        return Some("a probe is not led to this node, its link or a metadata service");
-    }
-    let is_secure = host.endpoint.scheme == Scheme::Https && !host.client.falls_back;
-    let in_the_clear = url.scheme() == "http" && is_secure;
-    if in_the_clear && request.headers.contains_key(AUTHORIZATION) {
-        return Some("a token would go there in the clear");
-    }
-    if in_the_clear && request.content == Content::Token {
-        return Some("a token would come from there in the clear");
-    }
-    None
 }
