@@ -24,6 +24,7 @@ import {
   BAD,
   COLOURED,
   GOOD,
+  LIMIT,
   NEUTRAL,
   NONE_IS_GOOD,
   ON_THE_RIGHT,
@@ -352,13 +353,13 @@ function latency() {
       )
       .unit("s")
       .axisSoftMax(1)
-      .span(8),
+      .span(6),
     namedLines("TCP RTT", "The round-trip time as measured by the kernel, 99th percentile of the nodes.")
       .withTarget(
         overTime(`quantile by (endpoint) (0.99, regprobe_tcp_rtt_seconds{${endpoints}})`, "{{endpoint}}"),
       )
       .unit("s")
-      .span(8),
+      .span(6),
     namedLines("TCP retransmits", "Retransmits while connecting. They mean packet loss on the path.")
       .withTarget(
         overTime(
@@ -368,7 +369,25 @@ function latency() {
       )
       .unit("suffix:/min")
       .axisSoftMax(1)
-      .span(8),
+      .span(6),
+    namedLines(
+      "Layer downloads",
+      "How fast a part of a layer came, on the slowest node and on the median of the nodes, and the floor below which it" +
+        " is a finding. Only for registries with `throughput` in the configuration.",
+    )
+      .withTarget(overTime(`min by (registry) (regprobe_blob_throughput_bytes_per_second{${endpoints}})`, "{{registry}}, slowest", "A"))
+      .withTarget(overTime(`quantile by (registry) (0.5, regprobe_blob_throughput_bytes_per_second{${endpoints}})`, "{{registry}}, median", "B"))
+      .withTarget(
+        overTime(
+          `max by (registry) (regprobe_blob_throughput_floor_bytes_per_second{${registries}})`,
+          "{{registry}}, floor",
+          "C",
+        ),
+      )
+      .overrideByRegexp(".*, floor", LIMIT)
+      .unit("binBps")
+      .noValue("not measured: no registry has throughput")
+      .span(6),
   ];
 }
 

@@ -27,6 +27,7 @@ import {
   COLOURED,
   FAILED,
   GOOD,
+  LIMIT,
   NEUTRAL,
   NONE_IS_BLANK,
   ON_THE_RIGHT,
@@ -312,7 +313,7 @@ function connections() {
     namedLines("TCP RTT", "The round-trip time of the last connection, as measured by the kernel.")
       .withTarget(overTime(`max by (endpoint) (regprobe_tcp_rtt_seconds{${endpoints}})`, "{{endpoint}}"))
       .unit("s")
-      .span(8),
+      .span(6),
     namedLines("TCP retransmits", "Retransmits while connecting. They mean packet loss on the path.")
       .withTarget(
         overTime(
@@ -322,11 +323,30 @@ function connections() {
       )
       .unit("suffix:/min")
       .axisSoftMax(1)
-      .span(8),
+      .span(6),
+    namedLines(
+      "Layer download",
+      "How fast a part of a layer came in the last round with images, and the floor below which it is a finding." +
+        " Only for registries with `throughput` in the configuration.",
+    )
+      .withTarget(
+        overTime(`min by (endpoint) (regprobe_blob_throughput_bytes_per_second{${endpoints}})`, "{{endpoint}}", "A"),
+      )
+      .withTarget(
+        overTime(
+          `max by (registry) (regprobe_blob_throughput_floor_bytes_per_second{${registries}})`,
+          "floor of {{registry}}",
+          "B",
+        ),
+      )
+      .overrideByRegexp("floor of .*", LIMIT)
+      .unit("binBps")
+      .noValue("not measured: no registry has throughput")
+      .span(6),
     lines("Clock skew", "This node's clock minus the registry's. Beyond 60 s, tokens may fail.")
       .withTarget(overTime(`max by (registry) (regprobe_clock_skew_seconds{${registries}})`, "{{registry}}"))
       .unit("s")
-      .span(8),
+      .span(6),
   ];
 }
 

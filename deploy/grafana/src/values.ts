@@ -93,6 +93,12 @@ export function softMax(value: number): DynamicConfigValue {
   return { id: "custom.axisSoftMax", value };
 }
 
+/** What a line should not fall below. */
+export const LIMIT: DynamicConfigValue[] = [
+  fixedColour(BAD),
+  { id: "custom.lineStyle", value: { fill: "dash", dash: [10, 10] } },
+];
+
 export const ON_THE_RIGHT: DynamicConfigValue = { id: "custom.axisPlacement", value: "right" };
 
 /** Cells have the colour of their value. */

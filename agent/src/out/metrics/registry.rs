@@ -28,6 +28,8 @@ owned_metrics! {
             "1 while the finding holds.";
         clock_skew: Gauge = "clock_skew_seconds",
             "Clock of this node minus the Date of the registry.";
+        throughput_floor: Gauge = "blob_throughput_floor_bytes_per_second",
+            "How fast a layer has to come, as configured.";
         intervals: By<Gauge> = "effective_interval_seconds",
             "Interval between rounds of one kind.";
     }
@@ -56,6 +58,8 @@ impl RegistryMetrics {
             endpoints: HashMap::new(),
         };
         let target = &planned.target;
+        let floor = target.throughput.map(|throughput| throughput.floor as f64);
+        metrics.own.throughput_floor.show(floor);
         for endpoint in iter::once(&target.login).chain(&target.data) {
             let metrics = metrics.endpoint(endpoint);
             let role = metrics.role(endpoint);

@@ -141,6 +141,11 @@ const FAULTS: &[(&str, &str, &[&str])] = &[
         &["registry", "endpoint", "role", "code", "severity"],
     ),
     ("blob_throughput_bytes_per_second", "gauge", CONNECTION),
+    (
+        "blob_throughput_floor_bytes_per_second",
+        "gauge",
+        &["registry"],
+    ),
 ];
 
 /// Conventional names of the Prometheus client libraries, without our prefix.

@@ -33,15 +33,16 @@ pub(crate) struct Cluster {
     _hello: Acr,
 }
 
-/// A registry with a public image, and its entry.
+/// A registry with a public image, whose layer is large enough to see how fast it comes, and its entry.
 pub(crate) fn pullable(name: &str) -> Result<(Acr, String)> {
     let at = loopback();
     let acr = Acr::at(&at.to_string(), (at, 0))
-        .image(Image::hello()?)
+        .image(Image::of_size("probe/hello", "v1", &["linux/amd64"], 512)?)
         .anonymous_pull()
         .start()?;
     let entry = format!(
-        "- {{server: \"http://{}\", name: {name}, anonymous_pull: true, images: [\"probe/hello:v1\"]}}\n",
+        "- {{server: \"http://{}\", name: {name}, anonymous_pull: true, images: [\"probe/hello:v1\"], \
+         throughput: {{bytes: 512KiB, floor: 1MiB/s}}}}\n",
         acr.addr()
     );
     Ok((acr, entry))

@@ -191,6 +191,9 @@ impl Arena {
                 // The current round may have started before.
                 None => ensure!(self.rounds_of(registry)? > rounds + 2.0, "no round ended"),
             }
+            if let Some(code) = attack.finding {
+                ensure!(self.finds(registry, code)?, "{code} is not found");
+            }
             Ok(started.elapsed())
         });
         let end = Timestamp::now();

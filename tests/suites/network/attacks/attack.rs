@@ -13,6 +13,8 @@ pub(crate) struct Attack {
     pub(crate) name: String,
     /// The expected stage and reason; none if the agent must not report a failure.
     pub(crate) expected: Option<(&'static str, &'static str)>,
+    /// A finding that the agent must report besides.
+    pub(crate) finding: Option<&'static str>,
     pub(crate) by: By,
 }
 
@@ -49,6 +51,7 @@ impl Attack {
         Self {
             name: name.to_owned(),
             expected: Some((stage, reason)),
+            finding: None,
             by,
         }
     }
@@ -75,6 +78,12 @@ impl Attack {
         self.expected = None;
         self
     }
+
+    /// No stage fails, and yet this is found.
+    pub(crate) fn finds(mut self, code: &'static str) -> Self {
+        self.finding = Some(code);
+        self.borne()
+    }
 }
 
 /// No attack.
@@ -82,6 +91,7 @@ pub(crate) fn nothing(name: String) -> Attack {
     Attack {
         name,
         expected: None,
+        finding: None,
         by: By::Nobody,
     }
 }

@@ -1,7 +1,7 @@
 //! Registries with invalid images, and with blobs in other places.
 
 use super::attack::{Attack, http};
-use super::site::{CONFIG, MANIFEST_TYPE, answer, digest, manifest_with};
+use super::site::{CONFIG, LAYER, LAYER_SIZE, MANIFEST_TYPE, answer, digest, manifest_with};
 use super::speech::say;
 
 const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
@@ -250,7 +250,58 @@ pub(crate) fn attacks() -> Vec<Attack> {
         .borne(),
     ];
     attacks.extend(unlike_heads());
+    attacks.extend(layers());
     attacks
+}
+
+/// A layer that is downloaded, to see how fast it comes. That it is slow is no failure, but a finding.
+fn layers() -> Vec<Attack> {
+    let layer = |name: &str, reason, says| http(name, "blob", reason, LAYER, says);
+    let whole = format!("HTTP/1.1 200 OK\r\nContent-Length: {LAYER_SIZE}\r\n\r\nx");
+    let elsewhere = |name: &str, location: &str| {
+        let location = format!("Location: {location}");
+        layer(name, "not_followed", {
+            say(answer("307 Elsewhere", &[&location], "")).listen()
+        })
+    };
+    vec![
+        layer("a layer that never ends", "none", {
+            say("HTTP/1.1 200 OK\r\n\r\n").endless("x")
+        })
+        .borne(),
+        layer("a layer of endless chunks", "none", {
+            say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").endless("1\r\nx\r\n")
+        })
+        .borne(),
+        layer("a layer of a chunk that never ends", "none", {
+            say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffff\r\n")
+                .endless("x")
+        })
+        .borne(),
+        layer("a layer of a byte now and then", "none", {
+            say(&*whole).drip("x")
+        })
+        .finds("SlowDownload"),
+        layer("a layer that stops", "none", say(&*whole).hang()).finds("SlowDownload"),
+        layer("a layer that is cut off", "closed", say(&*whole)),
+        layer("a layer of 9 exabytes", "corrupt", {
+            say(format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
+                i64::MAX
+            ))
+            .endless("x")
+        }),
+        layer("a layer of a negative length", "malformed", {
+            say("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nx").hang()
+        }),
+        layer("a part of another layer", "corrupt", {
+            say("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-262143/5\r\n\r\n")
+                .endless("x")
+        }),
+        elsewhere("a layer at a metadata service", "http://169.254.169.254/"),
+        elsewhere("a layer on the loopback", "https://127.0.0.1/layer"),
+        elsewhere("a layer on the link", "https://[fe80::1]/layer"),
+    ]
 }
 
 /// What `HEAD` says of a manifest is not what `GET` brings.

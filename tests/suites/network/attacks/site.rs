@@ -13,6 +13,10 @@ use super::speech::{self, say};
 pub(crate) const REALM: &str = "https://attacked.registry.example/token";
 /// Where challenges are.
 pub(crate) const CHALLENGES: &str = "challenges";
+/// Where the layer is.
+pub(crate) const LAYER: &str = "layer";
+/// So large that its download is measured.
+pub(crate) const LAYER_SIZE: usize = 1 << 20;
 pub(crate) const CONFIG: &str =
     r#"{"os":"linux","architecture":"amd64","rootfs":{"diff_ids":["x"]}}"#;
 pub(crate) const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -65,6 +69,7 @@ fn is_attacked(at: &str, path: &str, head: &str) -> bool {
     }
     match at {
         "/v2/" => path == at,
+        LAYER => path.ends_with(&digest(LAYER)) && has_token(head),
         CHALLENGES => path == "/v2/" || path.contains("/manifests/") && !has_token(head),
         prefix => path.starts_with(prefix) && (prefix == "/token" || has_token(head)),
     }
@@ -83,7 +88,8 @@ fn sound(path: &str, head: &str) -> String {
         }
         _ if path.ends_with(&digest(CONFIG)) => answer("200 OK", &[], CONFIG),
         _ if path.contains("/blobs/") => {
-            answer("206 Partial Content", &["Content-Range: bytes 0-0/5"], "l")
+            let range = format!("Content-Range: bytes 0-0/{LAYER_SIZE}");
+            answer("206 Partial Content", &[&range], "l")
         }
         _ => manifest(),
     };
@@ -112,11 +118,7 @@ pub(crate) fn manifest_with(size: usize) -> String {
         format!(r#"{{"mediaType":"{kind}","digest":"{digest}","size":{size}}}"#)
     };
     let config = entry("application/vnd.oci.image.config.v1+json", CONFIG, size);
-    let layer = entry(
-        "application/vnd.oci.image.layer.v1.tar",
-        "layer",
-        "layer".len(),
-    );
+    let layer = entry("application/vnd.oci.image.layer.v1.tar", LAYER, LAYER_SIZE);
     let body = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layer}]}}"#);
     let named = format!("Docker-Content-Digest: {}", digest(&body));
     let kind = format!("Content-Type: {MANIFEST_TYPE}");

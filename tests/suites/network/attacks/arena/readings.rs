@@ -18,6 +18,13 @@ impl Arena {
         Ok(sum(&labels).max(sum(&resolved)))
     }
 
+    pub(super) fn finds(&self, registry: &str, code: &str) -> Result<bool> {
+        let scrape = self.scrape()?;
+        let labels = [("registry", registry), ("code", code)];
+        let mut findings = scrape.of("regprobe_finding", &labels);
+        Ok(findings.any(|sample| sample.value == 1.0))
+    }
+
     pub(super) fn failures(&self, registry: &str) -> Result<Counts> {
         let scrape = self.scrape()?;
         let labels = [("registry", registry)];

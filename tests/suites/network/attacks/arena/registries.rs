@@ -70,7 +70,7 @@ pub(super) fn config_in(folder: &Path, bystanders: &[Bystander]) -> String {
     let attacked = [ATTACKED, PROXIED].map(|(name, host)| {
         format!(
             "- {{server: \"{host}:{HTTPS}\", name: {name}, images: [\"probe/hello:v1\"], \
-             anonymous_pull: true}}\n"
+             anonymous_pull: true, throughput: {{bytes: 256KiB, floor: 1MiB/s}}}}\n"
         )
     });
     let bystanders = bystanders.iter().map(|Bystander { name, host, port }| {
