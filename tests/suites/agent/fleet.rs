@@ -78,6 +78,11 @@ pub(crate) fn suite() -> Suite {
         )
         .needs([Need::NGINX]),
         test("kubectl regprobe why names the cause", plugin::why).needs([Need::KUBECTL]),
+        test(
+            "kubectl regprobe why names the causes of a workload",
+            plugin::why_of_a_workload,
+        )
+        .needs([Need::KUBECTL]),
     ])
 }
 

@@ -118,6 +118,23 @@ pub(super) fn why() -> Result<()> {
             && image["runbook"] == "PrivateLinkZoneNotLinked",
         "{document:#}"
     );
+    for arguments in [
+        ["why", "absent", "--namespace=shop"],
+        ["why", "../secrets", "--namespace=shop"],
+        ["why", "drift", "--namespace=--all"],
+    ] {
+        let out = laptop.plugin(&arguments)?;
+        ensure!(
+            out.status.code() == Some(2) && out.stdout.is_empty(),
+            "{out:?}"
+        );
+    }
+    Ok(())
+}
+
+/// Workloads whose pods cannot pull, and those of which there is nothing to say.
+pub(super) fn why_of_a_workload() -> Result<()> {
+    let laptop = Laptop::new(api_server)?;
     for (workload, status, words) in [
         (
             "deployment/web",
@@ -172,17 +189,6 @@ pub(super) fn why() -> Result<()> {
             && cause["example"]["images"][0]["runbook"] == "PrivateLinkZoneNotLinked",
         "{document:#}"
     );
-    for arguments in [
-        ["why", "absent", "--namespace=shop"],
-        ["why", "../secrets", "--namespace=shop"],
-        ["why", "drift", "--namespace=--all"],
-    ] {
-        let out = laptop.plugin(&arguments)?;
-        ensure!(
-            out.status.code() == Some(2) && out.stdout.is_empty(),
-            "{out:?}"
-        );
-    }
     Ok(())
 }
 
