@@ -327,16 +327,20 @@ async fn round(
     Ok((outcome, at))
 }
 
-/// Runs a round as a separate task, so that a panic ends it and nothing else.
-async fn alone<T: Send + 'static>(
+/// Starts a round as a separate task, so that a panic ends it and nothing else. The task of the registry, which
+/// stays when the round is over, keeps no room for it.
+fn alone<T: Send + 'static>(
     round: impl Future<Output = T> + Send + 'static,
-) -> Result<T, Skip> {
+) -> impl Future<Output = Result<T, Skip>> {
     let round = tokio::spawn(round);
-    let _stopped_with_us = AbortOnDrop(round.abort_handle());
-    round.await.map_err(|error| {
-        tracing::error!(%error, "round failed; please report this");
-        Skip::Panic
-    })
+    let stopped_with_us = AbortOnDrop(round.abort_handle());
+    async move {
+        let _stopped_with_us = stopped_with_us;
+        round.await.map_err(|error| {
+            tracing::error!(%error, "round failed; please report this");
+            Skip::Panic
+        })
+    }
 }
 
 struct AbortOnDrop(tokio::task::AbortHandle);

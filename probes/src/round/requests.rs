@@ -307,7 +307,8 @@ impl<'a> Requests<'a> {
             self.http = None;
             let stream = match self.stream.take() {
                 Some(stream) => stream,
-                None => self.redial().await?,
+                // Boxed, because each request would have room for it.
+                None => Box::pin(self.redial()).await?,
             };
             self.in_the_clear = self.visit.client.falls_back && stream.is_plain();
             match stream.into_http(self.visit.endpoint).await {

@@ -150,6 +150,7 @@ impl Visit<'_> {
             })
     }
 
+    /// What few visits need is boxed: each visit has room for everything else, for as long as it takes.
     async fn dial_as(
         &self,
         scheme: Scheme,
@@ -184,7 +185,7 @@ impl Visit<'_> {
                 layers: Layers::Plain(wire),
                 forwarder: Some(Forwarder::at(proxy)),
             },
-            Some(proxy) => match self.through(proxy, scheme, wire).await {
+            Some(proxy) => match Box::pin(self.through(proxy, scheme, wire)).await {
                 Ok(stream) => {
                     let took = watch.read().unwrap_or_else(|| start.elapsed());
                     record(
@@ -214,7 +215,7 @@ impl Visit<'_> {
                 shaken.map(|(stream, shaken)| (Layers::Tls(Box::new(stream)), shaken))
             }
             Layers::Tls(stream) => {
-                let shaken = self.tls.handshake(hello, *stream, host, deadline).await;
+                let shaken = Box::pin(self.tls.handshake(hello, *stream, host, deadline)).await;
                 shaken.map(|(stream, shaken)| (Layers::TlsInTls(Box::new(stream)), shaken))
             }
             Layers::TlsInTls(_) => return None,
@@ -223,12 +224,12 @@ impl Visit<'_> {
         let took = watch.read().filter(|_| shaken.is_ok()).unwrap_or(waited);
         let shaken = match shaken {
             Err(TlsFault::Io(IoFault::Timeout)) if self.proxy.is_none() => {
-                self.with_less(hello, to).await
+                Box::pin(self.with_less(hello, to)).await
             }
-            Err(fault) if fault.is_about_parameters() => Err(self
-                .unspoken_suite(to)
-                .await
-                .map_or(fault, TlsFault::Unspoken)),
+            Err(fault) if fault.is_about_parameters() => {
+                let unspoken = Box::pin(self.unspoken_suite(to)).await;
+                Err(unspoken.map_or(fault, TlsFault::Unspoken))
+            }
             shaken => shaken,
         };
         let (result, layers) = match shaken {

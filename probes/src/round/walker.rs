@@ -181,7 +181,8 @@ impl<'a> Walker<'a> {
         let mut throughput = self.target.throughput;
         for image in images {
             let walk = self.walk_to(image, &hosts, &platform, throughput.take());
-            walks.push(walk.await);
+            // Boxed, because most rounds have none.
+            walks.push(Box::pin(walk).await);
         }
         walks
     }
