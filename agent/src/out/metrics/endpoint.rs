@@ -2,7 +2,7 @@
 //! that are asked for it. A new metric is one entry in a table here or in `registry.rs`, and the line that
 //! counts or shows it.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 use jiff::Timestamp;
 use regprobe_probes::{
@@ -80,8 +80,8 @@ pub(super) struct EndpointMetrics {
     owner: Owner,
     connection: OfConnection,
     roles: Vec<(Role, RoleMetrics)>,
-    /// The key is the label.
-    pub(super) nameservers: BTreeMap<String, OfNameserver>,
+    /// By label.
+    nameservers: Vec<(String, OfNameserver)>,
 }
 
 /// What is measured at one endpoint in one role.
@@ -100,13 +100,13 @@ impl EndpointMetrics {
             connection: OfConnection::new(&owner),
             owner,
             roles: Vec::new(),
-            nameservers: BTreeMap::new(),
+            nameservers: Vec::new(),
         }
     }
 
     /// The metrics of a role and of its stages. Creates them if they do not exist.
     pub(super) fn role(&mut self, endpoint: &Endpoint) -> &mut RoleMetrics {
-        entry(&mut self.roles, endpoint.role, || {
+        entry(&mut self.roles, endpoint.role, |_| {
             let owner = self.owner.and("role", endpoint.role.as_str());
             let mut role = RoleMetrics {
                 own: OfRole::new(&owner),
@@ -123,7 +123,7 @@ impl EndpointMetrics {
     /// The metrics of a nameserver. Creates them if they do not exist.
     pub(super) fn nameserver(&mut self, nameserver: &Nameserver) -> &mut OfNameserver {
         let label = nameserver.to_string();
-        self.nameservers.entry(label).or_insert_with_key(|label| {
+        entry(&mut self.nameservers, label, |label| {
             let mut metrics = OfNameserver::new(&self.owner.and("nameserver", label));
             metrics.results.with("result", NO_ERROR);
             metrics
@@ -176,6 +176,11 @@ impl EndpointMetrics {
         }
     }
 
+    /// Drops the metrics of the nameserver with this label.
+    pub(super) fn forget_nameserver(&mut self, label: &str) {
+        self.nameservers.retain(|(other, _)| other != label);
+    }
+
     /// Drops the metrics of this role. Returns whether no role is left.
     pub(super) fn forget_role(&mut self, role: Role) -> bool {
         self.roles.retain(|(other, _)| *other != role);
@@ -186,7 +191,7 @@ impl EndpointMetrics {
 impl RoleMetrics {
     /// The metrics of a stage. Creates them if they do not exist.
     pub(super) fn stage(&mut self, stage: Stage) -> &mut OfStage {
-        entry(&mut self.stages, stage, || {
+        entry(&mut self.stages, stage, |_| {
             OfStage::new(&self.owner.and("stage", stage.as_str()))
         })
     }

@@ -151,6 +151,12 @@ pub(super) struct Series<V> {
     value: Arc<V>,
 }
 
+impl<V> Series<V> {
+    pub(super) fn labels(&self) -> &Labels {
+        &self.slot.labels
+    }
+}
+
 impl<V> Deref for Series<V> {
     type Target = V;
 

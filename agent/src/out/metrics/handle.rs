@@ -1,13 +1,12 @@
 //! Handles of metrics: what an owner holds to count something or to show it. Nothing is looked up by label
 //! text, because the code that counts holds the handle.
 
-use std::{borrow::Cow, collections::BTreeMap, mem};
+use std::{borrow::Cow, mem};
 
 use prometheus::core::{Atomic, AtomicF64, AtomicU64};
 
 use super::{
     family::{Series, Slot},
-    labels::Labels,
     value::Buckets,
 };
 
@@ -86,14 +85,14 @@ impl Histogram {
 /// Shows facts that are labels, with the value 1, as long as they hold.
 pub(super) struct Facts {
     slot: Slot,
-    shown: BTreeMap<Labels, Series<AtomicF64>>,
+    shown: Vec<Series<AtomicF64>>,
 }
 
 impl Handle for Facts {
     const KIND: &'static str = "gauge";
 
     fn of(slot: Slot) -> Self {
-        let shown = BTreeMap::new();
+        let shown = Vec::new();
         Self { slot, shown }
     }
 }
@@ -110,10 +109,15 @@ impl Facts {
             let slot = labels.fold(self.slot.clone(), |slot, (name, value)| {
                 slot.and(name, value)
             });
-            let labels = slot.labels.clone();
-            let kept = before.remove(&labels);
-            let series = kept.unwrap_or_else(|| slot.fill(AtomicF64::new(1.0)));
-            self.shown.insert(labels, series);
+            let is_it = |shown: &Series<AtomicF64>| *shown.labels() == slot.labels;
+            if self.shown.iter().any(is_it) {
+                continue;
+            }
+            let kept = before.iter().position(is_it);
+            self.shown.push(match kept {
+                Some(place) => before.swap_remove(place),
+                None => slot.fill(AtomicF64::new(1.0)),
+            });
         }
     }
 }
@@ -136,20 +140,23 @@ impl<H: Handle> Handle for By<H> {
 impl<H: Handle> By<H> {
     /// The handle whose `label` has this `value`. Creates it if it does not exist.
     pub(super) fn with(&mut self, label: &str, value: &'static str) -> &mut H {
-        let make = || H::of(self.slot.and(label, value));
+        let make = |value: &&_| H::of(self.slot.and(label, value));
         entry(&mut self.handles, value, make)
     }
 }
 
-/// The value of `key`, made if it is not there. For a handful of keys this is smaller than a map.
-pub(super) fn entry<K: Copy + PartialEq, V>(
+/// The value of `key`, made if it is not there. For a handful of keys this is smaller than a map, which has room for
+/// more of them.
+pub(super) fn entry<K: PartialEq, V>(
     entries: &mut Vec<(K, V)>,
     key: K,
-    make: impl FnOnce() -> V,
+    make: impl FnOnce(&K) -> V,
 ) -> &mut V {
     let place = entries.iter().position(|(known, _)| *known == key);
     let place = place.unwrap_or_else(|| {
-        entries.push((key, make()));
+        entries.reserve_exact(1);
+        let value = make(&key);
+        entries.push((key, value));
         entries.len() - 1
     });
     &mut entries[place].1

@@ -169,7 +169,7 @@ impl RegistryMetrics {
         let here = seen.filter(|seen| place(&seen.endpoint) == place(endpoint));
         let mut lookups = here.flat_map(|seen| seen.lookups_of_host());
         if !lookups.any(|lookup| lookup.nameserver.to_string() == label) {
-            self.endpoint(endpoint).nameservers.remove(&label);
+            self.endpoint(endpoint).forget_nameserver(&label);
         }
     }
 
