@@ -61,9 +61,6 @@ pub(crate) fn text(fault: &Fault, host: &str) -> Option<String> {
             TlsFault::Alert(name) => Some(format!("remote error: tls: {}", alert(name))),
             _ => None,
         },
-        (Fault::Http(HttpFault::Io(_)), Reason::Timeout) => {
-            known("net/http: timeout awaiting response headers")
-        }
         (Fault::Http(HttpFault::CertificateRequired(alert)), _) => {
             Some(format!("remote error: tls: {alert}"))
         }

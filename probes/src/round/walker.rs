@@ -385,9 +385,12 @@ impl Transport for Walker<'_> {
             }
             WalkReply::Fault(fault) if fault.kind == FaultKind::Silence => {
                 self.silent.push((place, fault.clone()));
-                asked.took = self.release.answer_limit().unwrap_or(took);
-                if self.release.answer_limit().is_none() {
-                    (fault.kind, fault.text) = (FaultKind::Hangs, None);
+                match self.release.answer_limit() {
+                    Some(limit) => {
+                        asked.took = limit;
+                        fault.text = Some("net/http: timeout awaiting response headers".to_owned());
+                    }
+                    None => fault.kind = FaultKind::Hangs,
                 }
             }
             WalkReply::Fault(fault) if self.release.names_the_check_of_a_certificate() => {

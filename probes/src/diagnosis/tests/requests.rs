@@ -100,7 +100,7 @@ fn answers() -> Vec<Story> {
             .showing("X-Ms-Correlation-Request-Id: 3b1c")]),
         story("no answer", [answers(http(IoFault::Timeout))]).fails_by([critical(NoResponse)
             .on(PRIVATE_LOGIN)
-            .saying("timeout awaiting response headers")
+            .saying_nothing("whether it ever says so depends on its release")
             .showing("before that: connect 2.0 ms, tls 2.0 ms")]),
         story("cut off", [answers(http(IoFault::Closed))])
             .fails_by([critical(ConnectionDropped).on(PRIVATE_LOGIN).saying("EOF")]),
@@ -122,7 +122,7 @@ fn answers() -> Vec<Story> {
         .fails_by([critical(NoResponse)
             .at(Role::Data)
             .on("10.240.1.5")
-            .saying("timeout awaiting response headers")]),
+            .saying_nothing("whether it ever says so depends on its release")]),
     ]
 }
 
