@@ -49,14 +49,13 @@ pub(super) async fn why(args: WhyArgs) -> anyhow::Result<ExitCode> {
     let namespace = args.namespace.as_ref();
     let namespace = namespace.map(|name| format!("--namespace={name}"));
     let get = |resource, name| {
-        ["get", resource, name]
-            .into_iter()
-            .chain(namespace.as_deref())
+        let get = ["get", resource, name].into_iter();
+        get.chain(namespace.as_deref()).collect::<Vec<&str>>()
     };
     let screen = Screen::of_stdout();
     let (condition, text) = match Asked::parse(&args.pod)? {
         Asked::Pod(name) => {
-            let pod = object(kubectl, get("pod", name), OBJECT).await;
+            let pod = object(kubectl, &get("pod", name), OBJECT).await;
             let pod = pod.context("cannot read the pod")?;
             let facts = look(kubectl, agents, pod).await;
             let answer = WhyPod::of(&facts, Timestamp::now());
@@ -67,7 +66,7 @@ pub(super) async fn why(args: WhyArgs) -> anyhow::Result<ExitCode> {
             (answer.condition, text)
         }
         Asked::Workload(kind, name) => {
-            let workload = object(kubectl, get(kind.resource, name), OBJECT).await;
+            let workload = object(kubectl, &get(kind.resource, name), OBJECT).await;
             let workload = workload.with_context(|| format!("cannot read the {}", kind.word))?;
             let facts = look_at_all(kubectl, agents, kind, &workload).await?;
             let answer = WhyWorkload::of(facts, Timestamp::now());
@@ -129,7 +128,7 @@ async fn look(kubectl: &Kubectl, agents: Option<&str>, pod: SeenPod) -> PodFacts
     let mut missing = Vec::new();
     let namespace = format!("--namespace={}", pod.metadata.namespace);
     let selector = format!("--field-selector=involvedObject.uid={}", pod.metadata.uid);
-    let events = object(kubectl, ["get", "events", &namespace, &selector], OBJECT).await;
+    let events = object(kubectl, &["get", "events", &namespace, &selector], OBJECT).await;
     let events = events.map(EventList::newest_first);
     let events = events.unwrap_or_else(|why: anyhow::Error| {
         missing.push(format!("The events of the pod cannot be read: {why:#}."));
@@ -146,7 +145,7 @@ async fn look(kubectl: &Kubectl, agents: Option<&str>, pod: SeenPod) -> PodFacts
         };
     };
     // It only adds to the answer, and needs rights that not everybody has.
-    let seen: Option<SeenNode> = object(kubectl, ["get", "node", &node], OBJECT).await.ok();
+    let seen: Option<SeenNode> = object(kubectl, &["get", "node", &node], OBJECT).await.ok();
     PodFacts {
         agent: ask_agent(kubectl, agents, &node).await,
         pod,
@@ -180,7 +179,7 @@ async fn list<T: DeserializeOwned>(
     resource: &str,
     namespace: &str,
 ) -> anyhow::Result<Vec<T>> {
-    let list = object::<Several<T>>(kubectl, ["get", resource, namespace], LIST).await;
+    let list = object::<Several<T>>(kubectl, &["get", resource, namespace], LIST).await;
     let list = list.with_context(|| format!("cannot list {resource}"))?;
     Ok(list.items)
 }
@@ -188,10 +187,10 @@ async fn list<T: DeserializeOwned>(
 /// The object that `kubectl` prints.
 async fn object<T: DeserializeOwned>(
     kubectl: &Kubectl,
-    arguments: impl IntoIterator<Item = &str>,
+    arguments: &[&str],
     limits: CallLimits,
 ) -> anyhow::Result<T> {
-    let arguments: Vec<_> = arguments.into_iter().chain(["--output=json"]).collect();
+    let arguments = [arguments, &["--output=json"]].concat();
     let printed = kubectl.print(&arguments, limits).await;
     let printed = printed.map_err(anyhow::Error::msg)?;
     serde_json::from_slice(&printed).context("kubectl prints something else")

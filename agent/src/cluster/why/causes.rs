@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::answer::WhyPod;
+use super::{answer::WhyPod, workload::take_least};
 
 const SCHEMA: &str = "regprobe-why-workload/v1";
 /// Causes that are shown.
@@ -133,8 +133,8 @@ fn causes(answers: Vec<WhyPod>) -> Vec<WhyCause> {
         cause.nodes = cause.on.len();
     }
     let rank = |condition| CONDITIONS.iter().position(|known| *known == condition);
-    causes.sort_by_key(|cause| (rank(cause.example.condition), usize::MAX - cause.pods));
-    causes
+    let place = |cause: &WhyCause| (rank(cause.example.condition), usize::MAX - cause.pods);
+    std::iter::from_fn(|| take_least(&mut causes, place)).collect()
 }
 
 #[cfg(test)]

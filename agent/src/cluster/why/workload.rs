@@ -1,7 +1,5 @@
 //! A workload as typed and as `kubectl get --output=json` prints it, and which of its pods to look at. Pure.
 
-use std::collections::HashMap;
-
 use anyhow::bail;
 use serde::Deserialize;
 
@@ -143,23 +141,33 @@ impl ObjectMetadata {
 /// The pods to look at, and how many more would be worth it: those that wait, first those whose pull has failed,
 /// each time from as many nodes as possible.
 pub(super) fn to_look_at(pods: Vec<SeenPod>) -> (Vec<SeenPod>, usize) {
-    let mut met: HashMap<_, usize> = HashMap::new();
-    let ranked = pods.into_iter().filter_map(|pod| {
+    let mut waiting: Vec<((u8, usize), SeenPod)> = Vec::new();
+    for pod in pods {
         let rank = match PodState::of(&pod, &[]) {
             PodState::CannotPull(_) => 0,
             PodState::Pulling(..) => 1,
             PodState::NotScheduled(_) => 2,
-            PodState::NoPullFault(..) => pod.waiting().next().map(|_| 3)?,
+            PodState::NoPullFault(..) if pod.waiting().next().is_some() => 3,
+            PodState::NoPullFault(..) => continue,
         };
-        let of_node = met.entry((rank, pod.spec.node_name.clone())).or_default();
-        *of_node += 1;
-        Some(((rank, *of_node), pod))
-    });
-    let mut ranked: Vec<_> = ranked.collect();
-    ranked.sort_by_key(|(place, _)| *place);
-    let left_out = ranked.len().saturating_sub(LOOKED_AT);
-    ranked.truncate(LOOKED_AT);
-    (ranked.into_iter().map(|(_, pod)| pod).collect(), left_out)
+        let beside = waiting.iter().filter(|((known, _), other)| {
+            *known == rank && other.spec.node_name == pod.spec.node_name
+        });
+        waiting.push(((rank, beside.count()), pod));
+    }
+    let mut chosen = Vec::new();
+    while chosen.len() < LOOKED_AT
+        && let Some((_, pod)) = take_least(&mut waiting, |(place, _)| *place)
+    {
+        chosen.push(pod);
+    }
+    (chosen, waiting.len())
+}
+
+/// Takes the first of those with the least key.
+pub(super) fn take_least<T, K: Ord>(from: &mut Vec<T>, key: impl Fn(&T) -> K) -> Option<T> {
+    let place = (0..from.len()).min_by_key(|place| key(&from[*place]))?;
+    Some(from.remove(place))
 }
 
 #[cfg(test)]
