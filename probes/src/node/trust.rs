@@ -63,27 +63,28 @@ impl TrustStore {
         of_host: Vec<CertificateDer<'static>>,
         unseen: Option<Unseen>,
     ) -> Result<Self, TrustError> {
-        let (mut certificates, unseen_bundle) = bundle(root);
-        if let Some(path) = own_file {
-            certificates.extend(own_certificates(path)?);
-        }
-        certificates.extend(of_host);
-        if certificates.is_empty() {
+        let (bundle, unseen_bundle) = bundle(root);
+        let own = own_file.map(own_certificates).transpose()?;
+        let all = bundle.chain(own.into_iter().flatten()).chain(of_host);
+        let trusted = Self::of(all);
+        if trusted.fingerprints.is_empty() {
             return Err(TrustError::NoRoots);
         }
         Ok(Self {
             unseen: unseen.or(unseen_bundle),
-            ..Self::of(certificates)
+            ..trusted
         })
     }
 
     /// Trusts these certificates alone.
-    pub(crate) fn of(mut certificates: Vec<CertificateDer<'static>>) -> Self {
+    pub(crate) fn of(certificates: impl IntoIterator<Item = CertificateDer<'static>>) -> Self {
         let mut fingerprints = HashSet::new();
-        // Directories name each certificate several times.
-        certificates.retain(|certificate| fingerprints.insert(fingerprint(certificate)));
         let mut roots: HashMap<_, Vec<_>> = HashMap::new();
         for certificate in certificates {
+            // Directories name each certificate several times.
+            if !fingerprints.insert(fingerprint(&certificate)) {
+                continue;
+            }
             // One that cannot be read may still be a trusted leaf.
             if let Ok((_, read)) = X509Certificate::from_der(&certificate) {
                 let holder = read.subject().as_raw().to_vec();
@@ -169,20 +170,23 @@ fn own_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustEr
     }
 }
 
+/// Some may come more than once.
+type Certificates = Box<dyn Iterator<Item = CertificateDer<'static>>>;
+
 /// The bundle of the node at `root`, or this process's own if the node's is not seen.
-fn bundle(root: &Root) -> (Vec<CertificateDer<'static>>, Option<Unseen>) {
+fn bundle(root: &Root) -> (Certificates, Option<Unseen>) {
     let named = |name| env::var_os(name).filter(|value| !value.is_empty());
     let (file, directories) = (named("SSL_CERT_FILE"), named("SSL_CERT_DIR"));
     if file.is_some() || directories.is_some() {
-        let in_directories = directories.iter().flat_map(env::split_paths);
-        let in_directories = in_directories.flat_map(|directory| files_in(&directory));
+        let directories = directories.iter().flat_map(env::split_paths);
+        let in_directories = directories.flat_map(|directory| files_in(&directory));
         let files = file.map(PathBuf::from).into_iter().chain(in_directories);
-        return (of_files(files), None);
+        return (of_files(files.collect()), None);
     }
     let mut unseen = None;
     for path in BUNDLES {
         match root.read(path.as_ref(), MAX_FILE) {
-            Ok(pem) => return (certificates(&pem), unseen),
+            Ok(pem) => return (Box::new(certificates(&pem).into_iter()), unseen),
             Err(FileError::Unseen(why)) => unseen = unseen.or(Some(why)),
             Err(FileError::Io(_)) => {}
         }
@@ -192,7 +196,7 @@ fn bundle(root: &Root) -> (Vec<CertificateDer<'static>>, Option<Unseen>) {
         return (own, unseen.or(Some(Unseen::Bundle)));
     }
     let in_directories = DIRECTORIES.iter().flat_map(|path| files_in(path.as_ref()));
-    (of_files(in_directories), unseen)
+    (of_files(in_directories.collect()), unseen)
 }
 
 fn files_in(directory: &Path) -> Vec<PathBuf> {
@@ -200,16 +204,14 @@ fn files_in(directory: &Path) -> Vec<PathBuf> {
     entries.take(MAX_FILES).map(|entry| entry.path()).collect()
 }
 
-/// The certificates of all files that can be read, up to the limit of one.
-fn of_files(paths: impl IntoIterator<Item = PathBuf>) -> Vec<CertificateDer<'static>> {
+/// The certificates of all files that can be read, up to the limit of one. Each file is read when its turn comes.
+fn of_files(paths: Vec<PathBuf>) -> Certificates {
     let mut left = MAX_FILE;
-    let mut all = Vec::new();
-    for path in paths {
+    Box::new(paths.into_iter().flat_map(move |path| {
         let pem = read_regular(&path, left).unwrap_or_default();
         left -= pem.len() as u64;
-        all.extend(certificates(&pem));
-    }
-    all
+        certificates(&pem)
+    }))
 }
 
 /// A bundle with a broken entry is still a bundle: Go skips such entries as well.
@@ -237,7 +239,8 @@ mod tests {
         let file = folder.path().join("bundle.pem");
         let filler = "#".repeat(MAX_FILE as usize);
         fs::write(&file, format!("{PEM}{filler}{PEM}")).unwrap();
-        assert_eq!(of_files([file.clone()]).len(), 1);
-        assert_eq!(of_files(["/dev/zero".into(), file.clone(), file]).len(), 1);
+        assert_eq!(of_files(vec![file.clone()]).count(), 1);
+        let files = vec!["/dev/zero".into(), file.clone(), file];
+        assert_eq!(of_files(files).count(), 1);
     }
 }
