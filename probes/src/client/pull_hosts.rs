@@ -93,8 +93,8 @@ impl PullHosts {
 
     /// When the client asks the registry itself, and which client; both hold for the hosts that it leads to.
     pub(crate) fn registrys(&self) -> (Turn, &HostClient) {
-        let mut hosts = self.hosts.iter();
-        let registry = hosts.find(|host| host.endpoint.role == Role::Login);
+        let registry = self.hosts.iter().filter(|host| host.is_registry());
+        let registry = registry.min_by_key(|host| host.turn);
         registry.map_or((Turn::Never, &SHARED_CLIENT), |registry| {
             (registry.turn, &registry.client)
         })
@@ -102,12 +102,8 @@ impl PullHosts {
 
     /// The hosts as a pull of an image goes through them; `named` is the registry as images name it.
     pub(crate) fn for_pull(&self, named: &str) -> Vec<containerd::Host> {
-        let asked = || {
-            self.hosts
-                .iter()
-                .enumerate()
-                .filter(|(_, host)| host.turn != Turn::Never)
-        };
+        let hosts = || self.hosts.iter().enumerate();
+        let asked = || hosts().filter(|(_, host)| host.is_in_turns());
         let shared = asked()
             .find(|(_, host)| !host.has_own_client)
             .map(|(place, _)| place);
@@ -130,7 +126,7 @@ impl PullHosts {
     fn configured(config: HostsConfig, login: &Endpoint) -> Self {
         let mut turns = (0_u32..).map(Turn::After);
         let hosts = config.hosts.into_iter().map(|host| {
-            // Whoever may not give content is asked for nothing at all.
+            // Whoever may not give content resolves nothing.
             let turn = match host.capabilities.pull {
                 true => turns.next().unwrap_or(Turn::Never),
                 false => Turn::Never,
@@ -162,6 +158,11 @@ impl PullHost {
         let Endpoint { host, port, .. } = &self.endpoint;
         self.endpoint.is_same_server(endpoint)
             || self.client.falls_back && (host, port) == (&endpoint.host, &endpoint.port)
+    }
+
+    /// Whether a pull may ask it: a host that may not give content is asked for it all the same.
+    fn is_in_turns(&self) -> bool {
+        self.turn != Turn::Never || !self.capabilities.pull
     }
 
     /// Whether it is the registry itself.

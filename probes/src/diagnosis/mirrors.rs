@@ -40,14 +40,17 @@ pub(super) fn settle(judged: &mut [EndpointFindings<'_>], walks: &[Walk]) -> Opt
     Some(serves)
 }
 
-/// The last host that walks asked: it served them, or would with credentials.
+/// The last host that walks asked: it served them, or would with credentials. One that has no turn counts only where
+/// a walk ends at it.
 fn last_asked(judged: &[EndpointFindings<'_>], walks: &[Walk]) -> Option<Turn> {
-    let asked = walks.iter().flat_map(Walk::endpoints);
-    let seen = asked.filter_map(|asked| {
+    let turn_of = |asked: &Endpoint| {
         let mut judged = judged.iter();
-        judged.find(|(seen, _)| seen.endpoint.is_same_server(asked))
-    });
-    seen.map(|(seen, _)| seen.turn).max()
+        let seen = judged.find(|(seen, _)| seen.endpoint.is_same_server(asked));
+        seen.map(|(seen, _)| seen.turn)
+    };
+    let asked = walks.iter().flat_map(Walk::endpoints).filter_map(turn_of);
+    let ends = walks.iter().filter_map(Walk::last).filter_map(turn_of);
+    asked.filter(|turn| *turn != Turn::Never).chain(ends).max()
 }
 
 /// By what is wrong with each of them, where no walk tells.

@@ -3,10 +3,7 @@
 
 use std::{net::IpAddr, sync::OnceLock, time::Duration};
 
-use hyper::{
-    Method,
-    header::{AUTHORIZATION, LOCATION},
-};
+use hyper::{Method, header::LOCATION};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, sleep},
@@ -34,6 +31,8 @@ use crate::{
         throughput::Throughput,
     },
 };
+
+use self::tries::By;
 
 mod followed;
 mod tries;
@@ -85,25 +84,6 @@ pub(super) struct Lane<'a> {
     pub orders: mpsc::Sender<Order>,
 }
 
-/// What a request shows that it may be answered.
-#[derive(Clone, Copy)]
-enum By {
-    Credential,
-    Token,
-}
-
-impl By {
-    fn of(request: &containerd::WalkRequest) -> Option<Self> {
-        match request.offered {
-            Some(_) => Some(Self::Credential),
-            None => {
-                let has_token = request.headers.contains_key(AUTHORIZATION);
-                has_token.then_some(Self::Token)
-            }
-        }
-    }
-}
-
 /// Asks for the images of a round.
 pub(super) struct Walker<'a> {
     pub target: &'a Target,
@@ -121,6 +101,8 @@ pub(super) struct Walker<'a> {
     for_content: bool,
     /// Whether the last answer was a denial.
     denied: bool,
+    /// The place of the host that is asked for the image now, also while somebody else asks for its token.
+    asking: usize,
     /// The host, by its place, for which the last answer was 401.
     unauthorized: Option<usize>,
     /// How long the route was when the registry itself wanted a credential, and the client went on to a later host.
@@ -161,6 +143,7 @@ impl<'a> Walker<'a> {
             last: None,
             for_content: false,
             denied: false,
+            asking: 0,
             unauthorized: None,
             denied_at: None,
             timed_out: false,
@@ -332,9 +315,12 @@ impl Transport for Walker<'_> {
             Err(why) => return WalkReply::NotSeen(why.to_owned()),
         };
         self.last = Some(place);
-        self.note_denial(request.host);
+        if request.content != Content::Token {
+            self.asking = request.host;
+        }
+        self.note_denial(self.asking);
         let (sender, heard) = oneshot::channel();
-        let (asks_for, content, by) = (request.host, request.content, By::of(request));
+        let (content, by) = (request.content, By::of(request));
         let mut request = request.clone();
         let mut withheld = None;
         if !self.lanes[place].endpoint.is_same_server(&host.endpoint) {
@@ -410,7 +396,7 @@ impl Transport for Walker<'_> {
             self.blame(None, fault).await;
         }
         self.note_refusal(content, by, &reply);
-        self.note_status(asks_for, &reply);
+        self.note_status(self.asking, &reply);
         self.timed_out = matches!(&reply, WalkReply::Fault(fault) if fault.kind.is_timeout());
         self.route.push(asked);
         reply

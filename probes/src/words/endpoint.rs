@@ -143,7 +143,8 @@ impl Role {
 pub enum Turn {
     /// After this many other hosts have failed.
     After(u32),
-    /// Never: the registry's own `hosts.toml` leaves it out.
+    /// Never: the registry's own `hosts.toml` leaves it out, or lets it give no content. Of the latter it is asked all
+    /// the same, but only once the reference is resolved.
     Never,
 }
 

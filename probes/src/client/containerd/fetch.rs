@@ -167,13 +167,15 @@ impl<T: Transport> Source<'_, T> {
         let mut first: Option<GoError> = None;
         let part = format!("{kind}/{}", descriptor.digest);
         let accepted = format!("{}, */*", descriptor.media_type);
-        let hosts: Vec<usize> = (0..self.hosts.len())
-            .filter(|at| self.hosts[*at].pulls)
-            .collect();
-        for &at in &hosts {
+        // One host with the capability is enough for all of them to be asked.
+        let hosts = match self.hosts.iter().any(|host| host.pulls) {
+            true => 0..self.hosts.len(),
+            false => 0..0,
+        };
+        let last = hosts.end.saturating_sub(1);
+        for at in hosts {
             let request = self.request(at, Method::GET, &part, &accepted, read);
-            let last = hosts.last() == Some(&at);
-            let sent = self.send(at, request, last).await;
+            let sent = self.send(at, request, at == last).await;
             match sent.and_then(|answer| retries::refuse_errors(self.release, answer)) {
                 Ok(answer) => return Ok(answer),
                 Err(Stop::Failed(error)) if error.class != Class::Hangs => {

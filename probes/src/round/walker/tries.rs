@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use hyper::header::AUTHORIZATION;
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{By, Lane, Order, Walker};
+use super::{Lane, Order, Walker};
 use crate::{
     client::{
         containerd::{self, Blame, Content, Pulled, Stop, WalkReply},
@@ -16,6 +17,25 @@ use crate::{
     round::{identity::IdentityAnswer, offers::Try},
     words::endpoint::Role,
 };
+
+/// What a request shows that it may be answered.
+#[derive(Clone, Copy)]
+pub(super) enum By {
+    Credential,
+    Token,
+}
+
+impl By {
+    pub(super) fn of(request: &containerd::WalkRequest) -> Option<Self> {
+        match request.offered {
+            Some(_) => Some(Self::Credential),
+            None => {
+                let has_token = request.headers.contains_key(AUTHORIZATION);
+                has_token.then_some(Self::Token)
+            }
+        }
+    }
+}
 
 impl Walker<'_> {
     /// A whole pull for each of `tries`, until one gets the image. The errors of all are one, as the kubelet joins
