@@ -47,6 +47,11 @@ impl ContainerdRelease {
         self >= Self::new(2, 0, 0)
     }
 
+    /// Whether it looks itself at the `Content-Encoding` of content, and takes none that it does not know.
+    pub(crate) fn opens_encodings(self) -> bool {
+        self >= Self::new(2, 0, 0)
+    }
+
     /// Whether a time-out or an early end of a connection to the last host is tried again.
     pub(crate) fn repeats_transport_errors(self) -> bool {
         self >= Self::new(2, 3, 7)

@@ -163,7 +163,7 @@ impl<'a> Requests<'a> {
             };
             match sent {
                 // The client itself asks for no range.
-                Ok(sent) if ranged && sent.response.status == 416 => ranged = false,
+                Ok(sent) if ranged && refuses_ranges(sent.response.status) => ranged = false,
                 _ if self.asks_again() => hung_up = true,
                 sent => break sent,
             }
@@ -354,4 +354,9 @@ impl<'a> Requests<'a> {
         self.visit.report(&outcome);
         self.stages.push(outcome);
     }
+}
+
+/// Statuses by which servers and what is before them refuse a request for a part, and which the whole may not get.
+fn refuses_ranges(status: u16) -> bool {
+    matches!(status, 400 | 416 | 501)
 }

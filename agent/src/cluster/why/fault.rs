@@ -214,6 +214,7 @@ faults! {
         "what answers at HOST is no registry";
         "Check where the name leads to, and what is in front of the registry."
     "MalformedResponse" Some(Stage::Blob), ["malformed", "server response headers exceeded", "unable to decode token response",
+        "gzip: invalid header", "unsupported Content-Encoding algorithm",
         "did not include a token", "unexpected media type"]:
         "HOST answers with something that is not valid";
         "Check what is in front of the registry."

@@ -7,6 +7,7 @@ use hyper::Method;
 
 use super::{
     document::{self, Descriptor, SCHEMA_1},
+    encoding,
     go_http::Followed,
     retries,
     source::{MAX_MANIFEST, Source, header},
@@ -153,9 +154,12 @@ impl<T: Transport> Source<'_, T> {
         kind: &str,
         read: Read,
     ) -> Result<Followed, Stop> {
-        self.fetch_in_turn(descriptor, kind, read)
-            .await
-            .map_err(copying_open)
+        let fetched = self.fetch_in_turn(descriptor, kind, read).await;
+        let answer = fetched.map_err(copying_open)?;
+        match self.release.opens_encodings() {
+            true => Ok(answer),
+            false => encoding::unpacked_by_go(answer, read).map_err(copying),
+        }
     }
 
     async fn fetch_in_turn(
@@ -176,7 +180,12 @@ impl<T: Transport> Source<'_, T> {
         for at in hosts {
             let request = self.request(at, Method::GET, &part, &accepted, read);
             let sent = self.send(at, request, at == last).await;
-            match sent.and_then(|answer| retries::refuse_errors(self.release, answer)) {
+            let taken = sent.and_then(|answer| retries::refuse_errors(self.release, answer));
+            let opened = taken.and_then(|answer| match self.release.opens_encodings() {
+                true => encoding::opened(answer, read),
+                false => Ok(answer),
+            });
+            match opened {
                 Ok(answer) => return Ok(answer),
                 Err(Stop::Failed(error)) if error.class != Class::Hangs => {
                     first = first.or(Some(error));

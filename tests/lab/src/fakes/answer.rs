@@ -40,7 +40,7 @@ pub enum Answer {
     CaptivePortal,
     /// 302 to another URL.
     RedirectTo(String),
-    /// 307 to the same path and query behind this.
+    /// 307 to the same path and query behind this, which is a host or a path.
     MovedTo(String),
     /// So to some requests, and as Azure to all others.
     Only(Kind, Box<Self>),
@@ -62,6 +62,8 @@ pub enum Answer {
     Reset,
     /// Bytes that are not HTTP.
     Garbage,
+    /// The healthy answer, and the connection is closed in place of its last byte.
+    EndsEarly,
     /// The healthy answer, with its last byte changed.
     Damaged,
     /// The healthy answer, in HTTP/1.0.
@@ -138,6 +140,13 @@ pub(crate) struct Asked<'a> {
     pub(crate) service: &'a str,
 }
 
+impl Asked<'_> {
+    /// Whether the request is for what is behind a place, which is a host or a path.
+    fn is_below(&self, place: &str) -> bool {
+        self.url.starts_with(place) || self.request.target.starts_with(place)
+    }
+}
+
 impl Answer {
     /// What to do, given what Azure would have answered.
     pub(crate) fn act(&self, asked: &Asked<'_>, azure: Response) -> Act {
@@ -160,7 +169,7 @@ impl Answer {
             Self::HugeJson => respond(Response::new(200).json(&huge_json())),
             Self::CaptivePortal => respond(captive_portal()),
             // What has moved is there.
-            Self::MovedTo(place) if asked.url.starts_with(place.as_str()) => respond(azure),
+            Self::MovedTo(place) if asked.is_below(place) => respond(azure),
             Self::MovedTo(place) => {
                 let url = format!("{place}{}", asked.request.target);
                 respond(Response::new(307).header("Location", url))
@@ -183,6 +192,13 @@ impl Answer {
             Self::Eof => Act::Raw(Vec::new(), Then::Close),
             Self::Reset => Act::Raw(Vec::new(), Then::Reset),
             Self::Garbage => Act::Raw(b"\x00\x01 this is not HTTP\r\n\r\n".to_vec(), Then::Close),
+            Self::EndsEarly => {
+                let mut bytes = azure.encode(&asked.request.method, Framing::Length);
+                if !azure.body.is_empty() && asked.request.method != "HEAD" {
+                    bytes.pop();
+                }
+                Act::Raw(bytes, Then::Close)
+            }
             Self::Damaged => respond(azure.with_last_byte_changed()),
             Self::Http10 => Act::Respond(azure, Framing::Http10),
             Self::Chunked => Act::Respond(azure, Framing::Chunked),

@@ -1,5 +1,7 @@
 //! The words for how a server answers over HTTP.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 /// How an endpoint answers over HTTP.
@@ -12,7 +14,10 @@ pub enum Answers {
     Says(Said),
     /// 401 with this in `Www-Authenticate`.
     Challenge(String),
-    /// 307 to the same path and query behind this.
+    /// Well, with these headers before its own.
+    #[serde(rename = "with headers")]
+    WithHeaders(BTreeMap<String, String>),
+    /// 307 to the same path and query behind this, which may be a host or a path.
     #[serde(rename = "redirect to")]
     RedirectTo(String),
     /// To HEAD so, and well to everything else.
@@ -61,6 +66,9 @@ pub enum Answers {
     HangsUp,
     Resets,
     Garbage,
+    /// Well, and the connection is closed before the last byte of the body.
+    #[serde(rename = "ends early")]
+    EndsEarly,
     /// Well, but for the last byte.
     Damaged,
     #[serde(rename = "in HTTP/1.0")]

@@ -342,6 +342,14 @@ pub(super) fn answer(answers: &Answers) -> Answer {
             Answer::Body(*status, media_type.clone(), text)
         }
         Answers::Challenge(line) => Answer::Challenge(Challenge::Raw(vec![line.clone()])),
+        Answers::WithHeaders(headers) => {
+            let headers = headers.iter();
+            Answer::With(
+                headers
+                    .map(|(name, value)| (name.clone(), value.clone()))
+                    .collect(),
+            )
+        }
         Answers::RedirectTo(place) => Answer::MovedTo(place.clone()),
         Answers::ToHead(answers) => only(Kind::Head, answers),
         Answers::ToGet(answers) => only(Kind::Get, answers),
@@ -366,6 +374,7 @@ pub(super) fn answer(answers: &Answers) -> Answer {
         Answers::HangsUp => Answer::Eof,
         Answers::Resets => Answer::Reset,
         Answers::Garbage => Answer::Garbage,
+        Answers::EndsEarly => Answer::EndsEarly,
         Answers::Damaged => Answer::Damaged,
         Answers::Http10 => Answer::Http10,
         Answers::Once => Answer::Once,
