@@ -15,6 +15,7 @@ use regprobe_harness::need::Need;
 use regprobe_harness::suite::{Suite, Test, test};
 use regprobe_lab::scenario::Scenario;
 use regprobe_lab::servers::{Pull, Release};
+use regprobe_lab::wait;
 use regprobe_lab::world::Checked;
 
 use super::faultlab::{delay_is_off, look};
@@ -24,8 +25,8 @@ use super::pool::{Pool, lock};
 const WORLDS: u64 = 40;
 const FIRST: u64 = 1;
 
-/// How often a world is made again that seems to be judged wrongly.
-const AGAIN: usize = 4;
+/// A world that seems to be judged wrongly is made again, each time after so many seconds.
+const AGAIN: [u64; 4] = [2, 5, 10, 20];
 
 /// How many worlds there are at the same time; most only wait.
 const AT_A_TIME: usize = 8;
@@ -43,10 +44,10 @@ pub(crate) fn suite() -> Suite {
             return Suite::of([test("the environment can be read", || Err(error))]);
         }
     };
-    let pool = Arc::<Pool>::default();
+    let (pool, again) = (Arc::<Pool>::default(), Arc::<Mutex<()>>::default());
     let totals = Arc::<Mutex<Totals>>::default();
     let tests: Vec<_> = (first..first + worlds)
-        .map(|seed| world(seed, &pool, &totals))
+        .map(|seed| world(seed, &pool, &again, &totals))
         .collect();
     Suite::of(tests).at_a_time(AT_A_TIME).and_then(move || {
         pool.close();
@@ -64,20 +65,25 @@ fn of_environment<T: FromStr<Err: Display>>(name: &str, default: T) -> Result<T>
     }
 }
 
-fn world(seed: u64, pool: &Arc<Pool>, totals: &Arc<Mutex<Totals>>) -> Test {
-    let (pool, totals) = (Arc::clone(pool), Arc::clone(totals));
+fn world(seed: u64, pool: &Arc<Pool>, again: &Arc<Mutex<()>>, totals: &Arc<Mutex<Totals>>) -> Test {
+    let (pool, again, totals) = (Arc::clone(pool), Arc::clone(again), Arc::clone(totals));
     test(format!("world {seed}"), move || {
         let drawn = drawn::world(seed, PATIENCE);
         let told = || format!("world {seed}: {drawn:#}");
         let scenario = Scenario::parse(&drawn.to_string()).with_context(told)?;
         let mut compared = compare(&pool, &scenario).with_context(told)?;
         // On a busy machine a packet or a process can be late: what is wrong once must be wrong each time.
-        for _ in 0..AGAIN {
+        for pause in AGAIN {
             if compared.iter().all(|seen| !seen.is_wrong()) {
                 break;
             }
-            let again = compare(&pool, &scenario).with_context(told)?;
-            for (seen, again) in compared.iter_mut().zip(again) {
+            wait::pause(Duration::from_secs(pause));
+            // What made one world late can make another one late, so no two of those are made again at once.
+            let is_late = |seen: &Compared| seen.judgement() == Judgement::DelayOff;
+            let alone = compared.iter().any(is_late).then(|| lock(&again));
+            let repeated = compare(&pool, &scenario).with_context(told)?;
+            drop(alone);
+            for (seen, again) in compared.iter_mut().zip(repeated) {
                 if seen.is_wrong() {
                     *seen = again;
                 }

@@ -1,256 +1,164 @@
 //! Draws a world: a scenario whose expectations nobody looks at, as a document that a file of `tests/scenarios`
-//! could hold.
+//! could hold. A world is a registry in good health, of which there are several kinds, with two to four faults.
 
-use rand::rngs::StdRng;
-use rand::seq::IndexedRandom;
-use rand::{Rng, SeedableRng};
+mod answers;
+mod detours;
+mod draw;
+mod faults;
+mod homes;
+
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
+use self::draw::Draw;
+use self::faults::FAULTS;
+use self::homes::{HOMES, Home};
+
 const NAMESERVERS: [&str; 3] = ["198.18.0.53", "198.18.0.54", "198.18.0.55"];
-/// Up, up, closed, silent.
-const LOGIN_AT: [&str; 4] = ["10.240.1.4", "10.240.1.14", "10.240.1.2", "10.240.1.99"];
-const DATA_AT: [&str; 3] = ["10.240.1.5", "10.240.1.2", "10.240.1.99"];
 
 /// The world of this seed; a pull has `patience` seconds.
 pub(super) fn world(seed: u64, patience: f64) -> Value {
-    let mut draw = Draw(StdRng::seed_from_u64(seed));
-    let mut world = Map::new();
-    let servers = draw.0.random_range(1..=3);
-    let healthy = NAMESERVERS[..servers].iter().map(|at| json!({"at": at}));
-    let mut nameservers: Vec<Value> = healthy.collect();
-    let mut resolv_conf: Vec<String> = Vec::new();
-    let mut hosts: Vec<String> = Vec::new();
-    for _ in 0..draw.0.random_range(2..=4) {
-        match draw.0.random_range(0..12) {
-            0 | 1 => {
-                let health = draw.one(&[
-                    "silent",
-                    "closed",
-                    "failing",
-                    "refusing",
-                    "babbling",
-                    "slow",
-                    "truncating",
-                    "truncating, with TCP closed",
-                    "rotating",
-                    "silent about data",
-                    "looping",
-                ]);
-                draw.among(&mut nameservers)["is"] = json!(health);
-            }
-            2 | 3 => {
-                let (key, names) = match draw.0.random_bool(0.5) {
-                    true => ("login", draw.names(&LOGIN_AT, "203.0.113.10")),
-                    false => ("data", draw.names(&DATA_AT, "203.0.113.11")),
-                };
-                draw.among(&mut nameservers)[key] = names;
-            }
-            4 => {
-                let target = draw.one(&["login", "data", "10.240.1.4", "10.240.1.14"]);
-                let packets = draw.one(&[
-                    "dropped",
-                    "refused",
-                    "unreachable",
-                    "prohibited",
-                    "dropped when large",
-                ]);
-                insert(&mut world, "packets", target, json!(packets));
-            }
-            5 => {
-                let option = draw.one(&[
-                    "timeout:1",
-                    "timeout:2",
-                    "attempts:1",
-                    "attempts:3",
-                    "rotate",
-                    "ndots:3",
-                    "use-vc",
-                    "single-request",
-                ]);
-                resolv_conf.push(format!("options {option}\n"));
-            }
-            6 => resolv_conf.push(format!(
-                "search {}\n",
-                draw.one(&["contoso.example", "contoso.example corp.example"])
-            )),
-            7 => hosts.push(match draw.0.random_bool(0.5) {
-                true => format!("{} myregistry.azurecr.io\n", draw.one(&LOGIN_AT)),
-                false => format!(
-                    "{} myregistry.westeurope.data.azurecr.io\n",
-                    draw.one(&DATA_AT)
-                ),
-            }),
-            8 => {
-                let site = draw.one(&["login", "data"]);
-                let (key, fault) = draw.below_http();
-                insert(&mut world, site, key, json!(fault));
-            }
-            9 | 10 => {
-                let (site, key) = draw.one(&[
-                    ("login", "answers"),
-                    ("login", "token"),
-                    ("login", "manifest"),
-                    ("login", "blob"),
-                    ("data", "answers"),
-                ]);
-                let answer = draw.answer();
-                insert(&mut world, site, key, answer);
-            }
-            _ => draw.mirror(&mut world),
-        }
+    let mut draw = Draw::of(seed);
+    let home = draw.weighted(&HOMES);
+    let mut draft = Draft::of(home, draw);
+    for _ in 0..draft.draw.number(2, 4) {
+        let fault = draft.draw.weighted(&FAULTS);
+        fault(&mut draft);
     }
-    if !resolv_conf.is_empty() {
-        let listed = NAMESERVERS[..servers]
-            .iter()
-            .map(|at| format!("nameserver {at}\n"));
-        world.insert(
-            "resolv_conf".to_owned(),
-            json!(listed.chain(resolv_conf).collect::<String>()),
-        );
-    }
-    if !hosts.is_empty() {
-        world.insert("hosts".to_owned(), json!(hosts.concat()));
-    }
-    world.insert("nameservers".to_owned(), json!(nameservers));
-    json!({
-        "story": format!("World {seed}."),
-        // As the registry does; so a denial is a fault.
-        "agent": {"anonymous_pull": true, "images": ["probe/hello:v1"]},
-        "world": world,
-        "containerd": {"does": "pulls", "within_seconds": patience},
-        "verdict": "ok",
-    })
+    draft.finish(seed, patience)
 }
 
-fn insert(world: &mut Map<String, Value>, section: &str, key: &str, value: Value) {
-    let section = world.entry(section).or_insert_with(|| json!({}));
-    section[key] = value;
+/// A world to which faults are added.
+struct Draft {
+    draw: Draw,
+    home: &'static Home,
+    /// The `world` of the scenario, but for what is below.
+    world: Map<String, Value>,
+    nameservers: Vec<Value>,
+    /// Lines of `resolv.conf`, behind the nameservers.
+    resolv_conf: Vec<String>,
+    /// Lines of the hosts file.
+    hosts: Vec<String>,
+    /// Hosts of `hosts.toml`, in their order: the URL and its settings.
+    turns: Vec<(String, Vec<String>)>,
+    /// The `server` of `hosts.toml`, if it shall be another than the registry.
+    server: Option<&'static str>,
+    /// `hosts.toml` is that of `_default`.
+    for_all: bool,
 }
 
-struct Draw(StdRng);
-
-impl Draw {
-    fn one<T: Copy>(&mut self, choices: &[T]) -> T {
-        *choices.choose(&mut self.0).expect("there is a choice")
-    }
-
-    fn among<'a>(&mut self, values: &'a mut [Value]) -> &'a mut Value {
-        let at = self.0.random_range(0..values.len());
-        &mut values[at]
-    }
-
-    /// What a nameserver says of a name.
-    fn names(&mut self, private: &[&str], public: &str) -> Value {
-        match self.0.random_range(0..4) {
-            0 => json!(self.one(&[
-                "not linked",
-                "public",
-                "record missing",
-                "record missing",
-                "no address",
-                "unknown"
-            ])),
-            1 => json!({"public at": [public]}),
-            2 => json!({"linked to": [self.one(private)]}),
-            _ => {
-                let first = self.one(private);
-                let second = self.one(private);
-                let mut both = vec![first, second];
-                both.dedup();
-                json!({"linked to": both})
+impl Draft {
+    fn of(home: &'static Home, mut draw: Draw) -> Self {
+        let world = serde_json::from_str(home.world).expect("a home's world is a mapping");
+        let servers = draw.number(1, 3);
+        let nameservers = NAMESERVERS[..servers].iter();
+        let mut draft = Self {
+            draw,
+            home,
+            world,
+            nameservers: nameservers.map(|at| json!({"at": at})).collect(),
+            resolv_conf: Vec::new(),
+            hosts: Vec::new(),
+            turns: Vec::new(),
+            server: None,
+            for_all: false,
+        };
+        if home.is_public {
+            for nameserver in &mut draft.nameservers {
+                nameserver["login"] = json!("public");
+                nameserver["data"] = json!("public");
             }
         }
+        if home.is_in_hosts_toml {
+            draft.turn(home.url, &[]);
+        }
+        draft
     }
 
-    /// What goes wrong between dial and HTTP.
-    fn below_http(&mut self) -> (&'static str, &'static str) {
-        match self.0.random_bool(0.5) {
-            true => (
-                "certificate",
-                self.one(&[
-                    "expired",
-                    "not yet valid",
-                    "ends in three days",
-                    "by an unknown issuer",
-                    "for another name",
-                    "without names",
-                    "by an intermediate",
-                    "by an intermediate that is not sent",
-                    "self-signed",
-                ]),
-            ),
-            false => (
-                "connection",
-                self.one(&[
-                    "closes",
-                    "resets",
-                    "stalls",
-                    "closes after the hello",
-                    "resets after the hello",
-                    "stalls after the hello",
-                    "drops large hellos",
-                    "speaks plain HTTP",
-                    "ends at TLS 1.1",
-                    "ends at TLS 1.2",
-                    "agrees to nothing",
-                ]),
-            ),
-        }
+    /// Sets a key of a section of the world.
+    fn set(&mut self, section: &str, key: &str, value: impl Into<Value>) {
+        let section = self.world.entry(section).or_insert_with(|| json!({}));
+        section[key] = value.into();
     }
 
-    fn answer(&mut self) -> Value {
-        match self.0.random_range(0..3) {
-            0 => {
-                json!({"status": self.one(&[200, 400, 401, 403, 404, 405, 408, 418, 500, 502, 503, 504])})
-            }
-            1 => json!(self.one(&[
-                "as the firewall",
-                "throttled",
-                "hangs",
-                "hangs in the body",
-                "hangs up",
-                "resets",
-                "garbage",
-                "half of a JSON",
-                "a page to log in",
-                "a redirect away",
-                "a redirect to itself",
-            ])),
-            _ => json!(self.one(&[
-                "in HTTP/1.0",
-                "in chunks",
-                "once a connection",
-                "empty JSON"
-            ])),
-        }
+    /// Opens a server that is there only where a world names it.
+    fn open(&mut self, section: &str) {
+        self.world.entry(section).or_insert_with(|| json!({}));
     }
 
-    /// A mirror in front of the registry, and what is wrong with it.
-    fn mirror(&mut self, world: &mut Map<String, Value>) {
-        let capabilities = self.one(&[r#"["pull", "resolve"]"#, r#"["pull"]"#]);
-        let toml = format!(
-            "server = \"https://myregistry.azurecr.io\"\n[host.\"https://mirror.contoso.example\"]\n  \
-             capabilities = {capabilities}\n"
-        );
-        insert(world, "hosts_toml", "myregistry.azurecr.io", json!(toml));
-        match self.0.random_range(0..4) {
-            0 => insert(
-                world,
-                "packets",
-                "mirror",
-                json!(self.one(&["dropped", "refused"])),
-            ),
-            1 => {
-                let (key, fault) = self.below_http();
-                insert(world, "mirror", key, json!(fault));
+    /// A host of `hosts.toml` has these settings; the last one holds.
+    fn turn(&mut self, url: &str, settings: &[String]) {
+        let at = self.turns.iter().position(|(known, _)| known == url);
+        let at = at.unwrap_or_else(|| {
+            self.turns.push((url.to_owned(), Vec::new()));
+            self.turns.len() - 1
+        });
+        self.turns[at].1.extend_from_slice(settings);
+    }
+
+    fn finish(mut self, seed: u64, patience: f64) -> Value {
+        let resolv_conf = self.resolv_conf();
+        let hosts_toml = self.hosts_toml();
+        let mut put = |key: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                self.world.insert(key.to_owned(), value);
             }
-            2 => {
-                let answer = self.answer();
-                insert(world, "mirror", "answers", answer);
-            }
-            _ => {}
+        };
+        put("resolv_conf", resolv_conf);
+        put("hosts_toml", hosts_toml);
+        let hosts = self.hosts.concat();
+        put("hosts", (!hosts.is_empty()).then(|| json!(hosts)));
+        put("nameservers", Some(json!(self.nameservers)));
+        json!({
+            "story": format!("World {seed}."),
+            "agent": {
+                "server": self.home.server,
+                "private": if self.home.is_public { json!(false) } else { json!(["10.240.0.0/16"]) },
+                // As the registry does; so a denial is a fault.
+                "anonymous_pull": true,
+                "images": ["probe/hello:v1"],
+                // As by default: some faults are late by seconds.
+                "timeout_seconds": 10,
+            },
+            "world": self.world,
+            "containerd": {"does": "pulls", "within_seconds": patience},
+            "verdict": "ok",
+        })
+    }
+
+    fn resolv_conf(&self) -> Option<Value> {
+        let servers = self.nameservers.iter();
+        let servers = servers.filter_map(|nameserver| nameserver["at"].as_str());
+        let servers = servers.map(|at| format!("nameserver {at}\n"));
+        let lines = servers.chain(self.resolv_conf.iter().cloned());
+        (!self.resolv_conf.is_empty()).then(|| json!(lines.collect::<String>()))
+    }
+
+    fn hosts_toml(&self) -> Option<Value> {
+        if self.turns.is_empty() && self.server.is_none() {
+            return None;
         }
-        // It is there, whatever is wrong with the way to it.
-        world.entry("mirror").or_insert_with(|| json!({}));
+        let mut toml = match self.server {
+            Some(server) => format!("server = \"{server}\"\n"),
+            None => String::new(),
+        };
+        for (url, settings) in &self.turns {
+            // A key may stand in a table only once.
+            let keys: BTreeMap<_, _> = settings
+                .iter()
+                .filter_map(|setting| setting.split_once(" = "))
+                .collect();
+            toml.push_str(&format!("[host.\"{url}\"]\n"));
+            toml.extend(
+                keys.iter()
+                    .map(|(key, value)| format!("  {key} = {value}\n")),
+            );
+        }
+        let folder = match self.for_all {
+            true => "_default",
+            false => self.home.folder(),
+        };
+        Some(json!({folder: toml}))
     }
 }
