@@ -127,7 +127,7 @@ pub async fn run_holding(
             else => break,
         }
     }
-    seen.sort_by_key(|(place, _)| *place);
+    seen.sort_unstable_by_key(|(place, _)| *place);
     let mut endpoints = Vec::new();
     for of_lane in seen.into_iter().flat_map(|(_, of_lane)| of_lane) {
         merge(&mut endpoints, of_lane);

@@ -113,7 +113,7 @@ impl FleetView {
             .filter(|one| !one.is_awaited())
             .map(|one| NodeView::of(one, &columns))
             .collect();
-        nodes.sort_by(|a, b| (a.rank, &a.node, &a.page).cmp(&(b.rank, &b.node, &b.page)));
+        nodes.sort_unstable_by(|a, b| (a.rank, &a.node, &a.page).cmp(&(b.rank, &b.node, &b.page)));
         let mut causes = causes::of(&answers);
         let causes_left_out = causes.len().saturating_sub(MAX_CAUSES);
         let contrast = differences::between(&answers);
@@ -222,7 +222,7 @@ impl Columns {
         }
         let mut names: Vec<_> = seen.into_iter().collect();
         // A name that few agents give stands behind those of the fleet.
-        names.sort_by(|(a, (worst_a, count_a)), (b, (worst_b, count_b))| {
+        names.sort_unstable_by(|(a, (worst_a, count_a)), (b, (worst_b, count_b))| {
             let order = (*worst_b != Condition::Ok).cmp(&(*worst_a != Condition::Ok));
             order.then(count_b.cmp(count_a)).then(a.cmp(b))
         });

@@ -181,7 +181,7 @@ fn docker_certificates(root: &Root, dir: &Path, tls: &mut TlsSettings) -> Result
         .list(dir)?
         .map(|entry| entry.map(|entry| dir.join(entry.file_name())))
         .collect::<Result<_, _>>()?;
-    files.sort();
+    files.sort_unstable();
     for file in files {
         match file.extension().and_then(|extension| extension.to_str()) {
             Some("crt") => tls.ca.push(file),

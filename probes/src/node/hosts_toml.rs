@@ -124,7 +124,7 @@ fn host_tables(text: &str) -> Result<Vec<String>, toml::de::Error> {
         let line = text[..*start].rsplit('\n').next().unwrap_or_default();
         line.trim_start().starts_with('[')
     });
-    tables.sort();
+    tables.sort_unstable();
     Ok(tables.into_iter().map(|(_, name)| name).collect())
 }
 

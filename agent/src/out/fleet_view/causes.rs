@@ -63,7 +63,7 @@ pub(super) fn of(answers: &[&Summary]) -> Vec<Cause> {
             cause.message = cause.runbook().map(|runbook| runbook.about.to_owned());
         }
     }
-    causes.sort_by(|a, b| {
+    causes.sort_unstable_by(|a, b| {
         let order = b.is_critical().cmp(&a.is_critical());
         let order = order.then(b.nodes.len().cmp(&a.nodes.len()));
         order.then_with(|| (&a.registry, &a.code).cmp(&(&b.registry, &b.code)))

@@ -116,7 +116,7 @@ fn count(nodes: &[&Summary], value: &fn(&Summary) -> Option<String>) -> BTreeMap
 
 fn most_frequent(counts: BTreeMap<String, usize>) -> Vec<(String, usize)> {
     let mut counts: Vec<_> = counts.into_iter().collect();
-    counts.sort_by(|(a, a_count), (b, b_count)| b_count.cmp(a_count).then(a.cmp(b)));
+    counts.sort_unstable_by(|(a, a_count), (b, b_count)| b_count.cmp(a_count).then(a.cmp(b)));
     let more: usize = counts.iter().skip(MAX_VALUES).map(|(_, count)| count).sum();
     counts.truncate(MAX_VALUES);
     if more > 0 {

@@ -68,7 +68,7 @@ fn by_registry<'a>(answers: &[&'a Summary], wanted: Condition) -> Vec<(&'a str, 
         }
     }
     let mut counts: Vec<_> = counts.into_iter().collect();
-    counts.sort_by(|(a, a_count), (b, b_count)| b_count.cmp(a_count).then(a.cmp(b)));
+    counts.sort_unstable_by(|(a, a_count), (b, b_count)| b_count.cmp(a_count).then(a.cmp(b)));
     counts
 }
 

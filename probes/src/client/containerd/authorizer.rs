@@ -90,7 +90,7 @@ impl Authorizer {
         };
         let mut scopes = bearer.scopes.clone();
         scopes.push(scope.to_owned());
-        scopes.sort();
+        scopes.sort_unstable();
         scopes.dedup();
         let key = scopes.join(" ");
         let token = match bearer.tokens.get(&key) {
