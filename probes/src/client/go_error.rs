@@ -1,5 +1,7 @@
 //! What Go's HTTP client prints for a fault of a stage, behind the URL that it asked.
 
+use std::net::IpAddr;
+
 use crate::{
     outcome::Fault,
     stages::{http::fault::HttpFault, proxy::ProxyFault, tls::TlsFault},
@@ -43,15 +45,7 @@ pub(crate) fn text(fault: &Fault, host: &str) -> Option<String> {
         }
         (Fault::Tls(_), Reason::NameMismatch) => {
             let leaf = fault.chain().and_then(|chain| chain.leaf());
-            let names = leaf.map(|leaf| leaf.names.join(", "));
-            match names.filter(|names| !names.is_empty()) {
-                Some(names) => Some(format!(
-                    "x509: certificate is valid for {names}, not {host}"
-                )),
-                None => {
-                    known("x509: certificate relies on legacy Common Name field, use SANs instead")
-                }
-            }
+            leaf.map(|leaf| other_name(&leaf.names, host))
         }
         (Fault::Tls(fault), Reason::BadCertificate) => fault.broken_rule().map(str::to_owned),
         (Fault::Tls(_), Reason::Version) => {
@@ -86,4 +80,26 @@ fn alert(name: &str) -> String {
         other => return other.replace('_', " "),
     };
     known.to_owned()
+}
+
+/// `HostnameError`: of the names of a certificate, those of another kind than `host` do not count.
+fn other_name(names: &[String], host: &str) -> String {
+    let is_address = |name: &str| name.parse::<IpAddr>().is_ok();
+    let alike = names.iter().map(String::as_str);
+    let alike: Vec<_> = alike
+        .filter(|name| is_address(name) == is_address(host))
+        .collect();
+    match &*alike {
+        _ if names.is_empty() => {
+            "x509: certificate relies on legacy Common Name field, use SANs instead".to_owned()
+        }
+        [] if is_address(host) => format!(
+            "x509: cannot validate certificate for {host} because it doesn't contain any IP SANs"
+        ),
+        [] => format!("x509: certificate is not valid for any names, but wanted to match {host}"),
+        alike => format!(
+            "x509: certificate is valid for {}, not {host}",
+            alike.join(", ")
+        ),
+    }
 }

@@ -118,6 +118,7 @@ impl PullHosts {
                 pulls: host.capabilities.pull,
                 headers: host.headers.clone(),
                 tokens_of: shared.filter(|_| !host.has_own_client).unwrap_or(place),
+                shares_client: !host.has_own_client,
             }
         });
         hosts.collect()

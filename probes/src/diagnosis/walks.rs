@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     outcome::{EndpointOutcome, Outcome, Walk, WalkEnd},
-    words::reason::Stage,
+    words::{endpoint::Role, reason::Stage},
 };
 
 /// Weighs findings beside the way of walks that all ended well.
@@ -24,7 +24,9 @@ pub(super) fn settle(judged: &mut [EndpointFindings<'_>], walks: &[Walk]) {
         let mut routes = walks.iter().flat_map(Walk::endpoints);
         routes.any(|endpoint| endpoint.is_same_server(&seen.endpoint))
     };
-    for (_, findings) in judged.iter_mut().filter(|(seen, _)| !on_route(seen)) {
+    // Where it was led to and found nothing, it went on.
+    let is_beside = |seen: &EndpointOutcome| !on_route(seen) || seen.endpoint.role == Role::Storage;
+    for (_, findings) in judged.iter_mut().filter(|(seen, _)| is_beside(seen)) {
         for finding in findings {
             finding.severity = finding.severity.min(Severity::Warning);
         }

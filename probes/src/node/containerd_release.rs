@@ -104,6 +104,21 @@ impl ContainerdRelease {
         backported || self >= Self::new(1, 7, 7)
     }
 
+    /// Whether it takes no byte order mark in a hosts.toml, and finds the hosts by the headers of their tables alone.
+    pub(crate) fn is_strict_about_toml(self) -> bool {
+        self >= Self::new(2, 0, 0)
+    }
+
+    /// Whether it turns image manifests of schema 1 into what it can unpack.
+    pub(crate) fn converts_schema_1(self) -> bool {
+        self < Self::new(2, 0, 0)
+    }
+
+    /// Whether it stores content under a digest by another algorithm than SHA-256.
+    pub(crate) fn stores_any_digest(self) -> bool {
+        self >= Self::new(2, 3, 0)
+    }
+
     /// Whether it ignores a hosts.toml without a table of a host.
     pub(crate) fn needs_a_host_table(self) -> bool {
         self < Self::new(2, 0, 0)

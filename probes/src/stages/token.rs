@@ -137,8 +137,8 @@ pub(crate) fn granted(body: &[u8]) -> Result<Option<String>, JsonFault> {
         "refresh_token",
     ];
     let body = String::from_utf8_lossy(body);
-    let fields = object(Some(go_json::first(&body)?), &KNOWN)?;
-    // Go names the field, by a name of its own.
+    // Go names its types and fields, by names of its own.
+    let fields = object(Some(go_json::first(&body)?), &KNOWN).map_err(|_| JsonFault(None))?;
     fields
         .last("expires_in", number)
         .map_err(|_| JsonFault(None))?;

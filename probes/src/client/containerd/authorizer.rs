@@ -269,9 +269,9 @@ impl Bearer {
             return Err(GoError::new(Class::Other, text).with_content(fault).into());
         };
         let bearer = token::bearer(&token).ok_or_else(|| {
-            let text = "net/http: invalid header field value for \"Authorization\"";
+            // Only the request that is to carry it fails.
             let fault = HttpFault::Malformed("a token that no header can carry".to_owned());
-            GoError::new(Class::Other, text).with_content(fault)
+            GoError::untold(Class::Other).with_content(fault)
         })?;
         Ok(bearer)
     }

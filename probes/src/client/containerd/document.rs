@@ -26,6 +26,8 @@ pub(super) struct Descriptor {
     pub size: u64,
     /// As the index says it, where it does.
     pub platform: Option<Platform>,
+    /// Where it is outside of the registry: the client asks there first.
+    pub urls: Vec<String>,
 }
 
 impl Descriptor {
@@ -35,6 +37,11 @@ impl Descriptor {
 
     pub(super) fn is_manifest(&self) -> bool {
         MANIFEST.contains(&&*self.media_type)
+    }
+
+    /// The media types that a request for it accepts.
+    pub(super) fn accepted(&self) -> String {
+        format!("{}, */*", self.media_type)
     }
 
     /// What containerd unpacks.
@@ -60,10 +67,9 @@ const INDEX: [&str; 2] = [
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 ];
-const MANIFEST: [&str; 2] = [
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-];
+pub(super) const MANIFEST_OCI: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(super) const MANIFEST_DOCKER: &str = "application/vnd.docker.distribution.manifest.v2+json";
+const MANIFEST: [&str; 2] = [MANIFEST_OCI, MANIFEST_DOCKER];
 
 /// A manifest as a pull takes it.
 #[derive(Debug, PartialEq, Eq)]
@@ -155,10 +161,11 @@ pub(super) fn check_config(
     Ok(())
 }
 
-const DESCRIPTOR: [&str; 4] = ["mediaType", "digest", "size", "platform"];
+const DESCRIPTOR: [&str; 5] = ["mediaType", "digest", "size", "platform", "urls"];
 
 fn descriptor(fields: &Fields<'_>) -> Result<Descriptor, GoError> {
     let digest = text(fields.get("digest"))?;
+    let urls = list(fields.get("urls"))?.into_iter();
     Ok(Descriptor {
         media_type: text(fields.get("mediaType"))?,
         digest: Digest::parse(&digest)
@@ -166,6 +173,7 @@ fn descriptor(fields: &Fields<'_>) -> Result<Descriptor, GoError> {
         size: u64::try_from(number(fields.get("size"))?)
             .map_err(|_| malformed("an entry of negative size"))?,
         platform: None,
+        urls: urls.map(|url| text(Some(url))).collect::<Result<_, _>>()?,
     })
 }
 

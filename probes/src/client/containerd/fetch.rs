@@ -15,7 +15,10 @@ use super::{
     transport::{Content, Read, Transport},
 };
 use crate::{
-    net::inert::excerpt,
+    net::{
+        go_url::{self, NoUrl},
+        inert::excerpt,
+    },
     stages::http::fault::HttpFault,
     words::{digest::Digest, platform::Platform, throughput::Throughput},
 };
@@ -24,6 +27,8 @@ use crate::{
 const MAX_CONFIG: u64 = 4 * 1024 * 1024;
 /// Indexes above the manifest; images have one.
 const MAX_INDEXES: usize = 3;
+/// Places outside of the registry that one descriptor names; images have one.
+const MAX_URLS: usize = 4;
 /// A smaller layer says nothing of how fast layers come.
 const LEAST_LAYER: u64 = 256 * 1024;
 
@@ -62,6 +67,10 @@ impl<T: Transport> Source<'_, T> {
         of_index: Option<&Descriptor>,
     ) -> Result<Pulled, Stop> {
         if manifest.media_type == SCHEMA_1 {
+            if self.release.converts_schema_1() {
+                let why = "an image manifest of schema 1, which containerd converts";
+                return Err(Stop::NotSeen(why.to_owned()));
+            }
             let text =
                 format!("media type {SCHEMA_1:?} is no longer supported since containerd v2.1");
             let fault = HttpFault::Malformed("an image manifest of schema 1".to_owned());
@@ -71,7 +80,8 @@ impl<T: Transport> Source<'_, T> {
         }
         if !manifest.is_manifest() {
             // containerd fetches it like any blob, and finds nothing in it to unpack.
-            self.fetch_blob(manifest, Read::FirstByte).await?;
+            let answer = self.fetch_blob(manifest, Read::FirstByte).await?;
+            self.has_length(&answer, manifest)?;
             let (kind, digest) = (&manifest.media_type, &manifest.digest);
             let what = format!("unexpected media type {kind} for {digest}");
             let fault = HttpFault::Malformed(format!(
@@ -84,6 +94,7 @@ impl<T: Transport> Source<'_, T> {
         let answer = self.fetch_document(manifest).await?;
         let body = self.checked(&answer, manifest)?;
         let contents = document::contents(body, manifest).map_err(unread)?;
+        contents.layers.iter().try_for_each(has_content)?;
         let config = self
             .fetch_blob(
                 &contents.config,
@@ -136,14 +147,6 @@ impl<T: Transport> Source<'_, T> {
     }
 
     async fn fetch_blob(&mut self, blob: &Descriptor, read: Read) -> Result<Followed, Stop> {
-        if blob.size == 0 {
-            let digest = &blob.digest;
-            let text = format!(
-                "unable to fetch descriptor ({digest}) which reports content size of zero: invalid argument"
-            );
-            let fault = HttpFault::Malformed(format!("{digest} is said to be empty"));
-            return Err(GoError::new(Class::Other, text).with_content(fault).into());
-        }
         self.fetch(blob, "blobs", read).await
     }
 
@@ -154,6 +157,7 @@ impl<T: Transport> Source<'_, T> {
         kind: &str,
         read: Read,
     ) -> Result<Followed, Stop> {
+        has_content(descriptor)?;
         let fetched = self.fetch_in_turn(descriptor, kind, read).await;
         let answer = fetched.map_err(copying_open)?;
         match self.release.opens_encodings() {
@@ -168,9 +172,20 @@ impl<T: Transport> Source<'_, T> {
         kind: &str,
         read: Read,
     ) -> Result<Followed, Stop> {
+        if descriptor.urls.len() > MAX_URLS {
+            let why = format!("more than {MAX_URLS} places outside of the registry");
+            return Err(Stop::NotSeen(why));
+        }
+        for url in &descriptor.urls {
+            match self.fetch_elsewhere(url, descriptor, read).await {
+                Ok(None) => {}
+                Ok(Some(answer)) => return Ok(answer),
+                Err(Stop::Failed(error)) if error.class == Class::NotFound => {}
+                Err(end) => return Err(end),
+            }
+        }
         let mut first: Option<GoError> = None;
         let part = format!("{kind}/{}", descriptor.digest);
-        let accepted = format!("{}, */*", descriptor.media_type);
         // One host with the capability is enough for all of them to be asked.
         let hosts = match self.hosts.iter().any(|host| host.pulls) {
             true => 0..self.hosts.len(),
@@ -178,14 +193,9 @@ impl<T: Transport> Source<'_, T> {
         };
         let last = hosts.end.saturating_sub(1);
         for at in hosts {
-            let request = self.request(at, Method::GET, &part, &accepted, read);
+            let request = self.request(at, Method::GET, &part, &descriptor.accepted(), read);
             let sent = self.send(at, request, at == last).await;
-            let taken = sent.and_then(|answer| retries::refuse_errors(self.release, answer));
-            let opened = taken.and_then(|answer| match self.release.opens_encodings() {
-                true => encoding::opened(answer, read),
-                false => Ok(answer),
-            });
-            match opened {
+            match sent.and_then(|answer| self.opened(answer, read)) {
                 Ok(answer) => return Ok(answer),
                 Err(Stop::Failed(error)) if error.class != Class::Hangs => {
                     first = first.or(Some(error));
@@ -205,6 +215,34 @@ impl<T: Transport> Source<'_, T> {
         Err(error.into())
     }
 
+    /// Content from a place outside of the registry; `None` for what is no URL of such a place.
+    async fn fetch_elsewhere(
+        &mut self,
+        url: &str,
+        descriptor: &Descriptor,
+        read: Read,
+    ) -> Result<Option<Followed>, Stop> {
+        let url = match go_url::absolute(url) {
+            Ok(url) => url,
+            Err(NoUrl::Refused | NoUrl::NotSent) => return Ok(None),
+            Err(NoUrl::Differs) => {
+                let fault = HttpFault::not_asked(NoUrl::Differs, "the URL of a layer", url);
+                return Err(Stop::NotFollowed(Content::Blob, fault));
+            }
+        };
+        let answer = self.send_elsewhere(url, descriptor, read).await?;
+        self.opened(answer, read).map(Some)
+    }
+
+    /// What the client reads of an answer, where it takes it.
+    fn opened(&self, answer: Followed, read: Read) -> Result<Followed, Stop> {
+        let answer = retries::refuse_errors(self.release, answer)?;
+        match self.release.opens_encodings() {
+            true => encoding::opened(answer, read),
+            false => Ok(answer),
+        }
+    }
+
     /// Content as its descriptor names it, or containerd refuses to store it.
     fn checked<'f>(&self, answer: &'f Followed, descriptor: &Descriptor) -> Result<&'f [u8], Stop> {
         if answer.is_too_large() && descriptor.size <= MAX_CONFIG.min(MAX_MANIFEST) {
@@ -214,10 +252,10 @@ impl<T: Transport> Source<'_, T> {
         if body.len() as u64 != descriptor.size {
             return Err(self.of_other_length(Some(body.len() as u64), descriptor));
         }
-        if descriptor.digest.names(body) {
+        let (got, wanted) = (Digest::of(body), &descriptor.digest);
+        if got == *wanted || self.release.stores_any_digest() && wanted.names(body) {
             return Ok(body);
         }
-        let (got, wanted) = (Digest::of(body), &descriptor.digest);
         let text =
             format!("unexpected commit digest {got}, expected {wanted}: failed precondition");
         let fault = HttpFault::Corrupt(format!("{got} in place of {wanted}"));
@@ -255,6 +293,19 @@ impl<T: Transport> Source<'_, T> {
         .with_content(fault)
         .into()
     }
+}
+
+/// What is said to be empty is never asked for.
+fn has_content(blob: &Descriptor) -> Result<(), Stop> {
+    if blob.size != 0 {
+        return Ok(());
+    }
+    let digest = &blob.digest;
+    let text = format!(
+        "unable to fetch descriptor ({digest}) which reports content size of zero: invalid argument"
+    );
+    let fault = HttpFault::Malformed(format!("{digest} is said to be empty"));
+    Err(GoError::new(Class::Other, text).with_content(fault).into())
 }
 
 /// A document that Go's decoder does not take.

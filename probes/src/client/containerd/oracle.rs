@@ -139,6 +139,7 @@ pub(crate) fn document(kind: &str, body: &[u8], layers: usize) -> Option<Vec<Str
         digest: Digest::of(body),
         size: body.len() as u64,
         platform: None,
+        urls: Vec::new(),
     };
     let shown = |one: Descriptor| format!("{} {} {}", one.media_type, one.digest, one.size);
     match kind {

@@ -8,7 +8,7 @@ use hyper::{
 };
 
 use super::{
-    document::Descriptor,
+    document::{Descriptor, MANIFEST_DOCKER, MANIFEST_OCI, SCHEMA_1},
     go_http::Followed,
     source::{MAX_MANIFEST, Source, header},
     stop::{Class, GoError, Stop},
@@ -141,6 +141,7 @@ impl<T: Transport> Source<'_, T> {
                 digest: digest.clone(),
                 size,
                 platform: None,
+                urls: Vec::new(),
             });
         }
         let request = self.request(at, Method::GET, part, ACCEPTED, Read::Whole(MAX_MANIFEST));
@@ -148,12 +149,22 @@ impl<T: Transport> Source<'_, T> {
         if answer.response.status >= 400 {
             return Err(unexpected_status(self.release, &answer, Wanted::Descriptor).into());
         }
+        if media_type(&answer) == SCHEMA_1 && !self.release.converts_schema_1() {
+            let text = format!(
+                "not implemented: media type {SCHEMA_1:?} is no longer supported since containerd v2.0, please rebuild \
+                 the image as {MANIFEST_DOCKER:?} or {MANIFEST_OCI:?}"
+            );
+            let fault = HttpFault::Malformed("an image manifest of schema 1".to_owned());
+            let error = GoError::new(Class::NotImplemented, text);
+            return Err(error.with_content(fault).into());
+        }
         let body = answer.whole()?;
         Ok(Descriptor {
             media_type: media_type(&answer),
             digest: named.unwrap_or_else(|| Digest::of(body)),
             size: body.len() as u64,
             platform: None,
+            urls: Vec::new(),
         })
     }
 }

@@ -12,7 +12,8 @@ use url::Url;
 
 use super::{
     authorizer::Authorizer,
-    go_http::Followed,
+    document::Descriptor,
+    go_http::{self, Anonymous, Followed},
     retries,
     stop::Stop,
     transport::{Content, Read, Transport, WalkRequest},
@@ -42,6 +43,8 @@ pub(crate) struct Host {
     /// The place of the host whose tokens are used, and whose client asks for them: itself, where `hosts.toml` gives
     /// it a client of its own, else the first that has none.
     pub tokens_of: usize,
+    /// Whether its client is that of all hosts without settings, and so of those that a descriptor names.
+    pub shares_client: bool,
 }
 
 /// What is pulled.
@@ -129,6 +132,35 @@ impl<'a, T: Transport> Source<'a, T> {
             offered: None,
             read,
         }
+    }
+
+    /// Asks for content where its descriptor says that it is, outside of the registry: with no token or header of a host.
+    pub(super) async fn send_elsewhere(
+        &mut self,
+        url: Url,
+        content: &Descriptor,
+        read: Read,
+    ) -> Result<Followed, Stop> {
+        let Some(host) = self.hosts.iter().find(|host| host.shares_client) else {
+            let why = "content outside of the registry, where each host has settings of its own";
+            return Err(Stop::NotSeen(why.to_owned()));
+        };
+        let accepted = HeaderValue::from_str(&content.accepted());
+        let request = WalkRequest {
+            host: host.place,
+            content: Content::Blob,
+            subject: content.digest.to_string(),
+            method: Method::GET,
+            url,
+            headers: accepted
+                .into_iter()
+                .map(|accepted| (ACCEPT, accepted))
+                .collect(),
+            offered: None,
+            read,
+        };
+        let answer = go_http::send(self.transport, &mut Anonymous, &request).await;
+        answer.map_err(|stop| stop.within("failed to do request"))
     }
 
     /// Sends it, `last` if no other host is asked after this one.

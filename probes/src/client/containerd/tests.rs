@@ -176,6 +176,7 @@ fn host(place: usize, url: &str) -> Host {
         pulls: true,
         headers: HeaderMap::new(),
         tokens_of: 0,
+        shares_client: true,
     }
 }
 
