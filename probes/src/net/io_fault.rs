@@ -85,6 +85,14 @@ impl fmt::Display for Errno {
     }
 }
 
+/// As Go prints the error of a call, behind its name and path.
+pub(crate) fn in_go_words(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(errno) => Errno(errno).to_string(),
+        None => error.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

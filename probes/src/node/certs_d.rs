@@ -15,6 +15,7 @@ use super::{
     root::{FileError, Root},
     unseen::Unseen,
 };
+use crate::net::io_fault::in_go_words;
 
 /// Larger files are refused, in bytes. containerd has no limit; a hosts.toml has a few hundred bytes.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -41,7 +42,7 @@ pub(crate) enum CertsDError {
     #[error(transparent)]
     Unseen(Unseen),
     /// A file or directory exists and cannot be read.
-    #[error("read {}: {source}", path.display())]
+    #[error("read {}: {}", path.display(), in_go_words(source))]
     Read {
         /// The file or directory.
         path: PathBuf,

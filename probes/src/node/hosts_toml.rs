@@ -21,7 +21,7 @@ use super::{
         split_port,
     },
 };
-use crate::net::inert::excerpt;
+use crate::net::{go_url, inert::excerpt};
 
 /// Parses the text of a hosts.toml in `dir`, which its relative paths start from. `registry` is `host[:port]`
 /// as in an image reference. A `release` leaves out what it does not know.
@@ -32,6 +32,9 @@ pub(crate) fn parse(
     release: ContainerdRelease,
 ) -> Result<Vec<RegistryHost>, HostsTomlError> {
     let bad_toml = |error| HostsTomlError::toml(&error, text);
+    if text.starts_with('\u{feff}') && release.is_strict_about_toml() {
+        return Err(HostsTomlError::ByteOrderMark);
+    }
     let mut file: HostsToml = toml::from_str(text).map_err(bad_toml)?;
     let root: HostToml = toml::from_str(text).map_err(bad_toml)?;
     if file.host.is_none() && release.needs_a_host_table() {
@@ -39,7 +42,7 @@ pub(crate) fn parse(
     }
 
     let mut hosts = Vec::new();
-    for name in host_tables(text).map_err(bad_toml)? {
+    for name in host_tables(text, release).map_err(bad_toml)? {
         let fields = file.host.as_mut().and_then(|hosts| hosts.remove(&name));
         let fields = fields.unwrap_or_default();
         let address = fields.address(&name, registry, release)?;
@@ -77,6 +80,9 @@ pub(crate) enum HostsTomlError {
     /// TOML must be UTF-8.
     #[error("decode hosts.toml: not UTF-8")]
     NotUtf8,
+    /// An editor put a mark before the first line, which a release from 2.0 on takes for a part of it.
+    #[error("decode hosts.toml: the file begins with a byte order mark")]
+    ByteOrderMark,
     /// A release before 2.0 needs one.
     #[error("decode hosts.toml: no table [host.\"https://…\"], which containerd needs before 2.0")]
     NoHost,
@@ -104,10 +110,9 @@ impl HostsTomlError {
     }
 }
 
-/// The host tables in the order of the file. Like containerd, it counts only tables with their own
-/// header (`[host."https://…"]` or a table below it); hosts in inline tables or dotted keys are never
-/// tried.
-fn host_tables(text: &str) -> Result<Vec<String>, toml::de::Error> {
+/// The host tables in the order of the file. From 2.0 on, containerd counts only tables with their own header
+/// (`[host."https://…"]` or a table below it); hosts in inline tables or dotted keys are never tried.
+fn host_tables(text: &str, release: ContainerdRelease) -> Result<Vec<String>, toml::de::Error> {
     let document = DeTable::parse(text)?;
     let Some(hosts) = document
         .get_ref()
@@ -122,7 +127,7 @@ fn host_tables(text: &str) -> Result<Vec<String>, toml::de::Error> {
         .collect();
     tables.retain(|(start, _)| {
         let line = text[..*start].rsplit('\n').next().unwrap_or_default();
-        line.trim_start().starts_with('[')
+        !release.is_strict_about_toml() || line.trim_start().starts_with('[')
     });
     tables.sort_unstable();
     Ok(tables.into_iter().map(|(_, name)| name).collect())
@@ -185,6 +190,7 @@ impl HostToml {
         } else {
             &*https
         };
+        go_url::parse(text).ok_or_else(bad)?;
         let url = Url::parse(text).map_err(|_| bad())?;
         let authority = authority_of(text);
         let (_, port) = split_port(authority);
@@ -233,7 +239,11 @@ impl HostToml {
             },
             ClientToml::Pair([cert, key]) => ClientCertificate {
                 cert: dir.join(cert),
-                key: (!key.is_empty()).then(|| dir.join(key)),
+                // An empty name is that of the directory, which nobody can read.
+                key: Some(match &*key {
+                    "" => dir.to_owned(),
+                    key => dir.join(key),
+                }),
             },
         };
         let clients = |clients| match clients {

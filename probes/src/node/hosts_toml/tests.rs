@@ -162,7 +162,7 @@ fn everything_a_host_can_say() {
                 },
                 ClientCertificate {
                     cert: path("one.pem"),
-                    key: None,
+                    key: Some(Path::new("/certs.d/contoso").to_owned()),
                 },
             ],
         },

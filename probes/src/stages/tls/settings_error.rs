@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    net::io_fault::Errno,
+    net::io_fault::in_go_words,
     node::{
         root::{FileError, Root},
         trust::TrustError,
@@ -24,7 +24,7 @@ const MAX_FILE: u64 = 8 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsSettingsError {
     /// A file cannot be read.
-    #[error("unable to read {what} {path:?}: open {}: {}", path.display(), cause(error))]
+    #[error("unable to read {what} {path:?}: {} {}: {}", failed_call(error), path.display(), in_go_words(error))]
     Unreadable {
         /// As containerd calls it.
         what: &'static str,
@@ -99,9 +99,10 @@ pub(super) fn read(
     })
 }
 
-fn cause(error: &io::Error) -> String {
+/// Go opens a directory like a file.
+fn failed_call(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
-        Some(errno) => Errno(errno).to_string(),
-        None => error.to_string(),
+        Some(libc::EISDIR) => "read",
+        _ => "open",
     }
 }
