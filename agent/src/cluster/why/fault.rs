@@ -108,7 +108,7 @@ faults! {
         "the image has no version for the node's platform";
         "Push the image for this platform, or give the pod a nodeSelector for nodes of another."
     "NodeConfigInvalid" Some(Stage::Resolve), ["unable to read CA cert", "unable to read CERT file", "unable to load CA cert",
-        "failed to load X509 key pair", "failed to parse hosts"]:
+        "failed to load X509 key pair", "failed to parse hosts", "hosts.toml: is a directory"]:
         "containerd cannot use the node's settings for this registry";
         "Correct what the error names in /etc/containerd/certs.d on the node."
 
@@ -213,7 +213,8 @@ faults! {
     "NotARegistry" Some(Stage::Blob), ["405 Method Not Allowed", "stopped after 10 redirects", "unexpected media type text/html"]:
         "what answers at HOST is no registry";
         "Check where the name leads to, and what is in front of the registry."
-    "MalformedResponse" Some(Stage::Blob), ["malformed", "server response headers exceeded", "unable to decode token response",
+    "MalformedResponse" Some(Stage::Blob), ["malformed", "invalid header field value", "is no longer supported since containerd",
+        "reports content size of zero", "server response headers exceeded", "unable to decode token response",
         "gzip: invalid header", "unsupported Content-Encoding algorithm",
         "did not include a token", "unexpected media type"]:
         "HOST answers with something that is not valid";
