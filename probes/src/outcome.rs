@@ -62,8 +62,8 @@ impl Outcome {
         self
     }
 
-    /// A pull never asks `/v2/`: where one works, a fault there is none. The walks keep it in mind, for a later fault
-    /// may be another.
+    /// A pull never asks `/v2/`: where one works, or goes on to where the probe sees no further, a fault there is none.
+    /// The walks keep it in mind, for a later fault may be another.
     pub(crate) fn settle_challenge(&mut self) {
         let Some(login) = self.login_mut() else {
             return;
@@ -75,10 +75,11 @@ impl Outcome {
             return;
         };
         let endpoint = login.endpoint.clone();
-        let works = |walk: &&mut Walk| {
-            walk.has_pulled() && walk.endpoints().any(|asked| *asked == endpoint)
+        let proves = |walk: &&mut Walk| {
+            let goes_on = walk.has_pulled() || walk.is_unseen();
+            goes_on && walk.endpoints().any(|asked| *asked == endpoint)
         };
-        let proofs = self.walks.iter_mut().filter(works);
+        let proofs = self.walks.iter_mut().filter(proves);
         let proofs = proofs.map(|walk| walk.challenge = Some(reason)).count();
         if let Some(login) = self.login_mut().filter(|_| proofs > 0) {
             login.make_challenge_optional();

@@ -215,7 +215,7 @@ faults! {
         "Check where the name leads to, and what is in front of the registry."
     "MalformedResponse" Some(Stage::Blob), ["malformed", "invalid header field value", "is no longer supported since containerd",
         "reports content size of zero", "server response headers exceeded", "unable to decode token response",
-        "gzip: invalid header", "unsupported Content-Encoding algorithm",
+        "gzip: invalid header", "unsupported Content-Encoding algorithm", "multiple Content-Length", "bad Content-Length",
         "did not include a token", "unexpected media type"]:
         "HOST answers with something that is not valid";
         "Check what is in front of the registry."

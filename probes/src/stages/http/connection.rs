@@ -8,7 +8,10 @@ use http_body_util::Full;
 use hyper::{
     HeaderMap, Method,
     client::conn::http1::{self, SendRequest},
-    header::{ACCEPT, CONNECTION, HOST, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT},
+    header::{
+        ACCEPT, CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, PROXY_AUTHORIZATION,
+        TRANSFER_ENCODING, USER_AGENT,
+    },
 };
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -162,6 +165,10 @@ impl HttpConnection {
             (Err(_), before) => before,
         };
         let (head, body) = answer?.into_parts();
+        if !has_one_length(&head.headers) {
+            let why = "its Content-Length is no length, or there are several";
+            return Err(HttpFault::Malformed(why.to_owned()));
+        }
         Ok(Response::new(head, body, self.allowance.clone()))
     }
 }
@@ -195,6 +202,21 @@ impl<'a> Request<'a> {
     }
 }
 
+/// Whether Go takes the `Content-Length` of an answer, also to `HEAD`, of which hyper takes any (`fixLength` in Go's
+/// `net/http/transfer.go`).
+fn has_one_length(headers: &HeaderMap) -> bool {
+    let lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let mut lengths = lengths.map(|length| length.as_bytes().trim_ascii());
+    let Some(first) = lengths.next() else {
+        return true;
+    };
+    let text = str::from_utf8(first)
+        .ok()
+        .filter(|_| first.iter().all(u8::is_ascii_digit));
+    let is_length = text.is_some_and(|text| text.parse::<i64>().is_ok());
+    headers.contains_key(TRANSFER_ENCODING) || is_length && lengths.all(|other| other == first)
+}
+
 async fn within<T>(
     deadline: Instant,
     future: impl Future<Output = Result<T, hyper::Error>>,
@@ -213,6 +235,32 @@ mod tests {
         node::proxy::ProxyScheme,
         stages::fake::{Fake, answer},
     };
+
+    #[tokio::test]
+    async fn lengths_that_go_refuses_make_no_answer() {
+        let cases: [(&[&str], bool); 8] = [
+            (&[], true),
+            (&["Content-Length: 7"], true),
+            (&["Content-Length: 7", "Content-Length: 7"], true),
+            (&["Content-Length: 7", "Content-Length: 8"], false),
+            (&["Content-Length: +7"], false),
+            (&["Content-Length: -0"], false),
+            (&["Content-Length: seven"], false),
+            (&["Content-Length: 9223372036854775808"], false),
+        ];
+        for (headers, is_taken) in cases {
+            let head = format!("HTTP/1.1 200 OK\r\n{}\r\n\r\n", headers.join("\r\n"));
+            let head = head.replace("OK\r\n\r\n\r\n", "OK\r\n\r\n");
+            let fake = Fake::answering([head]).await;
+            let request = Request {
+                method: Method::HEAD,
+                ..Request::of("/")
+            };
+            let deadline = Instant::now() + Duration::from_secs(5);
+            let answer = fake.http().await.send(request, deadline).await;
+            assert_eq!(answer.is_ok(), is_taken, "{headers:?}");
+        }
+    }
 
     #[tokio::test]
     async fn a_proxy_for_plain_http_gets_whole_urls_and_its_password() {
