@@ -19,7 +19,6 @@ pub(crate) use self::{
 mod auth_header;
 mod authorizer;
 mod document;
-mod encoding;
 mod fetch;
 mod go_http;
 pub(crate) mod oracle;

@@ -3,11 +3,13 @@
 
 use std::{path::Path, sync::Arc};
 
+use hyper::header::AUTHORIZATION;
 use zeroize::Zeroizing;
 
 use super::identity::IdentityAnswer;
 use crate::{
     client::{
+        containerd::WalkRequest,
         credential::Credential,
         kubelet::{self, Malformed, PullSecret},
     },
@@ -33,6 +35,25 @@ enum SecretFile {
     Malformed(Malformed),
     /// This agent cannot read it; why.
     Unreadable(String),
+}
+
+/// What a request shows that it may be answered.
+#[derive(Clone, Copy)]
+pub(super) enum By {
+    Credential,
+    Token,
+}
+
+impl By {
+    pub(super) fn of(request: &WalkRequest) -> Option<Self> {
+        match request.offered {
+            Some(_) => Some(Self::Credential),
+            None => {
+                let has_token = request.headers.contains_key(AUTHORIZATION);
+                has_token.then_some(Self::Token)
+            }
+        }
+    }
 }
 
 /// One try of a pull: who gives a credential, and which. Without a giver it is anonymous.

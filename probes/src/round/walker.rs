@@ -20,7 +20,7 @@ use crate::{
     outcome::{Asked, OfIdentity, Walk, WalkEnd},
     round::{
         identity::{HeldCredential, IdentityAnswer},
-        offers::{Tries, Wallet},
+        offers::{By, Tries, Wallet},
         walk_request::stage_of,
     },
     stages::http::fault::HttpFault,
@@ -31,8 +31,6 @@ use crate::{
         throughput::Throughput,
     },
 };
-
-use self::tries::By;
 
 mod followed;
 mod tries;

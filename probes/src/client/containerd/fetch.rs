@@ -7,7 +7,6 @@ use hyper::Method;
 
 use super::{
     document::{self, Descriptor, SCHEMA_1},
-    encoding,
     go_http::Followed,
     retries,
     source::{MAX_MANIFEST, Source, header},
@@ -22,6 +21,8 @@ use crate::{
     stages::http::fault::HttpFault,
     words::{digest::Digest, platform::Platform, throughput::Throughput},
 };
+
+mod encoding;
 
 /// A configuration is read whole; no tool writes a larger one.
 const MAX_CONFIG: u64 = 4 * 1024 * 1024;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use hyper::header::AUTHORIZATION;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{Lane, Order, Walker};
@@ -14,28 +13,12 @@ use crate::{
     },
     net::inert,
     outcome::{Giver, Offer, OfferEnd, WalkEnd},
-    round::{identity::IdentityAnswer, offers::Try},
+    round::{
+        identity::IdentityAnswer,
+        offers::{By, Try},
+    },
     words::endpoint::Role,
 };
-
-/// What a request shows that it may be answered.
-#[derive(Clone, Copy)]
-pub(super) enum By {
-    Credential,
-    Token,
-}
-
-impl By {
-    pub(super) fn of(request: &containerd::WalkRequest) -> Option<Self> {
-        match request.offered {
-            Some(_) => Some(Self::Credential),
-            None => {
-                let has_token = request.headers.contains_key(AUTHORIZATION);
-                has_token.then_some(Self::Token)
-            }
-        }
-    }
-}
 
 impl Walker<'_> {
     /// A whole pull for each of `tries`, until one gets the image. The errors of all are one, as the kubelet joins

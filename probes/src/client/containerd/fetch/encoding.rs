@@ -5,13 +5,16 @@
 
 use hyper::header::CONTENT_ENCODING;
 
-use super::{
-    go_http::Followed,
-    source::header,
-    stop::{Class, GoError, Stop},
-    transport::Read,
+use crate::{
+    client::containerd::{
+        go_http::Followed,
+        source::header,
+        stop::{Class, GoError, Stop},
+        transport::Read,
+    },
+    net::inert::excerpt,
+    stages::http::fault::HttpFault,
 };
-use crate::{net::inert::excerpt, stages::http::fault::HttpFault};
 
 /// How a file by gzip begins.
 const GZIP: &[u8] = &[0x1f, 0x8b];
