@@ -121,7 +121,8 @@ pub(crate) fn attacks() -> Vec<Attack> {
             "a media type of control characters",
             "malformed",
             "\u{80}\u{9b}31m",
-            "{}".to_owned(),
+            // The client fetches such content from where layers are.
+            " ".repeat(LAYER_SIZE),
         ),
         http(
             "a manifest that redirects to itself",
