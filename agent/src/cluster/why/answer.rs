@@ -126,9 +126,7 @@ impl WhyPod {
             notes,
         }
     }
-}
 
-impl WhyPod {
     /// What two pods have in common that have the same cause.
     pub(super) fn cause(&self) -> (&'static str, Vec<(&str, &str)>) {
         let of_pod = format!("{}/{}", self.namespace, self.pod);

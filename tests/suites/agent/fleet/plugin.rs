@@ -98,15 +98,7 @@ pub(super) fn why() -> Result<()> {
             "PULLING shop/creating: the kubelet has not begun to pull",
         ),
     ] {
-        let out = laptop.plugin(&["why", pod, "-n", "shop"])?;
-        let said = String::from_utf8(out.stdout)? + &String::from_utf8(out.stderr)?;
-        let said: Vec<_> = said.split_whitespace().collect();
-        let said = said.join(" ");
-        let mut parts = words.split("; ");
-        ensure!(
-            parts.all(|part| said.contains(part)) && out.status.code() == Some(status),
-            "{pod}: {words}\nnot in {said}"
-        );
+        expect_why(&laptop, pod, status, words)?;
     }
     let out = laptop.plugin(&["why", "drift", "--namespace=shop", "--output=json"])?;
     let document: Value = serde_json::from_slice(&out.stdout)?;
@@ -170,15 +162,7 @@ pub(super) fn why_of_a_workload() -> Result<()> {
             "cannot read the deployment: Error from server (Forbidden): deployments.apps \"hidden\" is forbidden",
         ),
     ] {
-        let out = laptop.plugin(&["why", workload, "-n", "shop"])?;
-        let said = String::from_utf8(out.stdout)? + &String::from_utf8(out.stderr)?;
-        let said: Vec<_> = said.split_whitespace().collect();
-        let said = said.join(" ");
-        let mut parts = words.split("; ");
-        ensure!(
-            parts.all(|part| said.contains(part)) && out.status.code() == Some(status),
-            "{workload}: {words}\nnot in {said}"
-        );
+        expect_why(&laptop, workload, status, words)?;
     }
     let out = laptop.plugin(&["why", "deploy/web", "--namespace=shop", "--output=json"])?;
     let document: Value = serde_json::from_slice(&out.stdout)?;
@@ -188,6 +172,20 @@ pub(super) fn why_of_a_workload() -> Result<()> {
             && cause["pods"] == 2
             && cause["example"]["images"][0]["runbook"] == "PrivateLinkZoneNotLinked",
         "{document:#}"
+    );
+    Ok(())
+}
+
+/// Asks for the cause, which must be told in these words, in parts that a semicolon separates.
+fn expect_why(laptop: &Laptop, asked: &str, status: i32, words: &str) -> Result<()> {
+    let out = laptop.plugin(&["why", asked, "-n", "shop"])?;
+    let said = String::from_utf8(out.stdout)? + &String::from_utf8(out.stderr)?;
+    let said: Vec<_> = said.split_whitespace().collect();
+    let said = said.join(" ");
+    let mut parts = words.split("; ");
+    ensure!(
+        parts.all(|part| said.contains(part)) && out.status.code() == Some(status),
+        "{asked}: {words}\nnot in {said}"
     );
     Ok(())
 }
