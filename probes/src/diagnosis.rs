@@ -122,7 +122,7 @@ pub fn diagnose(outcome: &Outcome, expectations: &Expectations) -> Diagnosis {
     Diagnosis {
         findings,
         unseen: unseen
-            .or_else(|| local_fault(outcome))
+            .or_else(|| outcome.endpoints.iter().find_map(local_fault))
             .or_else(|| unproven(outcome)),
         predicted_pull_delay,
     }
@@ -137,14 +137,12 @@ fn unproven(outcome: &Outcome) -> Option<String> {
     ))
 }
 
-/// What this node itself could not do, or a probe may not.
-fn local_fault(outcome: &Outcome) -> Option<String> {
-    outcome.endpoints.iter().find_map(|seen| {
-        let (stage, fault) = seen.failure()?;
-        let reason = fault.reason();
-        let is_unseen = reason == Reason::Local || path::is_not_followed(stage, reason);
-        is_unseen.then(|| format!("{stage} of {}: {fault}", seen.endpoint))
-    })
+/// What this node itself could not do there, or a probe may not.
+fn local_fault(seen: &EndpointOutcome) -> Option<String> {
+    let (stage, fault) = seen.failure()?;
+    let reason = fault.reason();
+    let is_unseen = reason == Reason::Local || path::is_not_followed(stage, reason);
+    is_unseen.then(|| format!("{stage} of {}: {fault}", seen.endpoint))
 }
 
 fn endpoint(seen: &EndpointOutcome, expectations: &Expectations) -> Vec<Finding> {

@@ -170,7 +170,7 @@ fn assumed(outcome: &Outcome, serves: Turn) -> Vec<Asked> {
                 for_content,
                 took,
                 keeps_connection: is_served,
-                ..Asked::at(&host.endpoint, stage)
+                ..Asked::at(&host.endpoint, host.turn, stage)
             };
             if is_served && !for_content && has_challenge(host) {
                 let by = tokens.unwrap_or(host);
@@ -183,7 +183,7 @@ fn assumed(outcome: &Outcome, serves: Turn) -> Vec<Asked> {
                 });
                 route.push(Asked {
                     took,
-                    ..Asked::at(&by.endpoint, Stage::Token)
+                    ..Asked::at(&by.endpoint, host.turn, Stage::Token)
                 });
             }
             route.push(step);
@@ -191,7 +191,7 @@ fn assumed(outcome: &Outcome, serves: Turn) -> Vec<Asked> {
     }
     route.extend(data.map(|data| Asked {
         for_content: true,
-        ..Asked::at(&data.endpoint, Stage::Blob)
+        ..Asked::at(&data.endpoint, serves, Stage::Blob)
     }));
     route
 }

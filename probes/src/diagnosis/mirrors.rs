@@ -21,7 +21,7 @@ pub(super) fn settle(judged: &mut [EndpointFindings<'_>], walks: &[Walk]) -> Opt
         return None;
     }
     let serves = match walks.iter().all(|walk| !walk.is_unseen()) {
-        true => last_asked(judged, walks),
+        true => last_asked(walks),
         false => None,
     };
     let serves = serves.or_else(|| first_that_works(judged))?;
@@ -42,15 +42,12 @@ pub(super) fn settle(judged: &mut [EndpointFindings<'_>], walks: &[Walk]) -> Opt
 
 /// The last host that walks asked: it served them, or would with credentials. One that has no turn counts only where
 /// a walk ends at it.
-fn last_asked(judged: &[EndpointFindings<'_>], walks: &[Walk]) -> Option<Turn> {
-    let turn_of = |asked: &Endpoint| {
-        let mut judged = judged.iter();
-        let seen = judged.find(|(seen, _)| seen.endpoint.is_same_server(asked));
-        seen.map(|(seen, _)| seen.turn)
-    };
-    let asked = walks.iter().flat_map(Walk::endpoints).filter_map(turn_of);
-    let ends = walks.iter().filter_map(Walk::last).filter_map(turn_of);
-    asked.filter(|turn| *turn != Turn::Never).chain(ends).max()
+fn last_asked(walks: &[Walk]) -> Option<Turn> {
+    let asked = walks.iter().flat_map(|walk| &walk.route);
+    let ends = walks.iter().filter_map(|walk| walk.route.last());
+    let turns = asked.map(|asked| asked.turn);
+    let turns = turns.filter(|turn| *turn != Turn::Never);
+    turns.chain(ends.map(|asked| asked.turn)).max()
 }
 
 /// By what is wrong with each of them, where no walk tells.

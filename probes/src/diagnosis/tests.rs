@@ -8,7 +8,7 @@ use crate::{
     node::misconfigured::{Misconfigured, SettingPlace},
     outcome::{Asked, Credentials, Walk, WalkEnd},
     words::{
-        endpoint::{Endpoint, Nameserver, Role},
+        endpoint::{Endpoint, Nameserver, Role, Turn},
         reason::Stage,
         target::Image,
     },
@@ -170,7 +170,10 @@ impl Story {
         let mut outcome = outcome(self.met.clone());
         outcome.misconfigured.clone_from(&self.misconfigured);
         outcome.unseen_hosts = self.unseen_hosts.map(str::to_owned);
-        let route = || outcome.endpoints.iter().map(|seen| seen.endpoint.clone());
+        let route = || {
+            let seen = outcome.endpoints.iter();
+            seen.map(|seen| (seen.endpoint.clone(), seen.turn))
+        };
         outcome.walks = self
             .walk
             .iter()
@@ -202,7 +205,7 @@ impl Story {
     }
 }
 
-fn walk(end: WalkEnd, route: Vec<Endpoint>) -> Walk {
+fn walk(end: WalkEnd, route: Vec<(Endpoint, Turn)>) -> Walk {
     let (repository, reference) = ("probe/hello".to_owned(), "v1".to_owned());
     Walk {
         image: Image {
@@ -213,7 +216,7 @@ fn walk(end: WalkEnd, route: Vec<Endpoint>) -> Walk {
         credentials: Credentials::default(),
         route: route
             .into_iter()
-            .map(|endpoint| Asked::at(&endpoint, Stage::Manifest))
+            .map(|(endpoint, turn)| Asked::at(&endpoint, turn, Stage::Manifest))
             .collect(),
         challenge: None,
     }

@@ -4,6 +4,7 @@
 use super::{
     Expectations, advice,
     finding::{Code, Finding, Severity},
+    local_fault,
     mirrors::EndpointFindings,
 };
 use crate::{
@@ -11,26 +12,37 @@ use crate::{
     words::{endpoint::Role, reason::Stage},
 };
 
-/// Weighs findings beside the way of walks that all ended well.
+/// Weighs findings beside the way of walks that all ended well, or that one lost sight of the pull.
 pub(super) fn settle(judged: &mut [EndpointFindings<'_>], walks: &[Walk]) {
-    if walks.is_empty() || !walks.iter().all(Walk::has_pulled) {
+    let all_pulled = !walks.is_empty() && walks.iter().all(Walk::has_pulled);
+    if all_pulled {
+        // The challenge of /v2/ asked for more than a pull needs.
+        for (_, findings) in judged.iter_mut() {
+            findings.retain(|finding| finding.code != Code::CredentialsRequired);
+        }
+    } else if !walks.iter().any(|walk| is_lost(judged, walk)) {
         return;
-    }
-    // The challenge of /v2/ asked for more than a pull needs.
-    for (_, findings) in judged.iter_mut() {
-        findings.retain(|finding| finding.code != Code::CredentialsRequired);
     }
     let on_route = |seen: &EndpointOutcome| {
         let mut routes = walks.iter().flat_map(Walk::endpoints);
         routes.any(|endpoint| endpoint.is_same_server(&seen.endpoint))
     };
     // Where it was led to and found nothing, it went on.
-    let is_beside = |seen: &EndpointOutcome| !on_route(seen) || seen.endpoint.role == Role::Storage;
-    for (_, findings) in judged.iter_mut().filter(|(seen, _)| is_beside(seen)) {
+    let is_blemish = |seen: &EndpointOutcome| {
+        !on_route(seen) || all_pulled && seen.endpoint.role == Role::Storage
+    };
+    for (_, findings) in judged.iter_mut().filter(|(seen, _)| is_blemish(seen)) {
         for finding in findings {
             finding.severity = finding.severity.min(Severity::Warning);
         }
     }
+}
+
+/// Whether a walk ends where the node's client may go on and the probe cannot: nobody knows whom a pull asks next.
+fn is_lost(judged: &[EndpointFindings<'_>], walk: &Walk) -> bool {
+    let is_last = |seen: &EndpointOutcome| walk.last() == Some(&seen.endpoint);
+    let mut seen = judged.iter().map(|(seen, _)| seen);
+    walk.is_unseen() && seen.any(|seen| is_last(seen) && local_fault(seen).is_some())
 }
 
 /// Says what the client prints where a walk failed; a failure that no other rule names is told as one of a registry

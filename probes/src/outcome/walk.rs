@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::offer::Credentials;
 use crate::words::{
     digest::Digest,
-    endpoint::Endpoint,
+    endpoint::{Endpoint, Turn},
     platform::Platform,
     reason::{Reason, Stage},
     target::Image,
@@ -31,6 +31,8 @@ pub struct Walk {
 pub struct Asked {
     /// Who was asked.
     pub endpoint: Endpoint,
+    /// Of the host that the client asked: that endpoint, or the one that led there.
+    pub(crate) turn: Turn,
     /// What for.
     pub stage: Stage,
     /// The image, or the digest of a blob; empty for a token.
@@ -49,9 +51,10 @@ pub struct Asked {
 
 impl Asked {
     /// A request that is answered at once, and leaves its connection.
-    pub(crate) fn at(endpoint: &Endpoint, stage: Stage) -> Self {
+    pub(crate) fn at(endpoint: &Endpoint, turn: Turn, stage: Stage) -> Self {
         Self {
             endpoint: endpoint.clone(),
+            turn,
             stage,
             subject: String::new(),
             for_content: false,

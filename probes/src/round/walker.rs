@@ -333,7 +333,7 @@ impl Transport for Walker<'_> {
             subject: request.subject.clone(),
             for_content: self.for_content,
             keeps_connection: false,
-            ..Asked::at(endpoint, stage_of(request.content))
+            ..Asked::at(endpoint, host.turn, stage_of(request.content))
         };
         let method = request.method.clone();
         let order = Order::Send(Box::new(request), sender);
