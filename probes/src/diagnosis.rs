@@ -9,6 +9,7 @@ pub use self::{
     finding::{Code, Finding, Severity},
 };
 use crate::{
+    node::misconfigured::SettingPlace,
     outcome::{EndpointOutcome, Outcome},
     words::reason::Reason,
 };
@@ -98,6 +99,16 @@ pub fn diagnose(outcome: &Outcome, expectations: &Expectations) -> Diagnosis {
     credentials::report(outcome, &mut findings);
     walks::explain(outcome, expectations, &mut findings);
     let chance = rotation::settle(outcome, &mut findings);
+    if outcome
+        .misconfigured
+        .iter()
+        .any(|setting| setting.place == SettingPlace::Host)
+    {
+        // The client may print what came of the host that it cannot ask.
+        for finding in &mut findings {
+            finding.client_error = None;
+        }
+    }
     if outcome.unseen_hosts.is_some() {
         // The node's client may ask others, so nothing that was met here stops it for certain.
         for finding in &mut findings {

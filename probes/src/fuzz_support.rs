@@ -109,7 +109,7 @@ pub fn hosts_toml(text: &str) -> Result<Vec<(String, u16, String)>, String> {
     let hosts = hosts_toml::parse(text, dir, "contoso.azurecr.io", ContainerdRelease::NEWEST);
     let hosts = hosts.map_err(|error: HostsTomlError| error.to_string())?;
     let host = |host: RegistryHost| (host.host, host.port, host.path);
-    Ok(hosts.into_iter().map(host).collect())
+    Ok(hosts.hosts.into_iter().map(host).collect())
 }
 
 /// Verifies what a server presented, its own certificate first, for `host` and at `now`, as a client that trusts

@@ -135,16 +135,25 @@ impl PullHosts {
             PullHost::new(host, turn, login)
         });
         let mut hosts: Vec<_> = hosts.collect();
+        let fatal = hosts.is_empty();
         if hosts.iter().all(|host| host.endpoint.role != Role::Login) {
             hosts.push(PullHost::registry(login, Turn::Never));
         }
         let file = config.dir.join("hosts.toml");
-        let misconfigured = config.ignored.map(|error| Misconfigured {
-            place: SettingPlace::CertsD,
-            problem: format!("{}: {error}", file.display()),
-            fatal: false,
-            client_error: None,
-        });
+        let ignored = config
+            .ignored
+            .map(|error| (SettingPlace::CertsD, error.to_string()));
+        let passed_over = config
+            .passed_over
+            .map(|host| (SettingPlace::Host, format!("no host is at {host:?}")));
+        let misconfigured = ignored
+            .or(passed_over)
+            .map(|(place, problem)| Misconfigured {
+                place,
+                problem: format!("{}: {problem}", file.display()),
+                fatal,
+                client_error: None,
+            });
         Self {
             hosts,
             misconfigured,

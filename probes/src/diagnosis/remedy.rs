@@ -16,7 +16,7 @@ pub(super) const MEND_THE_MIRROR: &str =
 /// How to correct a setting of the node.
 pub(super) fn of_setting(place: SettingPlace) -> &'static str {
     match place {
-        SettingPlace::CertsD => {
+        SettingPlace::CertsD | SettingPlace::Host => {
             "Correct the file in the node's certs.d, or the path to it; containerd reads both again for the next \
              pull."
         }

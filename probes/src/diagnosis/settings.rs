@@ -63,6 +63,13 @@ fn message(setting: &Misconfigured) -> String {
         (SettingPlace::CertsD, false) => {
             "containerd ignores the registry's hosts.toml, including its mirrors".to_owned()
         }
+        (SettingPlace::Host, true) => {
+            format!("containerd can ask no host for this registry's images: {problem}")
+        }
+        (SettingPlace::Host, false) => {
+            "containerd cannot ask a host of the registry's hosts.toml, and goes on to the next"
+                .to_owned()
+        }
         (SettingPlace::Proxy, _) => {
             format!("the node's client does not take its proxy setting as it is meant: {problem}")
         }

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     containerd_release::ContainerdRelease,
-    hosts_toml::{self, HostsTomlError},
+    hosts_toml::{self, Hosts, HostsTomlError},
     registry_host::{ClientCertificate, RegistryHost, TlsSettings},
     root::{FileError, Root},
     unseen::Unseen,
@@ -29,6 +29,8 @@ pub(crate) struct HostsConfig {
     pub dir: PathBuf,
     /// In the order in which containerd tries them; the last one is the `server`.
     pub hosts: Vec<RegistryHost>,
+    /// As in [`Hosts`].
+    pub passed_over: Option<String>,
     /// Why containerd ignores the hosts.toml. It then logs this, forgets the mirrors and uses the
     /// certificates in the directory.
     pub ignored: Option<HostsTomlError>,
@@ -127,17 +129,18 @@ fn load_dir(
                 hosts_toml::parse(text, &dir, registry, release)
             };
             match read_by(release) {
-                Ok(hosts) => {
+                Ok(Hosts { hosts, passed_over }) => {
                     return Ok(HostsConfig {
                         dir,
                         hosts,
+                        passed_over,
                         ignored: None,
                     });
                 }
                 // A file that changes nothing may as well be ignored.
                 Err(HostsTomlError::NoHost)
                     if read_by(ContainerdRelease::NEWEST)
-                        .is_ok_and(|hosts| hosts == [upstream.clone()]) =>
+                        .is_ok_and(|named| named.hosts == [upstream.clone()]) =>
                 {
                     None
                 }
@@ -152,6 +155,7 @@ fn load_dir(
     Ok(HostsConfig {
         dir,
         hosts: vec![upstream],
+        passed_over: None,
         ignored,
     })
 }

@@ -3,7 +3,7 @@
 //!
 //! Sources: containerd `core/remotes/docker/config/hosts.go` and `docs/hosts.md`.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{borrow::Cow, collections::BTreeMap, path::Path};
 
 use hyper::{
     HeaderMap,
@@ -23,6 +23,15 @@ use super::{
 };
 use crate::net::{go_url, inert::excerpt};
 
+/// The hosts that a hosts.toml names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hosts {
+    /// In the order in which containerd tries them; the last one is the `server`.
+    pub hosts: Vec<RegistryHost>,
+    /// The first name that Go takes for a URL and nobody can ask: containerd fails there, and goes on to the next.
+    pub passed_over: Option<String>,
+}
+
 /// Parses the text of a hosts.toml in `dir`, which its relative paths start from. `registry` is `host[:port]`
 /// as in an image reference. A `release` leaves out what it does not know.
 pub(crate) fn parse(
@@ -30,7 +39,7 @@ pub(crate) fn parse(
     dir: &Path,
     registry: &str,
     release: ContainerdRelease,
-) -> Result<Vec<RegistryHost>, HostsTomlError> {
+) -> Result<Hosts, HostsTomlError> {
     let bad_toml = |error| HostsTomlError::toml(&error, text);
     if text.starts_with('\u{feff}') && release.is_strict_about_toml() {
         return Err(HostsTomlError::ByteOrderMark);
@@ -41,28 +50,54 @@ pub(crate) fn parse(
         return Err(HostsTomlError::NoHost);
     }
 
-    let mut hosts = Vec::new();
+    let mut named = Hosts {
+        hosts: Vec::new(),
+        passed_over: None,
+    };
     for name in host_tables(text, release).map_err(bad_toml)? {
         let fields = file.host.as_mut().and_then(|hosts| hosts.remove(&name));
         let fields = fields.unwrap_or_default();
-        let address = fields.address(&name, registry, release)?;
-        hosts.push(fields.into_host(address, dir, release)?);
+        named.add(&name, fields, registry, dir, release)?;
     }
-    hosts.push(match file.server.as_deref() {
-        None | Some("") => {
+    // To containerd, `https://` is no server at all.
+    let has_host = |server: &&str| go_url::parse(&url_of(server)).is_none_or(|url| url.has_host);
+    match file.server.as_deref().filter(has_host) {
+        None => {
             let server = RegistryHost::upstream(registry, release);
             let server = root.into_host(server, dir, release)?;
-            RegistryHost {
+            named.hosts.push(RegistryHost {
                 capabilities: Capabilities::ALL,
                 ..server
+            });
+        }
+        Some(server) => named.add(server, root, registry, dir, release)?,
+    }
+    Ok(named)
+}
+
+impl Hosts {
+    /// Adds the host that `server` names.
+    fn add(
+        &mut self,
+        server: &str,
+        fields: HostToml,
+        registry: &str,
+        dir: &Path,
+        release: ContainerdRelease,
+    ) -> Result<(), HostsTomlError> {
+        let text = url_of(server);
+        if go_url::parse(&text).is_none() {
+            return Err(HostsTomlError::Server(excerpt(server.as_bytes())));
+        }
+        match fields.address(&text, registry, release) {
+            Some(address) => self.hosts.push(fields.into_host(address, dir, release)?),
+            None if self.passed_over.is_none() => {
+                self.passed_over = Some(excerpt(server.as_bytes()));
             }
+            None => {}
         }
-        Some(server) => {
-            let address = root.address(server, registry, release)?;
-            root.into_host(address, dir, release)?
-        }
-    });
-    Ok(hosts)
+        Ok(())
+    }
 }
 
 /// Why containerd ignores a hosts.toml.
@@ -176,22 +211,14 @@ enum ClientToml {
 }
 
 impl HostToml {
-    /// The host that `server` names: a URL, or a host name that means https.
+    /// The host of a URL, unless nobody can ask it.
     fn address(
         &self,
-        server: &str,
+        text: &str,
         registry: &str,
         release: ContainerdRelease,
-    ) -> Result<RegistryHost, HostsTomlError> {
-        let bad = || HostsTomlError::Server(excerpt(server.as_bytes()));
-        let https = format!("https://{server}");
-        let text = if server.starts_with("http") {
-            server
-        } else {
-            &*https
-        };
-        go_url::parse(text).ok_or_else(bad)?;
-        let url = Url::parse(text).map_err(|_| bad())?;
+    ) -> Option<RegistryHost> {
+        let url = Url::parse(text).ok()?;
         let authority = authority_of(text);
         let (_, port) = split_port(authority);
         let falls_back = self.has_tls() && port != Some(80) && release.falls_back_to_http();
@@ -199,15 +226,11 @@ impl HostToml {
             "https" => HostScheme::Https,
             "http" if falls_back => HostScheme::HttpsThenHttp,
             "http" => HostScheme::Http,
-            _ => return Err(bad()),
+            _ => return None,
         };
-        Ok(RegistryHost {
+        Some(RegistryHost {
             scheme,
-            host: url
-                .host_str()
-                .ok_or_else(bad)?
-                .trim_matches(['[', ']'])
-                .to_owned(),
+            host: url.host_str()?.trim_matches(['[', ']']).to_owned(),
             port: port.unwrap_or_else(|| scheme.port()),
             path: api_root(url.path(), self.override_path),
             capabilities: Capabilities::ALL,
@@ -273,6 +296,14 @@ impl HostToml {
                 || is_own && release.has_clients_of_hosts(),
             ..address
         })
+    }
+}
+
+/// A URL, or a host name that means https.
+fn url_of(server: &str) -> Cow<'_, str> {
+    match server.starts_with("http") {
+        true => server.into(),
+        false => format!("https://{server}").into(),
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Misconfigured {
 pub enum SettingPlace {
     /// The registry's directory below `certs.d`, and the files that its `hosts.toml` names.
     CertsD,
+    /// A host that `hosts.toml` names.
+    Host,
     /// The environment variables that name proxies.
     Proxy,
 }

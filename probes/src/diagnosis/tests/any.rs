@@ -352,10 +352,14 @@ fn any_unusable_setting() -> impl Strategy<Value = (Stage, Fault)> {
 }
 
 fn any_misconfigured() -> impl Strategy<Value = Misconfigured> {
-    let place = prop_oneof![Just(SettingPlace::CertsD), Just(SettingPlace::Proxy)];
+    let place = select(vec![
+        SettingPlace::CertsD,
+        SettingPlace::Host,
+        SettingPlace::Proxy,
+    ]);
     (place, hostile(), any::<bool>()).prop_map(|(place, problem, fatal)| Misconfigured {
         place,
-        fatal: fatal && place == SettingPlace::CertsD,
+        fatal: fatal && place != SettingPlace::Proxy,
         client_error: fatal.then(|| problem.clone()),
         problem,
     })

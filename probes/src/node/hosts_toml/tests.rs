@@ -8,7 +8,7 @@ const REGISTRY: &str = "contoso.azurecr.io";
 
 fn parsed(text: &str, release: &str) -> Result<Vec<RegistryHost>, HostsTomlError> {
     let dir = Path::new("/certs.d/contoso");
-    parse(text, dir, REGISTRY, release.parse().unwrap())
+    parse(text, dir, REGISTRY, release.parse().unwrap()).map(|named| named.hosts)
 }
 
 fn hosts(text: &str) -> Vec<RegistryHost> {
@@ -223,10 +223,7 @@ fn files_that_containerd_ignores() {
         ("ca = 1", "decode hosts.toml: line 1: expected a string or an array"),
         ("client = [['a', 'b', 'c']]", "decode hosts.toml: line 1: expected a string or an array"),
         ("host = 1", "decode hosts.toml: line 1: invalid type: integer `1`, expected a map"),
-        ("server = 'https://'", "parse server \"https://\""),
         ("server = 'https://a b'", "parse server \"https://a b\""),
-        ("server = 'https://CONTOSO.é'", "parse server \"https://CONTOSO.é\""),
-        ("[host.'httpx://m.example']", "parse server \"httpx://m.example\""),
         ("capabilities = ['fly']", "use unknown capability \"fly\""),
         ("dial_timeout = '5'", "parse dial_timeout \"5\""),
     ];
@@ -235,6 +232,27 @@ fn files_that_containerd_ignores() {
     }
     let deep = format!("a = {}{}", "[".repeat(100_000), "]".repeat(100_000));
     assert!(error(&deep).starts_with("decode hosts.toml"));
+}
+
+#[test]
+fn a_host_that_nobody_can_ask_is_passed_over() {
+    let dir = Path::new("/certs.d/contoso");
+    for server in [
+        "https://",
+        "https://CONTOSO.é",
+        "httpx://m.example",
+        "m.example:65536",
+        "https://m<.example",
+    ] {
+        let text =
+            format!("server = 'https://a.example'\n[host.'{server}']\n[host.'https://b.example']");
+        let named = parse(&text, dir, REGISTRY, ContainerdRelease::NEWEST).unwrap();
+        assert_eq!(
+            addresses(&named.hosts),
+            ["Https b.example:443/v2?ns", "Https a.example:443/v2?ns"],
+        );
+        assert_eq!(named.passed_over.as_deref(), Some(server));
+    }
 }
 
 #[test]
