@@ -71,7 +71,7 @@ fn print(ended: StageEnd<'_>) {
 fn this_machine() -> Node {
     let text = |path| fs::read_to_string(path).unwrap_or_default();
     let resolv_conf = ResolvConf::parse(&text("/etc/resolv.conf"), |_| None);
-    let own = resolv_conf.nameservers.iter().map(|address| Nameserver {
+    let own = resolv_conf.asked().iter().map(|address| Nameserver {
         address: *address,
         name: None,
         origin: Origin::Node,

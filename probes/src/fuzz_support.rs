@@ -182,7 +182,7 @@ pub fn lookup(
         _ => LookupFault::NoSuchHost,
     };
     let mut survey = DnsSurvey::new();
-    for (number, nameserver) in conf.nameservers.iter().enumerate() {
+    for (number, nameserver) in conf.asked().iter().enumerate() {
         for name in conf.names(host) {
             for family in [Family::V4, Family::V6] {
                 let question = Question {

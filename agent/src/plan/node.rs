@@ -104,8 +104,12 @@ impl NodeSource {
         if !self.instead.is_empty() {
             resolv_conf.nameservers.clone_from(&self.instead);
         }
-        let own = resolv_conf.nameservers.iter();
-        let own = own.map(|address| Arc::new(unnamed(*address, Origin::Node)));
+        let origin = match resolv_conf.nameservers.is_empty() {
+            true => Origin::Default,
+            false => Origin::Node,
+        };
+        let own = resolv_conf.asked().iter();
+        let own = own.map(|address| Arc::new(unnamed(*address, origin)));
         let upstreams = self.localdns_upstreams()?.into_iter();
         let upstreams = upstreams.map(|address| Arc::new(unnamed(address, Origin::Config)));
         let mut seen = HashSet::new();

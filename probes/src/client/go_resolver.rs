@@ -140,7 +140,7 @@ impl GoResolver<'_> {
     /// Asks one nameserver after another until one settles the question. A pass that settles nothing is
     /// repeated `attempts` times, with the same result.
     fn try_one_name(&self, name: &str, family: Family, offset: usize, survey: &DnsSurvey) -> Leg {
-        let nameservers = &self.conf.nameservers;
+        let nameservers = self.conf.asked();
         let offset = if self.conf.rotate {
             offset % nameservers.len().max(1)
         } else {

@@ -46,6 +46,8 @@ pub(crate) enum LookupFault {
     Closed,
     /// There is no route to the nameserver.
     Unreachable,
+    /// The node does not have the nameserver's address: ::1, without IPv6.
+    NoSuchAddress,
     /// EPERM: the node's firewall drops the question.
     NotPermitted,
     /// EACCES: a route prohibits the nameserver.
@@ -65,14 +67,15 @@ impl LookupFault {
             ResolveFault::Rejected(_) => Self::Rejected,
             ResolveFault::LameReferral => Self::LameReferral,
             ResolveFault::Malformed(_) => Self::Malformed,
-            ResolveFault::NoNameserver | ResolveFault::Strays(_) => Self::Timeout,
-            ResolveFault::Io(fault) => match fault {
+            ResolveFault::Strays(_) => Self::Timeout,
+            ResolveFault::Io(fault) | ResolveFault::NoNameserver(fault) => match fault {
                 IoFault::Timeout => Self::Timeout,
                 IoFault::Refused => Self::PortClosed,
                 IoFault::Reset => Self::Reset,
                 IoFault::Closed => Self::Closed,
                 IoFault::Denied(errno) if errno.0 == libc::EPERM => Self::NotPermitted,
                 IoFault::Denied(_) => Self::Prohibited,
+                IoFault::Local(errno) if errno.0 == libc::EADDRNOTAVAIL => Self::NoSuchAddress,
                 IoFault::Unreachable(_) | IoFault::Local(_) | IoFault::Unknown => Self::Unreachable,
             },
         }
@@ -126,6 +129,10 @@ impl fmt::Display for LookupError {
             LookupFault::Prohibited => write!(
                 f,
                 "dial {transport} {nameserver}: connect: permission denied"
+            ),
+            LookupFault::NoSuchAddress => write!(
+                f,
+                "dial {transport} {nameserver}: connect: cannot assign requested address"
             ),
             LookupFault::Unreachable => write!(
                 f,

@@ -20,10 +20,7 @@ use crate::{
     node::{Hosts, ResolvConf},
     outcome::{AddressOutcome, Fault, PullPath},
     stages::resolve::Lookup,
-    words::{
-        endpoint::{Nameserver, Origin},
-        reason::Stage,
-    },
+    words::{endpoint::Nameserver, reason::Stage},
 };
 
 /// What the node's client starts from: the node's files, and the host to dial.
@@ -66,7 +63,7 @@ impl NodeClient<'_> {
         };
         let connection = open(0);
         let others: Vec<_> = match self.resolv_conf.rotate {
-            true => (1..self.resolv_conf.nameservers.len()).map(open).collect(),
+            true => (1..self.resolv_conf.asked().len()).map(open).collect(),
             false => Vec::new(),
         };
         let waits = others.iter().map(Connection::predicted_delay);
@@ -101,7 +98,7 @@ impl NodeClient<'_> {
             family,
         };
         let names = self.resolv_conf.names(self.host);
-        for nameserver in self.nameservers.iter().filter(|n| n.origin == Origin::Node) {
+        for nameserver in self.nameservers.iter().filter(|n| n.origin.is_of_node()) {
             for name in &names {
                 for family in [Family::V4, Family::V6] {
                     let reply = Reply {
@@ -114,7 +111,7 @@ impl NodeClient<'_> {
         }
         for lookup in lookups
             .iter()
-            .filter(|lookup| lookup.nameserver.origin == Origin::Node)
+            .filter(|lookup| lookup.nameserver.origin.is_of_node())
         {
             for (family, result, took) in [
                 (Family::V4, &lookup.a, lookup.a_took),

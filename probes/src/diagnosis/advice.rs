@@ -73,6 +73,7 @@ pub(super) fn of_name(code: Code, seen: &EndpointOutcome, lookup: &Lookup) -> St
         Code::NodePolicyBlocked => {
             format!("this node does not let questions to nameserver {nameserver} out")
         }
+        Code::NoNameserver => "this node has no nameserver".to_owned(),
         other => other.meaning().to_owned(),
     }
 }

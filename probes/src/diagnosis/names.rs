@@ -15,7 +15,6 @@ use crate::{
     outcome::{EndpointOutcome, PullPath},
     stages::resolve::{Lookup, ResolveFault},
     words::{
-        endpoint::Origin,
         privatelink::{SoaZone, leaves_privatelink, passes_privatelink},
         reason::{Reason, Stage},
         scope::{Expectation, Scope},
@@ -63,11 +62,13 @@ pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> V
             return pins;
         }
     }
-    if seen.no_lookup().is_some() {
-        return vec![no_nameserver(seen)];
-    }
-    if seen.proxy.is_some() && seen.path.address().is_none() {
+    let no_nameserver = |judged: &Judged<'_>| judged.code == Some(Code::NoNameserver);
+    if seen.proxy.is_some() && seen.path.address().is_none() && !deciding.is_some_and(no_nameserver)
+    {
         return Vec::new();
+    }
+    if seen.no_lookup().is_some() {
+        return vec![not_asked(seen)];
     }
     let mut findings: Vec<Finding> = Vec::new();
     if let Some(deciding) = deciding
@@ -83,7 +84,8 @@ pub(super) fn findings(seen: &EndpointOutcome, expectations: &Expectations) -> V
         .iter()
         .filter(|judged| !deciding.is_some_and(|d| std::ptr::eq(d, *judged)))
     {
-        let Some(code) = other.code else {
+        // Nobody named a nameserver of Go's default, so it need not be there.
+        let Some(code) = other.code.filter(|code| *code != Code::NoNameserver) else {
             continue;
         };
         // Servers that give the same wrong answer share its cause. If every server fails, the first
@@ -198,7 +200,7 @@ impl<'a> Judged<'a> {
     }
 
     fn is_nodes_own(&self) -> bool {
-        self.lookup.nameserver.origin == Origin::Node
+        self.lookup.nameserver.origin.is_of_node()
     }
 
     /// A missing record makes a pull fail by itself; a drifted answer only if the pull fails there. With half an
@@ -244,7 +246,7 @@ fn fault_code(lookup: &Lookup, fault: &ResolveFault, host: &str) -> Option<Code>
         | ResolveFault::Malformed(_)
         | ResolveFault::Strays(_) => Some(Code::NameserverFailing),
         ResolveFault::AliasLoop => Some(Code::NoAddress),
-        ResolveFault::NoNameserver => Some(Code::NoNameserver),
+        ResolveFault::NoNameserver(_) => Some(Code::NoNameserver),
         ResolveFault::NxDomain(negative) | ResolveFault::NoData(negative) => {
             let zone = negative.soa.as_deref().map(|soa| SoaZone::of(soa, host));
             Some(match (zone, fault) {
@@ -317,7 +319,7 @@ fn about(
     let critical = severity == Severity::Critical;
     Finding {
         reason,
-        nameserver: Some(lookup.nameserver.to_string()),
+        nameserver: (code != Code::NoNameserver).then(|| lookup.nameserver.to_string()),
         address: lookup.addresses().next(),
         evidence: std::iter::once(judged.says()).chain(others).collect(),
         client_error: seen.path.error().filter(|_| critical).map(str::to_owned),
@@ -332,19 +334,17 @@ fn about(
     }
 }
 
-fn no_nameserver(seen: &EndpointOutcome) -> Finding {
+fn not_asked(seen: &EndpointOutcome) -> Finding {
+    let host = &seen.dialled;
     Finding {
-        reason: Some(Reason::NoNameserver),
-        evidence: vec!["the node's resolv.conf names none".to_owned()],
-        client_error: Some(format!(
-            "dial tcp: lookup {} on [::1]:53: read udp [::1]:*->[::1]:53: read: connection refused",
-            seen.endpoint.host
-        )),
+        reason: Some(Reason::NxDomain),
+        evidence: vec![format!("Go asks no nameserver for a name like {host}")],
+        client_error: seen.path.error().map(str::to_owned),
         ..critical(
-            Code::NoNameserver,
+            Code::NameNotFound,
             seen,
             Stage::Resolve,
-            "this node has no nameserver",
+            format!("{host} does not exist"),
         )
     }
 }

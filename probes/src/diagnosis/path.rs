@@ -235,9 +235,10 @@ pub(super) fn is_not_followed(stage: Stage, reason: Reason) -> bool {
 
 /// The finding about a proxy whose name does not resolve.
 fn proxy_unresolved(seen: &EndpointOutcome, fault: &ResolveFault) -> Option<Finding> {
-    // Without a nameserver no name resolves: a separate finding reports that.
-    let proxy = seen.proxy.as_ref().filter(|_| seen.no_lookup().is_none())?;
+    let proxy = seen.proxy.as_ref()?;
     let (code, severity) = match fault {
+        // Then no name resolves: a separate finding reports that.
+        ResolveFault::NoNameserver(_) => return None,
         ResolveFault::Io(IoFault::Denied(_)) => (Code::NodePolicyBlocked, Severity::Warning),
         _ if fault.reason() == Reason::Local => return None,
         _ => (Code::ProxyUnreachable, Severity::Critical),

@@ -2,11 +2,16 @@
 //! not by glibc's. The survey takes its nameservers from here, and `go_resolver` its order, waits and
 //! names. Pure: it opens no file and asks no nameserver.
 
-use std::net::{SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
 /// The standard port of a nameserver.
 const DNS_PORT: u16 = 53;
+/// Whom Go asks where no line names a nameserver (`defaultNS` in `net/dnsconfig.go`).
+const DEFAULT_NAMESERVERS: &[SocketAddr] = &[
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DNS_PORT),
+    SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), DNS_PORT),
+];
 /// Further `nameserver` lines are ignored.
 const MAX_NAMESERVERS: usize = 3;
 /// Larger values of `ndots` are lowered to this.
@@ -17,8 +22,7 @@ const MAX_NAME: usize = 254;
 /// What a resolv.conf configures. Source of every rule: Go's `net/dnsconfig_unix.go`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolvConf {
-    /// As configured and in order, at most three. Empty if the file names none; Go then
-    /// asks 127.0.0.1 and ::1.
+    /// As configured and in order, at most three. Empty if the file names none.
     pub nameservers: Vec<SocketAddr>,
     /// Search suffixes, each with its trailing dot. The last `search` or `domain` line wins.
     pub search: Vec<String>,
@@ -70,6 +74,14 @@ impl ResolvConf {
             }
         }
         conf
+    }
+
+    /// The nameservers that Go asks, in order: those that the file names, else 127.0.0.1 and ::1.
+    pub fn asked(&self) -> &[SocketAddr] {
+        match &*self.nameservers {
+            [] => DEFAULT_NAMESERVERS,
+            named => named,
+        }
     }
 
     /// The fully qualified names that Go asks for, in order, to look up `host` (`nameList` in
@@ -240,6 +252,24 @@ mod tests {
         ];
         for (text, expected) in table {
             assert_eq!(nameservers(text), *expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_nameserver_go_asks_the_node_itself() {
+        let (named, default): (&[_], &[_]) = (&["10.0.0.10:53"], &["127.0.0.1:53", "[::1]:53"]);
+        for (text, expected) in [
+            ("", default),
+            ("# nameserver 10.0.0.10\nsearch a.example", default),
+            ("nameserver dns.example\nnameserver 010.0.0.10", default),
+            ("nameserver dns.example\nnameserver 10.0.0.10", named),
+        ] {
+            let asked: Vec<_> = parse(text)
+                .asked()
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            assert_eq!(asked, expected, "{text:?}");
         }
     }
 

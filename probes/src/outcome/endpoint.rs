@@ -10,17 +10,23 @@ use std::{
 use super::stage::{Evidence, Fault, FaultRef, StageOutcome};
 use crate::{
     stages::{
-        resolve::{Lookup, ResolveFault},
+        resolve::{Lookup, Negative, ResolveFault},
         tls::Handshake,
     },
     words::{
         acr::AcrName,
-        endpoint::{Endpoint, Origin, Role, Turn},
+        endpoint::{Endpoint, Role, Turn},
         reason::{Reason, Stage},
         scope::Expectation,
         throughput::Download,
     },
 };
+
+/// No nameserver is asked for a name that cannot be one.
+const NOT_ASKED: &ResolveFault = &ResolveFault::NxDomain(Negative {
+    chain: Vec::new(),
+    soa: None,
+});
 
 /// What one round saw of one endpoint.
 #[derive(Clone, Debug)]
@@ -218,13 +224,13 @@ impl EndpointOutcome {
         texts.collect::<Vec<_>>().join(", ")
     }
 
-    /// Why none of the node's own nameservers was asked, if one should have been.
+    /// Why none of the node's own nameservers was asked, if one should have been: Go asks for no such name.
     pub fn no_lookup(&self) -> Option<&'static ResolveFault> {
         let needs_one = !matches!(self.path, PullPath::Blocked { .. })
             && self.dialled.parse::<IpAddr>().is_err()
             && self.pinned.is_empty();
-        let of_config = |lookup: &Lookup| lookup.nameserver.origin == Origin::Config;
-        (needs_one && self.lookups.iter().all(of_config)).then_some(&ResolveFault::NoNameserver)
+        let of_config = |lookup: &Lookup| !lookup.nameserver.origin.is_of_node();
+        (needs_one && self.lookups.iter().all(of_config)).then_some(NOT_ASKED)
     }
 
     /// How the answer to `/v2/` fails, if it does.
@@ -299,7 +305,7 @@ impl EndpointOutcome {
 
     /// Why there is no address to use: none was found, or none accepted a connection.
     fn unreached(&self) -> (Stage, FaultRef<'_>) {
-        let from_node = |lookup: &&Lookup| lookup.nameserver.origin == Origin::Node;
+        let from_node = |lookup: &&Lookup| lookup.nameserver.origin.is_of_node();
         let dialled = self.stopped_at().and_then(AddressOutcome::failure);
         let unresolved = || {
             let own = || self.lookups.iter().filter(from_node);
@@ -309,7 +315,7 @@ impl EndpointOutcome {
             };
             let ending = own().filter_map(Lookup::fault).find(ends);
             let first = || own().find_map(Lookup::fault);
-            ending.or_else(first).unwrap_or(&ResolveFault::NoNameserver)
+            ending.or_else(first).unwrap_or(NOT_ASKED)
         };
         dialled.unwrap_or_else(|| (Stage::Resolve, FaultRef::Resolve(unresolved())))
     }

@@ -136,7 +136,11 @@ impl<'a> Survey<'a> {
     fn ask(&mut self) {
         let (node, deadlines) = (self.visit.node, self.visit.deadlines);
         let host: Arc<str> = self.visit.dial_host().into();
-        for nameserver in &node.nameservers {
+        // Nobody named those of Go's default, and for a pinned name it does not ask them.
+        let is_of_interest = |nameserver: &&Arc<Nameserver>| {
+            nameserver.origin != Origin::Default || self.pinned.is_empty()
+        };
+        for nameserver in node.nameservers.iter().filter(is_of_interest) {
             let host = host.clone();
             self.asked.push(Box::pin(async move {
                 ask(node, deadlines, nameserver, &host).await
@@ -244,7 +248,7 @@ async fn ask(
     nameserver: &Arc<Nameserver>,
     host: &str,
 ) -> Vec<Lookup> {
-    let is_nodes_own = nameserver.origin == Origin::Node;
+    let is_nodes_own = nameserver.origin.is_of_node();
     let names = match is_nodes_own {
         true => node.resolv_conf.names(host),
         false => vec![host.to_owned()],

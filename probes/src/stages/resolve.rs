@@ -13,7 +13,10 @@ use tokio::time::{Instant, timeout_at};
 
 pub use self::answer::{Alias, Answer, Negative, ResolveFault};
 pub(crate) use self::query::DnsQuery;
-use crate::{net::io_fault::IoFault, words::endpoint::Nameserver};
+use crate::{
+    net::io_fault::{Errno, IoFault},
+    words::endpoint::{Nameserver, Origin},
+};
 
 mod answer;
 mod query;
@@ -42,18 +45,36 @@ impl HowToAsk {
 
 /// Asks `nameserver` for the IPv4 and IPv6 addresses of `name`.
 pub async fn lookup(nameserver: &Arc<Nameserver>, name: &str, how: HowToAsk) -> Lookup {
-    let (a, aaaa) = tokio::join!(
+    let ((a_took, a), (aaaa_took, aaaa)) = tokio::join!(
         timed_ask(nameserver.address, name, RecordType::A, how),
         timed_ask(nameserver.address, name, RecordType::AAAA, how),
     );
+    let is_nobody = nameserver.origin == Origin::Default && [&a, &aaaa].into_iter().all(is_absence);
+    let judged = |result| match result {
+        Err(ResolveFault::Io(fault)) if is_nobody => Err(ResolveFault::NoNameserver(fault)),
+        result => result,
+    };
     Lookup {
         nameserver: nameserver.clone(),
         name: name.into(),
-        a_took: a.0,
-        aaaa_took: aaaa.0,
-        a: a.1,
-        aaaa: aaaa.1,
+        a_took,
+        aaaa_took,
+        a: judged(a),
+        aaaa: judged(aaaa),
     }
+}
+
+/// Whether nobody is there. Without IPv6, a node does not have the address ::1.
+fn is_absence(result: &Result<Answer, ResolveFault>) -> bool {
+    matches!(
+        result,
+        Err(ResolveFault::Io(
+            IoFault::Refused
+                | IoFault::Timeout
+                | IoFault::Unreachable(_)
+                | IoFault::Local(Errno(libc::EADDRNOTAVAIL))
+        ))
+    )
 }
 
 /// What one nameserver answered for one name.

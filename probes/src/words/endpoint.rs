@@ -206,8 +206,17 @@ impl fmt::Display for Nameserver {
 pub enum Origin {
     /// The node's resolv.conf: pulls depend on it.
     Node,
+    /// Nobody: resolv.conf names none, and then Go asks the node itself. Pulls depend on it.
+    Default,
     /// The configuration: asked to compare, never used by a pull.
     Config,
+}
+
+impl Origin {
+    /// Whether the node's own lookups go there.
+    pub fn is_of_node(self) -> bool {
+        self != Self::Config
+    }
 }
 
 #[cfg(test)]

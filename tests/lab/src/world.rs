@@ -169,7 +169,11 @@ impl World {
         servers.retain(|(served, _)| wanted.contains(served));
         for nameserver in wanted {
             if servers.iter().all(|(served, _)| served != nameserver) {
-                let server = nameservers::start(&self.network, nameserver)
+                let place = match nameserver.at.is_loopback() {
+                    true => &self.node,
+                    false => &self.network,
+                };
+                let server = nameservers::start(place, nameserver)
                     .with_context(|| format!("failed to start {}", nameserver.at))?;
                 servers.push((nameserver.clone(), server));
             }

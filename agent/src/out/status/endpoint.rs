@@ -6,8 +6,8 @@ use std::{net::IpAddr, time::Duration};
 use jiff::Timestamp;
 use regprobe_probes::{
     AddressOutcome, Certificate, Challenge, Depth, EndpointOutcome, Evidence, Expectation, Fault,
-    Handshake, HttpAnswer, HttpFault, Lookup, Origin, PullPath, Refusal, ResolveFault, Role, Scope,
-    Stage, StageOutcome,
+    Handshake, HttpAnswer, HttpFault, Lookup, PullPath, Refusal, ResolveFault, Role, Scope, Stage,
+    StageOutcome,
 };
 use serde::Serialize;
 
@@ -203,7 +203,7 @@ impl LookupStatus {
         let result = fault.map_or("noerror", |fault| fault.reason().as_str());
         Self {
             nameserver: Some(lookup.nameserver.to_string()),
-            of_node: lookup.nameserver.origin == Origin::Node,
+            of_node: lookup.nameserver.origin.is_of_node(),
             name: lookup.name.to_string(),
             result,
             chain: chain

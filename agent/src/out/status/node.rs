@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use regprobe_probes::{Nameserver, Origin, ResolvConf};
+use regprobe_probes::{Nameserver, ResolvConf};
 use serde::Serialize;
 
 use crate::plan::NodeSource;
@@ -73,7 +73,7 @@ impl NameserverStatus {
         Self {
             address: nameserver.address.to_string(),
             name: nameserver.name.as_deref().map(str::to_owned),
-            of_node: nameserver.origin == Origin::Node,
+            of_node: nameserver.origin.is_of_node(),
         }
     }
 }

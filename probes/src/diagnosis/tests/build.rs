@@ -25,6 +25,9 @@ use crate::{
 /// The node's nameservers in order, and two that only the configuration names.
 pub(super) static FIRST: LazyLock<Arc<Nameserver>> = LazyLock::new(|| own([198, 18, 0, 53]));
 pub(super) static SECOND: LazyLock<Arc<Nameserver>> = LazyLock::new(|| own([198, 18, 0, 54]));
+/// Whom Go asks where resolv.conf names none.
+pub(super) static ON_THE_NODE: LazyLock<Arc<Nameserver>> =
+    LazyLock::new(|| nameserver([127, 0, 0, 1], None, Origin::Default));
 pub(super) static AZURE: LazyLock<Arc<Nameserver>> =
     LazyLock::new(|| added("azure", [168, 63, 129, 16]));
 pub(super) static OTHER: LazyLock<Arc<Nameserver>> =
@@ -53,6 +56,11 @@ pub(super) fn storage() -> Met {
 
 pub(super) fn token_service() -> Met {
     Met::of("auth.contoso.example", Role::Token).answered(&FIRST, found([], ["203.0.113.20"]))
+}
+
+/// On a node whose resolv.conf names no nameserver, and where none runs.
+pub(super) fn without_nameserver(met: Met) -> Met {
+    met.unanswered().answered(&ON_THE_NODE, nobody())
 }
 
 /// A mirror, which is asked before the registry.
@@ -295,7 +303,7 @@ impl Met {
             .collect();
         let own = nameservers
             .iter()
-            .filter(|nameserver| nameserver.origin == Origin::Node);
+            .filter(|nameserver| nameserver.origin.is_of_node());
         let path = NodeClient {
             hosts: &Hosts::parse(&pins.collect::<String>()),
             resolv_conf: &ResolvConf {

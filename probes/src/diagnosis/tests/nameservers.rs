@@ -3,8 +3,9 @@
 use super::{
     Story,
     build::{
-        AZURE, FIRST, PRIVATE_LOGIN, PUBLIC, SECOND, data, dial, expecting_any, found, login,
-        no_such_name, nothing, private, record_missing, servfail, silence,
+        AZURE, FIRST, ON_THE_NODE, PRIVATE_LOGIN, PUBLIC, SECOND, data, dial, expecting_any, found,
+        login, no_such_name, nothing, private, record_missing, servfail, silence,
+        without_nameserver,
     },
     critical, story, warning,
 };
@@ -84,13 +85,27 @@ fn nameservers() -> Vec<Story> {
             critical(NameserverFailing).by(&FIRST).saying("i/o timeout"),
             warning(NameserverDown).by(&SECOND),
         ]),
-        story("there is none", [login().unanswered(), data().unanswered()])
+        story("there is none", [login(), data()].map(without_nameserver))
             .fails_by([critical(NoNameserver).saying("connection refused")]),
         story(
-            "there is none but one that only the configuration names",
+            "there is none but a cache on the node",
             [login()
                 .unanswered()
-                .answered(&AZURE, private(PRIVATE_LOGIN))],
+                .answered(&ON_THE_NODE, private(PRIVATE_LOGIN))],
+        )
+        .ok_with([]),
+        story(
+            "there is none but one on the node, and that fails",
+            [login().unanswered().answered(&ON_THE_NODE, servfail())],
+        )
+        .fails_by([critical(NameserverFailing)
+            .by(&ON_THE_NODE)
+            .saying("server misbehaving")]),
+        story("the name is none to ask for", [login().unanswered()])
+            .fails_by([critical(NameNotFound).saying("no such host")]),
+        story(
+            "there is none but one that only the configuration names",
+            [without_nameserver(login()).answered(&AZURE, private(PRIVATE_LOGIN))],
         )
         .fails_by([critical(NoNameserver).saying("connection refused")]),
         story(

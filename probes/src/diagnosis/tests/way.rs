@@ -5,6 +5,7 @@ use super::{
     build::{
         FIRST, PRIVATE_DATA, PRIVATE_LOGIN, PUBLIC, bad_chain, certificate_ending_in_days, data,
         dial, expecting_any, found, issued_by, login, no_route, no_such_name, nothing, proxy, tls,
+        without_nameserver,
     },
     critical, story, warning,
 };
@@ -176,7 +177,7 @@ fn proxies() -> Vec<Story> {
         .fails_by([critical(ProxyUnreachable).saying("no such host")]),
         story(
             "no name at all can be resolved, the proxy's among them",
-            [behind().unanswered()],
+            [without_nameserver(behind())],
         )
         .fails_by([critical(NoNameserver).saying("connection refused")]),
         story(

@@ -96,6 +96,11 @@ pub(super) fn silence() -> NameserverSays {
     nothing(ResolveFault::Io(IoFault::Timeout))
 }
 
+/// Nobody, where nobody was named.
+pub(super) fn nobody() -> NameserverSays {
+    nothing(ResolveFault::NoNameserver(IoFault::Refused))
+}
+
 pub(super) fn servfail() -> NameserverSays {
     nothing(ResolveFault::ServFail)
 }

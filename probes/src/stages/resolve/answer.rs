@@ -73,9 +73,9 @@ pub enum ResolveFault {
     /// Datagrams that do not answer the question, until the time was over: Go passes them over.
     #[error("malformed answer: {0}")]
     Strays(&'static str),
-    /// There is no nameserver to ask.
-    #[error("no nameserver is configured")]
-    NoNameserver,
+    /// Nobody answers where Go asks because no nameserver is configured.
+    #[error("{0}, and resolv.conf names no nameserver")]
+    NoNameserver(IoFault),
 }
 
 impl ResolveFault {
@@ -88,7 +88,7 @@ impl ResolveFault {
             Self::ServFail => Reason::ServFail,
             Self::Rejected(_) | Self::LameReferral => Reason::Rejected,
             Self::AliasLoop | Self::Malformed(_) | Self::Strays(_) => Reason::Malformed,
-            Self::NoNameserver => Reason::NoNameserver,
+            Self::NoNameserver(_) => Reason::NoNameserver,
         }
     }
 
