@@ -4,12 +4,15 @@
 use super::{
     Expectations, advice,
     finding::{Code, Finding, Severity},
-    local_fault,
     mirrors::EndpointFindings,
+    path,
 };
 use crate::{
     outcome::{EndpointOutcome, Outcome, Walk, WalkEnd},
-    words::{endpoint::Role, reason::Stage},
+    words::{
+        endpoint::Role,
+        reason::{Reason, Stage},
+    },
 };
 
 /// Weighs findings beside the way of walks that all ended well, or that one lost sight of the pull.
@@ -103,4 +106,12 @@ pub(super) fn unseen(outcome: &Outcome) -> Option<String> {
         WalkEnd::NotSeen(why) => Some(format!("{}: {why}", walk.image)),
         WalkEnd::Pulled { .. } | WalkEnd::Failed { .. } => None,
     })
+}
+
+/// What this node itself could not do there, or a probe may not.
+pub(super) fn local_fault(seen: &EndpointOutcome) -> Option<String> {
+    let (stage, fault) = seen.failure()?;
+    let reason = fault.reason();
+    let is_unseen = reason == Reason::Local || path::is_not_followed(stage, reason);
+    is_unseen.then(|| format!("{stage} of {}: {fault}", seen.endpoint))
 }
