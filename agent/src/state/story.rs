@@ -322,6 +322,7 @@ fn connected() -> StageOutcome {
     let connected = Connected {
         rtt: Some(Duration::from_micros(900)),
         retransmits: 0,
+        fell_back_after: Duration::ZERO,
     };
     ok(Stage::Connect, 1000, Evidence::Connect(connected))
 }

@@ -6,16 +6,12 @@ use std::time::Duration;
 
 use crate::{
     client::go_resolver::LATE,
-    outcome::{Asked, EndpointOutcome, Evidence, Fault, Outcome, StageOutcome, Walk},
+    outcome::{Asked, EndpointOutcome, Evidence, Outcome, Walk},
     words::{
         endpoint::{Endpoint, Role, Turn},
-        reason::{Reason, Stage},
+        reason::Stage,
     },
 };
-
-/// How long Go waits for a handshake (containerd's `TLSHandshakeTimeout`), and for a proxy to open a tunnel.
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
-const TUNNEL_LIMIT: Duration = Duration::from_secs(60);
 
 /// The waits of a pull that the host of turn `serves` serves.
 pub(super) fn predicted(outcome: &Outcome, serves: Turn) -> Duration {
@@ -44,8 +40,11 @@ impl<'a> Waits<'a> {
         };
         let content = route.iter().position(|asked| asked.for_content);
         let (resolving, content) = route.split_at(content.unwrap_or(route.len()));
+        pull.fall_back(resolving);
         resolving.iter().for_each(|asked| pull.ask(asked));
+        // Another client gets the content.
         pull.open.clear();
+        pull.fall_back(content);
         let first_blob = content.iter().position(|asked| asked.stage == Stage::Blob);
         let (documents, blobs) = content.split_at(first_blob.unwrap_or(content.len()));
         let mut known: Vec<&Endpoint> = Vec::new();
@@ -68,6 +67,14 @@ impl<'a> Waits<'a> {
         };
         let subjects = blobs.iter().map(|asked| &*asked.subject);
         subjects.map(of_blob).max().unwrap_or(pull.waited)
+    }
+
+    /// A client tries TLS once at each host where it goes on in plain HTTP.
+    fn fall_back(&mut self, asked: &[Asked]) {
+        let endpoints = self.outcome.endpoints.iter();
+        let hosts =
+            endpoints.filter(|seen| asked.iter().any(|asked| asked.endpoint == seen.endpoint));
+        self.waited += hosts.map(fallback).sum::<Duration>();
     }
 
     fn ask(&mut self, asked: &'a Asked) {
@@ -116,18 +123,18 @@ fn cost(seen: &EndpointOutcome) -> Duration {
 /// The waits behind the dial of the address that the client takes.
 fn handshakes(seen: &EndpointOutcome) -> Duration {
     let stages = seen.on_path().map_or(&[][..], |seen| &seen.stages);
-    let wait = |stage: &StageOutcome| {
-        let limit = match stage.stage {
-            Stage::Proxy => TUNNEL_LIMIT,
-            Stage::Tls => HANDSHAKE_LIMIT,
-            _ => return Duration::ZERO,
-        };
-        match stage.result.as_ref().map_err(Fault::reason) {
-            Err(Reason::Timeout) => limit,
-            _ => late(stage.took),
-        }
-    };
-    stages.iter().map(wait).sum()
+    let behind_dial = stages
+        .iter()
+        .filter(|stage| matches!(stage.stage, Stage::Proxy | Stage::Tls));
+    behind_dial.map(|stage| late(stage.waits())).sum()
+}
+
+/// The wait for TLS at a server that does not speak it.
+fn fallback(seen: &EndpointOutcome) -> Duration {
+    match seen.evidence(Stage::Connect) {
+        Some(Evidence::Connect(connected)) => late(connected.fell_back_after),
+        _ => Duration::ZERO,
+    }
 }
 
 fn late(took: Duration) -> Duration {

@@ -20,6 +20,10 @@ use crate::{
     },
 };
 
+/// How long Go waits for a handshake (containerd's `TLSHandshakeTimeout`), and for a proxy to open a tunnel.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+const TUNNEL_LIMIT: Duration = Duration::from_secs(60);
+
 /// One attempt at one stage.
 #[derive(Clone, Debug)]
 pub struct StageOutcome {
@@ -44,6 +48,15 @@ impl StageOutcome {
             took,
             optional: false,
             result,
+        }
+    }
+
+    /// How long the node's client waits for it.
+    pub(crate) fn waits(&self) -> Duration {
+        match (self.stage, self.result.as_ref().map_err(Fault::reason)) {
+            (Stage::Proxy, Err(Reason::Timeout)) => TUNNEL_LIMIT,
+            (Stage::Tls, Err(Reason::Timeout)) => HANDSHAKE_LIMIT,
+            _ => self.took,
         }
     }
 }

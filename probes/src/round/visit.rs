@@ -134,8 +134,14 @@ impl Visit<'_> {
             }
             return None;
         }
-        stages.clear();
-        self.dial_as(Scheme::Http, port, address, stages).await
+        let failed = stages.drain(..).next_back();
+        let stream = self.dial_as(Scheme::Http, port, address, stages).await;
+        if let Some(Ok(Evidence::Connect(connected))) =
+            stages.first_mut().map(|first| first.result.as_mut())
+        {
+            connected.fell_back_after = failed.map(|failed| failed.waits()).unwrap_or_default();
+        }
+        stream
     }
 
     /// As containerd's `httpFallback`: the answer to TLS is none, or does not come, or nobody listens at a port that

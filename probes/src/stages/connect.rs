@@ -53,6 +53,8 @@ pub struct Connected {
     pub rtt: Option<Duration>,
     /// Retransmits so far, including lost SYNs.
     pub retransmits: u32,
+    /// How long the client tried TLS before, where it fell back to plain HTTP.
+    pub fell_back_after: Duration,
 }
 
 impl Connected {
@@ -69,10 +71,12 @@ impl Connected {
             Ok(info) => Self {
                 rtt: Some(Duration::from_micros(info.tcpi_rtt.into())),
                 retransmits: info.tcpi_total_retrans,
+                fell_back_after: Duration::ZERO,
             },
             Err(_) => Self {
                 rtt: None,
                 retransmits: 0,
+                fell_back_after: Duration::ZERO,
             },
         }
     }
