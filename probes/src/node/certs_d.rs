@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     containerd_release::ContainerdRelease,
-    hosts_toml::{self, Hosts, HostsTomlError},
+    hosts_toml::{self, HostsTomlError, NamedHosts},
     registry_host::{ClientCertificate, RegistryHost, TlsSettings},
     root::{FileError, Root},
     unseen::Unseen,
@@ -29,7 +29,7 @@ pub(crate) struct HostsConfig {
     pub dir: PathBuf,
     /// In the order in which containerd tries them; the last one is the `server`.
     pub hosts: Vec<RegistryHost>,
-    /// As in [`Hosts`].
+    /// As in [`NamedHosts`].
     pub passed_over: Option<String>,
     /// Why containerd ignores the hosts.toml. It then logs this, forgets the mirrors and uses the
     /// certificates in the directory.
@@ -129,7 +129,7 @@ fn load_dir(
                 hosts_toml::parse(text, &dir, registry, release)
             };
             match read_by(release) {
-                Ok(Hosts { hosts, passed_over }) => {
+                Ok(NamedHosts { hosts, passed_over }) => {
                     return Ok(HostsConfig {
                         dir,
                         hosts,

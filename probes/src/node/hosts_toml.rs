@@ -25,7 +25,7 @@ use crate::net::{go_url, inert::excerpt};
 
 /// The hosts that a hosts.toml names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Hosts {
+pub(crate) struct NamedHosts {
     /// In the order in which containerd tries them; the last one is the `server`.
     pub hosts: Vec<RegistryHost>,
     /// The first name that Go takes for a URL and nobody can ask: containerd fails there, and goes on to the next.
@@ -39,7 +39,7 @@ pub(crate) fn parse(
     dir: &Path,
     registry: &str,
     release: ContainerdRelease,
-) -> Result<Hosts, HostsTomlError> {
+) -> Result<NamedHosts, HostsTomlError> {
     let bad_toml = |error| HostsTomlError::toml(&error, text);
     if text.starts_with('\u{feff}') && release.is_strict_about_toml() {
         return Err(HostsTomlError::ByteOrderMark);
@@ -50,7 +50,7 @@ pub(crate) fn parse(
         return Err(HostsTomlError::NoHost);
     }
 
-    let mut named = Hosts {
+    let mut named = NamedHosts {
         hosts: Vec::new(),
         passed_over: None,
     };
@@ -75,7 +75,7 @@ pub(crate) fn parse(
     Ok(named)
 }
 
-impl Hosts {
+impl NamedHosts {
     /// Adds the host that `server` names.
     fn add(
         &mut self,
