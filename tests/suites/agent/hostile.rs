@@ -161,11 +161,18 @@ impl Hostile {
             let names = ["Server", "X-Ms-Correlation-Request-Id", "Retry-After"];
             names.map(|name| (name.to_owned(), value(place))).to_vec()
         };
-        plain("header", Route::Data, Answer::With(headers("header")))?;
+        plain(
+            "header",
+            Route::Data,
+            Answer::With(headers("header"), Box::new(Answer::AsAzure)),
+        )?;
         plain(
             "raw",
             Route::Ping,
-            Answer::With(vec![("Server".to_owned(), COMMANDS.to_owned())]),
+            Answer::With(
+                vec![("Server".to_owned(), COMMANDS.to_owned())],
+                Box::new(Answer::AsAzure),
+            ),
         )?;
         plain(
             "error",
@@ -195,7 +202,11 @@ impl Hostile {
             Answer::Body(200, JSON.into(), token.to_string()),
         )?;
         let media_type = vec![("Content-Type".to_owned(), value("manifest"))];
-        plain("manifest", Route::Manifest, Answer::With(media_type))?;
+        plain(
+            "manifest",
+            Route::Manifest,
+            Answer::With(media_type, Box::new(Answer::AsAzure)),
+        )?;
         let platform = Answer::Body(200, INDEX.into(), index(&text("platform")));
         plain("platform", Route::Manifest, platform)?;
         plain(

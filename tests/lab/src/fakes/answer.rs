@@ -22,8 +22,8 @@ pub enum Answer {
     Refused(u16, String),
     /// This status, and a body of this type.
     Body(u16, String, String),
-    /// The healthy answer with these headers before its own.
-    With(Vec<(String, String)>),
+    /// An answer with these headers before its own.
+    With(Vec<(String, String)>, Box<Self>),
     /// 429, with `Retry-After` where a time is given.
     Throttled(Option<Duration>),
     /// 401 with another challenge than the usual one.
@@ -158,7 +158,12 @@ impl Answer {
             Self::Body(status, media_type, text) => {
                 respond(Response::new(*status).body(media_type, text.clone()))
             }
-            Self::With(headers) => respond(azure.with_first(headers)),
+            Self::With(headers, answer) => match answer.act(asked, azure) {
+                Act::Respond(response, framing) => {
+                    Act::Respond(response.with_first(headers), framing)
+                }
+                act => act,
+            },
             Self::Throttled(retry_after) => respond(throttled(*retry_after)),
             Self::Challenge(challenge) => respond(challenge.response(&asked.realm, asked.service)),
             Self::Mcr => respond(Response::new(200).header(API_VERSION.0, API_VERSION.1)),

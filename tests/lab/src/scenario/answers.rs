@@ -88,6 +88,8 @@ pub struct Said {
     #[serde(rename = "type", default = "json")]
     pub media_type: String,
     pub text: String,
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
 }
 
 fn ok() -> u16 {

@@ -1,6 +1,7 @@
 //! The HTTP side of a scene: the registry behind its private endpoint, its public twin, a mirror, a
 //! token server and a portal, each endpoint in the health that the scenario gives it.
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
@@ -337,19 +338,13 @@ pub(super) fn answer(answers: &Answers) -> Answer {
             status,
             media_type,
             text,
+            headers,
         }) => {
             let text = text.replace("TOKEN", &pull_token("probe/hello"));
-            Answer::Body(*status, media_type.clone(), text)
+            with(headers, Answer::Body(*status, media_type.clone(), text))
         }
         Answers::Challenge(line) => Answer::Challenge(Challenge::Raw(vec![line.clone()])),
-        Answers::WithHeaders(headers) => {
-            let headers = headers.iter();
-            Answer::With(
-                headers
-                    .map(|(name, value)| (name.clone(), value.clone()))
-                    .collect(),
-            )
-        }
+        Answers::WithHeaders(headers) => with(headers, Answer::AsAzure),
         Answers::RedirectTo(place) => Answer::MovedTo(place.clone()),
         Answers::ToHead(answers) => only(Kind::Head, answers),
         Answers::ToGet(answers) => only(Kind::Get, answers),
@@ -380,4 +375,8 @@ pub(super) fn answer(answers: &Answers) -> Answer {
         Answers::Once => Answer::Once,
         Answers::Chunked => Answer::Chunked,
     }
+}
+
+fn with(headers: &BTreeMap<String, String>, answer: Answer) -> Answer {
+    Answer::With(headers.clone().into_iter().collect(), Box::new(answer))
 }
