@@ -228,13 +228,17 @@ impl<'a> Requests<'a> {
         }
     }
 
-    /// The client cannot use the last answer, or does not go where it leads for `content`.
+    /// The client cannot use the last answer, or does not go where it leads for `content`. If that was refused, it
+    /// follows from this fault and is none of its own.
     pub(crate) fn blame(&mut self, content: Option<Content>, fault: HttpFault) {
         match (content, self.stages.last_mut()) {
             (None, Some(last)) => last.result = Err(Fault::Http(fault)),
             (None, None) => {}
-            (Some(content), _) => {
-                self.record(walk_request::stage_of(content), Instant::now(), Err(fault))
+            (Some(content), last) => {
+                if last.is_some_and(|last| last.result.is_err()) {
+                    self.stages.pop();
+                }
+                self.record(walk_request::stage_of(content), Instant::now(), Err(fault));
             }
         }
     }

@@ -197,7 +197,7 @@ func document(line []byte) []string {
 		if err := json.Unmarshal(input.Body, &image); err != nil {
 			return failed
 		}
-		if input.Layers != 0 && input.Layers != len(image.RootFS.DiffIDs) || !node.Match(platforms.Normalize(image.Platform)) {
+		if input.Layers != len(image.RootFS.DiffIDs) || !node.Match(platforms.Normalize(image.Platform)) {
 			return failed
 		}
 		return []string{}

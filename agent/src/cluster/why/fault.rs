@@ -224,7 +224,8 @@ faults! {
         "read past expected size", "short read: expected", "failed to read expected number of bytes"]:
         "what HOST sends is not the content of the image";
         "Exempt HOST from proxies, caches and filters; if the registry's own copy is damaged, push the image again."
-    "BlobUnavailable" Some(Stage::Blob), ["could not fetch content descriptor", "failed commit on ref"]:
+    "BlobUnavailable" Some(Stage::Blob), ["could not fetch content descriptor", "failed commit on ref",
+        "mismatched image rootfs", "number of layers and diffIDs don't match"]:
         "a part of the image is missing in the registry";
         "Push the image again."
     "ImageNotFound" None, [": not found", "manifest unknown", "404 Not Found"]:

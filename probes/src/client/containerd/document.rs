@@ -2,7 +2,8 @@
 //! manifest, and what its configuration must be.
 //!
 //! Sources: containerd `core/images/image.go` (`Children`, `validateMediaType`, `Manifest`),
-//! `core/images/handlers.go` (`FilterPlatforms`, `LimitManifests`) and `core/unpack/unpacker.go`.
+//! `core/images/handlers.go` (`FilterPlatforms`, `LimitManifests`), `core/unpack/unpacker.go` and `client/image.go`
+//! (`getLayers`).
 
 use serde_json::value::RawValue;
 
@@ -57,6 +58,12 @@ impl Descriptor {
         self.media_type
             .starts_with("application/vnd.oci.image.layer.")
             || DOCKER.contains(&base)
+    }
+
+    /// Whether a layer is to be decrypted before it is unpacked.
+    pub(super) fn is_encrypted(&self) -> bool {
+        let mut suffixes = self.media_type.split('+').skip(1);
+        self.is_layer() && suffixes.any(|suffix| suffix == "encrypted")
     }
 }
 
@@ -147,10 +154,23 @@ pub(super) fn check_config(
         .iter()
         .filter(|layer| layer.is_layer())
         .count();
-    if layers != 0 && layers != diff_ids {
-        let text = format!("number of layers and diffIDs don't match: {layers} != {diff_ids}");
-        let fault = HttpFault::Malformed(text.clone());
-        return Err(GoError::new(Class::Other, text).with_content(fault));
+    if layers != diff_ids {
+        // What unpacks while layers come does nothing without one. Another part of the client looks later, and has taken
+        // content of all kinds for layers before 1.6.25 and 1.7.7.
+        let text = match (layers, contents.layers.len()) {
+            (0, 0) => Some("mismatched image rootfs and manifest layers".to_owned()),
+            (0, _) => None,
+            _ => Some(format!(
+                "number of layers and diffIDs don't match: {layers} != {diff_ids}"
+            )),
+        };
+        let error = GoError {
+            text,
+            ..GoError::untold(Class::Other)
+        };
+        return Err(error.with_content(HttpFault::Malformed(format!(
+            "a configuration for {diff_ids} layers, and a manifest with {layers}"
+        ))));
     }
     if of_index.is_some_and(|entry| entry.platform.is_none()) {
         let platform = platform_of(&image)?;

@@ -80,17 +80,7 @@ impl<T: Transport> Source<'_, T> {
                 .into());
         }
         if !manifest.is_manifest() {
-            // containerd fetches it like any blob, and finds nothing in it to unpack.
-            let answer = self.fetch_blob(manifest, Read::FirstByte).await?;
-            self.has_length(&answer, manifest)?;
-            let (kind, digest) = (&manifest.media_type, &manifest.digest);
-            let what = format!("unexpected media type {kind} for {digest}");
-            let fault = HttpFault::Malformed(format!(
-                "the media type {} is no image's",
-                excerpt(kind.as_bytes())
-            ));
-            let error = GoError::not_found(what).blamed_for(Content::Manifest, fault);
-            return Err(error.into());
+            return Err(self.no_image(manifest).await);
         }
         let answer = self.fetch_document(manifest).await?;
         let body = self.checked(&answer, manifest)?;
@@ -114,10 +104,40 @@ impl<T: Transport> Source<'_, T> {
             let answer = self.fetch_blob(layer, read).await?;
             self.has_length(&answer, layer)?;
         }
+        if contents.layers.iter().any(Descriptor::is_encrypted) {
+            let why = "a layer is encrypted, and whether the node has its key is not seen";
+            return Err(Stop::NotSeen(why.to_owned()));
+        }
         Ok(Pulled {
             manifest: manifest.digest.clone(),
             platform: of_index.and_then(|entry| entry.platform.clone()),
         })
+    }
+
+    /// Why a manifest that its media type does not make one ends the pull: containerd fetches it like any blob, and
+    /// finds nothing in it to unpack.
+    async fn no_image(&mut self, manifest: &Descriptor) -> Stop {
+        let Descriptor {
+            media_type, digest, ..
+        } = manifest;
+        let error = match self.fetch_blob(manifest, Read::FirstByte).await {
+            Ok(answer) => match self.has_length(&answer, manifest) {
+                Ok(()) => {
+                    GoError::not_found(format!("unexpected media type {media_type} for {digest}"))
+                }
+                Err(end) => return end,
+            },
+            // Registries have no manifests among their blobs. Of several hosts, the last one may not have named the type.
+            Err(Stop::Failed(error)) if error.class == Class::NotFound && self.hosts.len() == 1 => {
+                error
+            }
+            Err(end) => return end,
+        };
+        let fault = HttpFault::Malformed(match &**media_type {
+            "" => "a manifest without a media type".to_owned(),
+            kind => format!("the media type {} is no image's", excerpt(kind.as_bytes())),
+        });
+        error.blamed_for(Content::Manifest, fault).into()
     }
 
     /// The one layer that a probe fetches, and how much of it: the first byte of the first, or a part of the largest to
@@ -309,12 +329,12 @@ fn has_content(blob: &Descriptor) -> Result<(), Stop> {
     Err(GoError::new(Class::Other, text).with_content(fault).into())
 }
 
-/// A document that Go's decoder does not take.
+/// A document that Go's decoder does not take. Its error names Go's types, which are not known here.
 fn unread(error: GoError) -> GoError {
     let fault = || HttpFault::Malformed("a document that containerd cannot read".to_owned());
     match error.blame {
         Some(_) => error,
-        None => error.with_content(fault()),
+        None => GoError::untold(error.class).with_content(fault()),
     }
 }
 

@@ -171,7 +171,11 @@ impl<T: Transport> Source<'_, T> {
 
 fn media_type(answer: &Followed) -> String {
     let text = header(answer, &CONTENT_TYPE).unwrap_or_default();
-    text.split(';').next().unwrap_or_default().to_owned()
+    match text.split(';').next().unwrap_or_default() {
+        // Old registries name no other type of such manifests (`getManifestMediaType`).
+        "text/plain" => SCHEMA_1.to_owned(),
+        named => named.to_owned(),
+    }
 }
 
 fn denied(error: GoError) -> GoError {
