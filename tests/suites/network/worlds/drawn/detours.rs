@@ -30,6 +30,7 @@ pub(super) fn mirror(draft: &mut Draft) {
         Some(draft.home.url),
         Some(draft.home.url),
         Some("https://mirror.contoso.example"),
+        Some("https://"),
     ]);
     draft.for_all = draft.draw.once_in(5);
 }
@@ -43,6 +44,7 @@ const MIRRORS: [(&str, &[&str]); 3] = [
             "https://mirror.contoso.example/cache/v2",
             "http://mirror.contoso.example",
             "http://mirror.contoso.example:443",
+            "https://mirror.contoso.example:99999",
         ],
     ),
     (
