@@ -257,6 +257,9 @@ impl Bearer {
         if !(200..400).contains(&status) {
             return Err(unexpected_status(self.release, &answer, Wanted::Token).into());
         }
+        let answer = answer
+            .unpacked(request.read)
+            .map_err(|stop| stop.within(UNDECODED))?;
         let body = answer.whole().map_err(|stop| stop.within(UNDECODED))?;
         let token = token::granted(body).map_err(|error| {
             let error = GoError::from(error);

@@ -183,7 +183,7 @@ impl<T: Transport> Source<'_, T> {
         let answer = fetched.map_err(copying_open)?;
         match self.release.opens_encodings() {
             true => Ok(answer),
-            false => encoding::unpacked_by_go(answer, read).map_err(copying),
+            false => answer.unpacked(read).map_err(copying),
         }
     }
 

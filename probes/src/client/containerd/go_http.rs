@@ -1,29 +1,37 @@
-//! Go's `http.Client.Do`: redirects, and which headers go along.
+//! Go's `http.Client.Do`: redirects, which headers go along, and what it makes of a body by gzip.
 //!
-//! Source: Go `net/http/client.go` (`redirectBehavior`, `makeHeadersCopier`, `shouldCopyHeaderOnRedirect`, `do`).
+//! Source: Go `net/http/client.go` (`redirectBehavior`, `makeHeadersCopier`, `shouldCopyHeaderOnRedirect`, `do`),
+//! `net/http/transport.go` (`gzipReader`), `compress/gzip`.
 
 use std::sync::Arc;
 
 use hyper::{
     Method,
-    header::{AUTHORIZATION, COOKIE, HeaderName, HeaderValue, LOCATION, PROXY_AUTHORIZATION},
+    header::{
+        AUTHORIZATION, CONTENT_ENCODING, COOKIE, HeaderName, HeaderValue, LOCATION,
+        PROXY_AUTHORIZATION,
+    },
 };
 use url::Url;
 
 use super::{
     stop::{Class, GoError, Stop},
     transport::{
-        BodyEnd, FaultKind, Manner, Offered, Transport, WalkReply, WalkRequest, WalkResponse,
+        BodyEnd, FaultKind, Manner, Offered, Read, Transport, WalkReply, WalkRequest, WalkResponse,
     },
 };
 use crate::{
     client::credential::Credential,
     net::{
         go_url::{self, NoUrl},
+        inert::excerpt,
         redact::shown,
     },
     stages::http::fault::HttpFault,
 };
+
+/// How a file by gzip begins.
+const GZIP: &[u8] = &[0x1f, 0x8b];
 
 const MAX_REDIRECTS: usize = 10;
 /// What does not go along to other hosts.
@@ -59,6 +67,38 @@ impl Followed {
         }
         .into())
     }
+
+    /// The answer as Go reads its body where the client leaves compression to it. A probe asks for none and unpacks none.
+    pub(super) fn unpacked(self, read: Read) -> Result<Self, Stop> {
+        let said = self.response.headers.get(CONTENT_ENCODING);
+        match said.is_some_and(|name| name.as_bytes().eq_ignore_ascii_case(b"gzip")) {
+            true => Err(self.said_to_be_gzip(read)),
+            false => Ok(self),
+        }
+    }
+
+    /// What comes of a body that is said to be by gzip: Go cannot unpack it, or the probe does not.
+    pub(super) fn said_to_be_gzip(&self, read: Read) -> Stop {
+        let body = &self.response.body.bytes;
+        match read {
+            Read::Whole(_) if !body.starts_with(GZIP) => {
+                refused("gzip", "gzip: invalid header".to_owned())
+            }
+            _ => not_unpacked("gzip"),
+        }
+    }
+}
+
+/// That a body is said to be compressed in a way that the client cannot read, which then prints `error`.
+pub(super) fn refused(name: &str, error: String) -> Stop {
+    let name = excerpt(name.as_bytes());
+    let fault = HttpFault::Malformed(format!("said to be compressed by {name}"));
+    GoError::new(Class::Other, error).with_content(fault).into()
+}
+
+/// That a body comes in a way that the client may unpack.
+pub(super) fn not_unpacked(name: &str) -> Stop {
+    Stop::NotSeen(format!("content comes compressed, by {name}"))
 }
 
 /// What goes into the header `Authorization`.
