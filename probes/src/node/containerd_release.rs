@@ -114,6 +114,11 @@ impl ContainerdRelease {
         self < Self::new(2, 0, 0)
     }
 
+    /// Whether layers that Docker compressed by zstd are layers to it.
+    pub(crate) fn knows_docker_zstd(self) -> bool {
+        self >= Self::new(2, 0, 0)
+    }
+
     /// Whether it stores content under a digest by another algorithm than SHA-256.
     pub(crate) fn stores_any_digest(self) -> bool {
         self >= Self::new(2, 3, 0)

@@ -138,16 +138,13 @@ pub(crate) fn granted(body: &[u8]) -> Result<Option<String>, JsonFault> {
     ];
     let body = String::from_utf8_lossy(body);
     // Go names its types and fields, by names of its own.
-    let fields = object(Some(go_json::first(&body)?), &KNOWN).map_err(|_| JsonFault(None))?;
-    fields
-        .last("expires_in", number)
-        .map_err(|_| JsonFault(None))?;
-    fields.last("refresh_token", text)?;
-    fields.last("issued_at", go_shape::time)?;
-    let tokens = [
-        fields.last("access_token", text)?,
-        fields.last("token", text)?,
-    ];
+    let untold = |_| JsonFault(None);
+    let fields = object(Some(go_json::first(&body)?), &KNOWN).map_err(untold)?;
+    fields.last("expires_in", number).map_err(untold)?;
+    fields.last("issued_at", go_shape::time).map_err(untold)?;
+    let text = |name| fields.last(name, text).map_err(untold);
+    text("refresh_token")?;
+    let tokens = [text("access_token")?, text("token")?];
     Ok(tokens.into_iter().find(|token| !token.is_empty()))
 }
 

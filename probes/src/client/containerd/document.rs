@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::stop::{Class, GoError};
 use crate::{
     net::inert::excerpt,
+    node::ContainerdRelease,
     stages::http::{
         fault::HttpFault,
         go_json::{Fields, list, number, object, text},
@@ -45,12 +46,12 @@ impl Descriptor {
         format!("{}, */*", self.media_type)
     }
 
-    /// What containerd unpacks.
-    pub(super) fn is_layer(&self) -> bool {
-        const DOCKER: [&str; 5] = [
+    /// What this containerd unpacks.
+    pub(super) fn is_layer(&self, release: ContainerdRelease) -> bool {
+        const DOCKER_ZSTD: &str = "application/vnd.docker.image.rootfs.diff.tar.zstd";
+        const DOCKER: [&str; 4] = [
             "application/vnd.docker.image.rootfs.diff.tar",
             "application/vnd.docker.image.rootfs.diff.tar.gzip",
-            "application/vnd.docker.image.rootfs.diff.tar.zstd",
             "application/vnd.docker.image.rootfs.foreign.diff.tar",
             "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
         ];
@@ -58,12 +59,13 @@ impl Descriptor {
         self.media_type
             .starts_with("application/vnd.oci.image.layer.")
             || DOCKER.contains(&base)
+            || base == DOCKER_ZSTD && release.knows_docker_zstd()
     }
 
     /// Whether a layer is to be decrypted before it is unpacked.
     pub(super) fn is_encrypted(&self) -> bool {
         let mut suffixes = self.media_type.split('+').skip(1);
-        self.is_layer() && suffixes.any(|suffix| suffix == "encrypted")
+        suffixes.any(|suffix| suffix == "encrypted")
     }
 }
 
@@ -134,13 +136,14 @@ pub(super) fn contents(body: &[u8], manifest: &Descriptor) -> Result<Contents, G
     })
 }
 
-/// Whether the image of `config` can be unpacked on `node`. `of_index` is the entry of the index that led here:
+/// Whether the image of `config` can be unpacked on `node` by `release`. `of_index` is the entry of the index that led here:
 /// where that says nothing of its platform, the configuration's counts.
 pub(super) fn check_config(
     config: &[u8],
     contents: &Contents,
     of_index: Option<&Descriptor>,
     node: &Platform,
+    release: ContainerdRelease,
 ) -> Result<(), GoError> {
     let text = String::from_utf8_lossy(config);
     let raw: &RawValue =
@@ -152,7 +155,7 @@ pub(super) fn check_config(
     let layers = contents
         .layers
         .iter()
-        .filter(|layer| layer.is_layer())
+        .filter(|layer| layer.is_layer(release))
         .count();
     if layers != diff_ids {
         // What unpacks while layers come does nothing without one. Another part of the client looks later, and has taken

@@ -99,7 +99,8 @@ impl<T: Transport> Source<'_, T> {
             )));
         }
         let config = self.checked(&config, &contents.config)?;
-        document::check_config(config, &contents, of_index, self.image.platform).map_err(unread)?;
+        let node = self.image.platform;
+        document::check_config(config, &contents, of_index, node, self.release).map_err(unread)?;
         if let Some((layer, read)) = self.probed(&contents.layers) {
             let answer = self.fetch_blob(layer, read).await?;
             self.has_length(&answer, layer)?;

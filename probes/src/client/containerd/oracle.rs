@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     net::go_url::{self, NoUrl},
+    node::ContainerdRelease,
     words::{digest::Digest, platform::Platform},
 };
 
@@ -159,7 +160,8 @@ pub(crate) fn document(kind: &str, body: &[u8], layers: usize) -> Option<Vec<Str
                 config: of(""),
                 layers: vec![layer; layers],
             };
-            document::check_config(body, &contents, Some(&of("")), &node).ok()?;
+            let release = ContainerdRelease::NEWEST;
+            document::check_config(body, &contents, Some(&of("")), &node, release).ok()?;
             Some(Vec::new())
         }
     }
