@@ -5,9 +5,9 @@ use std::{env, error::Error, fs, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use regprobe_probes::{
-    Depth, Endpoint, Expectation, Expectations, HeldCredential, Hosts, Nameserver, Node, Origin,
-    ProxyRules, ResolvConf, Role, Root, Scheme, StageEnd, Target, TlsClients, diagnose,
-    run_holding,
+    Depth, Endpoint, Expectation, Expectations, HeldCredential, HostSettings, Hosts, Nameserver,
+    Node, Origin, ProxyRules, ResolvConf, Role, Root, Scheme, StageEnd, Target, TlsClients,
+    diagnose, run_holding,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -82,7 +82,7 @@ fn this_machine() -> Node {
         localdns_hosts: Hosts::default(),
         files: 0,
         root: Root::default(),
-        certs_d: "/etc/containerd/certs.d".into(),
+        host_settings: HostSettings::CertsD("/etc/containerd/certs.d".into()),
         containerd: None,
         proxies: ProxyRules::from_env(|name| env::var(name).ok()),
         question_limit: Duration::from_secs(3),

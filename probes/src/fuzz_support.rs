@@ -17,7 +17,7 @@ use crate::{
     net::go_url,
     node::{
         ContainerdRelease, Hosts, ProxyRules, ResolvConf,
-        hosts_toml::{self, HostsTomlError},
+        certs_d::hosts_toml::{self, HostsTomlError},
         registry_host::RegistryHost,
     },
     stages::{

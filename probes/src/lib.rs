@@ -48,7 +48,7 @@ pub use crate::{
         redact::redacted,
     },
     node::{
-        ContainerdRelease, Hosts, Node, ProxyRules, ResolvConf, Root,
+        ContainerdRelease, HostSettings, Hosts, Node, ProxyRules, ResolvConf, Root,
         misconfigured::{Misconfigured, SettingPlace},
         regular_file::read_regular,
         root::FileError,

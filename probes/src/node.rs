@@ -1,12 +1,12 @@
 //! The node as a probe sees it: its resolver's files, the nameservers to ask, the roots to trust and
 //! the limits to keep.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 pub(crate) use self::proxy::{ProxyCredentials, ProxyUrl};
 pub use self::{
-    containerd_release::ContainerdRelease, hosts::Hosts, proxy::ProxyRules,
-    resolv_conf::ResolvConf, root::Root,
+    containerd_release::ContainerdRelease, host_settings::HostSettings, hosts::Hosts,
+    proxy::ProxyRules, resolv_conf::ResolvConf, root::Root,
 };
 use crate::words::endpoint::Nameserver;
 
@@ -14,8 +14,8 @@ pub(crate) mod certs_d;
 mod containerd_release;
 mod go_duration;
 mod go_program;
+mod host_settings;
 pub(crate) mod hosts;
-pub(crate) mod hosts_toml;
 pub(crate) mod misconfigured;
 pub(crate) mod proxy;
 pub(crate) mod registry_host;
@@ -38,8 +38,8 @@ pub struct Node {
     pub localdns_hosts: Hosts,
     /// Where its files are found.
     pub root: Root,
-    /// containerd's directory of `<registry>/hosts.toml` files.
-    pub certs_d: PathBuf,
+    /// Where its client reads which hosts it asks for a registry.
+    pub host_settings: HostSettings,
     /// A digest of what these files hold, by which rounds see that one of them changed.
     pub files: u64,
     /// Which containerd pulls; `None` if that is not known, and then the rules of the newest hold.

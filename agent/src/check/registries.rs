@@ -132,7 +132,7 @@ async fn find(args: &CheckArgs) -> anyhow::Result<Selection> {
         });
     }
     let mut file = without_configuration(args);
-    let certs_d = &file.node.certs_d;
+    let certs_d = file.node.certs_d().to_owned();
     let watched = local_agent::registries().await;
     let (registries, source) = match watched.filter(|(_, watched)| !watched.is_empty()) {
         None => {

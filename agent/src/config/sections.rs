@@ -1,7 +1,7 @@
 //! The sections that mean what they say: one type each, with its defaults.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -91,9 +91,9 @@ pub struct NodeConfig {
     /// The node's hosts file.
     #[serde(deserialize_with = "scalar::absolute_path")]
     pub hosts: PathBuf,
-    /// containerd's directory of `<registry>/hosts.toml` files.
-    #[serde(deserialize_with = "scalar::absolute_path")]
-    pub certs_d: PathBuf,
+    /// The directory of `<registry>/hosts.toml` files; where containerd's own configuration says, if this is none.
+    #[serde(deserialize_with = "scalar::absolute_path_or_none")]
+    pub certs_d: Option<PathBuf>,
     /// The directory of AKS's LocalDNS: its upstream servers and pinned names.
     #[serde(deserialize_with = "scalar::absolute_path")]
     pub localdns: PathBuf,
@@ -109,11 +109,19 @@ impl Default for NodeConfig {
             root: "/".into(),
             resolv_conf: "/etc/resolv.conf".into(),
             hosts: "/etc/hosts".into(),
-            certs_d: "/etc/containerd/certs.d".into(),
+            certs_d: None,
             localdns: "/etc/localdns".into(),
             proxy: ProxySource::Env,
             containerd: ContainerdSource::Auto,
         }
+    }
+}
+
+impl NodeConfig {
+    /// The directories whose names are those of registries.
+    pub fn certs_d(&self) -> &Path {
+        let usual = Path::new("/etc/containerd/certs.d");
+        self.certs_d.as_deref().unwrap_or(usual)
     }
 }
 

@@ -36,13 +36,13 @@ pub(crate) fn node_at(root: Option<&Path>) -> NodeConfig {
 /// The registries that have a directory in containerd's `certs.d`.
 pub(crate) fn of_containerd(node: &NodeConfig) -> anyhow::Result<Vec<Server>> {
     let mut servers: Vec<Server> = Vec::new();
-    let here = Root::at(node.root.clone()).locate(&node.certs_d);
+    let here = Root::at(node.root.clone()).locate(node.certs_d());
     let entries = match here.and_then(|here| here.read_dir()) {
         Ok(entries) => entries.collect::<io::Result<Vec<_>>>(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error),
     };
-    let entries = entries.with_context(|| format!("cannot read {}", node.certs_d.display()))?;
+    let entries = entries.with_context(|| format!("cannot read {}", node.certs_d().display()))?;
     for entry in entries {
         let name = entry.file_name();
         let Some(server) = name.to_str().and_then(server_of_directory) else {

@@ -54,7 +54,7 @@ fn of_node(args: &DiscoverArgs) -> anyhow::Result<String> {
         bail!(
             "nothing is on standard input, and no directory in {} is named after a registry; \
              run 'kubectl get pods -A -o json | regprobe discover'",
-            node.certs_d.display()
+            node.certs_d().display()
         );
     }
     let entries = servers.iter().map(|server| entry(server, None));

@@ -14,8 +14,8 @@ use std::{
 
 use nix::net::if_::if_nametoindex;
 use regprobe_probes::{
-    ContainerdRelease, FileError, Hosts, Nameserver, Node, Origin, ProxyRules, ResolvConf, Root,
-    STAGES_OF_AN_ANSWER, TlsClients, TrustError,
+    ContainerdRelease, FileError, HostSettings, Hosts, Nameserver, Node, Origin, ProxyRules,
+    ResolvConf, Root, STAGES_OF_AN_ANSWER, TlsClients, TrustError,
 };
 
 use crate::config::{self, Config, ContainerdSource, ProxySource};
@@ -117,6 +117,12 @@ impl NodeSource {
         let nameservers = all
             .filter(|nameserver| seen.insert(nameserver.address))
             .collect();
+        let containerd = self.containerd();
+        let host_settings = match &self.files.certs_d {
+            Some(folders) => HostSettings::CertsD(folders.clone()),
+            None => HostSettings::read(&self.root, containerd.unwrap_or(ContainerdRelease::NEWEST)),
+        };
+        host_settings.hash(&mut files);
         Ok(Node {
             nameservers,
             question_limit: question_limit(self.stage_limit, resolv_conf.timeout),
@@ -125,8 +131,8 @@ impl NodeSource {
             localdns_hosts: Hosts::parse(&localdns_hosts),
             files: files.finish(),
             root: self.root.clone(),
-            certs_d: self.files.certs_d.clone(),
-            containerd: self.containerd(),
+            host_settings,
+            containerd,
             proxies: self.proxies.clone(),
             stage_limit: self.stage_limit,
         })

@@ -59,7 +59,14 @@ impl PullHosts {
         if login.scheme == Scheme::Http {
             return registry_alone();
         }
-        match certs_d::load(&node.root, &node.certs_d, &target.named, node.release()) {
+        if let Some(why) = node.host_settings.unseen(&target.named) {
+            return Self {
+                unseen: Some(why),
+                ..registry_alone()
+            };
+        }
+        let certs_d = node.host_settings.certs_d();
+        match certs_d::load(&node.root, certs_d, &target.named, node.release()) {
             Ok(Some(config)) => Self::configured(config, login),
             Ok(None) => {
                 let upstream = RegistryHost::upstream(&target.named, node.release());

@@ -8,14 +8,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use self::hosts_toml::{HostsTomlError, NamedHosts};
 use super::{
     containerd_release::ContainerdRelease,
-    hosts_toml::{self, HostsTomlError, NamedHosts},
     registry_host::{ClientCertificate, RegistryHost, TlsSettings},
     root::{FileError, Root},
     unseen::Unseen,
 };
 use crate::net::io_fault::in_go_words;
+
+pub(crate) mod hosts_toml;
 
 /// Larger files are refused, in bytes. containerd has no limit; a hosts.toml has a few hundred bytes.
 const MAX_FILE: u64 = 1024 * 1024;

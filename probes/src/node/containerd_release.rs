@@ -124,6 +124,17 @@ impl ContainerdRelease {
         self >= Self::new(2, 3, 0)
     }
 
+    /// Whether it takes sections of its configuration by the names of any version, and adds those of an imported file to
+    /// those before; otherwise they replace them.
+    pub(crate) fn migrates_configurations(self) -> bool {
+        self >= Self::new(2, 0, 0)
+    }
+
+    /// Whether it reads hosts.toml files although its configuration does not say where they are.
+    pub(crate) fn has_default_config_path(self) -> bool {
+        self >= Self::new(2, 2, 0)
+    }
+
     /// Whether it ignores a hosts.toml without a table of a host.
     pub(crate) fn needs_a_host_table(self) -> bool {
         self < Self::new(2, 0, 0)

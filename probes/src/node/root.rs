@@ -99,6 +99,17 @@ impl Root {
         })
     }
 
+    /// Whether nothing is mounted here where the node may have the directory `path`.
+    pub(crate) fn hides(&self, path: &Path) -> Option<Unseen> {
+        let is_mounted = |top: &Path| self.0.join(top).exists();
+        let top = path.strip_prefix("/").ok()?.iter().next()?;
+        let is_hidden = self.is_elsewhere() && !is_mounted(Path::new(top));
+        is_hidden.then(|| Unseen::NotMounted {
+            path: path.to_owned(),
+            directory: path.parent().unwrap_or(path).to_owned(),
+        })
+    }
+
     /// What `error` means for `path`, which is at `here`. Only a link promises that there is something.
     fn explain(&self, path: &Path, here: &Path, error: io::Error) -> FileError {
         let is_linked = || here != self.0.join(path.strip_prefix("/").unwrap_or(path));

@@ -62,6 +62,11 @@ pub(crate) fn suite() -> Suite {
         test("a CA bundle that is not mounted", hidden::bundle),
         test("a CA file that is not mounted", hidden::authority),
         test("a certs.d that is not mounted", hidden::certs_d),
+        test(
+            "hosts where containerd's configuration says",
+            hidden::configuration,
+        ),
+        test("a client that is not followed", hidden::other_clients),
         test("a closed pipe is not an error", closed_pipe),
         test("an interrupt ends it immediately", interrupted),
         test("a terminal shows stages as they end", terminal::progress),

@@ -1,7 +1,9 @@
 //! The rules that the agent takes from Go, beside Go itself, over random inputs: the same in every run, unless
-//! `REGPROBE_SEED` is set. `REGPROBE_INPUTS=N` and `REGPROBE_CHAINS=N` set how many there are.
+//! `REGPROBE_SEED` is set. `REGPROBE_INPUTS=N` and `REGPROBE_CHAINS=N` set how many there are. And how containerd reads
+//! its own configuration, beside containerd.
 
 mod chains;
+mod configurations;
 mod pulls;
 mod texts;
 
@@ -17,6 +19,7 @@ use rand::rngs::StdRng;
 use regprobe_harness::need::Need;
 use regprobe_harness::program::repository;
 use regprobe_harness::suite::{Suite, test};
+use regprobe_lab::servers::Release;
 use serde_json::Value;
 
 /// For a hundred thousand.
@@ -30,7 +33,13 @@ pub(crate) fn suite() -> Suite {
     let rules = texts::RULES.iter().chain(&pulls::RULES);
     let texts = rules.map(|rule| test(rule.name, move || texts::compare(rule)));
     let tests = texts.chain([chains]);
-    Suite::of(tests.map(|test| test.needs([Need::Go]).within(LIMIT)))
+    let configurations = test(
+        "containerd's configuration is read as containerd reads it",
+        configurations::compare,
+    );
+    let releases = Release::ALL.map(|release| Need::Oracle(release.as_str()));
+    let tests = tests.map(|test| test.needs([Need::Go]).within(LIMIT));
+    Suite::of(tests.chain([configurations.needs(releases)]))
 }
 
 fn number(name: &str) -> Result<Option<u64>> {

@@ -149,3 +149,54 @@ pub(super) fn certs_d() -> Result<()> {
     symlink("/data/certs.d", node.root.join("etc/containerd/certs.d"))?;
     node.is_unknown(&["is in /data/certs.d, which this agent does not see"])
 }
+
+pub(super) fn configuration() -> Result<()> {
+    const REGISTRY: &str = "[plugins.'io.containerd.cri.v1.images'.registry";
+    let node = Mounted::new()?;
+    let server = node.contoso.acr.server();
+    let configure = |text: String| node.write("etc/containerd/config.toml", &text);
+    // Nobody can ask that host.
+    let url = "https://mirror.contoso.example:99999";
+    let hosts = format!("server = '{url}'\n[host.'{url}']\n");
+    for folder in ["etc/containerd/certs.d", "etc/hosts.d"] {
+        fs::create_dir_all(node.root.join(folder).join(&server))?;
+    }
+    node.write(&format!("etc/hosts.d/{server}/hosts.toml"), &hosts)?;
+    node.is_ok()?;
+    configure(format!(
+        "version = 3\n{REGISTRY}]\nconfig_path = '/etc/hosts.d'\n"
+    ))?;
+    let report = Report::of(&node.check()?)?;
+    ensure!(report.verdict() == "failing", "{report:?}");
+    configure(format!(
+        "version = 3\n{REGISTRY}]\nconfig_path = '/opt/hosts.d'\n"
+    ))?;
+    node.is_unknown(&["/opt/hosts.d is in /opt, which this agent does not see"])?;
+    configure("version = 3\nimports = ['/opt/more.toml']\n".to_owned())?;
+    node.is_unknown(&["cannot read /opt/more.toml", "set node.certs_d"])?;
+    configure("version = ]".to_owned())?;
+    node.is_unknown(&["/etc/containerd/config.toml is not TOML"])?;
+    configure(format!(
+        "version = 3\n{REGISTRY}.mirrors.'docker.io']\nendpoint = []\n"
+    ))?;
+    node.is_ok()?;
+    configure(format!(
+        "version = 3\n{REGISTRY}.mirrors.'*']\nendpoint = []\n"
+    ))?;
+    node.is_unknown(&["/etc/containerd/config.toml sets mirrors or configs for"])
+}
+
+pub(super) fn other_clients() -> Result<()> {
+    let node = Mounted::new()?;
+    fs::create_dir_all(node.root.join("etc/crio"))?;
+    node.is_unknown(&["/etc/crio is that of CRI-O"])?;
+    node.write("etc/containerd/config.toml", "version = 3\n")?;
+    node.is_ok()?;
+    let node = Mounted::new()?;
+    fs::create_dir_all(node.root.join("etc/rancher/node"))?;
+    node.is_unknown(&["k3s or RKE2", "to hostDirectories"])?;
+    let folder = "var/lib/rancher/k3s/agent/etc/containerd";
+    fs::create_dir_all(node.root.join(folder))?;
+    node.write(&format!("{folder}/config.toml"), "version = 3\n")?;
+    node.is_ok()
+}

@@ -13,15 +13,17 @@ use serde::Deserialize;
 use toml::de::DeTable;
 use url::Url;
 
-use super::{
-    containerd_release::ContainerdRelease,
-    go_duration,
-    registry_host::{
-        Capabilities, ClientCertificate, DOCKER_HUB, HostScheme, RegistryHost, TlsSettings,
-        split_port,
+use crate::{
+    net::{go_url, inert::excerpt},
+    node::{
+        containerd_release::ContainerdRelease,
+        go_duration,
+        registry_host::{
+            Capabilities, ClientCertificate, DOCKER_HUB, HostScheme, RegistryHost, TlsSettings,
+            split_port,
+        },
     },
 };
-use crate::net::{go_url, inert::excerpt};
 
 /// The hosts that a hosts.toml names.
 #[derive(Clone, Debug, PartialEq, Eq)]
