@@ -139,6 +139,20 @@ pub(super) fn absolute_path_or_none<'de, D: Deserializer<'de>>(
     read_or_none(deserializer, "an absolute path", parse_absolute_path)
 }
 
+/// For `deserialize_with`: the same, or `auto`, which is none.
+pub(super) fn absolute_path_or_auto<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<PathBuf>, D::Error> {
+    read(
+        deserializer,
+        "auto or an absolute path",
+        |text| match text {
+            "auto" => Ok(None),
+            path => parse_absolute_path(path).map(Some),
+        },
+    )
+}
+
 fn parse_absolute_path(text: &str) -> Result<PathBuf, RelativePath> {
     let path = PathBuf::from(text);
     if !path.is_absolute() {

@@ -91,8 +91,8 @@ pub struct NodeConfig {
     /// The node's hosts file.
     #[serde(deserialize_with = "scalar::absolute_path")]
     pub hosts: PathBuf,
-    /// The directory of `<registry>/hosts.toml` files; where containerd's own configuration says, if this is none.
-    #[serde(deserialize_with = "scalar::absolute_path_or_none")]
+    /// The directory of `<registry>/hosts.toml` files; none is where containerd's own configuration says.
+    #[serde(deserialize_with = "scalar::absolute_path_or_auto")]
     pub certs_d: Option<PathBuf>,
     /// The directory of AKS's LocalDNS: its upstream servers and pinned names.
     #[serde(deserialize_with = "scalar::absolute_path")]
