@@ -11,6 +11,7 @@ pub use self::{
 use crate::{
     node::misconfigured::SettingPlace,
     outcome::{EndpointOutcome, Outcome},
+    words::reason::Reason,
 };
 
 mod advice;
@@ -132,7 +133,7 @@ pub fn diagnose(outcome: &Outcome, expectations: &Expectations) -> Diagnosis {
     Diagnosis {
         findings,
         unseen: unseen
-            .or_else(|| outcome.endpoints.iter().find_map(walks::local_fault))
+            .or_else(|| outcome.endpoints.iter().find_map(local_fault))
             .or_else(|| unproven(outcome)),
         predicted_pull_delay,
     }
@@ -145,6 +146,14 @@ fn unproven(outcome: &Outcome) -> Option<String> {
     Some(format!(
         "GET /v2/ at {endpoint}: {fault}; pulls never ask that, so configure an image (images:) to be walked"
     ))
+}
+
+/// What this node itself could not do there, or a probe may not.
+fn local_fault(seen: &EndpointOutcome) -> Option<String> {
+    let (stage, fault) = seen.failure()?;
+    let reason = fault.reason();
+    let is_unseen = reason == Reason::Local || path::is_not_followed(stage, reason);
+    is_unseen.then(|| format!("{stage} of {}: {fault}", seen.endpoint))
 }
 
 fn endpoint(seen: &EndpointOutcome, expectations: &Expectations) -> Vec<Finding> {

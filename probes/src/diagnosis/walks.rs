@@ -5,14 +5,10 @@ use super::{
     Expectations, advice,
     finding::{Code, Finding, Severity},
     mirrors::EndpointFindings,
-    path,
 };
 use crate::{
-    outcome::{EndpointOutcome, Outcome, Walk, WalkEnd},
-    words::{
-        endpoint::Role,
-        reason::{Reason, Stage},
-    },
+    outcome::{EndpointOutcome, OfIdentity, Outcome, Walk, WalkEnd},
+    words::{endpoint::Role, reason::Stage},
 };
 
 /// Weighs findings beside the way of walks that all ended well, or that one lost sight of the pull.
@@ -23,7 +19,7 @@ pub(super) fn settle(judged: &mut [EndpointFindings<'_>], walks: &[Walk]) {
         for (_, findings) in judged.iter_mut() {
             findings.retain(|finding| finding.code != Code::CredentialsRequired);
         }
-    } else if !walks.iter().any(|walk| is_lost(judged, walk)) {
+    } else if !walks.iter().any(is_lost) {
         return;
     }
     let on_route = |seen: &EndpointOutcome| {
@@ -41,11 +37,11 @@ pub(super) fn settle(judged: &mut [EndpointFindings<'_>], walks: &[Walk]) {
     }
 }
 
-/// Whether a walk ends where the node's client may go on and the probe cannot: nobody knows whom a pull asks next.
-fn is_lost(judged: &[EndpointFindings<'_>], walk: &Walk) -> bool {
-    let is_last = |seen: &EndpointOutcome| walk.last() == Some(&seen.endpoint);
-    let mut seen = judged.iter().map(|(seen, _)| seen);
-    walk.is_unseen() && seen.any(|seen| is_last(seen) && local_fault(seen).is_some())
+/// Whether a walk ends where the node's client goes on and the probe does not: nobody knows whom a pull asks next. One
+/// that lacks the node's credential asks next whom it would without an image.
+fn is_lost(walk: &Walk) -> bool {
+    let lacks_credential = matches!(walk.credentials.identity, OfIdentity::NotSeen(_));
+    walk.is_unseen() && !walk.route.is_empty() && !lacks_credential
 }
 
 /// Says what the client prints where a walk failed; a failure that no other rule names is told as one of a registry
@@ -106,12 +102,4 @@ pub(super) fn unseen(outcome: &Outcome) -> Option<String> {
         WalkEnd::NotSeen(why) => Some(format!("{}: {why}", walk.image)),
         WalkEnd::Pulled { .. } | WalkEnd::Failed { .. } => None,
     })
-}
-
-/// What this node itself could not do there, or a probe may not.
-pub(super) fn local_fault(seen: &EndpointOutcome) -> Option<String> {
-    let (stage, fault) = seen.failure()?;
-    let reason = fault.reason();
-    let is_unseen = reason == Reason::Local || path::is_not_followed(stage, reason);
-    is_unseen.then(|| format!("{stage} of {}: {fault}", seen.endpoint))
 }
