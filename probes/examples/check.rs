@@ -71,10 +71,14 @@ fn print(ended: StageEnd<'_>) {
 fn this_machine() -> Node {
     let text = |path| fs::read_to_string(path).unwrap_or_default();
     let resolv_conf = ResolvConf::parse(&text("/etc/resolv.conf"), |_| None);
+    let origin = match resolv_conf.nameservers.is_empty() {
+        true => Origin::Default,
+        false => Origin::Node,
+    };
     let own = resolv_conf.asked().iter().map(|address| Nameserver {
         address: *address,
         name: None,
-        origin: Origin::Node,
+        origin,
     });
     Node {
         nameservers: own.map(Arc::new).collect(),

@@ -67,7 +67,10 @@ impl PullHosts {
         }
         let certs_d = node.host_settings.certs_d();
         match certs_d::load(&node.root, certs_d, &target.named, node.release()) {
-            Ok(Some(config)) => Self::configured(config, login),
+            Ok(Some(config)) => Self {
+                unseen: node.host_settings.doubt(),
+                ..Self::configured(config, login)
+            },
             Ok(None) => {
                 let upstream = RegistryHost::upstream(&target.named, node.release());
                 Self {

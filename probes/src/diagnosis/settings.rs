@@ -67,7 +67,7 @@ fn message(setting: &Misconfigured) -> String {
             format!("containerd can ask no host for this registry's images: {problem}")
         }
         (SettingPlace::Host, false) => {
-            "containerd cannot ask a host of the registry's hosts.toml, and goes on to the next"
+            "containerd cannot ask a host of the registry's hosts.toml, and passes it over"
                 .to_owned()
         }
         (SettingPlace::Proxy, _) => {

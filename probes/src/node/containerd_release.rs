@@ -119,6 +119,11 @@ impl ContainerdRelease {
         self >= Self::new(2, 0, 0)
     }
 
+    /// Whether layers that are EROFS images are layers to it.
+    pub(crate) fn knows_erofs(self) -> bool {
+        self >= Self::new(2, 3, 0)
+    }
+
     /// Whether it stores content under a digest by another algorithm than SHA-256.
     pub(crate) fn stores_any_digest(self) -> bool {
         self >= Self::new(2, 3, 0)
@@ -128,6 +133,16 @@ impl ContainerdRelease {
     /// those before; otherwise they replace them.
     pub(crate) fn migrates_configurations(self) -> bool {
         self >= Self::new(2, 0, 0)
+    }
+
+    /// Whether it also brings a configuration of versions 1 and 3 to its own.
+    pub(crate) fn migrates_version_3(self) -> bool {
+        self >= Self::new(2, 3, 0)
+    }
+
+    /// Whether it pulls for the kubelet by its transfer service, unless its configuration is at odds with that.
+    pub(crate) fn pulls_by_transfer(self) -> bool {
+        self >= Self::new(2, 1, 0)
     }
 
     /// Whether it reads hosts.toml files although its configuration does not say where they are.

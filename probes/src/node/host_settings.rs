@@ -14,6 +14,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     containerd_release::ContainerdRelease,
+    registry_host::DOCKER_HUB,
     root::{FileError, Root},
 };
 use crate::net::inert::excerpt;
@@ -53,6 +54,9 @@ const MAX_FILES: usize = 64;
 pub enum HostSettings {
     /// From the `hosts.toml` files in these folders, joined by colons as in `config_path`; from none if this is empty.
     CertsD(PathBuf),
+    /// The same of several folders, which a containerd that pulls by its transfer service takes for one that does not
+    /// exist; it is not known whether it does.
+    SeveralFolders(PathBuf),
     /// From `registry.mirrors` and `registry.configs` in containerd's own configuration, which this agent does not
     /// follow.
     InConfiguration {
@@ -104,10 +108,12 @@ impl HostSettings {
     /// Why it is not known which hosts are asked for `registry`, `host[:port]` as in an image reference.
     pub(crate) fn unseen(&self, registry: &str) -> Option<String> {
         match self {
-            Self::CertsD(_) => None,
+            Self::CertsD(_) | Self::SeveralFolders(_) => None,
             Self::InConfiguration { path, named } => {
-                let is_named = named.contains(registry) || named.contains("*");
-                is_named.then(|| {
+                let mut names = vec![registry, "*"];
+                // `configs` go by the host that is asked.
+                names.extend((registry == "docker.io").then_some(DOCKER_HUB));
+                names.iter().any(|name| named.contains(*name)).then(|| {
                     format!(
                         "{} sets mirrors or configs for {registry}, which this agent does not follow; containerd wants \
                          them in hosts.toml files below its config_path",
@@ -122,8 +128,20 @@ impl HostSettings {
     /// The folders of `hosts.toml` files, joined by colons.
     pub(crate) fn certs_d(&self) -> &Path {
         match self {
-            Self::CertsD(folders) => folders,
+            Self::CertsD(folders) | Self::SeveralFolders(folders) => folders,
             Self::InConfiguration { .. } | Self::NotFollowed(_) => Path::new(""),
+        }
+    }
+
+    /// Why a `hosts.toml` that is there may not be read.
+    pub(crate) fn doubt(&self) -> Option<String> {
+        match self {
+            Self::SeveralFolders(folders) => Some(format!(
+                "containerd's config_path has several folders ({}), which its transfer service does not find; set it \
+                 to the one with the hosts.toml files",
+                folders.display()
+            )),
+            _ => None,
         }
     }
 
@@ -132,7 +150,7 @@ impl HostSettings {
         let mut found = Registry::default();
         let mut pending = VecDeque::from([path.to_owned()]);
         let mut seen = HashSet::new();
-        let mut names = None;
+        let mut of_first = None;
         while let Some(path) = pending.pop_front() {
             if !seen.insert(path.clone()) {
                 continue;
@@ -141,8 +159,14 @@ impl HostSettings {
                 return Err(format!("{} is one import too many", path.display()));
             }
             let bytes = root
-                .read(&path, MAX_FILE)
+                .read(&path, MAX_FILE + 1)
                 .map_err(|error| not_read(&path, error))?;
+            if bytes.len() as u64 > MAX_FILE {
+                return Err(format!(
+                    "{} is larger than {MAX_FILE} bytes",
+                    path.display()
+                ));
+            }
             let text = String::from_utf8_lossy(&bytes);
             let file = DeTable::parse(&text).map_err(|error| {
                 let why = excerpt(error.message().as_bytes());
@@ -150,8 +174,14 @@ impl HostSettings {
             })?;
             let file = file.get_ref();
             let version = file.get("version").map(|version| version.get_ref());
-            // What is imported goes by the version of the first.
-            let names = *names.get_or_insert_with(|| plugins(version, release));
+            let version = match version {
+                Some(DeValue::Integer(number)) => Some(number.as_str().to_owned()),
+                _ => None,
+            };
+            // What is imported without one goes by the version of the first.
+            let of_first =
+                of_first.get_or_insert_with(|| version.clone().unwrap_or_else(|| "1".to_owned()));
+            let names = plugins(version.as_ref().unwrap_or(of_first), release);
             if let Some(registry) = registry_of(file, names) {
                 found.merge(registry, release);
             }
@@ -189,11 +219,15 @@ impl Registry {
     }
 
     fn settings(self, path: &Path, release: ContainerdRelease) -> HostSettings {
-        if !self.config_path.is_empty() {
-            return HostSettings::CertsD(self.config_path.into());
+        let mut config_path = self.config_path;
+        if config_path.is_empty() && self.mirrors.is_empty() && release.has_default_config_path() {
+            DEFAULT.clone_into(&mut config_path);
         }
-        if self.mirrors.is_empty() && release.has_default_config_path() {
-            return HostSettings::CertsD(DEFAULT.into());
+        if config_path.contains(':') && release.pulls_by_transfer() {
+            return HostSettings::SeveralFolders(config_path.into());
+        }
+        if !config_path.is_empty() {
+            return HostSettings::CertsD(config_path.into());
         }
         let mut named = self.mirrors;
         named.extend(self.configs);
@@ -210,32 +244,44 @@ impl Registry {
 /// What the section of the plugin that pulls says; `None` if the file has no such section.
 fn registry_of(file: &DeTable<'_>, names: &[&str]) -> Option<Registry> {
     let plugins = table(file, "plugins")?;
-    let plugin = names.iter().rev().find_map(|name| table(plugins, name))?;
-    let Some(registry) = table(plugin, "registry") else {
-        return Some(Registry::default());
+    let sections = || names.iter().filter_map(|name| table(plugins, name));
+    // An older section replaces a newer one.
+    let Some(registry) = sections().find_map(|section| table(section, "registry")) else {
+        return sections().next().map(|_| Registry::default());
     };
     let keys = |name| {
         let keys = table(registry, name).into_iter().flat_map(DeTable::keys);
         keys.map(|key| key.get_ref().to_string()).collect()
     };
+    // These may be URLs, and become configs of their hosts.
+    let auths: BTreeSet<String> = keys("auths");
+    let host = |url: &String| {
+        let host = url.split_once("://").map_or(&**url, |(_, rest)| rest);
+        host.split('/').next().unwrap_or(host).to_owned()
+    };
+    let mut configs: BTreeSet<_> = keys("configs");
+    configs.extend(auths.iter().map(host));
     let config_path = registry.get("config_path").map(|path| path.get_ref());
     Some(Registry {
         config_path: strings(config_path).pop().unwrap_or_default(),
         mirrors: keys("mirrors"),
-        configs: keys("configs"),
+        configs,
     })
 }
 
-/// By what names a containerd of this `release` may know the plugin, where its configuration is of this `version`.
-fn plugins(version: Option<&DeValue<'_>>, release: ContainerdRelease) -> &'static [&'static str] {
-    let version = match version {
-        Some(DeValue::Integer(number)) => number.as_str(),
-        _ => "1",
-    };
-    match (release.migrates_configurations(), version) {
-        (true, _) => &PLUGINS,
+/// By what names a containerd of this `release` knows the plugin, where its configuration is of this `version`. Since 2.0
+/// it brings older sections to its own version, and before 2.3 not those of version 1.
+fn plugins(version: &str, release: ContainerdRelease) -> &'static [&'static str] {
+    let (is_2, is_2_3) = (
+        release.migrates_configurations(),
+        release.migrates_version_3(),
+    );
+    match (is_2, version) {
         (false, "1") => &PLUGINS[..1],
         (false, _) => &PLUGINS[1..2],
+        (true, "1" | "2" | "3") if is_2_3 => &PLUGINS,
+        (true, "2") => &PLUGINS[1..],
+        (true, _) => &PLUGINS[2..],
     }
 }
 
@@ -273,6 +319,9 @@ fn imported(root: &Root, parent: &Path, pattern: &str) -> Result<Vec<PathBuf>, S
         ));
     }
     let folder = path.parent().unwrap_or(parent);
+    if let Some(hidden) = root.hides(folder) {
+        return Err(ask_to_name(hidden));
+    }
     let entries = match root.list(folder) {
         Ok(entries) => entries,
         Err(error) if error.is_not_found() => return Ok(Vec::new()),
@@ -292,7 +341,12 @@ fn imported(root: &Root, parent: &Path, pattern: &str) -> Result<Vec<PathBuf>, S
 fn not_read(path: &Path, error: FileError) -> String {
     match error {
         FileError::Unseen(why) => ask_to_name(why),
-        FileError::Io(error) => ask_to_name(format!("cannot read {}: {error}", path.display())),
+        FileError::Io(error) => {
+            let path = path.display();
+            format!(
+                "cannot read {path}: {error}; set node.certs_d to the config_path of the node's containerd"
+            )
+        }
     }
 }
 

@@ -228,8 +228,8 @@ impl<'a> Requests<'a> {
         }
     }
 
-    /// The client cannot use the last answer, or does not go where it leads for `content`. If that was refused, it
-    /// follows from this fault and is none of its own.
+    /// The client cannot use the last answer, or does not go where it leads for `content`. A refusal
+    /// before is part of this fault, not a second one.
     pub(crate) fn blame(&mut self, content: Option<Content>, fault: HttpFault) {
         match (content, self.stages.last_mut()) {
             (None, Some(last)) => last.result = Err(Fault::Http(fault)),

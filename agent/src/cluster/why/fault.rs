@@ -108,8 +108,8 @@ faults! {
         "the image has no version for the node's platform";
         "Push the image for this platform, or give the pod a nodeSelector for nodes of another."
     "NodeConfigInvalid" Some(Stage::Resolve), ["unable to read CA cert", "unable to read CERT file", "unable to load CA cert",
-        "failed to load X509 key pair", "failed to parse hosts", "hosts.toml: is a directory", ": invalid port",
-        "no Host in request URL"]:
+        "failed to load X509 key pair", "failed to parse hosts", "hosts.toml: is a directory",
+        "\": dial tcp: address …: invalid port", "no Host in request URL"]:
         "containerd cannot use the node's settings for this registry";
         "Correct what the error names in /etc/containerd/certs.d on the node."
 

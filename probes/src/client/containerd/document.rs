@@ -60,15 +60,23 @@ impl Descriptor {
             .starts_with("application/vnd.oci.image.layer.")
             || DOCKER.contains(&base)
             || base == DOCKER_ZSTD && release.knows_docker_zstd()
+            || base == EROFS && release.knows_erofs()
     }
 
-    /// Whether a layer is to be decrypted before it is unpacked.
-    pub(super) fn is_encrypted(&self) -> bool {
-        let mut suffixes = self.media_type.split('+').skip(1);
-        suffixes.any(|suffix| suffix == "encrypted")
+    /// Why a layer may not be unpacked: what it needs of the node is not seen.
+    pub(super) fn needs_more(&self) -> Option<&'static str> {
+        let mut parts = self.media_type.split('+');
+        if parts.next() == Some(EROFS) {
+            return Some(
+                "a layer is EROFS, and whether the node has a snapshotter for it is not seen",
+            );
+        }
+        let is_encrypted = parts.any(|suffix| suffix == "encrypted");
+        is_encrypted.then_some("a layer is encrypted, and whether the node has its key is not seen")
     }
 }
 
+const EROFS: &str = "application/vnd.erofs.layer.v1";
 /// Platforms of an index that a message names.
 const OFFERED: usize = 10;
 pub(super) const SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1+prettyjws";

@@ -105,8 +105,7 @@ impl<T: Transport> Source<'_, T> {
             let answer = self.fetch_blob(layer, read).await?;
             self.has_length(&answer, layer)?;
         }
-        if contents.layers.iter().any(Descriptor::is_encrypted) {
-            let why = "a layer is encrypted, and whether the node has its key is not seen";
+        if let Some(why) = contents.layers.iter().find_map(Descriptor::needs_more) {
             return Err(Stop::NotSeen(why.to_owned()));
         }
         Ok(Pulled {

@@ -91,13 +91,14 @@ impl NamedHosts {
         if go_url::parse(&text).is_none() {
             return Err(HostsTomlError::Server(excerpt(server.as_bytes())));
         }
-        match fields.address(&text, registry, release) {
-            Some(address) => self.hosts.push(fields.into_host(address, dir, release)?),
-            None if self.passed_over.is_none() => {
-                self.passed_over = Some(excerpt(server.as_bytes()));
-            }
-            None => {}
-        }
+        let Some(address) = fields.address(&text, registry, release) else {
+            // Its settings must be right all the same.
+            fields.into_host(RegistryHost::upstream(registry, release), dir, release)?;
+            self.passed_over
+                .get_or_insert_with(|| excerpt(text.as_bytes()));
+            return Ok(());
+        };
+        self.hosts.push(fields.into_host(address, dir, release)?);
         Ok(())
     }
 }

@@ -174,6 +174,8 @@ pub(super) fn configuration() -> Result<()> {
     node.is_unknown(&["/opt/hosts.d is in /opt, which this agent does not see"])?;
     configure("version = 3\nimports = ['/opt/more.toml']\n".to_owned())?;
     node.is_unknown(&["cannot read /opt/more.toml", "set node.certs_d"])?;
+    configure("version = 3\n".to_owned())?;
+    node.is_unknown(&["has several folders (/etc/containerd/certs.d:/etc/docker/certs.d)"])?;
     configure("version = ]".to_owned())?;
     node.is_unknown(&["/etc/containerd/config.toml is not TOML"])?;
     configure(format!(

@@ -14,14 +14,14 @@ const NOTHING: &str = "";
 const RUNTIME: &str =
     "version = 2\n[plugins.'io.containerd.grpc.v1.cri'.containerd]\ndefault_runtime_name = 'x'\n";
 const PATH: &str =
-    "[plugins.'io.containerd.grpc.v1.cri'.registry]\nconfig_path = '/a/certs.d:/b'\n";
-const NEW_PATH: &str =
-    "[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = '/c/certs.d'\n";
-const OLD_PATH: &str = "[plugins.cri.registry]\nconfig_path = '/a/certs.d'\n";
+    "[plugins.'io.containerd.grpc.v1.cri'.registry]\nconfig_path = '/etc/a:/etc/b'\n";
+const NEW_PATH: &str = "[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = '/etc/c'\n";
+const OLD_PATH: &str = "[plugins.cri.registry]\nconfig_path = '/etc/a'\n";
+const BOTH: &str = "[plugins.'io.containerd.grpc.v1.cri'.registry]\nconfig_path = '/etc/a'\n[plugins.'io.containerd.cri.v1.images']\nsnapshotter = 'x'\n";
 const MIRROR: &str = "[plugins.'io.containerd.grpc.v1.cri'.registry.mirrors.'docker.io']\nendpoint = ['https://m.example']\n";
 
 /// A configuration, and what it imports.
-const CONFIGURATIONS: [(&str, &str, &str); 13] = [
+const CONFIGURATIONS: [(&str, &str, &str); 16] = [
     ("", NOTHING, NOTHING),
     ("", OLD_PATH, NOTHING),
     (VERSION_2, NOTHING, NOTHING),
@@ -32,7 +32,10 @@ const CONFIGURATIONS: [(&str, &str, &str); 13] = [
     (VERSION_2, MIRROR, NOTHING),
     (VERSION_2, NOTHING, MIRROR),
     (VERSION_2, MIRROR, RUNTIME),
+    (VERSION_2, BOTH, NOTHING),
     (VERSION_3, NOTHING, NOTHING),
+    (VERSION_3, PATH, NOTHING),
+    (VERSION_3, NOTHING, PATH),
     (VERSION_3, NEW_PATH, NOTHING),
     (VERSION_3, NOTHING, NEW_PATH),
 ];
@@ -48,10 +51,6 @@ pub(super) fn compare() -> Result<()> {
         fs::write(&path, format!("{version}{own}"))?;
         fs::write(folder.join("conf.d/more.toml"), imported)?;
         for release in Release::ALL {
-            // It loses the plugins of version 1 on the way to version 3.
-            if version.is_empty() && release == Release::V2_1 {
-                continue;
-            }
             let Some(dumped) = dump(release, &path)? else {
                 continue;
             };
@@ -59,7 +58,7 @@ pub(super) fn compare() -> Result<()> {
             let read =
                 HostSettings::read(&Root::at(root.path().to_owned()), release.as_str().parse()?);
             let is_same = match &read {
-                HostSettings::CertsD(folders) => {
+                HostSettings::CertsD(folders) | HostSettings::SeveralFolders(folders) => {
                     let is_default = !dumped.mirrors && dumped.config_path.is_empty();
                     *folders == Path::new(&dumped.config_path)
                         || is_default

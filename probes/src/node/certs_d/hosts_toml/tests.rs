@@ -241,7 +241,7 @@ fn a_host_that_nobody_can_ask_is_passed_over() {
         "https://",
         "https://CONTOSO.é",
         "httpx://m.example",
-        "m.example:65536",
+        "https://m.example:65536",
         "https://m<.example",
     ] {
         let text =
