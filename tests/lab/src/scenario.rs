@@ -245,7 +245,14 @@ impl Scenario {
         healthy.world.nameservers = nameservers
             .map(|here| Nameserver::healthy(here.at))
             .collect();
-        let well = |site: &Option<Site>| site.as_ref().map(|_| Site::default());
+        // Where a site is and what it speaks is no fault.
+        let well = |site: &Option<Site>| {
+            site.as_ref().map(|site| Site {
+                port: site.port,
+                plain_http: site.plain_http,
+                ..Site::default()
+            })
+        };
         let metadata = self.world.metadata.as_ref();
         healthy.world.metadata = metadata.map(|_| MetadataService::default());
         healthy.world.mirror = well(&self.world.mirror);
