@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     outcome::{EndpointOutcome, OfIdentity, Outcome, Walk, WalkEnd},
-    words::{endpoint::Role, reason::Stage},
+    words::{
+        endpoint::{Role, Turn},
+        reason::Stage,
+    },
 };
 
 /// Weighs findings beside the way of walks that all ended well, or that one lost sight of the pull.
@@ -26,10 +29,10 @@ pub(super) fn settle(judged: &mut [EndpointFindings<'_>], walks: &[Walk]) {
         let mut routes = walks.iter().flat_map(Walk::endpoints);
         routes.any(|endpoint| endpoint.is_same_server(&seen.endpoint))
     };
-    // Where it was led to and found nothing, it went on.
-    let is_blemish = |seen: &EndpointOutcome| {
-        !on_route(seen) || all_pulled && seen.endpoint.role == Role::Storage
-    };
+    // Where it was led to and found nothing, or asked out of turn, it went on.
+    let is_passed =
+        |seen: &EndpointOutcome| seen.endpoint.role == Role::Storage || seen.turn == Turn::Never;
+    let is_blemish = |seen: &EndpointOutcome| !on_route(seen) || all_pulled && is_passed(seen);
     for (_, findings) in judged.iter_mut().filter(|(seen, _)| is_blemish(seen)) {
         for finding in findings {
             finding.severity = finding.severity.min(Severity::Warning);
