@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 use super::{
     containerd_release::ContainerdRelease,
@@ -173,11 +173,10 @@ impl HostSettings {
                 format!("{} is not TOML: {why}", path.display())
             })?;
             let file = file.get_ref();
-            let version = file.get("version").map(|version| version.get_ref());
-            let version = match version {
-                Some(DeValue::Integer(number)) => Some(number.as_str().to_owned()),
-                _ => None,
-            };
+            let version = file
+                .get("version")
+                .and_then(|version| version.get_ref().as_integer());
+            let version = version.map(|number| number.as_str().to_owned());
             // What is imported without one goes by the version of the first.
             let of_first =
                 of_first.get_or_insert_with(|| version.clone().unwrap_or_else(|| "1".to_owned()));
@@ -185,8 +184,12 @@ impl HostSettings {
             if let Some(registry) = registry_of(file, names) {
                 found.merge(registry, release);
             }
-            for pattern in strings(file.get("imports").map(|imports| imports.get_ref())) {
-                pending.extend(imported(root, &path, &pattern)?);
+            let imports = file
+                .get("imports")
+                .and_then(|imports| imports.get_ref().as_array());
+            let imports = imports.into_iter().flat_map(|imports| imports.iter());
+            for pattern in imports.filter_map(|pattern| pattern.get_ref().as_str()) {
+                pending.extend(imported(root, &path, pattern)?);
             }
         }
         let settings = found.settings(path, release);
@@ -261,9 +264,11 @@ fn registry_of(file: &DeTable<'_>, names: &[&str]) -> Option<Registry> {
     };
     let mut configs: BTreeSet<_> = keys("configs");
     configs.extend(auths.iter().map(host));
-    let config_path = registry.get("config_path").map(|path| path.get_ref());
+    let config_path = registry
+        .get("config_path")
+        .and_then(|path| path.get_ref().as_str());
     Some(Registry {
-        config_path: strings(config_path).pop().unwrap_or_default(),
+        config_path: config_path.unwrap_or_default().to_owned(),
         mirrors: keys("mirrors"),
         configs,
     })
@@ -287,18 +292,6 @@ fn plugins(version: &str, release: ContainerdRelease) -> &'static [&'static str]
 
 fn table<'a, 'i>(table: &'a DeTable<'i>, name: &str) -> Option<&'a DeTable<'i>> {
     table.get(name).and_then(|value| value.get_ref().as_table())
-}
-
-/// A string, or those of an array.
-fn strings(value: Option<&DeValue<'_>>) -> Vec<String> {
-    match value {
-        Some(DeValue::String(text)) => vec![text.to_string()],
-        Some(DeValue::Array(all)) => {
-            let all = all.iter().map(|value| value.get_ref());
-            all.flat_map(|value| strings(Some(value))).collect()
-        }
-        _ => Vec::new(),
-    }
 }
 
 /// The files that `pattern` of the file at `parent` names: a path, or one with a star in its last part.

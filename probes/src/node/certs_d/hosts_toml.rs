@@ -92,7 +92,7 @@ impl NamedHosts {
             return Err(HostsTomlError::Server(excerpt(server.as_bytes())));
         }
         let Some(address) = fields.address(&text, registry, release) else {
-            // Its settings must be right all the same.
+            // containerd reads its settings, too, and ignores the file where they are wrong.
             fields.into_host(RegistryHost::upstream(registry, release), dir, release)?;
             self.passed_over
                 .get_or_insert_with(|| excerpt(text.as_bytes()));
