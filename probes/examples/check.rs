@@ -6,8 +6,8 @@ use std::{env, error::Error, fs, sync::Arc, time::Duration};
 use jiff::Timestamp;
 use regprobe_probes::{
     Depth, Endpoint, Expectation, Expectations, HeldCredential, HostSettings, Hosts, Nameserver,
-    Node, Origin, ProxyRules, ResolvConf, Role, Root, Scheme, StageEnd, Target, TlsClients,
-    diagnose, run_holding,
+    Node, ProxyRules, ResolvConf, Role, Root, Scheme, StageEnd, Target, TlsClients, diagnose,
+    run_holding,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -71,14 +71,10 @@ fn print(ended: StageEnd<'_>) {
 fn this_machine() -> Node {
     let text = |path| fs::read_to_string(path).unwrap_or_default();
     let resolv_conf = ResolvConf::parse(&text("/etc/resolv.conf"), |_| None);
-    let origin = match resolv_conf.nameservers.is_empty() {
-        true => Origin::Default,
-        false => Origin::Node,
-    };
     let own = resolv_conf.asked().iter().map(|address| Nameserver {
         address: *address,
         name: None,
-        origin,
+        origin: resolv_conf.origin(),
     });
     Node {
         nameservers: own.map(Arc::new).collect(),

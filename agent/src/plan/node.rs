@@ -104,10 +104,7 @@ impl NodeSource {
         if !self.instead.is_empty() {
             resolv_conf.nameservers.clone_from(&self.instead);
         }
-        let origin = match resolv_conf.nameservers.is_empty() {
-            true => Origin::Default,
-            false => Origin::Node,
-        };
+        let origin = resolv_conf.origin();
         let own = resolv_conf.asked().iter();
         let own = own.map(|address| Arc::new(unnamed(*address, origin)));
         let upstreams = self.localdns_upstreams()?.into_iter();

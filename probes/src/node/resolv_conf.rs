@@ -5,6 +5,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
+use crate::words::endpoint::Origin;
+
 /// The standard port of a nameserver.
 const DNS_PORT: u16 = 53;
 /// Whom Go asks where no line names a nameserver (`defaultNS` in `net/dnsconfig.go`).
@@ -81,6 +83,14 @@ impl ResolvConf {
         match &*self.nameservers {
             [] => DEFAULT_NAMESERVERS,
             named => named,
+        }
+    }
+
+    /// Who named those.
+    pub fn origin(&self) -> Origin {
+        match self.nameservers.is_empty() {
+            true => Origin::Default,
+            false => Origin::Node,
         }
     }
 
