@@ -100,16 +100,20 @@ pub fn proxy_for(
     ])
 }
 
-/// The hosts that a `hosts.toml` lists for `contoso.azurecr.io`: name, port and API root.
+/// A host of a `hosts.toml`: name, port and API root.
+pub type NamedHost = (String, u16, String);
+
+/// The hosts that a `hosts.toml` lists for `contoso.azurecr.io`, and the first name there that nobody can ask.
 ///
 /// # Errors
 /// If containerd would refuse the file.
-pub fn hosts_toml(text: &str) -> Result<Vec<(String, u16, String)>, String> {
+pub fn hosts_toml(text: &str) -> Result<(Vec<NamedHost>, Option<String>), String> {
     let dir = Path::new("/etc/containerd/certs.d/contoso.azurecr.io");
-    let hosts = hosts_toml::parse(text, dir, "contoso.azurecr.io", ContainerdRelease::NEWEST);
-    let hosts = hosts.map_err(|error: HostsTomlError| error.to_string())?;
+    let named = hosts_toml::parse(text, dir, "contoso.azurecr.io", ContainerdRelease::NEWEST);
+    let named = named.map_err(|error: HostsTomlError| error.to_string())?;
     let host = |host: RegistryHost| (host.host, host.port, host.path);
-    Ok(hosts.hosts.into_iter().map(host).collect())
+    let hosts = named.hosts.into_iter().map(host).collect();
+    Ok((hosts, named.passed_over))
 }
 
 /// Verifies what a server presented, its own certificate first, for `host` and at `now`, as a client that trusts
