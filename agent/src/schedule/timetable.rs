@@ -3,9 +3,10 @@
 //!
 //! **The rule.** Each depth has one turn in each of its intervals, always at the same time of day: the
 //! node's phase. A round takes every depth that has had a turn since half an interval after that depth
-//! was last taken; where all nodes may send their requests at the same moment, since half an interval of the network. Nothing else makes a node of a counted fleet send requests. Events that reach many
-//! nodes at the same moment (a start, an outage, a clock that is set, a date in `Retry-After`) make none
-//! of them send requests at that moment: each waits for its turn.
+//! was last taken; where all nodes may send their requests at the same moment, since it was last taken. Nothing
+//! else makes a node of a counted fleet send requests. Events that reach many nodes at the same moment (a start,
+//! an outage, a clock that is set, a date in `Retry-After`) make none of them send requests at that moment: each
+//! waits for its turn.
 //!
 //! After a change on the way to the registry, turns come early for a while, by the rule of `haste`: a full round
 //! has its turn in a shorter span, and other turns are given up for it. Only where all nodes may send their
@@ -24,7 +25,7 @@ use std::{
 use regprobe_probes::Depth;
 
 use super::{
-    clock::Moment,
+    clock::{Moment, NEAR},
     haste::{Haste, Hurry},
     pace::Pace,
 };
@@ -188,12 +189,7 @@ impl Timetable {
         let depth = Depth::ALL.into_iter().rfind(allowed);
         let depth = depth.unwrap_or(Depth::Network);
         for taken in Depth::ALL.into_iter().filter(|taken| *taken <= depth) {
-            // Where all nodes may ask at the same moment, a round out of turn puts off no turn.
-            let apart = match self.turns.at_once {
-                true => network,
-                false => self.interval(taken),
-            };
-            self.ready[taken as usize] = now.awake + apart / 2;
+            self.ready[taken as usize] = now.awake + self.apart(self.interval(taken));
         }
         if depth == Depth::Image {
             self.hurry.end_wait();
@@ -201,7 +197,7 @@ impl Timetable {
             self.hurry.put_off(self.held[Depth::Image as usize], haste);
         }
         self.last = now;
-        self.soonest = self.due + network * missed + network / 2;
+        self.soonest = self.due + network * missed + self.apart(network);
         self.due = self.next_turn(now);
         Tick {
             depth,
@@ -270,6 +266,15 @@ impl Timetable {
             .max(of_hurry);
         let number = |moment: Moment| moment.turn(interval, ahead);
         since <= now.awake && number(now.at(since)) < number(now)
+    }
+
+    /// How long after a round a turn counts. Where all nodes may ask at the same moment, a round out of turn puts off
+    /// no turn.
+    fn apart(&self, interval: Duration) -> Duration {
+        match self.turns.at_once {
+            true => 2 * NEAR,
+            false => interval / 2,
+        }
     }
 
     /// The next turn of the network, by [`Moment::awake`].

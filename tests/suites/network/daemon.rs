@@ -63,12 +63,19 @@ const FROM_THE_START: [&str; 19] = [
 ];
 
 /// Here the client itself waits for half a minute before it gives up, and so does a round, which ends then.
-const UNTIL_A_ROUND_ENDS: [&str; 3] = [
-    "http-later-than-a-round",
-    "image-manifest-no-answer",
+const UNTIL_A_ROUND_ENDS: [&str; 2] = ["image-manifest-no-answer", "mirror-gives-no-answer"];
+const ROUND: Duration = Duration::from_secs(33);
+
+/// A round here waits for longer than the shortest interval, so this one is the shortest.
+const LONG_ROUNDS: [&str; 3] = [
+    "dns-late-nameserver",
+    "dns-late-nameserver-with-a-long-timeout",
     "mirror-gives-no-answer",
 ];
-const ROUND: Duration = Duration::from_secs(33);
+const LONG_INTERVAL: Duration = Duration::from_secs(15);
+
+/// What the agent has not seen where an answer takes longer than a round has.
+const NO_TIME_LEFT: &str = "the round had no time left";
 
 /// How long a registry of the lab asks to wait when it is throttled; nobody looks again before.
 const THROTTLED: Duration = Duration::from_secs(30);
@@ -89,8 +96,8 @@ const STAYS: Duration = Duration::from_secs(6);
 /// A walk, which has a time-out for each of its requests: it begins at once.
 const TIMEOUTS: u32 = 3;
 
-/// Where a request waits for its answer in vain, so much longer than its time-outs the interval has to be: the world
-/// turns between two rounds.
+/// Where a request waits for its answer in vain, so much longer than its time-outs, or than a round, the interval has
+/// to be: the world turns between two rounds.
 const BETWEEN_ROUNDS: Duration = Duration::from_secs(4);
 
 pub(crate) fn suite() -> Suite {
@@ -248,10 +255,24 @@ impl<'w> Play<'w> {
         let is_loud = |code: &str| fault.loud.iter().any(|loud| loud == code);
         let is_throttled = is_loud("Throttled");
         let timeout = Duration::from_secs(fault.agent.timeout_seconds);
-        let interval = if is_loud("NoResponse") {
-            interval.max(timeout * TIMEOUTS + BETWEEN_ROUNDS)
+        let waits = timeout * TIMEOUTS;
+        let whole_round = fault.agent.check_limit();
+        let ends_with_its_round = fault.unseen.as_deref() == Some(NO_TIME_LEFT);
+        let interval = if ends_with_its_round {
+            interval.max(whole_round + BETWEEN_ROUNDS)
+        } else if LONG_ROUNDS.contains(&&*fault.name) {
+            interval.max(LONG_INTERVAL)
+        } else if is_loud("NoResponse") {
+            interval.max(waits + BETWEEN_ROUNDS)
         } else {
             interval
+        };
+        let round = if UNTIL_A_ROUND_ENDS.contains(&&*fault.name) {
+            ROUND
+        } else if ends_with_its_round {
+            whole_round
+        } else {
+            waits
         };
         let deep = if is_behind {
             interval
@@ -272,11 +293,7 @@ impl<'w> Play<'w> {
             healthy,
             fault,
             limit: interval
-                + if UNTIL_A_ROUND_ENDS.contains(&&*fault.name) {
-                    ROUND
-                } else {
-                    timeout * TIMEOUTS
-                }
+                + round
                 + BUSY
                 + if is_throttled {
                     THROTTLED

@@ -326,6 +326,11 @@ fn a_node_alone_leaves_out_no_turn_after_its_start() {
         .map(|(when, _)| *when)
         .collect();
     assert_eq!(images, [0.0, 300.0, 1200.0]);
+
+    let mut timetable = Timetable::start(at(0.0), turns_in(1, 3), Depth::Image);
+    assert_eq!(next(&mut timetable), (0.0, Depth::Image));
+    assert_eq!(next(&mut timetable), (3.0, Depth::Image));
+    assert_eq!(due(&timetable), 18.0);
 }
 
 #[test]
