@@ -163,7 +163,7 @@ impl<'a> Requests<'a> {
             };
             match sent {
                 // The client itself asks for no range.
-                Ok(sent) if ranged && refuses_ranges(sent.response.status) => ranged = false,
+                Ok(sent) if ranged && may_be_of_the_part(sent.response.status) => ranged = false,
                 _ if self.asks_again() => hung_up = true,
                 sent => break sent,
             }
@@ -360,7 +360,8 @@ impl<'a> Requests<'a> {
     }
 }
 
-/// Statuses by which servers and what is before them refuse a request for a part, and which the whole may not get.
-fn refuses_ranges(status: u16) -> bool {
-    matches!(status, 400 | 416 | 501)
+/// Statuses that a request for a part may get from servers, and from what is before them, where the whole gets another.
+/// A server that is overloaded or has failed is not asked twice.
+fn may_be_of_the_part(status: u16) -> bool {
+    !matches!(status, 200 | 206 | 300..=399 | 401 | 407 | 408 | 429 | 500 | 502..)
 }

@@ -39,7 +39,7 @@ pub(super) fn of_manifest(draw: &mut Draw) -> Value {
 pub(super) fn of_blob(draw: &mut Draw) -> Value {
     match draw.once_in(3) {
         // What containerd does not ask for.
-        true => json!({"to a range": {"status": draw.one(&[400, 416, 501])}}),
+        true => json!({"to a range": {"status": draw.one(&[204, 400, 403, 404, 416, 501])}}),
         false => any(draw),
     }
 }
