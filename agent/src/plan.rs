@@ -10,7 +10,7 @@ use regprobe_probes::{
 };
 
 pub(crate) use self::{
-    certs_d::{node_at, of_containerd},
+    certs_d::{OfContainerd, node_at},
     discover::{ImageInUse, discover},
     node::{NodeSource, node_name},
 };

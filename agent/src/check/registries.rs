@@ -13,7 +13,7 @@ use crate::{
         self, Config, ConfigFile, CredentialsConfig, IdentityConfig, NodeConfig, Private, Problem,
         RegistryConfig, RegistryFile, Server, Violation,
     },
-    plan,
+    plan::{self, OfContainerd},
 };
 
 /// What to check.
@@ -132,34 +132,32 @@ async fn find(args: &CheckArgs) -> anyhow::Result<Selection> {
         });
     }
     let mut file = without_configuration(args);
-    let certs_d = file.node.certs_d().to_owned();
     let watched = local_agent::registries().await;
     let (registries, source) = match watched.filter(|(_, watched)| !watched.is_empty()) {
         None => {
-            let servers = plan::of_containerd(&file.node)
+            let OfContainerd { servers, folders } = OfContainerd::read(&file.node)
                 .context("name the registry, as in 'regprobe check myregistry'")?;
+            if servers.is_empty() {
+                bail!(
+                    "no registry is named, and none was found on this node: {DEFAULT_CONFIG} does not exist, \
+                     no agent answers on port 9118, and no directory in {folders} is named after a registry; \
+                     name one, as in 'regprobe check myregistry' or 'regprobe check \
+                     registry.example:5000', or a configuration with --config.file=FILE"
+                );
+            }
             let identity = identity(args, &file.node)?;
             let registries = servers.into_iter().map(|server| {
                 // Those of others are not meant.
                 let identity = identity.clone().filter(|_| server.acr().is_some());
                 by_flags(args, identity, server)
             });
-            (registries.collect(), certs_d.display().to_string())
+            (registries.collect(), folders)
         }
         Some((address, watched)) => {
             refuse_settings(args, &format!("of the agent at {address}"))?;
             (watched, format!("the agent at {address}"))
         }
     };
-    if registries.is_empty() {
-        bail!(
-            "no registry is named, and none was found on this node: {DEFAULT_CONFIG} does not exist, \
-             no agent answers on port 9118, and no directory in {} is named after a registry; \
-             name one, as in 'regprobe check myregistry' or 'regprobe check \
-             registry.example:5000', or a configuration with --config.file=FILE",
-            certs_d.display()
-        );
-    }
     file.registries = registries;
     Ok(Selection {
         config: checked(file)?,

@@ -1,7 +1,7 @@
 //! The sections that mean what they say: one type each, with its defaults.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -114,14 +114,6 @@ impl Default for NodeConfig {
             proxy: ProxySource::Env,
             containerd: ContainerdSource::Auto,
         }
-    }
-}
-
-impl NodeConfig {
-    /// The directories whose names are those of registries.
-    pub fn certs_d(&self) -> &Path {
-        let usual = Path::new("/etc/containerd/certs.d");
-        self.certs_d.as_deref().unwrap_or(usual)
     }
 }
 

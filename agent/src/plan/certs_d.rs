@@ -2,14 +2,15 @@
 //! configuration that says so.
 
 use std::{
-    io,
+    env, io,
     path::{Path, PathBuf},
 };
 
 use anyhow::Context;
-use regprobe_probes::Root;
+use regprobe_probes::{ContainerdRelease, Root};
 
-use crate::config::{NodeConfig, Server};
+use super::node::{host_settings, program};
+use crate::config::{ContainerdSource, NodeConfig, Server};
 
 /// Where `kubectl debug node/NODE` mounts the node's file system.
 const DEBUG_MOUNT: &str = "/host";
@@ -33,31 +34,59 @@ pub(crate) fn node_at(root: Option<&Path>) -> NodeConfig {
     }
 }
 
-/// The registries that have a directory in containerd's `certs.d`.
-pub(crate) fn of_containerd(node: &NodeConfig) -> anyhow::Result<Vec<Server>> {
-    let mut servers: Vec<Server> = Vec::new();
-    let here = Root::at(node.root.clone()).locate(node.certs_d());
-    let entries = match here.and_then(|here| here.read_dir()) {
-        Ok(entries) => entries.collect::<io::Result<Vec<_>>>(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
-    };
-    let entries = entries.with_context(|| format!("cannot read {}", node.certs_d().display()))?;
-    for entry in entries {
-        let name = entry.file_name();
-        let Some(server) = name.to_str().and_then(server_of_directory) else {
-            continue;
+/// The registries that containerd has settings for, and the folders that it reads them from.
+pub(crate) struct OfContainerd {
+    /// Sorted by name.
+    pub servers: Vec<Server>,
+    /// Joined by colons, as in containerd's `config_path`.
+    pub folders: String,
+}
+
+impl OfContainerd {
+    /// Reads the names of the folders' directories.
+    pub(crate) fn read(node: &NodeConfig) -> anyhow::Result<Self> {
+        let root = Root::at(node.root.clone());
+        let release = match node.containerd {
+            ContainerdSource::Release(release) => Some(release),
+            ContainerdSource::Auto => program(&root)
+                .and_then(|(path, _)| ContainerdRelease::of_program(&path).ok().flatten()),
         };
-        // Of two directories for the same server, containerd uses one.
-        let is_new = servers
-            .iter()
-            .all(|known| (known.host(), known.port()) != (server.host(), server.port()));
-        if is_new && entry.path().is_dir() {
-            servers.push(server);
+        let folders = host_settings(node, &root, release)
+            .folders()
+            .map_err(anyhow::Error::msg)?;
+        let mut servers: Vec<Server> = Vec::new();
+        for folder in env::split_paths(&folders) {
+            let named = named_in(&root, &folder);
+            for server in named.with_context(|| format!("cannot read {}", folder.display()))? {
+                // Of two directories for the same server, containerd uses one.
+                let is_new = servers
+                    .iter()
+                    .all(|known| (known.host(), known.port()) != (server.host(), server.port()));
+                if is_new {
+                    servers.push(server);
+                }
+            }
         }
+        servers.sort_by_key(ToString::to_string);
+        Ok(Self {
+            servers,
+            folders: folders.display().to_string(),
+        })
     }
-    servers.sort_by_key(ToString::to_string);
-    Ok(servers)
+}
+
+/// The registries that directories in `folder` are named after; none if there is no such folder.
+fn named_in(root: &Root, folder: &Path) -> io::Result<Vec<Server>> {
+    let entries = match root.locate(folder).and_then(|here| here.read_dir()) {
+        Ok(entries) => entries.collect::<io::Result<Vec<_>>>()?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let directories = entries.into_iter().filter(|entry| entry.path().is_dir());
+    let names = directories.map(|entry| entry.file_name());
+    Ok(names
+        .filter_map(|name| server_of_directory(name.to_str()?))
+        .collect())
 }
 
 /// `registry.example`, `registry.example:5000` or `registry.example_5000_`.
@@ -83,7 +112,8 @@ mod tests {
     fn directories_of_certs_d_are_registries() {
         let root = tempfile::tempdir().unwrap();
         let node = node_at(Some(root.path()));
-        assert_eq!(of_containerd(&node).unwrap(), []);
+        let registries = || OfContainerd::read(&node).unwrap().servers;
+        assert_eq!(registries(), []);
 
         // An absolute link leads where it leads on the node.
         fs::create_dir_all(root.path().join("etc/containerd")).unwrap();
@@ -105,8 +135,7 @@ mod tests {
             fs::create_dir_all(certs.join(name)).unwrap();
         }
         fs::write(certs.join("a.file"), "").unwrap();
-        let servers = of_containerd(&node).unwrap();
-        let servers: Vec<_> = servers.iter().map(ToString::to_string).collect();
+        let servers: Vec<_> = registries().iter().map(ToString::to_string).collect();
         let expected = [
             "[fd00::1]:5000",
             "contoso.azurecr.io",

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, bail};
 
 pub(crate) use self::pods::ImageInUse;
-use super::{node_at, of_containerd};
+use super::{OfContainerd, node_at};
 use crate::{
     cli::DiscoverArgs,
     config::Server,
@@ -49,12 +49,13 @@ pub(crate) fn discover(args: &DiscoverArgs) -> anyhow::Result<ExitCode> {
 /// A configuration for the registries that containerd has settings for.
 fn of_node(args: &DiscoverArgs) -> anyhow::Result<String> {
     let node = node_at(args.node_root.as_deref());
-    let servers = of_containerd(&node)?;
+    let OfContainerd { servers, folders } = OfContainerd::read(&node).context(
+        "nothing is on standard input; run 'kubectl get pods -A -o json | regprobe discover'",
+    )?;
     if servers.is_empty() {
         bail!(
-            "nothing is on standard input, and no directory in {} is named after a registry; \
-             run 'kubectl get pods -A -o json | regprobe discover'",
-            node.certs_d().display()
+            "nothing is on standard input, and no directory in {folders} is named after a registry; \
+             run 'kubectl get pods -A -o json | regprobe discover'"
         );
     }
     let entries = servers.iter().map(|server| entry(server, None));

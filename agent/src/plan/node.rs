@@ -7,7 +7,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     io,
     net::{IpAddr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
@@ -115,10 +115,7 @@ impl NodeSource {
             .filter(|nameserver| seen.insert(nameserver.address))
             .collect();
         let containerd = self.containerd();
-        let host_settings = match &self.files.certs_d {
-            Some(folders) => HostSettings::CertsD(folders.clone()),
-            None => HostSettings::read(&self.root, containerd.unwrap_or(ContainerdRelease::NEWEST)),
-        };
+        let host_settings = host_settings(&self.files, &self.root, containerd);
         host_settings.hash(&mut files);
         Ok(Node {
             nameservers,
@@ -140,13 +137,7 @@ impl NodeSource {
         if let ContainerdSource::Release(release) = self.files.containerd {
             return Some(release);
         }
-        let programs = CONTAINERD.iter().map(Path::new);
-        let mut programs = programs.filter_map(|path| {
-            let path = self.root.locate(path).ok()?;
-            let changed = path.metadata().ok()?.modified().ok()?;
-            Some((path, changed))
-        });
-        let (path, changed) = programs.next()?;
+        let (path, changed) = program(&self.root)?;
         let mut last = self.program.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, release)) = last.filter(|(seen, _)| *seen == changed) {
             return release;
@@ -193,6 +184,28 @@ impl NodeSource {
             }
         }
     }
+}
+
+/// Where a containerd of this release reads which hosts it asks for a registry.
+pub(super) fn host_settings(
+    files: &config::NodeConfig,
+    root: &Root,
+    containerd: Option<ContainerdRelease>,
+) -> HostSettings {
+    match &files.certs_d {
+        Some(folders) => HostSettings::CertsD(folders.clone()),
+        None => HostSettings::read(root, containerd.unwrap_or(ContainerdRelease::NEWEST)),
+    }
+}
+
+/// The node's containerd, and when it was changed.
+pub(super) fn program(root: &Root) -> Option<(PathBuf, SystemTime)> {
+    let mut programs = CONTAINERD.iter().map(Path::new);
+    programs.find_map(|path| {
+        let path = root.locate(path).ok()?;
+        let changed = path.metadata().ok()?.modified().ok()?;
+        Some((path, changed))
+    })
 }
 
 /// How long an answer of a nameserver is waited for where the node's client waits for `of_client`: no longer than for

@@ -133,6 +133,24 @@ impl HostSettings {
         }
     }
 
+    /// The folders of `hosts.toml` files, joined by colons.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub fn folders(&self) -> Result<PathBuf, String> {
+        match self {
+            Self::CertsD(folders) if folders.as_os_str().is_empty() => {
+                Err("containerd's configuration has no config_path".to_owned())
+            }
+            Self::CertsD(folders) | Self::SeveralFolders(folders) => Ok(folders.clone()),
+            Self::InConfiguration { path, .. } => Err(format!(
+                "{} sets mirrors or configs, which this agent does not follow",
+                path.display()
+            )),
+            Self::NotFollowed(why) => Err(why.clone()),
+        }
+    }
+
     /// Why a `hosts.toml` that is there may not be read.
     pub(crate) fn doubt(&self) -> Option<String> {
         match self {

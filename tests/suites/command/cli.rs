@@ -90,6 +90,24 @@ fn certs_d_becomes_a_configuration() -> Result<()> {
     let found = regprobe(&["discover", &flag]);
     let entry = "registries:\n  - server: \"registry.example:5000\"\n";
     assert!(stdout(&found).ends_with(entry), "{found:?}");
+
+    let configuration = root.path().join("etc/containerd/config.toml");
+    let elsewhere =
+        "[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = '/opt/certs.d'";
+    std::fs::write(&configuration, format!("version = 3\n{elsewhere}\n"))?;
+    std::fs::create_dir_all(root.path().join("opt/certs.d/contoso.azurecr.io"))?;
+    let found = regprobe(&["discover", &flag]);
+    let entry = "registries:\n  - server: \"contoso.azurecr.io\"\n";
+    assert!(stdout(&found).ends_with(entry), "{found:?}");
+
+    let mirrors =
+        "version = 3\n[plugins.'io.containerd.cri.v1.images'.registry.mirrors.'docker.io']";
+    std::fs::write(&configuration, mirrors)?;
+    let nothing = regprobe(&["discover", &flag]);
+    let why =
+        "/etc/containerd/config.toml sets mirrors or configs, which this agent does not follow";
+    let said = String::from_utf8_lossy(&nothing.stderr);
+    assert!(said.contains(why), "{said}");
     Ok(())
 }
 
