@@ -33,6 +33,11 @@ impl ContainerdRelease {
         }
     }
 
+    /// Whether it has what came to this minor release with that patch.
+    fn is_from(self, (major, minor): (u16, u16), patch: u16) -> bool {
+        (self.major, self.minor) == (major, minor) && self.patch >= patch
+    }
+
     /// The first release whose ClientHello has a hybrid key share, and so needs two packets: those before have a
     /// `go` line below 1.24 in their go.mod, which turns it off whatever compiles them.
     pub const FIRST_WITH_LARGE_HELLO: Self = Self::new(2, 2, 0);
@@ -44,7 +49,7 @@ impl ContainerdRelease {
 
     /// Whether a 500, 503 or 504 of the last host is asked again.
     pub(crate) fn repeats_server_errors(self) -> bool {
-        self >= Self::new(2, 0, 0)
+        self >= Self::new(2, 1, 0)
     }
 
     /// Whether it looks itself at the `Content-Encoding` of content, and takes none that it does not know.
@@ -54,17 +59,17 @@ impl ContainerdRelease {
 
     /// Whether a time-out or an early end of a connection to the last host is tried again.
     pub(crate) fn repeats_transport_errors(self) -> bool {
-        self >= Self::new(2, 3, 7)
+        self >= Self::new(2, 3, 2)
     }
 
     /// Whether the error of an unexpected status names method and URL.
     pub(crate) fn names_the_request_of_a_status(self) -> bool {
-        self >= Self::new(1, 7, 0)
+        self >= Self::new(1, 6, 25)
     }
 
     /// As [`Self::names_the_request_of_a_status`], where the request was for content.
     pub(crate) fn names_the_request_for_content(self) -> bool {
-        self >= Self::new(2, 0, 0)
+        self >= Self::new(2, 1, 0)
     }
 
     /// Whether of the errors of several hosts it prints the one that came furthest, rather than the first.
@@ -72,22 +77,22 @@ impl ContainerdRelease {
         self >= Self::new(2, 0, 0)
     }
 
-    /// Whether Go names the failed check of a certificate before its reason.
+    /// Whether Go names the failed check of a certificate before its reason, as it does since Go 1.20.
     pub(crate) fn names_the_check_of_a_certificate(self) -> bool {
-        self >= Self::new(1, 7, 0)
+        self >= Self::new(1, 6, 24)
     }
 
     /// What it prints of content that is shorter or longer than its descriptor says; `None` where more came than
     /// anybody counted.
     pub(crate) fn other_length(self, got: Option<u64>, wanted: u64) -> Option<String> {
         Some(match got {
-            Some(got) if got < wanted && self >= Self::new(2, 0, 0) => {
+            Some(got) if got < wanted && self >= Self::new(2, 1, 3) => {
                 format!("short read: expected {wanted} bytes but got {got}: unexpected EOF")
             }
             Some(got) if got < wanted => {
                 "failed to read expected number of bytes: unexpected EOF".to_owned()
             }
-            _ if self >= Self::new(2, 3, 7) => format!(
+            _ if self >= Self::new(2, 3, 7) || self.is_from((2, 0), 14) => format!(
                 "failed to copy: httpReadSeeker: read past expected size {wanted}: failed precondition"
             ),
             _ => format!(
@@ -100,8 +105,17 @@ impl ContainerdRelease {
     /// Whether an http host with TLS settings, as a registry on the node is, gets TLS first, and plain HTTP where it does
     /// not speak that; before, it gets plain HTTP alone.
     pub(crate) fn falls_back_to_http(self) -> bool {
-        let backported = self >= Self::new(1, 6, 25) && self < Self::new(1, 7, 0);
-        backported || self >= Self::new(1, 7, 7)
+        self.is_from((1, 6), 25) || self >= Self::new(1, 7, 7)
+    }
+
+    /// Whether it also gets plain HTTP where its answer to TLS does not come.
+    pub(crate) fn falls_back_from_silence(self) -> bool {
+        self.is_from((1, 6), 32) || self >= Self::new(1, 7, 16)
+    }
+
+    /// Whether it also gets plain HTTP where no connection comes about at a port that its URL leaves out.
+    pub(crate) fn falls_back_to_the_port_of_http(self) -> bool {
+        self >= Self::new(1, 7, 24)
     }
 
     /// Whether it takes no byte order mark in a hosts.toml, and finds the hosts by the headers of their tables alone.
@@ -155,8 +169,13 @@ impl ContainerdRelease {
         self < Self::new(2, 0, 0)
     }
 
-    /// Whether a hosts.toml may have `dial_timeout`, and its `header` goes to the token service, too.
-    pub(crate) fn has_clients_of_hosts(self) -> bool {
+    /// Whether a hosts.toml may have `dial_timeout`.
+    pub(crate) fn knows_dial_timeout(self) -> bool {
+        self.is_from((2, 0), 7) || self >= Self::new(2, 1, 0)
+    }
+
+    /// Whether `header` of a hosts.toml goes to the token service, too.
+    pub(crate) fn sends_headers_for_tokens(self) -> bool {
         self >= Self::new(2, 1, 0)
     }
 
@@ -379,9 +398,11 @@ mod tests {
             )
         };
         assert_eq!(rules("1.7.34"), (false, false, false, false));
+        assert_eq!(rules("2.0.14"), (false, false, false, false));
         assert_eq!(rules("2.1.9"), (false, true, false, false));
         assert_eq!(rules("2.2.4"), (true, true, false, false));
-        assert_eq!(rules("2.3.3"), (true, true, true, false));
+        assert_eq!(rules("2.3.1"), (true, true, true, false));
+        assert_eq!(rules("2.3.2"), (true, true, true, true));
         assert_eq!(rules("2.4.2"), (true, true, true, true));
     }
 }

@@ -148,10 +148,17 @@ impl Visit<'_> {
     /// the URL leaves out.
     fn falls_back(&self, stages: &[StageOutcome]) -> bool {
         let failed = stages.last().and_then(|stage| stage.result.as_ref().err());
+        let release = self.node.release();
         self.client.falls_back
             && failed.is_some_and(|fault| match fault {
-                Fault::Tls(fault) => matches!(fault.reason(), Reason::NotTls | Reason::Timeout),
-                Fault::Connect(_) => self.endpoint.port == 443,
+                Fault::Tls(fault) => match fault.reason() {
+                    Reason::NotTls => true,
+                    Reason::Timeout => release.falls_back_from_silence(),
+                    _ => false,
+                },
+                Fault::Connect(_) => {
+                    self.endpoint.port == 443 && release.falls_back_to_the_port_of_http()
+                }
                 Fault::Proxy(_) | Fault::Identity(_) | Fault::Http(_) => false,
             })
     }

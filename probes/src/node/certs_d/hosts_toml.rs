@@ -276,9 +276,10 @@ impl HostToml {
             ClientsToml::Bundle(file) => vec![client(ClientToml::Bundle(file))],
             ClientsToml::List(list) => list.into_iter().map(client).collect(),
         };
-        let is_known = |text: &String| !text.is_empty() && release.has_clients_of_hosts();
+        let is_known = |text: &String| !text.is_empty() && release.knows_dial_timeout();
         let dial_timeout = Some(self.dial_timeout).filter(is_known);
-        let is_own = dial_timeout.is_some() || !self.header.is_empty();
+        let is_own =
+            dial_timeout.is_some() || !self.header.is_empty() && release.sends_headers_for_tokens();
         Ok(RegistryHost {
             capabilities: capabilities(&self.capabilities, release)?,
             tls: TlsSettings {
@@ -294,9 +295,7 @@ impl HostToml {
                 .map(|text| go_duration::parse(&text).ok_or(HostsTomlError::DialTimeout(text)))
                 .transpose()?,
             headers: headers(self.header),
-            has_own_client: has_tls
-                || address.has_own_client
-                || is_own && release.has_clients_of_hosts(),
+            has_own_client: has_tls || address.has_own_client || is_own,
             ..address
         })
     }
