@@ -144,24 +144,25 @@ pub(super) async fn send(
         return Ok(Answered::of(answer, Some(refused)));
     }
     let mut begun = None;
-    let read = match request.read {
-        Read::Nothing => Ok(Bytes::new()),
-        Read::FirstByte | Read::Measured(_) => {
-            let first = response.first_bytes(deadline).await;
-            first.map(|first| {
+    let (bytes, read) = match request.read {
+        Read::Nothing => (Bytes::new(), Ok(())),
+        Read::FirstByte | Read::Measured(_) => match response.first_bytes(deadline).await {
+            Ok(first) => {
                 begun = first;
-                Bytes::from_static(if begun.is_some() { b"." } else { b"" })
-            })
-        }
+                let came: &[u8] = if begun.is_some() { b"." } else { b"" };
+                (Bytes::from_static(came), Ok(()))
+            }
+            Err(fault) => (Bytes::new(), Err(fault)),
+        },
         Read::Whole(cap) => {
             let cap = usize::try_from(cap).unwrap_or(usize::MAX);
             response.body_up_to(cap, deadline).await
         }
     };
-    let (bytes, end, fault) = match read {
-        Ok(bytes) => (bytes, BodyEnd::Complete, None),
-        Err(fault @ HttpFault::TooLarge(_)) => (Bytes::new(), BodyEnd::TooLarge, Some(fault)),
-        Err(fault) => (Bytes::new(), cut(&fault), Some(fault)),
+    let (end, fault) = match read {
+        Ok(()) => (BodyEnd::Complete, None),
+        Err(fault @ HttpFault::TooLarge(_)) => (BodyEnd::TooLarge, Some(fault)),
+        Err(fault) => (cut(&fault), Some(fault)),
     };
     Ok(Answered {
         response: answer(Body { bytes, end }),

@@ -129,23 +129,32 @@ pub(crate) fn authorization(body: &[u8]) -> Result<HeaderValue, HttpFault> {
 ///
 /// Source: containerd `core/remotes/docker/auth/fetch.go` (`FetchTokenResponse`).
 pub(crate) fn granted(body: &[u8]) -> Result<Option<String>, JsonFault> {
-    const KNOWN: [&str; 5] = [
-        "token",
-        "access_token",
-        "expires_in",
-        "issued_at",
-        "refresh_token",
-    ];
+    let [token, access_token] = texts(body, ["token", "access_token"])?;
+    let tokens = [access_token, token];
+    Ok(tokens.into_iter().find(|token| !token.is_empty()))
+}
+
+/// The same in the answer to a form.
+///
+/// Source: containerd `core/remotes/docker/auth/fetch.go` (`OAuthTokenResponse`).
+pub(crate) fn granted_to_form(body: &[u8]) -> Result<Option<String>, JsonFault> {
+    let [_, token] = texts(body, ["scope", "access_token"])?;
+    Ok(Some(token).filter(|token| !token.is_empty()))
+}
+
+/// Two fields of an answer, beside those that every answer may have.
+fn texts(body: &[u8], names: [&'static str; 2]) -> Result<[String; 2], JsonFault> {
+    let [one, other] = names;
+    let known = ["expires_in", "issued_at", "refresh_token", one, other];
     let body = String::from_utf8_lossy(body);
     // Go names its types and fields, by names of its own.
     let untold = |_| JsonFault(None);
-    let fields = object(Some(go_json::first(&body)?), &KNOWN).map_err(untold)?;
+    let fields = object(Some(go_json::first(&body)?), &known).map_err(untold)?;
     fields.last("expires_in", number).map_err(untold)?;
     fields.last("issued_at", go_shape::time).map_err(untold)?;
     let text = |name| fields.last(name, text).map_err(untold);
     text("refresh_token")?;
-    let tokens = [text("access_token")?, text("token")?];
-    Ok(tokens.into_iter().find(|token| !token.is_empty()))
+    Ok([text(one)?, text(other)?])
 }
 
 /// The header `Authorization` with a token, which `Debug` never shows; `None` if no header can carry it.
@@ -236,6 +245,16 @@ mod tests {
     #[test]
     fn tokens_are_read_as_go_reads_them() {
         let read = |body: &str| granted(body.as_bytes()).map_err(|JsonFault(text)| text);
+        let to_form = |body: &str| granted_to_form(body.as_bytes()).map_err(|JsonFault(text)| text);
+        assert_eq!(to_form(r#"{"token": "x"}"#), Ok(None));
+        assert_eq!(
+            to_form(r#"{"token": 1, "access_token": "x"}"#),
+            Ok(Some("x".to_owned()))
+        );
+        assert_eq!(
+            to_form(r#"{"access_token": "x", "scope": ["y"]}"#),
+            Err(None)
+        );
         let some = |text: &str| Ok(Some(text.to_owned()));
         assert_eq!(read(r#"{"token":"a"}"#), some("a"));
         assert_eq!(read(r#"{"TOKEN":"a"} trailing"#), some("a"));

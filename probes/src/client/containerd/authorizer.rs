@@ -261,7 +261,11 @@ impl Bearer {
             .unpacked(request.read)
             .map_err(|stop| stop.within(UNDECODED))?;
         let body = answer.whole().map_err(|stop| stop.within(UNDECODED))?;
-        let token = token::granted(body).map_err(|error| {
+        let token = match request.method {
+            Method::POST => token::granted_to_form(body),
+            _ => token::granted(body),
+        };
+        let token = token.map_err(|error| {
             let error = GoError::from(error);
             let fault = HttpFault::Malformed("an answer that is no token".to_owned());
             error.within(UNDECODED).with_content(fault)

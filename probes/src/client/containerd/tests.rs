@@ -449,7 +449,7 @@ fn a_password_goes_along_where_go_takes_it() {
     // 307 repeats the form; 302 asks again without it.
     let mut world = with_password(&[
         (post, to(307)),
-        (&format!("POST {moved}"), ok(&[], r#"{"token":"x"}"#)),
+        (&format!("POST {moved}"), ok(&[], r#"{"access_token":"x"}"#)),
     ]);
     world.pull().unwrap();
     assert!(
@@ -459,10 +459,72 @@ fn a_password_goes_along_where_go_takes_it() {
     );
     let mut world = with_password(&[
         (post, to(302)),
-        (&format!("GET {moved}"), ok(&[], r#"{"token":"x"}"#)),
+        (&format!("GET {moved}"), ok(&[], r#"{"access_token":"x"}"#)),
     ]);
     world.pull().unwrap();
     assert_eq!(world.asked[2], format!("GET {moved}"));
+}
+
+#[test]
+fn the_rest_of_a_body_that_ends_early_is_asked_for() {
+    let part = |headers: &[&str], part: &str| {
+        let (WalkReply::Response(response), WalkReply::Fault(fault)) = (ok(headers, part), eof())
+        else {
+            unreachable!()
+        };
+        let body = Body {
+            end: BodyEnd::Cut(fault),
+            ..response.body
+        };
+        WalkReply::Response(WalkResponse { body, ..response })
+    };
+    let (start, rest) = CONFIG.split_at(20);
+    let from_20 = "content-range: bytes 20-64/65";
+    let short = |got: usize| format!("short read: expected 65 bytes but got {got}: unexpected EOF");
+    for (replies, said) in [
+        (
+            vec![part(&[], start), ok(&[from_20], rest)],
+            "pulled".to_owned(),
+        ),
+        (vec![part(&[], start), ok(&[], CONFIG)], "pulled".to_owned()),
+        (vec![part(&[], ""), ok(&[], CONFIG)], "pulled".to_owned()),
+        // All came, and then the connection was closed.
+        (vec![part(&[], CONFIG)], "pulled".to_owned()),
+        (vec![part(&[], start), part(&[], start)], short(20)),
+        (
+            vec![
+                part(&[], start),
+                ok(&["content-range: bytes 0-64/65"], CONFIG),
+            ],
+            short(20),
+        ),
+        (vec![part(&[], start), status(416, &[])], short(20)),
+        (vec![part(&[], "")], short(0)),
+    ] {
+        let mut world = World::image();
+        let config = format!("GET https://r/v2/a/blobs/{}", Digest::of(CONFIG.as_bytes()));
+        world.answers.insert(config, replies);
+        assert_eq!(text(world.pull()), said);
+    }
+}
+
+#[test]
+fn an_image_for_a_lesser_platform_is_taken_by_the_client_alone() {
+    let platform = r#","platform":{"os":"linux","architecture":"386"}}"#;
+    let lesser = entry(MANIFEST, &manifest()).replacen('}', platform, 1);
+    let index = format!(r#"{{"manifests":[{lesser}]}}"#);
+    let pull = |release: &str| {
+        let mut world = World::image().serving("manifests", INDEX, &index);
+        world.answers.remove(&format!("HEAD {TAG}"));
+        let mut world = world.tagged(INDEX, &index);
+        text(world.pull_from(&[host(0, "https://r/v2")], release.parse().unwrap()))
+    };
+    assert_eq!(pull("2.0"), "pulled");
+    assert!(
+        pull("2.1").starts_with("not seen: an index with an image for linux/386"),
+        "{}",
+        pull("2.1")
+    );
 }
 
 #[test]

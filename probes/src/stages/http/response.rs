@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
 use hyper::{
     HeaderMap, StatusCode, Version,
     body::Incoming,
@@ -100,33 +100,46 @@ impl Response {
 
     /// Reads the body, up to what an answer about a registry needs; empty the second time.
     pub(crate) async fn body(&mut self, deadline: Instant) -> Result<Bytes, HttpFault> {
-        self.body_up_to(MAX_BODY, deadline).await
+        let (bytes, end) = self.body_up_to(MAX_BODY, deadline).await;
+        end.map(|()| bytes)
     }
 
-    /// Reads the body, up to `cap` bytes; empty the second time.
+    /// Reads the body, up to `cap` bytes; empty the second time. Also gives what came before a fault.
     pub(crate) async fn body_up_to(
         &mut self,
         cap: usize,
         deadline: Instant,
-    ) -> Result<Bytes, HttpFault> {
-        let Some(body) = self.body.take() else {
-            return Ok(Bytes::new());
+    ) -> (Bytes, Result<(), HttpFault>) {
+        let mut bytes = BytesMut::new();
+        let end = self.read_into(&mut bytes, cap, deadline).await;
+        (bytes.freeze(), end)
+    }
+
+    async fn read_into(
+        &mut self,
+        bytes: &mut BytesMut,
+        cap: usize,
+        deadline: Instant,
+    ) -> Result<(), HttpFault> {
+        let Some(mut body) = self.body.take() else {
+            return Ok(());
         };
         self.allowance.renew(cap);
-        let collected = timeout_at(deadline, Limited::new(body, cap).collect())
+        while let Some(frame) = timeout_at(deadline, body.frame())
             .await
-            .map_err(|_| IoFault::Timeout)?;
-        match collected {
-            Ok(body) => Ok(body.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(HttpFault::TooLarge("body")),
-            Err(error) => Err(match error.downcast::<hyper::Error>() {
-                Ok(error) => match HttpFault::from(*error) {
-                    HttpFault::TooLarge(_) => HttpFault::TooLarge("body"),
-                    fault => fault,
-                },
-                Err(error) => HttpFault::Malformed(error.to_string()),
-            }),
+            .map_err(|_| IoFault::Timeout)?
+        {
+            let frame = frame.map_err(|error| match HttpFault::from(error) {
+                HttpFault::TooLarge(_) => HttpFault::TooLarge("body"),
+                fault => fault,
+            })?;
+            let data = frame.data_ref().map_or(&[][..], |data| &**data);
+            if bytes.len() + data.len() > cap {
+                return Err(HttpFault::TooLarge("body"));
+            }
+            bytes.extend_from_slice(data);
         }
+        Ok(())
     }
 
     /// What the server says, if the status is a refusal.
