@@ -17,9 +17,8 @@ use super::{
 };
 use crate::node::{Hosts, ResolvConf};
 
-/// An answer that takes longer, of a nameserver or of a registry, is late: a pull waits for it. A quicker one is part
-/// of any pull.
-pub(crate) const LATE: Duration = Duration::from_secs(1);
+/// An answer of a nameserver that takes longer is late: a pull waits for it. A quicker one is part of any pull.
+const LATE: Duration = Duration::from_secs(1);
 
 /// The resolver of a node.
 #[derive(Clone, Copy, Debug)]

@@ -110,6 +110,26 @@ impl PullHosts {
         })
     }
 
+    /// Whether a credential for the registry may be sent to `endpoint` when the host at `place` leads there: over TLS that
+    /// is verified, to the registry itself, or to the token service that is known to be its own.
+    pub(crate) fn take_credential_at(&self, place: usize, endpoint: &Endpoint) -> bool {
+        let Some(host) = self.hosts.get(place) else {
+            return false;
+        };
+        let HostClient {
+            tls, falls_back, ..
+        } = &host.client;
+        let is_safe = endpoint.scheme == Scheme::Https && !falls_back && !tls.skip_verify;
+        // Hosts without settings of their own have their tokens together.
+        let mut registries = self.hosts.iter().filter(|host| host.is_registry());
+        let is_own = registries.any(|registry| {
+            registry.endpoint.is_same_server(endpoint)
+                || (&*registry.endpoint.host, &*endpoint.host)
+                    == ("registry-1.docker.io", "auth.docker.io")
+        });
+        is_safe && is_own && (host.is_registry() || !host.has_own_client)
+    }
+
     /// The hosts as a pull of an image goes through them; `named` is the registry as images name it.
     pub(crate) fn for_pull(&self, named: &str) -> Vec<containerd::Host> {
         let hosts = || self.hosts.iter().enumerate();
@@ -188,19 +208,6 @@ impl PullHost {
     /// Whether it is the registry itself.
     pub(crate) fn is_registry(&self) -> bool {
         self.endpoint.role == Role::Login
-    }
-
-    /// Whether a credential for the registry may be sent to `endpoint` when this host leads there: over TLS that is
-    /// verified, to the registry itself, or to the token service that is known to be its own.
-    pub(crate) fn takes_credential_at(&self, endpoint: &Endpoint) -> bool {
-        let HostClient {
-            tls, falls_back, ..
-        } = &self.client;
-        let is_safe = endpoint.scheme == Scheme::Https && !falls_back && !tls.skip_verify;
-        let is_own = self.endpoint.is_same_server(endpoint)
-            || (&*self.endpoint.host, &*endpoint.host)
-                == ("registry-1.docker.io", "auth.docker.io");
-        is_safe && is_own && self.endpoint.role == Role::Login
     }
 
     fn registry(login: &Endpoint, turn: Turn) -> Self {

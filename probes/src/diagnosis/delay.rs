@@ -5,13 +5,15 @@
 use std::time::Duration;
 
 use crate::{
-    client::go_resolver::LATE,
     outcome::{Asked, EndpointOutcome, Evidence, Outcome, Walk},
     words::{
         endpoint::{Endpoint, Role, Turn},
         reason::Stage,
     },
 };
+
+/// A wait that is shorter is part of any pull. A pull has some fifteen, which add up.
+const LATE: Duration = Duration::from_millis(500);
 
 /// The waits of a pull that the host of turn `serves` serves.
 pub(super) fn predicted(outcome: &Outcome, serves: Turn) -> Duration {

@@ -72,7 +72,8 @@ fn stop(judged: &mut [EndpointFindings<'_>], stopped: &Endpoint) {
         return;
     }
     for (seen, findings) in judged {
-        if seen.endpoint == *stopped {
+        // What others share, as a token service, is named by itself.
+        if seen.endpoint == *stopped && seen.endpoint.role == Role::Mirror {
             let failed = take_critical(findings);
             findings.extend(failed.map(|cause| failing(cause, "pulls end there")));
         } else if is_later(seen) {

@@ -64,6 +64,12 @@ pub(super) fn explain(outcome: &Outcome, expectations: &Expectations, findings: 
         if findings.iter_mut().any(|finding| is_critical(&finding)) {
             continue;
         }
+        let throttles = |finding: &&mut Finding| finding.code == Code::Throttled;
+        if let Some(cause) = findings.iter_mut().filter(throttles).find(at_last) {
+            cause.severity = Severity::Critical;
+            cause.client_error.clone_from(error);
+            continue;
+        }
         let Some(seen) = outcome.of(last) else {
             continue;
         };

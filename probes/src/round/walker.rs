@@ -289,7 +289,7 @@ impl Transport for Walker<'_> {
             Content::Token => Role::Token,
             Content::Manifest | Content::Blob => Role::Storage,
         };
-        if let Some(why) = not_followed(request, host, self.may_dial()) {
+        if let Some(why) = not_followed(request, hosts, host, self.may_dial()) {
             let fault = HttpFault::not_followed(request.url.as_str(), why);
             let said = fault.to_string();
             self.blame(Some(request.content), fault).await;
@@ -394,7 +394,7 @@ impl Transport for Walker<'_> {
             self.blame(None, fault).await;
         }
         self.note_refusal(content, by, &reply);
-        self.note_status(self.asking, &reply);
+        self.note_status(self.asking, content, by, &reply);
         self.timed_out = matches!(&reply, WalkReply::Fault(fault) if fault.kind.is_timeout());
         self.route.push(asked);
         reply

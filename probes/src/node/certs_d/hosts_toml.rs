@@ -188,7 +188,8 @@ struct HostToml {
     skip_verify: Option<bool>,
     header: BTreeMap<String, OneOrMore<String>>,
     override_path: bool,
-    dial_timeout: String,
+    /// Of any type where the release does not know it.
+    dial_timeout: Option<toml::Value>,
 }
 
 #[derive(Deserialize)]
@@ -276,8 +277,14 @@ impl HostToml {
             ClientsToml::Bundle(file) => vec![client(ClientToml::Bundle(file))],
             ClientsToml::List(list) => list.into_iter().map(client).collect(),
         };
-        let is_known = |text: &String| !text.is_empty() && release.knows_dial_timeout();
-        let dial_timeout = Some(self.dial_timeout).filter(is_known);
+        let dial_timeout = self
+            .dial_timeout
+            .filter(|_| release.knows_dial_timeout())
+            .map(|value| match value {
+                toml::Value::String(text) => text,
+                other => format!("of type {}", other.type_str()),
+            })
+            .filter(|text| !text.is_empty());
         let is_own =
             dial_timeout.is_some() || !self.header.is_empty() && release.sends_headers_for_tokens();
         Ok(RegistryHost {

@@ -7,7 +7,7 @@ use hyper::header::AUTHORIZATION;
 use crate::{
     client::{
         containerd::{self, Content},
-        pull_hosts::PullHost,
+        pull_hosts::{PullHost, PullHosts},
     },
     words::endpoint::{Endpoint, Scheme},
 };
@@ -15,6 +15,7 @@ use crate::{
 /// Why a probe does not go where the client would.
 pub(super) fn not_followed(
     request: &containerd::WalkRequest,
+    hosts: &PullHosts,
     host: &PullHost,
     may_dial: fn(IpAddr) -> bool,
 ) -> Option<&'static str> {
@@ -23,7 +24,7 @@ pub(super) fn not_followed(
         return Some("the URL carries credentials");
     }
     let there = Endpoint::of(url, host.endpoint.role)?;
-    if request.offered.is_some() && !host.takes_credential_at(&there) {
+    if request.offered.is_some() && !hosts.take_credential_at(request.host, &there) {
         return Some("a probe offers a credential to the registry itself alone, and over TLS");
     }
     if host.is_at(&there) {

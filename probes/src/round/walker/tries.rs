@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hyper::header::WWW_AUTHENTICATE;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{Lane, Order, Walker};
@@ -124,13 +125,26 @@ impl Walker<'_> {
         }
     }
 
-    /// Notes whether the answer for the host of this place is a denial.
-    pub(super) fn note_status(&mut self, host: usize, reply: &WalkReply) {
-        let status = match reply {
-            WalkReply::Response(response) => Some(response.status),
-            WalkReply::Fault(_) | WalkReply::NotSeen(_) => None,
+    /// Notes whether the answer for the host of this place is a denial. A 401 about content that asks for no credentials
+    /// stays whoever has some.
+    pub(super) fn note_status(
+        &mut self,
+        host: usize,
+        content: Content,
+        by: Option<By>,
+        reply: &WalkReply,
+    ) {
+        let (status, is_challenge) = match reply {
+            WalkReply::Response(response) => (
+                Some(response.status),
+                response.headers.contains_key(WWW_AUTHENTICATE),
+            ),
+            WalkReply::Fault(_) | WalkReply::NotSeen(_) => (None, false),
         };
-        self.denied = matches!(status, Some(401 | 403));
+        self.denied = match status {
+            Some(401) => is_challenge || by.is_some() || content == Content::Token,
+            status => status == Some(403),
+        };
         self.unauthorized = (status == Some(401)).then_some(host);
     }
 

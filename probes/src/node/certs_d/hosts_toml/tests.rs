@@ -302,6 +302,8 @@ fn what_older_releases_do_not_know() {
         assert_eq!(limited.dial_timeout, known, "{release}");
         assert_eq!(limited.has_own_client, known.is_some(), "{release}");
     }
+    let number = host("dial_timeout = 5");
+    assert!(parsed(&number, "1.7").is_ok() && parsed(&number, "2.1").is_err());
     let header = parsed(&host("header = { x = 'a' }"), "2.0").unwrap();
     assert!(!header[0].has_own_client && header[0].headers.len() == 1);
     let referrers = host("capabilities = ['pull', 'referrers']");
