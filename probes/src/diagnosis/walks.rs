@@ -64,8 +64,13 @@ pub(super) fn explain(outcome: &Outcome, expectations: &Expectations, findings: 
         if findings.iter_mut().any(|finding| is_critical(&finding)) {
             continue;
         }
-        let throttles = |finding: &&mut Finding| finding.code == Code::Throttled;
-        if let Some(cause) = findings.iter_mut().filter(throttles).find(at_last) {
+        // A blemish where another host might serve, or others might ask.
+        let stops = |finding: &&mut Finding| match finding.code {
+            Code::Throttled => true,
+            Code::CredentialsRequired => expectations.anonymous_pull,
+            _ => false,
+        };
+        if let Some(cause) = findings.iter_mut().filter(stops).find(at_last) {
             cause.severity = Severity::Critical;
             cause.client_error.clone_from(error);
             continue;
