@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::{
     HeaderMap, StatusCode, Version,
@@ -104,20 +104,23 @@ impl Response {
         end.map(|()| bytes)
     }
 
-    /// Reads the body, up to `cap` bytes; empty the second time. Also gives what came before a fault.
+    /// Reads the body, up to `cap` bytes; empty the second time. Also gives what came before the connection ended.
     pub(crate) async fn body_up_to(
         &mut self,
         cap: usize,
         deadline: Instant,
     ) -> (Bytes, Result<(), HttpFault>) {
-        let mut bytes = BytesMut::new();
-        let end = self.read_into(&mut bytes, cap, deadline).await;
-        (bytes.freeze(), end)
+        let mut parts = Vec::new();
+        let end = self.read_into(&mut parts, cap, deadline).await;
+        if matches!(end, Err(HttpFault::TooLarge(_))) {
+            parts.clear();
+        }
+        (parts.concat().into(), end)
     }
 
     async fn read_into(
         &mut self,
-        bytes: &mut BytesMut,
+        parts: &mut Vec<Bytes>,
         cap: usize,
         deadline: Instant,
     ) -> Result<(), HttpFault> {
@@ -125,6 +128,7 @@ impl Response {
             return Ok(());
         };
         self.allowance.renew(cap);
+        let mut left = cap;
         while let Some(frame) = timeout_at(deadline, body.frame())
             .await
             .map_err(|_| IoFault::Timeout)?
@@ -133,11 +137,11 @@ impl Response {
                 HttpFault::TooLarge(_) => HttpFault::TooLarge("body"),
                 fault => fault,
             })?;
-            let data = frame.data_ref().map_or(&[][..], |data| &**data);
-            if bytes.len() + data.len() > cap {
-                return Err(HttpFault::TooLarge("body"));
+            if let Ok(part) = frame.into_data() {
+                let rest = left.checked_sub(part.len());
+                left = rest.ok_or(HttpFault::TooLarge("body"))?;
+                parts.push(part);
             }
-            bytes.extend_from_slice(data);
         }
         Ok(())
     }
