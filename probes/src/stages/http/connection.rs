@@ -6,7 +6,7 @@ use std::future::Future;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
-    HeaderMap, Method,
+    HeaderMap, Method, Version,
     client::conn::http1::{self, SendRequest},
     header::{
         ACCEPT, CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, PROXY_AUTHORIZATION,
@@ -169,6 +169,10 @@ impl HttpConnection {
             let why = "its Content-Length is no length, or there are several";
             return Err(HttpFault::Malformed(why.to_owned()));
         }
+        if !has_known_coding(head.version, &head.headers) {
+            let why = "its Transfer-Encoding is not chunked";
+            return Err(HttpFault::Malformed(why.to_owned()));
+        }
         Ok(Response::new(head, body, self.allowance.clone()))
     }
 }
@@ -217,6 +221,15 @@ fn has_one_length(headers: &HeaderMap) -> bool {
     headers.contains_key(TRANSFER_ENCODING) || is_length && lengths.all(|other| other == first)
 }
 
+/// Whether Go takes the `Transfer-Encoding` of an answer, which HTTP/1.0 does not have (`parseTransferEncoding` there).
+fn has_known_coding(version: Version, headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let first = codings.next().filter(|_| version >= Version::HTTP_11);
+    first.is_none_or(|coding| {
+        codings.next().is_none() && coding.as_bytes().eq_ignore_ascii_case(b"chunked")
+    })
+}
+
 async fn within<T>(
     deadline: Instant,
     future: impl Future<Output = Result<T, hyper::Error>>,
@@ -235,6 +248,22 @@ mod tests {
         node::proxy::ProxyScheme,
         stages::fake::{Fake, answer},
     };
+
+    #[test]
+    fn codings_that_go_refuses_make_no_answer() {
+        for (codings, version, known) in [
+            (&[][..], Version::HTTP_11, true),
+            (&["Chunked"], Version::HTTP_11, true),
+            (&["identity"], Version::HTTP_11, false),
+            (&["gzip, chunked"], Version::HTTP_11, false),
+            (&["chunked", "chunked"], Version::HTTP_11, false),
+            (&["identity"], Version::HTTP_10, true),
+        ] {
+            let values = codings.iter().map(|coding| coding.parse().unwrap());
+            let headers = values.map(|value| (TRANSFER_ENCODING, value)).collect();
+            assert_eq!(has_known_coding(version, &headers), known, "{codings:?}");
+        }
+    }
 
     #[tokio::test]
     async fn lengths_that_go_refuses_make_no_answer() {
