@@ -7,10 +7,10 @@ use std::{
 };
 
 use anyhow::Context;
-use regprobe_probes::{ContainerdRelease, Root};
+use regprobe_probes::Root;
 
-use super::node::{host_settings, program};
-use crate::config::{ContainerdSource, NodeConfig, Server};
+use super::node::{containerd, host_settings};
+use crate::config::{NodeConfig, Server};
 
 /// Where `kubectl debug node/NODE` mounts the node's file system.
 const DEBUG_MOUNT: &str = "/host";
@@ -46,16 +46,10 @@ impl OfContainerd {
     /// Reads the names of the folders' directories.
     pub(crate) fn read(node: &NodeConfig) -> anyhow::Result<Self> {
         let root = Root::at(node.root.clone());
-        let release = match node.containerd {
-            ContainerdSource::Release(release) => Some(release),
-            ContainerdSource::Auto => program(&root)
-                .and_then(|(path, _)| ContainerdRelease::of_program(&path).ok().flatten()),
-        };
-        let folders = host_settings(node, &root, release)
-            .folders()
-            .map_err(anyhow::Error::msg)?;
+        let settings = host_settings(node, &root, containerd(node, &root));
+        let folders = settings.folders().map_err(anyhow::Error::msg)?;
         let mut servers: Vec<Server> = Vec::new();
-        for folder in env::split_paths(&folders) {
+        for folder in env::split_paths(folders) {
             let named = named_in(&root, &folder);
             for server in named.with_context(|| format!("cannot read {}", folder.display()))? {
                 // Of two directories for the same server, containerd uses one.

@@ -142,7 +142,7 @@ impl NodeSource {
         if let Some((_, release)) = last.filter(|(seen, _)| *seen == changed) {
             return release;
         }
-        let release = ContainerdRelease::of_program(&path).ok().flatten();
+        let release = release_of(&path);
         if let Some(release) = release {
             tracing::info!(%release, "containerd of this node");
         }
@@ -198,8 +198,20 @@ pub(super) fn host_settings(
     }
 }
 
-/// The node's containerd, and when it was changed.
-pub(super) fn program(root: &Root) -> Option<(PathBuf, SystemTime)> {
+/// The node's containerd, as configured or by its program.
+pub(super) fn containerd(files: &config::NodeConfig, root: &Root) -> Option<ContainerdRelease> {
+    match files.containerd {
+        ContainerdSource::Release(release) => Some(release),
+        ContainerdSource::Auto => release_of(&program(root)?.0),
+    }
+}
+
+fn release_of(program: &Path) -> Option<ContainerdRelease> {
+    ContainerdRelease::of_program(program).ok().flatten()
+}
+
+/// The program of the node's containerd, and when it was changed.
+fn program(root: &Root) -> Option<(PathBuf, SystemTime)> {
     let mut programs = CONTAINERD.iter().map(Path::new);
     programs.find_map(|path| {
         let path = root.locate(path).ok()?;

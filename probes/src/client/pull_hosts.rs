@@ -120,7 +120,7 @@ impl PullHosts {
             tls, falls_back, ..
         } = &host.client;
         let is_safe = endpoint.scheme == Scheme::Https && !falls_back && !tls.skip_verify;
-        // Hosts without settings of their own have their tokens together.
+        // Hosts without settings of their own share one client, and so its tokens.
         let mut registries = self.hosts.iter().filter(|host| host.is_registry());
         let is_own = registries.any(|registry| {
             registry.endpoint.is_same_server(endpoint)

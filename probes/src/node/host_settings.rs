@@ -125,24 +125,21 @@ impl HostSettings {
         }
     }
 
-    /// The folders of `hosts.toml` files, joined by colons.
+    /// As [`Self::folders`], or nothing where there are none.
     pub(crate) fn certs_d(&self) -> &Path {
-        match self {
-            Self::CertsD(folders) | Self::SeveralFolders(folders) => folders,
-            Self::InConfiguration { .. } | Self::NotFollowed(_) => Path::new(""),
-        }
+        self.folders().unwrap_or_else(|_| Path::new(""))
     }
 
     /// The folders of `hosts.toml` files, joined by colons.
     ///
     /// # Errors
     /// Why there are none.
-    pub fn folders(&self) -> Result<PathBuf, String> {
+    pub fn folders(&self) -> Result<&Path, String> {
         match self {
             Self::CertsD(folders) if folders.as_os_str().is_empty() => {
                 Err("containerd's configuration has no config_path".to_owned())
             }
-            Self::CertsD(folders) | Self::SeveralFolders(folders) => Ok(folders.clone()),
+            Self::CertsD(folders) | Self::SeveralFolders(folders) => Ok(folders),
             Self::InConfiguration { path, .. } => Err(format!(
                 "{} sets mirrors or configs, which this agent does not follow",
                 path.display()

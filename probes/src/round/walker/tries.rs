@@ -125,8 +125,8 @@ impl Walker<'_> {
         }
     }
 
-    /// Notes whether the answer for the host of this place is a denial. A 401 about content that asks for no credentials
-    /// stays whoever has some.
+    /// Notes whether the answer for the host of this place is a denial. A 401 about content without a challenge is none: no
+    /// credential can answer it.
     pub(super) fn note_status(
         &mut self,
         host: usize,
