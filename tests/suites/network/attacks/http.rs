@@ -105,7 +105,8 @@ pub(crate) fn attacks() -> Vec<Attack> {
             say(format!("{head}0\r\n\r\n{hidden}"))
         })
         .borne(),
-        ping("chunks that are not the last coding", "no_challenge", {
+        // Go knows no coding but chunks (`net/http`, `parseTransferEncoding`).
+        ping("chunks that are not the last coding", "malformed", {
             say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, gzip\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
         }),
         ping(
