@@ -14,7 +14,7 @@ use crate::{
         metrics::{AgentMetrics, Exporter, RegistryMetrics},
     },
     plan::{Plan, PlannedRegistry},
-    schedule::{Report, fleet::Fleet, pace::Pace},
+    schedule::{Report, fleet::Fleet, pace::Pace, walks::Walks},
     state::{ConfigState, RegistryState, Shown, changes},
 };
 
@@ -34,6 +34,17 @@ struct Watched {
     /// Its place among those shown.
     place: usize,
     metrics: RegistryMetrics,
+    walks: Walks,
+}
+
+impl Watched {
+    fn show_pace(&mut self, fleet: Option<&Fleet>) {
+        let intervals = &self.planned.intervals;
+        self.metrics.show_pace(&match fleet {
+            Some(fleet) => fleet.pace(intervals, self.walks),
+            None => Pace::of(intervals),
+        });
+    }
 }
 
 impl Board {
@@ -68,15 +79,16 @@ impl Board {
         let mut registries = Vec::new();
         for (planned, place) in plan.registries.iter().zip(0..) {
             let kept = watched.remove(&planned.name);
-            let (state, metrics) = match kept {
-                Some(kept) => (before.registries[kept.place].clone(), kept.metrics),
-                None => {
-                    let state = RegistryState::new(planned.clone());
-                    (
-                        Arc::new(state),
-                        self.exporter.registry(planned, nameservers),
-                    )
+            let (state, metrics, walks) = match kept {
+                Some(kept) => {
+                    let state = before.registries[kept.place].clone();
+                    (state, kept.metrics, kept.walks)
                 }
+                None => (
+                    Arc::new(RegistryState::new(planned.clone())),
+                    self.exporter.registry(planned, nameservers),
+                    Walks::of(planned.pulls()),
+                ),
             };
             let name = planned.name.clone();
             let planned = state.planned.clone();
@@ -85,6 +97,7 @@ impl Board {
                 planned,
                 place,
                 metrics,
+                walks,
             };
             self.registries.insert(name, watched);
         }
@@ -104,14 +117,8 @@ impl Board {
     }
 
     fn show_paces(&mut self) {
-        for Watched {
-            planned, metrics, ..
-        } in self.registries.values_mut()
-        {
-            metrics.show_pace(&match &self.fleet {
-                Some(fleet) => fleet.pace(&planned.intervals, planned.pulls()),
-                None => Pace::of(&planned.intervals),
-            });
+        for registry in self.registries.values_mut() {
+            registry.show_pace(self.fleet.as_ref());
         }
     }
 
@@ -149,15 +156,19 @@ impl Board {
                 depth,
                 at,
                 lag,
+                walks,
             } => {
                 tracing::debug!(registry = %planned.name, ?depth, ?lag, "round over");
                 self.metrics.lagged(lag);
                 let registry = self.registries.get_mut(&planned.name);
                 // A registry that left the plan, or changed in it, may still finish a round.
                 let registry = registry.filter(|one| Arc::ptr_eq(&one.planned, &planned));
-                let Some(Watched { place, metrics, .. }) = registry else {
+                let Some(registry) = registry else {
                     return;
                 };
+                registry.walks = walks;
+                registry.show_pace(self.fleet.as_ref());
+                let Watched { place, metrics, .. } = registry;
                 let before = self.shown.snapshot().registries[*place].round.clone();
                 let before = before.as_deref();
                 metrics.count(&outcome);

@@ -148,6 +148,7 @@ impl PlannedRegistry {
                 docker_config: registry.credentials.docker_config.clone(),
                 managed_identity: registry.credentials.managed_identity.as_ref().map(identity),
                 throughput: registry.throughput.map(throughput),
+                layers: usize::MAX,
             },
             expectation: match &registry.private {
                 Private::No => Expectation::Any,

@@ -154,4 +154,21 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn layers_that_a_walk_finds_are_asked_for_within_the_budget() {
+        for (size, images, layers) in [(100, 1, 8), (300, 3, 20), (700, 1, 40), (1500, 3, 20)] {
+            let fleet = Fleet {
+                images,
+                layers,
+                ..Fleet::of(size)
+            };
+            for story in [Story::Start, Story::Rollout, Story::Drift] {
+                let figures = Figures::of(&simulate(story, fleet));
+                // Places still move while the first walks find the layers.
+                let good = figures.busiest_minute <= fleet.budget && figures.longest_gap <= 2.05;
+                assert!(good, "{story:?} {fleet:?}: {figures:?}");
+            }
+        }
+    }
 }

@@ -11,6 +11,7 @@ use regprobe::{
         fleet::{self, Census, Count},
         pace::Intervals,
         timetable::Timetable,
+        walks::Walks,
     },
 };
 use regprobe_probes::Depth;
@@ -36,6 +37,8 @@ pub(crate) struct Fleet {
     pub(crate) budget: u32,
     /// How many images of that registry are configured.
     pub(crate) images: usize,
+    /// How many layers each has.
+    pub(crate) layers: usize,
     /// The number of the draw. It decides names, addresses and clocks, and when each node starts.
     pub(crate) draw: u64,
 }
@@ -47,8 +50,14 @@ impl Fleet {
             size,
             budget: BUDGET,
             images: 0,
+            layers: 1,
             draw: 0,
         }
+    }
+
+    /// Its walks, as far as they are known before the first.
+    fn walks(self) -> Walks {
+        Walks::of(self.images)
     }
 
     /// For a fleet that does not fit into an answer the operator configures the size.
@@ -144,6 +153,7 @@ struct Node {
     interval: Seconds,
     stated: Seconds,
     has_asked: bool,
+    walks: Walks,
     /// The way to the registry as it last saw it, and since when that is to be walked.
     way: u32,
     changed: Option<Seconds>,
@@ -185,6 +195,7 @@ impl World {
                 interval: 0.0,
                 stated: 0.0,
                 has_asked: false,
+                walks: fleet.walks(),
                 way: 0,
                 changed: None,
             });
@@ -196,7 +207,7 @@ impl World {
             }
         }
         let census = Census::start(world.config.fleet.clone(), 0, Moment::default());
-        let pace = census.fleet().pace(&world.intervals, fleet.images);
+        let pace = census.fleet().pace(&world.intervals, fleet.walks());
         let longest = pace.interval(Depth::Request).as_secs_f64();
         world.seen.end = EVENT + story.length().max(3.0 * longest);
         world
@@ -208,12 +219,12 @@ impl World {
 
     fn start(&mut self, rank: u32, now: Seconds) {
         let moment = self.moment(rank, now);
-        let images = self.fleet.images;
+        let walks = self.fleet.walks();
         let node = &mut self.nodes[rank as usize];
         let census = Census::start(self.config.fleet.clone(), node.number, moment);
         let fleet = census.fleet();
-        let pace = fleet.pace(&self.intervals, images);
-        let turns = fleet.turns(&self.intervals, images, REGISTRY, 0);
+        let pace = fleet.pace(&self.intervals, walks);
+        let turns = fleet.turns(&self.intervals, walks, REGISTRY, 0);
         let timetable = Timetable::start(moment, turns, Depth::Network);
         node.life += 1;
         node.up = Some((census, timetable));
@@ -221,6 +232,7 @@ impl World {
         node.interval = pace.interval(Depth::Request).as_secs_f64();
         (node.last, node.stated, node.has_asked) = (now, node.interval, false);
         (node.way, node.changed) = (self.story.way(now), None);
+        node.walks = walks;
         let (place, life) = (node.place, node.life);
         self.plan(rank);
         if self.fleet.is_counted() {
@@ -256,8 +268,8 @@ impl World {
         // Nobody sees what it states before its first answer.
         let has_stated = std::mem::replace(&mut node.has_asked, true);
         if node.known.replace(fleet) != Some(fleet) {
-            let pace = fleet.pace(&self.intervals, self.fleet.images);
-            let turns = fleet.turns(&self.intervals, self.fleet.images, REGISTRY, 0);
+            let pace = fleet.pace(&self.intervals, node.walks);
+            let turns = fleet.turns(&self.intervals, node.walks, REGISTRY, 0);
             timetable.adopt(moment, turns);
             node.interval = pace.interval(Depth::Request).as_secs_f64();
             node.stated = match has_stated {
@@ -284,7 +296,7 @@ impl World {
     fn probe(&mut self, rank: u32, plan: u32, now: Seconds) {
         let moment = self.moment(rank, now);
         let node = &mut self.nodes[rank as usize];
-        let Some((_, timetable)) = node.up.as_mut().filter(|_| node.plan == plan) else {
+        let Some((census, timetable)) = node.up.as_mut().filter(|_| node.plan == plan) else {
             return;
         };
         let depth = timetable.take(moment).depth;
@@ -301,12 +313,23 @@ impl World {
         let gap = now - node.last;
         self.seen.longest_gap = self.seen.longest_gap.max(gap / node.stated);
         self.seen.unprobed = self.seen.unprobed.max(gap);
+        let known = node.walks;
         let requests = match depth {
             Depth::Network => 0,
             Depth::Request => 1,
             Depth::Token => 2,
-            Depth::Image => 2 + 7 * self.fleet.images,
+            Depth::Image => {
+                node.walks = known.with_layers(self.fleet.layers);
+                2 + known.requests() as usize
+            }
         };
+        if node.walks != known {
+            let fleet = census.fleet();
+            let turns = fleet.turns(&self.intervals, node.walks, REGISTRY, 0);
+            node.interval = turns.pace.interval(Depth::Request).as_secs_f64();
+            timetable.adopt(moment, turns);
+            timetable.hasten(moment);
+        }
         if requests > 0 {
             (node.last, node.stated) = (now, node.interval);
         }

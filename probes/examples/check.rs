@@ -28,6 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         docker_config: None,
         managed_identity: None,
         throughput: None,
+        layers: usize::MAX,
     };
     let tls = TlsClients::load(Root::default(), None)?;
     let outcome = run_holding(

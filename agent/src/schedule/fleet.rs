@@ -15,6 +15,7 @@ use super::{
     clock::Moment,
     pace::{Intervals, Pace},
     timetable::{Phase, Turns, fraction},
+    walks::Walks,
 };
 use crate::config::{self, FleetSize};
 
@@ -83,23 +84,23 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// The pace at which this node probes a registry with this many images.
-    pub fn pace(&self, intervals: &Intervals, images: usize) -> Pace {
+    /// The pace at which this node probes a registry with these walks.
+    pub fn pace(&self, intervals: &Intervals, walks: Walks) -> Pace {
         let share = fraction((self.node, "share"));
-        Pace::of(intervals).within(self.requests_per_minute, self.size, images, share)
+        Pace::of(intervals).within(self.requests_per_minute, self.size, walks.requests(), share)
     }
 
-    /// This node's turns at its `number`th registry, which has this many images.
+    /// This node's turns at its `number`th registry, which has these walks.
     pub fn turns(
         &self,
         intervals: &Intervals,
-        images: usize,
+        walks: Walks,
         registry: &str,
         number: usize,
     ) -> Turns {
         Turns {
-            pace: self.pace(intervals, images),
-            at_once: self.may_ask_at_once(images),
+            pace: self.pace(intervals, walks),
+            at_once: self.may_ask_at_once(walks),
             phase: Phase::new(self.node, registry, number, self.place),
             quiet_until: self.quiet_until,
         }
@@ -112,8 +113,9 @@ impl Fleet {
 
     /// Whether it is so small that all its nodes may send requests at the same moment: when they start,
     /// once more after a failure, or after a change. This never holds for a fleet that is counted: it may grow.
-    pub fn may_ask_at_once(&self, images: usize) -> bool {
-        !self.is_counted && Pace::allows_at_once(self.requests_per_minute, self.size, images)
+    pub fn may_ask_at_once(&self, walks: Walks) -> bool {
+        let budget = self.requests_per_minute;
+        !self.is_counted && Pace::allows_at_once(budget, self.size, walks.requests())
     }
 }
 

@@ -11,9 +11,6 @@ use regprobe_probes::Depth;
 use super::haste::Haste;
 pub use crate::plan::Intervals;
 
-/// Requests to the registry for one image: `HEAD` without a token and with one, the token, index, manifest,
-/// configuration and first layer.
-const REQUESTS_PER_IMAGE: f64 = 7.0;
 /// In a large fleet chance decides which nodes have their turns in the same minute, so its requests
 /// vary around their mean. The budget has room for this many standard deviations above it.
 const DEVIATIONS: f64 = 5.0;
@@ -57,15 +54,15 @@ impl Pace {
     }
 
     /// This pace for a fleet of `size` nodes that may send `budget` requests a minute to one registry,
-    /// with this many `images`. Requests become as rare as it takes, rounds of the network stay.
+    /// which gets this many for the `walks` of a round. Requests become as rare as it takes, rounds of the network stay.
     ///
     /// `share` is the node's own number, from 0 to 1. Where a power of two is too little and the next
     /// one too much, nodes with low shares take the greater. Without that a fleet that grows through
     /// such a size would send twice as much before it as after it.
     #[must_use]
-    pub fn within(self, budget: u32, size: u32, images: usize, share: f64) -> Self {
+    pub fn within(self, budget: u32, size: u32, walks: u32, share: f64) -> Self {
         let [_, request, token, image] = self.rounds.map(|rounds| 1.0 / rounds as f64);
-        let full = full_round(images);
+        let full = full_round(walks);
         // Of one node in an interval of the network; the squares are of what it sends at once.
         let requests = request + token + (full - 2.0) * image;
         let squares = request + 3.0 * token + (full.powi(2) - 4.0) * image;
@@ -123,8 +120,8 @@ impl Pace {
     }
 
     /// Whether all nodes of a fleet may do a full round at the same moment.
-    pub fn allows_at_once(budget: u32, size: u32, images: usize) -> bool {
-        f64::from(size) * full_round(images) <= f64::from(budget) * AT_ONCE
+    pub fn allows_at_once(budget: u32, size: u32, walks: u32) -> bool {
+        f64::from(size) * full_round(walks) <= f64::from(budget) * AT_ONCE
     }
 
     /// The interval of one depth.
@@ -144,8 +141,8 @@ impl Pace {
 }
 
 /// Requests of one node in a round that goes all the way.
-fn full_round(images: usize) -> f64 {
-    2.0 + REQUESTS_PER_IMAGE * images as f64
+fn full_round(walks: u32) -> f64 {
+    2.0 + f64::from(walks)
 }
 
 /// The mean of the requests in a minute that leaves room for chance within `budget`, where `clump` of them come at
@@ -203,7 +200,7 @@ mod tests {
         for size in [1, 100, 600] {
             assert_eq!(pace.within(1000, size, 0, 0.0).stretch, 1, "{size}");
         }
-        assert_ne!(pace.within(1000, 600, 1, 0.0).stretch, 1, "images count");
+        assert_ne!(pace.within(1000, 600, 7, 0.0).stretch, 1, "walks count");
     }
 
     #[test]
@@ -212,7 +209,7 @@ mod tests {
         let of_share = |share| seconds(&pace.within(1000, 5000, 0, share));
         assert_eq!(of_share(0.9), [15, 240, 1200, 3600]);
         assert_eq!(of_share(0.0), [15, 480, 2400, 7200]);
-        let most = pace.within(1, u32::MAX, 1000, 0.0);
+        let most = pace.within(1, u32::MAX, 7000, 0.0);
         assert_eq!(most.stretch, MOST_STRETCH);
     }
 
@@ -238,8 +235,8 @@ mod tests {
     }
 
     /// The span of a full round after a change, and that of other requests, in seconds.
-    fn hurried(size: u32, images: usize) -> Option<(u64, Option<u64>)> {
-        let pace = Pace::of(&INTERVALS).within(1000, size, images, 0.5);
+    fn hurried(size: u32, walks: u32) -> Option<(u64, Option<u64>)> {
+        let pace = Pace::of(&INTERVALS).within(1000, size, walks, 0.5);
         let haste = pace.haste()?;
         Some((
             haste.full.as_secs(),
@@ -249,15 +246,15 @@ mod tests {
 
     #[test]
     fn after_a_change_all_requests_come_as_soon_as_the_budget_allows() {
-        assert_eq!(hurried(1, 1), Some((15, None)));
-        assert_eq!(hurried(20, 1), Some((30, None)));
-        assert_eq!(hurried(100, 1), Some((120, Some(120))));
+        assert_eq!(hurried(1, 7), Some((15, None)));
+        assert_eq!(hurried(20, 7), Some((30, None)));
+        assert_eq!(hurried(100, 7), Some((120, Some(120))));
         assert_eq!(hurried(100, 0), Some((15, None)));
         assert_eq!(hurried(700, 0), Some((120, Some(120))), "instead of 300");
         assert_eq!(hurried(5000, 0), Some((960, Some(960))), "instead of 2400");
         assert_eq!(hurried(20_000, 0), None, "beyond what was simulated");
         assert_eq!(
-            hurried(5000, 1),
+            hurried(5000, 7),
             Some((9600, Some(1920))),
             "instead of 14,400"
         );
@@ -266,10 +263,10 @@ mod tests {
     #[test]
     fn however_many_nodes_hurry_they_keep_within_the_budget() {
         let pace = Pace::of(&INTERVALS);
-        for (budget, images) in [(60, 0), (1000, 0), (1000, 1), (1000, 10), (5000, 3)] {
+        for (budget, walks) in [(60, 0), (1000, 0), (1000, 7), (1000, 70), (5000, 26)] {
             for size in (1..40 * budget).step_by(997) {
                 let sent = (0..100).map(|share| {
-                    let pace = pace.within(budget, size, images, f64::from(share) / 100.0);
+                    let pace = pace.within(budget, size, walks, f64::from(share) / 100.0);
                     let Some(haste) = pace.haste() else {
                         return 0.0;
                     };
@@ -278,13 +275,10 @@ mod tests {
                         .request
                         .map_or(-1.0, |span| haste.full.div_duration_f64(span) - 1.0);
                     let beside = beside.max(0.0);
-                    (full_round(images) + beside) * in_a_minute(haste.full)
+                    (full_round(walks) + beside) * in_a_minute(haste.full)
                 });
                 let sent = sent.sum::<f64>() / 100.0 * f64::from(size);
-                assert!(
-                    sent <= f64::from(budget),
-                    "{budget} {size} {images}: {sent}"
-                );
+                assert!(sent <= f64::from(budget), "{budget} {size} {walks}: {sent}");
             }
         }
     }

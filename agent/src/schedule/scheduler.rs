@@ -23,6 +23,7 @@ use super::{
     fleet::{Census, Fleet},
     retry_after, service,
     timetable::{Timetable, Turns, hash},
+    walks::Walks,
 };
 use crate::{
     config,
@@ -97,11 +98,17 @@ impl Scheduler {
     }
 
     fn start(&self, planned: Arc<PlannedRegistry>, number: usize, wait: Duration) -> Task {
+        let walks = Walks::of(planned.pulls());
+        let target = Target {
+            layers: walks.layers(),
+            ..planned.target.clone()
+        };
         let driver = Driver {
             shared: self.shared.clone(),
-            target: Arc::new(planned.target.clone()),
+            target: Arc::new(target),
             planned: planned.clone(),
             number,
+            walks,
             fleet: self.fleet(),
             footing: None,
             held: HeldCredential::default(),
@@ -128,6 +135,8 @@ pub(crate) enum Report {
         at: Timestamp,
         /// How late it began.
         lag: Duration,
+        /// The registry's walks, as they are known now.
+        walks: Walks,
     },
     /// Rounds did not take place.
     Skipped {
@@ -200,6 +209,7 @@ struct Driver {
     target: Arc<Target>,
     /// Which of the node's registries it is.
     number: usize,
+    walks: Walks,
     fleet: watch::Receiver<Fleet>,
     /// What the requests so far rest on.
     footing: Option<Footing>,
@@ -235,10 +245,15 @@ impl Driver {
                 Ok((outcome, at)) => {
                     Arc::make_mut(&mut self.target).token = token_endpoint(&outcome);
                     wait_as_asked(&mut timetable, &self.planned, &outcome);
+                    let has_more_layers = self.has_more_layers(&outcome);
+                    if has_more_layers {
+                        timetable.adopt(Moment::now(), self.turns());
+                    }
                     if self.may_ask_at_once() {
                         timetable.note(tick.depth, is_suspect(&outcome));
                     }
-                    if self.has_changed(&outcome) && tick.depth < Depth::Image {
+                    let has_changed = self.has_changed(&outcome) && tick.depth < Depth::Image;
+                    if has_changed || has_more_layers {
                         timetable.hasten(Moment::now());
                     }
                     Report::Round {
@@ -247,6 +262,7 @@ impl Driver {
                         depth: tick.depth,
                         at,
                         lag: tick.lag,
+                        walks: self.walks,
                     }
                 }
                 Err(why) => self.skipped(why, 1),
@@ -271,15 +287,22 @@ impl Driver {
         before.is_some_and(|before| !before.holds(outcome))
     }
 
+    /// Whether an image has more layers than were known. From now on they are asked for.
+    fn has_more_layers(&mut self, outcome: &Outcome) -> bool {
+        let known = self.walks;
+        self.walks = known.after(outcome);
+        Arc::make_mut(&mut self.target).layers = self.walks.layers();
+        self.walks != known
+    }
+
     fn turns(&mut self) -> Turns {
         let fleet = *self.fleet.borrow_and_update();
         let planned = &self.planned;
-        let pulls = planned.pulls();
-        fleet.turns(&planned.intervals, pulls, &planned.name, self.number)
+        fleet.turns(&planned.intervals, self.walks, &planned.name, self.number)
     }
 
     fn may_ask_at_once(&self) -> bool {
-        self.fleet.borrow().may_ask_at_once(self.planned.pulls())
+        self.fleet.borrow().may_ask_at_once(self.walks)
     }
 
     fn skipped(&self, why: Skip, rounds: u32) -> Report {

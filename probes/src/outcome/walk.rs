@@ -74,6 +74,8 @@ pub enum WalkEnd {
         manifest: Digest,
         /// As the index says; `None` where it does not, or where the reference is the manifest's own.
         platform: Option<Platform>,
+        /// How many layers it has, each counted once; those that were asked for came.
+        layers: usize,
     },
     /// With an error.
     Failed {

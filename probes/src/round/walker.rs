@@ -184,6 +184,7 @@ impl<'a> Walker<'a> {
             object: &image.reference,
             platform,
             throughput,
+            layers: self.target.layers,
         };
         self.route.clear();
         self.silent.clear();

@@ -30,6 +30,8 @@ pub struct Target {
     pub managed_identity: Option<ManagedIdentity>,
     /// How fast the largest layer of the first image has to come.
     pub throughput: Option<Throughput>,
+    /// Of how many layers of an image the first byte is asked for. Each is a request more.
+    pub layers: usize,
 }
 
 /// A managed identity of the node's virtual machine.

@@ -1,5 +1,5 @@
 //! The smallest image that a real client can pull: an OCI index, a manifest and a config for each
-//! platform, and one gzip'd tar layer with a greeting in it. Every digest is true.
+//! platform, and one gzip'd tar layer with a greeting in it, or several. Every digest is true.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -25,6 +25,7 @@ pub struct Image {
     manifests: BTreeMap<String, Manifest>,
     /// Configs and layers, by digest.
     blobs: BTreeMap<String, Vec<u8>>,
+    last_layer: String,
 }
 
 #[derive(Clone, Debug)]
@@ -54,7 +55,28 @@ impl Image {
 
     /// An image for the given platforms, each `os/architecture`.
     pub fn new(repository: &str, tag: &str, platforms: &[&str]) -> Result<Self> {
-        Self::of(repository, tag, (platforms, true), &[GREETING])
+        Self::of(repository, tag, (platforms, true), &[vec![GREETING]])
+    }
+
+    /// An image of so many layers: the greeting, and in each of the others a file.
+    pub fn of_layers(
+        repository: &str,
+        tag: &str,
+        platforms: &[&str],
+        layers: usize,
+    ) -> Result<Self> {
+        let names: Vec<_> = (2..=layers)
+            .map(|number| format!("file-{number}"))
+            .collect();
+        let others = names.iter().map(|name| {
+            vec![File {
+                name,
+                mode: 0o644,
+                bytes: name.as_bytes(),
+            }]
+        });
+        let layers: Vec<_> = [vec![GREETING]].into_iter().chain(others).collect();
+        Self::of(repository, tag, (platforms, true), &layers)
     }
 
     /// An image whose layer is at least so large.
@@ -64,17 +86,22 @@ impl Image {
             mode: 0o644,
             bytes: &incompressible(kib * 1024),
         };
-        Self::of(repository, tag, (platforms, true), &[GREETING, filler])
+        Self::of(
+            repository,
+            tag,
+            (platforms, true),
+            &[vec![GREETING, filler]],
+        )
     }
 
     /// An image whose index does not say what its manifests are for.
     pub fn without_platforms(repository: &str, tag: &str, platforms: &[&str]) -> Result<Self> {
-        Self::of(repository, tag, (platforms, false), &[GREETING])
+        Self::of(repository, tag, (platforms, false), &[vec![GREETING]])
     }
 
     /// An image that runs a program, without arguments; no two repositories share a layer.
     pub fn running(repository: &str, tag: &str, program: &[u8]) -> Result<Self> {
-        let files = [
+        let files = vec![
             File {
                 name: "hello",
                 mode: 0o755,
@@ -86,20 +113,27 @@ impl Image {
                 bytes: repository.as_bytes(),
             },
         ];
-        Self::of(repository, tag, (&["linux/amd64"], true), &files)
+        Self::of(repository, tag, (&["linux/amd64"], true), &[files])
     }
 
-    /// Its platforms, and whether the index says them. The files are the one layer; the first is what runs.
+    /// Its platforms, and whether the index says them. The first file of the first layer is what runs.
     fn of(
         repository: &str,
         tag: &str,
         (platforms, says): (&[&str], bool),
-        files: &[File<'_>],
+        layers: &[Vec<File<'_>>],
     ) -> Result<Self> {
-        let tar = tar_of(files)?;
-        let layer = gzip(&tar)?;
-        let layer_digest = digest(&layer);
-        let mut blobs = BTreeMap::new();
+        let (mut blobs, mut descriptors, mut diff_ids) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let mut last_layer = String::new();
+        for files in layers {
+            let tar = tar_of(files)?;
+            let layer = gzip(&tar)?;
+            last_layer = digest(&layer);
+            diff_ids.push(digest(&tar));
+            descriptors
+                .push(json!({"mediaType": LAYER, "digest": last_layer, "size": layer.len()}));
+            blobs.insert(last_layer.clone(), layer);
+        }
         let mut manifests = BTreeMap::new();
         let mut entries = Vec::new();
         for platform in platforms {
@@ -108,7 +142,7 @@ impl Image {
                 "architecture": architecture,
                 "os": os,
                 "config": {"Cmd": ["/hello"]},
-                "rootfs": {"type": "layers", "diff_ids": [digest(&tar)]},
+                "rootfs": {"type": "layers", "diff_ids": diff_ids},
             })
             .to_string()
             .into_bytes();
@@ -116,7 +150,7 @@ impl Image {
                 "schemaVersion": 2,
                 "mediaType": MANIFEST,
                 "config": {"mediaType": CONFIG, "digest": digest(&config), "size": config.len()},
-                "layers": [{"mediaType": LAYER, "digest": layer_digest, "size": layer.len()}],
+                "layers": descriptors,
             })
             .to_string()
             .into_bytes();
@@ -138,7 +172,6 @@ impl Image {
                 },
             );
         }
-        blobs.insert(layer_digest, layer);
         let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries})
             .to_string()
             .into_bytes();
@@ -156,6 +189,7 @@ impl Image {
             index_digest,
             manifests,
             blobs,
+            last_layer,
         })
     }
 
@@ -227,6 +261,11 @@ impl Image {
     /// Every manifest by digest; the index is one of them.
     pub(crate) fn manifests(&self) -> impl Iterator<Item = (&String, &Manifest)> {
         self.manifests.iter()
+    }
+
+    /// The digest of the layer that its manifests name last.
+    pub(crate) fn last_layer(&self) -> &str {
+        &self.last_layer
     }
 
     pub(crate) fn blobs(&self) -> impl Iterator<Item = (&String, &Vec<u8>)> {

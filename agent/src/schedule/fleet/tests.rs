@@ -53,7 +53,7 @@ fn size(census: &Census) -> (u32, Source) {
 fn nobody_to_ask_is_an_agent_of_its_own() {
     let fleet = census("").fleet();
     assert_eq!((fleet.size, fleet.source), (1, Source::Assumed));
-    assert!(fleet.may_ask_at_once(3));
+    assert!(fleet.may_ask_at_once(Walks::of(3)));
     assert!(fleet.quiet_until <= at(0).awake);
 }
 
@@ -65,9 +65,9 @@ fn a_fixed_size_is_believed_whatever_is_said() {
     assert_eq!(census.fleet().place, Some(0.1));
     census.miss();
     assert_eq!(census.fleet().source, Source::Fixed);
-    assert!(!census.fleet().may_ask_at_once(0));
+    assert!(!census.fleet().may_ask_at_once(Walks::of(0)));
     let small = Census::start(config("size: 20"), 7, at(0));
-    assert!(small.fleet().may_ask_at_once(0));
+    assert!(small.fleet().may_ask_at_once(Walks::of(0)));
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_new_agent_is_quiet_until_the_others_know_of_it() {
         "they ask less often"
     );
     let first = counted(&[(0, 1)]);
-    assert!(!first.may_ask_at_once(0), "more may come");
+    assert!(!first.may_ask_at_once(Walks::of(0)), "more may come");
 }
 
 #[test]

@@ -291,7 +291,7 @@ fn registries_of_a_node_do_not_all_get_requests_in_the_same_round() {
 /// Turns in a fleet of this size with one image; a fleet of one may ask at once.
 fn turns_in(size: u32, seconds: u32) -> Turns {
     Turns {
-        pace: Pace::of(&INTERVALS).within(1000, size, 1, 0.0),
+        pace: Pace::of(&INTERVALS).within(1000, size, 7, 0.0),
         at_once: size == 1,
         ..turns(seconds)
     }

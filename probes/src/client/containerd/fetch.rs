@@ -1,5 +1,5 @@
-//! What a pull fetches below a descriptor: documents whole, the configuration whole, of one layer the first byte or as
-//! much as is measured.
+//! What a pull fetches below a descriptor: documents whole, the configuration whole, of each layer the first byte, of the
+//! largest as much as is measured.
 //!
 //! Source: containerd `core/remotes/docker/fetcher.go`, `core/remotes/docker/httpreadseeker.go`,
 //! `core/remotes/handlers.go`, `core/images/handlers.go`.
@@ -35,6 +35,8 @@ const MAX_URLS: usize = 4;
 const RESUMED: usize = 3;
 /// Content in more parts is not put together.
 const MAX_PARTS: usize = 10;
+/// Layers of one image; file systems put no more of them over each other.
+const MAX_LAYERS: usize = 128;
 /// A smaller layer says nothing of how fast layers come.
 const LEAST_LAYER: u64 = 256 * 1024;
 
@@ -45,6 +47,8 @@ pub(crate) struct Pulled {
     pub manifest: Digest,
     /// As the index says; `None` where the reference is the manifest's own, or the index does not say.
     pub platform: Option<Platform>,
+    /// How many layers the image has, each counted once.
+    pub layers: usize,
 }
 
 impl<T: Transport> Source<'_, T> {
@@ -121,16 +125,14 @@ impl<T: Transport> Source<'_, T> {
         let config = self.checked(&config, &contents.config)?;
         let node = self.image.platform;
         document::check_config(config, &contents, of_index, node, self.release).map_err(unread)?;
-        if let Some((layer, read)) = self.probed(&contents.layers) {
-            let answer = self.fetch_blob(layer, read).await?;
-            self.has_length(&answer, layer)?;
-        }
+        let layers = self.probe_layers(&contents.layers).await?;
         if let Some(why) = contents.layers.iter().find_map(Descriptor::needs_more) {
             return Err(Stop::NotSeen(why.to_owned()));
         }
         Ok(Pulled {
             manifest: manifest.digest.clone(),
             platform: of_index.and_then(|entry| entry.platform.clone()),
+            layers,
         })
     }
 
@@ -160,22 +162,47 @@ impl<T: Transport> Source<'_, T> {
         error.blamed_for(Content::Manifest, fault).into()
     }
 
-    /// The one layer that a probe fetches, and how much of it: the first byte of the first, or a part of the largest to
-    /// see how fast it comes.
-    fn probed<'l>(&self, layers: &'l [Descriptor]) -> Option<(&'l Descriptor, Read)> {
-        let Some(throughput) = self.image.throughput else {
-            return Some((layers.first()?, Read::FirstByte));
-        };
-        let largest = layers.iter().max_by_key(|layer| layer.size)?;
+    /// Fetches the first byte of each layer, or a part of the largest one to see how fast it comes; of no more layers
+    /// than are wanted. Says how many there are.
+    async fn probe_layers(&mut self, named: &[Descriptor]) -> Result<usize, Stop> {
+        if named.len() > MAX_LAYERS {
+            let why = format!("an image of more than {MAX_LAYERS} layers");
+            return Err(Stop::NotSeen(why));
+        }
+        let mut layers: Vec<&Descriptor> = Vec::new();
+        for layer in named {
+            // What the client has it does not fetch again.
+            if !layers.iter().any(|had| had.digest == layer.digest) {
+                layers.push(layer);
+            }
+        }
+        let measured = self.measured(&layers);
+        let is_measured =
+            |layer: &Descriptor| measured.filter(|(largest, _)| std::ptr::eq(*largest, layer));
+        layers.sort_by_key(|layer| is_measured(layer).is_none());
+        for layer in layers.iter().take(self.image.layers) {
+            let read = match is_measured(layer) {
+                Some((_, throughput)) => Read::Measured(throughput),
+                None => Read::FirstByte,
+            };
+            let answer = self.fetch_blob(layer, read).await?;
+            self.has_length(&answer, layer)?;
+        }
+        Ok(layers.len())
+    }
+
+    /// The layer whose speed is measured, and how much of it.
+    fn measured<'l>(&self, layers: &[&'l Descriptor]) -> Option<(&'l Descriptor, Throughput)> {
+        let throughput = self.image.throughput?;
+        let largest = *layers.iter().max_by_key(|layer| layer.size)?;
         let bytes = throughput.bytes.min(largest.size);
-        let read = match largest.size >= LEAST_LAYER {
-            true => Read::Measured(Throughput {
+        (largest.size >= LEAST_LAYER).then_some((
+            largest,
+            Throughput {
                 bytes,
                 ..throughput
-            }),
-            false => Read::FirstByte,
-        };
-        Some((largest, read))
+            },
+        ))
     }
 
     async fn fetch_document(&mut self, document: &Descriptor) -> Result<Followed, Stop> {

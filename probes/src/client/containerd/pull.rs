@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{client::credential::Credential, node::ContainerdRelease};
 
-/// Pulls `image` from `hosts` in turn, as far as a probe goes: documents and the configuration whole, of one
+/// Pulls `image` from `hosts` in turn, as far as a probe goes: documents and the configuration whole, of each
 /// layer the first byte. The `credential` is offered to every host.
 pub(crate) async fn pull<T: Transport>(
     transport: &mut T,

@@ -60,6 +60,8 @@ pub(crate) struct WantedImage<'a> {
     pub platform: &'a Platform,
     /// Of its largest layer, so much is downloaded.
     pub throughput: Option<Throughput>,
+    /// Of how many of its layers something is asked for.
+    pub layers: usize,
 }
 
 /// The hosts of one image, and what is known of them during its pull.

@@ -66,6 +66,7 @@ impl World {
         let platform = Platform::normal("linux", "amd64", "");
         let image = WantedImage {
             throughput: None,
+            layers: usize::MAX,
             name: "a:v1",
             reference: "r/a:v1",
             repository: "a",

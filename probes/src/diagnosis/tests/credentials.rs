@@ -81,6 +81,7 @@ fn pulled() -> WalkEnd {
     WalkEnd::Pulled {
         manifest: Digest::of(b"a manifest"),
         platform: None,
+        layers: 1,
     }
 }
 

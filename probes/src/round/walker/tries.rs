@@ -48,8 +48,17 @@ impl Walker<'_> {
             });
             offers.extend(of.map(|of| Offer { of, end }));
             match pulled {
-                Ok(Pulled { manifest, platform }) => {
-                    return (WalkEnd::Pulled { manifest, platform }, offers);
+                Ok(Pulled {
+                    manifest,
+                    platform,
+                    layers,
+                }) => {
+                    let end = WalkEnd::Pulled {
+                        manifest,
+                        platform,
+                        layers,
+                    };
+                    return (end, offers);
                 }
                 Err(Stop::NotSeen(why)) => return (WalkEnd::NotSeen(why), offers),
                 Err(Stop::NotFollowed(content, fault)) => {

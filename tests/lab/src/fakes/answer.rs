@@ -87,6 +87,8 @@ pub enum Kind {
     Range,
     /// Without the header `X-Access`.
     Stranger,
+    /// For the last layer of the image.
+    LastLayer,
 }
 
 /// Challenges that are legal (RFC 9110, section 11) and not what Azure sends.
@@ -138,6 +140,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) request: &'a Request,
     pub(crate) realm: String,
     pub(crate) service: &'a str,
+    /// Its digest.
+    pub(crate) last_layer: Option<&'a str>,
 }
 
 impl Asked<'_> {
@@ -179,7 +183,7 @@ impl Answer {
                 let url = format!("{place}{}", asked.request.target);
                 respond(Response::new(307).header("Location", url))
             }
-            Self::Only(kind, answer) if kind.is_of(asked.request) => answer.act(asked, azure),
+            Self::Only(kind, answer) if kind.is_of(asked) => answer.act(asked, azure),
             Self::Only(..) => respond(azure),
             Self::RedirectTo(url) => respond(Response::new(302).header("Location", url)),
             Self::RedirectLoop => respond(Response::new(302).header("Location", &asked.url)),
@@ -215,12 +219,17 @@ impl Answer {
 }
 
 impl Kind {
-    fn is_of(self, request: &Request) -> bool {
+    fn is_of(self, asked: &Asked<'_>) -> bool {
+        let request = asked.request;
         match self {
             Self::Head => request.method == "HEAD",
             Self::Get => request.method == "GET",
             Self::Range => request.header("range").is_some(),
             Self::Stranger => request.header("x-access").is_none(),
+            Self::LastLayer => asked
+                .last_layer
+                .and_then(|digest| digest.strip_prefix("sha256:"))
+                .is_some_and(|hex| request.target.contains(hex)),
         }
     }
 }

@@ -121,6 +121,7 @@ impl State {
             request,
             realm: String::new(),
             service: "",
+            last_layer: None,
         };
         let named = request.parameter("client_id");
         let answer = match named.is_some() && named == self.throttled {

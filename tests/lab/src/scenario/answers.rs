@@ -31,6 +31,9 @@ pub enum Answers {
     /// To requests without the header `X-Access` so, and well to everything else.
     #[serde(rename = "without X-Access")]
     ToStrangers(Box<Self>),
+    /// To requests for the last layer so, and well to everything else.
+    #[serde(rename = "to the last layer")]
+    ToLastLayer(Box<Self>),
     /// 403, naming the client's address.
     #[serde(rename = "as the firewall")]
     Firewall,

@@ -152,7 +152,7 @@ impl Endpoints {
         let platforms: Vec<_> = registry.platforms.iter().map(String::as_str).collect();
         let image = match (registry.platforms_unsaid, registry.layer_kib) {
             (true, _) => Image::without_platforms("probe/hello", "v1", &platforms)?,
-            (false, 0) => Image::new("probe/hello", "v1", &platforms)?,
+            (false, 0) => Image::of_layers("probe/hello", "v1", &platforms, registry.layers)?,
             (false, kib) => Image::of_size("probe/hello", "v1", &platforms, kib)?,
         };
         let acr = acr.image(image).start()?;
@@ -350,6 +350,7 @@ pub(super) fn answer(answers: &Answers) -> Answer {
         Answers::ToGet(answers) => only(Kind::Get, answers),
         Answers::ToRange(answers) => only(Kind::Range, answers),
         Answers::ToStrangers(answers) => only(Kind::Stranger, answers),
+        Answers::ToLastLayer(answers) => only(Kind::LastLayer, answers),
         Answers::Firewall => Answer::Firewall(IpAddr::V4(EGRESS)),
         Answers::Throttled => Answer::Throttled(Some(Duration::from_secs(30))),
         Answers::Mcr => Answer::Mcr,

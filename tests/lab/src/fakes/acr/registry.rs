@@ -83,12 +83,6 @@ impl Registry {
             Route::Data
         };
         let login_url = self.url(LOGIN);
-        let asked = Asked {
-            url: format!("{}{}", self.url(site), request.target),
-            request,
-            realm: format!("{login_url}/oauth2/token"),
-            service: &self.sites[LOGIN].host,
-        };
         let data_url = self.sites.get(LOGIN + 1).map(|_| self.url(LOGIN + 1));
 
         let mut state = self.state();
@@ -101,6 +95,13 @@ impl Registry {
             headers: request.headers.clone(),
             body: request.body.clone(),
         });
+        let asked = Asked {
+            url: format!("{}{}", self.url(site), request.target),
+            request,
+            realm: format!("{login_url}/oauth2/token"),
+            service: &self.sites[LOGIN].host,
+            last_layer: state.images.first().map(Image::last_layer),
+        };
         let service = Service {
             name: asked.service,
             realm: &asked.realm,

@@ -37,10 +37,11 @@ pub(super) fn of_manifest(draw: &mut Draw) -> Value {
 
 /// What may be answered beside to a question for a blob.
 pub(super) fn of_blob(draw: &mut Draw) -> Value {
-    match draw.once_in(3) {
+    match draw.number(0, 5) {
         // What containerd does not ask for.
-        true => json!({"to a range": {"status": draw.one(&[204, 400, 403, 404, 416, 501])}}),
-        false => any(draw),
+        0 | 1 => json!({"to a range": {"status": draw.one(&[204, 400, 403, 404, 416, 501])}}),
+        2 => json!({"to the last layer": any(draw)}),
+        _ => any(draw),
     }
 }
 

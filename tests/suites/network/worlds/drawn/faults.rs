@@ -264,6 +264,9 @@ fn answer_of_its_kind(draft: &mut Draft) {
         "manifest" => answers::of_manifest(&mut draft.draw),
         _ => answers::of_blob(&mut draft.draw),
     };
+    if answer.get("to the last layer").is_some() {
+        draft.set("registry", "layers", json!(3));
+    }
     draft.set(site.key, part, answer);
 }
 
@@ -294,7 +297,7 @@ fn late(draft: &mut Draft) {
 
 /// What holds for the registry as a whole.
 fn registry(draft: &mut Draft) {
-    let (key, value): (_, Value) = match draft.draw.number(0, 6) {
+    let (key, value): (_, Value) = match draft.draw.number(0, 7) {
         0 => (
             "platforms",
             json!(
@@ -305,9 +308,10 @@ fn registry(draft: &mut Draft) {
         ),
         1 => ("platforms_unsaid", json!(true)),
         2 => ("layer_kib", json!(64)),
-        3 => ("anonymous_pull", json!(false)),
-        4 => ("open", json!(true)),
-        5 => (
+        3 => ("layers", json!(draft.draw.one(&[2, 3, 12]))),
+        4 => ("anonymous_pull", json!(false)),
+        5 => ("open", json!(true)),
+        6 => (
             "clock_ahead_seconds",
             json!(draft.draw.one(&[-86400, 7200])),
         ),
