@@ -172,7 +172,7 @@ pub(super) fn client_error(stage: Stage, fault: &Fault, seen: &EndpointOutcome) 
             short(refusal.status)
         )),
         (Stage::Challenge, Fault::Http(HttpFault::Refused(refusal))) if refusal.status == 404 => {
-            Some("failed to resolve reference \"<reference>\": <reference>: not found".to_owned())
+            Some("<reference>: not found".to_owned())
         }
         (Stage::Challenge, Fault::Http(HttpFault::Refused(refusal))) => Some(format!(
             "unexpected status from HEAD request to {}/v2/<repository>/manifests/<tag>: {}",

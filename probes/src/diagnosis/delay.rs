@@ -24,6 +24,9 @@ pub(super) fn predicted(outcome: &Outcome, serves: Turn) -> Duration {
         .unwrap_or_else(|| Waits::of(outcome, &assumed(outcome, serves)))
 }
 
+/// Layers that are fetched at the same time, unless containerd is configured otherwise (`max_concurrent_downloads`).
+const AT_ONCE: usize = 3;
+
 /// A pull under way.
 #[derive(Clone)]
 struct Waits<'a> {
@@ -60,15 +63,46 @@ impl<'a> Waits<'a> {
                 pull.ask(asked);
             }
         }
-        // Blobs are fetched at the same time.
-        let of_blob = |subject: &str| {
-            let mut fetch = pull.clone();
-            let steps = blobs.iter().filter(|asked| asked.subject == subject);
-            steps.for_each(|asked| fetch.ask(asked));
-            fetch.waited
+        // The configuration says what the layers are, so it comes first.
+        let is_config = |asked: &&Asked| {
+            blobs
+                .first()
+                .is_some_and(|first| first.subject == asked.subject)
         };
-        let subjects = blobs.iter().map(|asked| &*asked.subject);
-        subjects.map(of_blob).max().unwrap_or(pull.waited)
+        let (config, layers): (Vec<_>, Vec<_>) = blobs.iter().partition(is_config);
+        config.into_iter().for_each(|asked| pull.ask(asked));
+        pull.fetch_layers(&layers)
+    }
+
+    /// How long a pull has waited when layers have come, some of them at the same time.
+    fn fetch_layers(self, asked: &[&'a Asked]) -> Duration {
+        let mut fetches: Vec<Self> = Vec::new();
+        let of_one_layer = asked.chunk_by(|one, next| one.subject == next.subject);
+        for layer in of_one_layer {
+            let at = match fetches.len() {
+                // What is open, the first one uses.
+                0 => {
+                    fetches.push(self.clone());
+                    0
+                }
+                others if others < AT_ONCE => {
+                    fetches.push(Self {
+                        open: Vec::new(),
+                        ..self.clone()
+                    });
+                    others
+                }
+                _ => {
+                    let waits = fetches.iter().enumerate();
+                    waits
+                        .min_by_key(|(_, fetch)| fetch.waited)
+                        .map_or(0, |(at, _)| at)
+                }
+            };
+            layer.iter().for_each(|asked| fetches[at].ask(asked));
+        }
+        let waits = fetches.iter().map(|fetch| fetch.waited);
+        waits.max().unwrap_or(self.waited)
     }
 
     /// A client tries TLS once at each host where it goes on in plain HTTP.
@@ -146,8 +180,8 @@ fn late(took: Duration) -> Duration {
     }
 }
 
-/// What a pull would ask of whom, where none was walked: each host in turn for the tag, an index, a manifest and the
-/// blobs, up to the one that serves.
+/// What a pull would ask of whom, where none was walked: each host in turn for the tag, an index, a manifest, the
+/// configuration and a layer, up to the one that serves.
 fn assumed(outcome: &Outcome, serves: Turn) -> Vec<Asked> {
     let asked = || outcome.endpoints.iter().filter(|seen| seen.turn <= serves);
     let is_host =
@@ -164,11 +198,12 @@ fn assumed(outcome: &Outcome, serves: Turn) -> Vec<Asked> {
         slowest(&[Role::Data, Role::Storage]),
     );
     let mut route = Vec::new();
-    for (stage, for_content) in [
-        (Stage::Manifest, false),
-        (Stage::Manifest, true),
-        (Stage::Manifest, true),
-        (Stage::Blob, true),
+    for (stage, for_content, subject) in [
+        (Stage::Manifest, false, ""),
+        (Stage::Manifest, true, ""),
+        (Stage::Manifest, true, ""),
+        (Stage::Blob, true, "the configuration"),
+        (Stage::Blob, true, "the layer"),
     ] {
         for host in &hosts {
             let is_served = host.turn == serves;
@@ -177,6 +212,7 @@ fn assumed(outcome: &Outcome, serves: Turn) -> Vec<Asked> {
                 .map_or(Duration::ZERO, |stage| stage.took);
             let step = Asked {
                 for_content,
+                subject: subject.to_owned(),
                 took,
                 keeps_connection: is_served,
                 ..Asked::at(&host.endpoint, host.turn, stage)
@@ -197,11 +233,14 @@ fn assumed(outcome: &Outcome, serves: Turn) -> Vec<Asked> {
             }
             route.push(step);
         }
+        if stage == Stage::Blob {
+            route.extend(data.map(|data| Asked {
+                for_content,
+                subject: subject.to_owned(),
+                ..Asked::at(&data.endpoint, serves, stage)
+            }));
+        }
     }
-    route.extend(data.map(|data| Asked {
-        for_content: true,
-        ..Asked::at(&data.endpoint, serves, Stage::Blob)
-    }));
     route
 }
 

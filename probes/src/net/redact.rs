@@ -1,7 +1,9 @@
 //! Removes secrets from what others say before anything prints it: signed queries and user information
 //! in URLs, and whatever looks like credentials or a token in a sentence.
 
-use url::{Position, Url};
+use std::collections::BTreeSet;
+
+use url::{Position, Url, form_urlencoded::Serializer};
 
 /// Schemes of `Authorization`: what follows them is a credential.
 const SCHEMES: [&str; 2] = ["bearer", "basic"];
@@ -53,6 +55,18 @@ pub(crate) fn shown(url: &Url) -> String {
     });
     let pairs: Vec<_> = pairs.collect();
     format!("{path}?{}", pairs.join("&"))
+}
+
+/// `url` as CRI prints it, which hides the values of its query and sorts its parameters.
+pub(crate) fn without_values(url: &Url) -> String {
+    let path = redacted(&url[..Position::AfterPath]);
+    let names: BTreeSet<_> = url.query_pairs().map(|(name, _)| name).collect();
+    if names.is_empty() {
+        return path;
+    }
+    let hidden = names.iter().map(|name| (name, "[REDACTED]"));
+    let query = Serializer::new(String::new()).extend_pairs(hidden).finish();
+    format!("{path}?{query}")
 }
 
 /// A peer's sentence without the secrets of URLs, credentials and tokens. It cannot recognise

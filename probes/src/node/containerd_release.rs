@@ -67,6 +67,14 @@ impl ContainerdRelease {
         self >= Self::new(1, 6, 25)
     }
 
+    /// Whether CRI hides the values of a query in what Go's HTTP client says of a request (`SanitizeError`).
+    pub(crate) fn hides_queries(self) -> bool {
+        self.is_from((1, 7), 30)
+            || self.is_from((2, 0), 8)
+            || self.is_from((2, 1), 6)
+            || self >= Self::new(2, 2, 1)
+    }
+
     /// As [`Self::names_the_request_of_a_status`], where the request was for content.
     pub(crate) fn names_the_request_for_content(self) -> bool {
         self >= Self::new(2, 1, 0)

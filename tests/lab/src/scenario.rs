@@ -143,8 +143,15 @@ pub struct Client {
     /// `user:password`: needed if the registry allows no anonymous pull. Or [`Client::IDENTITY`].
     #[serde(rename = "as")]
     pub credentials: Option<String>,
+    /// Whether the page of a finding quotes what it prints. It does not where that is of a host which is not to blame.
+    #[serde(default = "yes")]
+    pub quoted: bool,
     /// Why the pull and the verdict rightly disagree here.
     pub although: Option<String>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

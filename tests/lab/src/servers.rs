@@ -7,6 +7,7 @@ mod bind;
 pub mod cluster;
 mod containerd;
 mod credential_provider;
+mod cri;
 mod dnsmasq;
 mod docker_registry;
 mod nginx;
@@ -23,8 +24,9 @@ use hickory_resolver::proto::rr::{DNSClass, Name, RecordType};
 
 pub use self::alertmanager::{Alertmanager, Webhook};
 pub use self::bind::{Bind, BindBuilder};
-pub use self::containerd::{Containerd, Containerds, Pull, Release};
+pub use self::containerd::{Containerd, Pull};
 pub use self::credential_provider::{Provided, azure_json, credential_provider};
+pub use self::cri::{Cri, Release};
 pub use self::dnsmasq::{Dnsmasq, DnsmasqBuilder};
 pub use self::docker_registry::DockerRegistry;
 pub use self::nginx::{Nginx, NginxBuilder};

@@ -12,7 +12,7 @@ mod scene;
 use std::fs;
 use std::net::IpAddr;
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
@@ -25,7 +25,6 @@ use crate::netns::{Direction, Namespace};
 use crate::scenario::{
     MetadataService, Nameserver, NameserverIs, NodePackets, Packets, Scenario, Setting,
 };
-use crate::servers::Containerds;
 
 /// Whoever serves in a scene, until dropped.
 struct Servers {
@@ -40,7 +39,6 @@ struct Servers {
 pub struct World {
     node: Namespace,
     network: Namespace,
-    containerds: Arc<Containerds>,
     pki: LabPki,
     folder: TempDir,
     nameservers: Mutex<Vec<(Nameserver, nameservers::Server)>>,
@@ -51,11 +49,6 @@ pub struct World {
 impl World {
     /// A world with nobody to pull from.
     pub fn new() -> Result<Self> {
-        Self::with(Arc::default())
-    }
-
-    /// Worlds can share containerds, which only store what the node's `ctr` pulls.
-    pub fn with(containerds: Arc<Containerds>) -> Result<Self> {
         let node = Namespace::new("node")?;
         let network = Namespace::new("network")?;
         node.cable(places::NODE, &network, places::ROUTER)?;
@@ -69,7 +62,6 @@ impl World {
         Ok(Self {
             node,
             network,
-            containerds,
             pki: LabPki::new()?,
             folder: tempfile::tempdir()?,
             nameservers: Mutex::default(),

@@ -7,7 +7,8 @@ mod pages;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use regprobe_harness::output::schema;
 use regprobe_harness::program::{REGPROBE, repository};
 use regprobe_harness::suite::{Suite, Test, test};
 use regprobe_lab::scenario::{Does, Scenario};
-use regprobe_lab::servers::{Containerd, Pull, Release};
+use regprobe_lab::servers::{Cri, Pull, Release};
 use regprobe_lab::world::{Checked, Scene, World};
 use regprobe_probes::ContainerdRelease;
 use serde_json::Value;
@@ -414,7 +415,10 @@ fn releases(scenario: &Scenario) -> Result<Vec<Release>> {
 fn oracles() -> impl Iterator<Item = Test> {
     Release::ALL.into_iter().map(|release| {
         let starts = move || {
-            Containerd::of(release)?;
+            let nothing = tempfile::tempdir()?;
+            Cri::start(release, nothing.path(), |program: &Path| {
+                Command::new(program)
+            })?;
             let told = ContainerdRelease::of_program(&release.program())?;
             let told = told.context("its program does not tell what it is")?;
             ensure!(told.to_string().starts_with(release.as_str()), "{told}");

@@ -1,15 +1,13 @@
 //! Worlds that tests take in turn, since making one takes longer than most scenes last.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
-use regprobe_lab::servers::Containerds;
 use regprobe_lab::world::World;
 
-/// Free worlds, and the containerds that all share.
+/// Free worlds.
 #[derive(Default)]
 pub(crate) struct Pool {
-    containerds: Arc<Containerds>,
     free: Mutex<Vec<World>>,
 }
 
@@ -19,7 +17,7 @@ impl Pool {
         let free = lock(&self.free).pop();
         let mut world = match free {
             Some(world) => world,
-            None => World::with(Arc::clone(&self.containerds)).context("failed to make a world")?,
+            None => World::new().context("failed to make a world")?,
         };
         let result = run(&mut world);
         // Also after a failure: the next scene sets the world up again.

@@ -214,7 +214,7 @@ faults! {
     "NotARegistry" Some(Stage::Blob), ["405 Method Not Allowed", "stopped after 10 redirects", "unexpected media type text/html"]:
         "what answers at HOST is no registry";
         "Check where the name leads to, and what is in front of the registry."
-    "MalformedResponse" Some(Stage::Blob), ["malformed", "invalid header field value", "is no longer supported since containerd",
+    "MalformedResponse" Some(Stage::Blob), ["malformed", "invalid header field value", "no longer supported",
         "reports content size of zero", "server response headers exceeded", "unable to decode token response",
         "gzip: invalid header", "unsupported Content-Encoding algorithm", "multiple Content-Length", "bad Content-Length",
         "did not include a token", "unexpected media type"]:

@@ -252,7 +252,7 @@ impl Bearer {
             offered,
             read: Read::Whole(MAX_TOKEN),
         };
-        let answer = go_http::send(transport, &mut Anonymous, &request).await?;
+        let answer = go_http::send(transport, &mut Anonymous, &request, self.release).await?;
         let status = answer.response.status;
         if !(200..400).contains(&status) {
             return Err(unexpected_status(self.release, &answer, Wanted::Token).into());

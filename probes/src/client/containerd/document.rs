@@ -5,6 +5,8 @@
 //! `core/images/handlers.go` (`FilterPlatforms`, `LimitManifests`), `core/unpack/unpacker.go` and `client/image.go`
 //! (`getLayers`).
 
+use std::fmt;
+
 use serde_json::value::RawValue;
 
 use super::stop::{Class, GoError};
@@ -101,6 +103,7 @@ pub(super) fn chosen(
     body: &[u8],
     index: &Descriptor,
     node: &Platform,
+    release: ContainerdRelease,
 ) -> Result<Descriptor, GoError> {
     let text = String::from_utf8_lossy(body);
     let document = valid(&text, index)?;
@@ -121,8 +124,10 @@ pub(super) fn chosen(
         entries.extend(rank.map(|rank| (rank, fields, platform)));
     }
     let best = entries.into_iter().min_by_key(|(rank, ..)| *rank);
-    let (_, fields, platform) =
-        best.ok_or_else(|| mismatch(&index.digest.to_string(), node, &offered))?;
+    let (_, fields, platform) = best.ok_or_else(|| match release.pulls_by_transfer() {
+        true => mismatch(format_args!("manifest {}", index.digest), node, &offered),
+        false => mismatch("manifest", node, &offered),
+    })?;
     Ok(Descriptor {
         platform,
         ..descriptor(&fields)?
@@ -165,9 +170,9 @@ pub(super) fn check_config(
         .iter()
         .filter(|layer| layer.is_layer(release))
         .count();
-    if layers != diff_ids {
-        // What unpacks while layers come does nothing without one. Another part of the client looks later, and has taken
-        // content of all kinds for layers before 1.6.25 and 1.7.7.
+    // What unpacks while layers come does nothing without one. Another part of the client looks later, and has taken
+    // content of all kinds for layers before 1.6.25 and 1.7.7; the transfer service has no such part.
+    if layers != diff_ids && !(layers == 0 && release.pulls_by_transfer()) {
         let text = match (layers, contents.layers.len()) {
             (0, 0) => Some("mismatched image rootfs and manifest layers".to_owned()),
             (0, _) => None,
@@ -186,7 +191,7 @@ pub(super) fn check_config(
     if of_index.is_some_and(|entry| entry.platform.is_none()) {
         let platform = platform_of(&image)?;
         if node.rank(&platform).is_none() {
-            return Err(mismatch("…", node, &[platform]));
+            return Err(mismatch("manifest …", node, &[platform]));
         }
     }
     Ok(())
@@ -252,9 +257,9 @@ fn valid<'a>(text: &'a str, said: &Descriptor) -> Result<Fields<'a>, GoError> {
 }
 
 /// No entry of an index, or a configuration of another platform.
-fn mismatch(index: &str, node: &Platform, offered: &[Platform]) -> GoError {
+fn mismatch(of: impl fmt::Display, node: &Platform, offered: &[Platform]) -> GoError {
     let offered: Vec<_> = offered.iter().map(ToString::to_string).collect();
-    GoError::not_found(format_args!("no match for platform in manifest {index}")).with_content(
+    GoError::not_found(format_args!("no match for platform in {of}")).with_content(
         HttpFault::PlatformMismatch {
             platform: node.to_string(),
             offered: excerpt(offered.join(", ").as_bytes()),

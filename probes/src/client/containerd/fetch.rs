@@ -62,7 +62,8 @@ impl<T: Transport> Source<'_, T> {
             }
             let answer = self.fetch_document(&document).await?;
             let body = self.checked(&answer, &document)?;
-            let chosen = document::chosen(body, &document, self.image.platform).map_err(unread)?;
+            let node = self.image.platform;
+            let chosen = document::chosen(body, &document, node, self.release).map_err(unread)?;
             self.is_for_this_node(&chosen)?;
             document = chosen.clone();
             of_index = Some(chosen);
@@ -96,12 +97,17 @@ impl<T: Transport> Source<'_, T> {
                 let why = "an image manifest of schema 1, which containerd converts";
                 return Err(Stop::NotSeen(why.to_owned()));
             }
-            let text =
-                format!("media type {SCHEMA_1:?} is no longer supported since containerd v2.1");
+            let text = match (self.release.pulls_by_transfer(), of_index) {
+                (true, None) => {
+                    "schema 1 image manifests are no longer supported: invalid argument".to_owned()
+                }
+                (true, Some(_)) => format!("{SCHEMA_1} not supported"),
+                (false, _) => {
+                    format!("media type {SCHEMA_1:?} is no longer supported since containerd")
+                }
+            };
             let fault = HttpFault::Malformed("an image manifest of schema 1".to_owned());
-            return Err(GoError::new(Class::NotImplemented, text)
-                .with_content(fault)
-                .into());
+            return Err(GoError::new(Class::Other, text).with_content(fault).into());
         }
         if !manifest.is_manifest() {
             return Err(self.no_image(manifest).await);

@@ -26,8 +26,9 @@ use crate::{
     net::{
         go_url::{self, NoUrl},
         inert::excerpt,
-        redact::shown,
+        redact::{shown, without_values},
     },
+    node::ContainerdRelease,
     stages::http::fault::HttpFault,
 };
 
@@ -163,7 +164,9 @@ pub(super) async fn send<T: Transport>(
     transport: &mut T,
     by: &mut impl Authorize<T>,
     request: &WalkRequest,
+    release: ContainerdRelease,
 ) -> Result<Followed, Stop> {
+    let url_error = |url: &Url, text: &str| url_error(release, &request.method, url, text);
     let mut request = request.clone();
     let authorization = by.authorize(transport, &request.url).await;
     set(
@@ -183,9 +186,7 @@ pub(super) async fn send<T: Transport>(
                     FaultKind::Hangs => Class::Hangs,
                     FaultKind::Dial | FaultKind::Other => Class::Other,
                 };
-                let text = fault
-                    .text
-                    .map(|text| url_error(&first.method, &request.url, &text));
+                let text = fault.text.map(|text| url_error(&request.url, &text));
                 return Err(GoError {
                     text,
                     ..GoError::untold(class)
@@ -211,7 +212,7 @@ pub(super) async fn send<T: Transport>(
         // `len(via)` is how many requests were sent before.
         if hops >= MAX_REDIRECTS && next != Err(NoUrl::Refused) {
             let text = format!("stopped after {MAX_REDIRECTS} redirects");
-            let text = next.ok().map(|url| url_error(&first.method, &url, &text));
+            let text = next.ok().map(|url| url_error(&url, &text));
             let error = GoError {
                 text,
                 ..GoError::untold(Class::Other)
@@ -219,7 +220,8 @@ pub(super) async fn send<T: Transport>(
             let fault = HttpFault::TooManyRedirects(MAX_REDIRECTS);
             return Err(error.with_content(fault).into());
         }
-        let url = next.map_err(|why| leads_nowhere(&first, &request.url, &location, why))?;
+        let url =
+            next.map_err(|why| leads_nowhere(release, &first, &request.url, &location, why))?;
         let keeps_body = matches!(response.status, 307 | 308);
         let keeps_secrets = keeps_credentials(&first.url, &url);
         if !keeps_secrets {
@@ -270,7 +272,13 @@ fn redirect(method: &Method, response: &WalkResponse) -> Option<(Method, String)
 }
 
 /// Why a `location` is not asked.
-fn leads_nowhere(first: &WalkRequest, from: &Url, location: &str, why: NoUrl) -> Stop {
+fn leads_nowhere(
+    release: ContainerdRelease,
+    first: &WalkRequest,
+    from: &Url,
+    location: &str,
+    why: NoUrl,
+) -> Stop {
     let fault = HttpFault::not_asked(why, "a redirect to what", location);
     let text = match why {
         NoUrl::Differs => return Stop::NotFollowed(first.content, fault),
@@ -280,7 +288,7 @@ fn leads_nowhere(first: &WalkRequest, from: &Url, location: &str, why: NoUrl) ->
             let url = url.filter(|url| !matches!(url.scheme(), "http" | "https"));
             url.map(|url| {
                 let text = format!("unsupported protocol scheme {:?}", url.scheme());
-                url_error(&first.method, &url, &text)
+                url_error(release, &first.method, &url, &text)
             })
         }
     };
@@ -303,11 +311,15 @@ fn keeps_credentials(first: &Url, to: &Url) -> bool {
             .is_some_and(|rest| rest.ends_with('.'))
 }
 
-/// `url.Error` as it prints.
-pub(super) fn url_error(method: &Method, url: &Url, text: &str) -> String {
+/// `url.Error` as it prints, and CRI hands it on.
+fn url_error(release: ContainerdRelease, method: &Method, url: &Url, text: &str) -> String {
     let mut verb = method.as_str().to_lowercase();
     if let Some(first) = verb.get_mut(..1) {
         first.make_ascii_uppercase();
     }
-    format!("{verb} \"{}\": {text}", shown(url))
+    let url = match release.hides_queries() {
+        true => without_values(url),
+        false => shown(url),
+    };
+    format!("{verb} \"{url}\": {text}")
 }

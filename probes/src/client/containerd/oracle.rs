@@ -85,7 +85,13 @@ pub(crate) fn follow(method: &str, first: &str, answers: &[(u16, Vec<u8>)]) -> O
         offered: None,
         read: Read::Nothing,
     };
-    let sent = go_http::send(&mut script, &mut Anonymous, &request).now_or_never()?;
+    let sent = go_http::send(
+        &mut script,
+        &mut Anonymous,
+        &request,
+        ContainerdRelease::NEWEST,
+    )
+    .now_or_never()?;
     let end = match sent {
         Ok(answer) => answer.response.status.to_string(),
         Err(Stop::NotFollowed(..) | Stop::NotSeen(_)) => return None,
@@ -146,7 +152,7 @@ pub(crate) fn document(kind: &str, body: &[u8], layers: usize) -> Option<Vec<Str
     match kind {
         "index" => {
             let index = of("application/vnd.oci.image.index.v1+json");
-            let chosen = document::chosen(body, &index, &node).ok()?;
+            let chosen = document::chosen(body, &index, &node, ContainerdRelease::NEWEST).ok()?;
             Some(vec![shown(chosen)])
         }
         "manifest" => {

@@ -22,11 +22,12 @@ pub(crate) async fn pull<T: Transport>(
     credential: Option<Arc<Credential>>,
 ) -> Result<Pulled, Stop> {
     let mut source = Source::new(transport, image, hosts, release, credential);
-    let failed = |stop: Stop| {
-        stop.within(format_args!(
+    let failed = |stop: Stop| match release.pulls_by_transfer() {
+        true => stop.within("failed to resolve image"),
+        false => stop.within(format_args!(
             "failed to resolve reference {:?}",
             image.reference
-        ))
+        )),
     };
     let root = source.resolve().await.map_err(failed)?;
     source.turn_to_content();

@@ -56,7 +56,7 @@ pub(super) async fn send<T: Transport>(
         let answer = loop {
             attempts -= 1;
             let mut by = Scoped { authorizer, scope };
-            let sent = go_http::send(transport, &mut by, &request).await;
+            let sent = go_http::send(transport, &mut by, &request, release).await;
             match sent.map_err(failed_to_do) {
                 Ok(answer) => break answer,
                 Err(stop) => {

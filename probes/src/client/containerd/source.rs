@@ -163,7 +163,7 @@ impl<'a, T: Transport> Source<'a, T> {
             offered: None,
             read,
         };
-        let answer = go_http::send(self.transport, &mut Anonymous, &request).await;
+        let answer = go_http::send(self.transport, &mut Anonymous, &request, self.release).await;
         answer.map_err(|stop| stop.within("failed to do request"))
     }
 

@@ -248,13 +248,10 @@ fn only_a_head_that_is_not_allowed_is_asked_again_with_get() {
     world.answers.insert(head.clone(), vec![status(405, &[])]);
     assert_eq!(text(world.pull()), "pulled");
     for (answer, said) in [
-        (
-            404,
-            "failed to resolve reference \"r/a:v1\": r/a:v1: not found",
-        ),
+        (404, "failed to resolve image: r/a:v1: not found"),
         (
             403,
-            "failed to resolve reference \"r/a:v1\": unexpected status from HEAD request to \
+            "failed to resolve image: unexpected status from HEAD request to \
              https://r/v2/a/manifests/v1: 403 Forbidden",
         ),
     ] {
@@ -317,7 +314,7 @@ fn the_error_that_came_furthest_counts() {
     );
     assert_eq!(
         text(world.pull_from(&hosts, ContainerdRelease::NEWEST)),
-        "failed to resolve reference \"r/a:v1\": r/a:v1: not found"
+        "failed to resolve image: r/a:v1: not found"
     );
 }
 
@@ -350,7 +347,8 @@ fn an_end_of_the_connection_and_a_server_error_are_tried_again_by_the_newest_alo
 
 #[test]
 fn what_token_services_answer() {
-    let fetching = "failed to resolve reference \"r/a:v1\": failed to authorize: failed to fetch anonymous token: ";
+    let fetching =
+        "failed to resolve image: failed to authorize: failed to fetch anonymous token: ";
     for (reply, said) in [
         (ok(&[], r#"{"access_token":"x"}"#), "pulled".to_owned()),
         (
@@ -379,7 +377,7 @@ fn without_credentials_a_password_is_not_to_be_had() {
     let world = World::default().with(&format!("HEAD {TAG}"), basic);
     assert_eq!(
         world.error(),
-        "failed to resolve reference \"r/a:v1\": pull access denied, repository does not exist or may \
+        "failed to resolve image: pull access denied, repository does not exist or may \
          require authorization: authorization failed: no basic auth credentials"
     );
 }
@@ -401,7 +399,7 @@ fn with_password(token_requests: &[(&str, WalkReply)]) -> World {
 fn a_password_is_posted_and_then_sent_in_a_header() {
     let (post, get) = ("POST https://t/token", format!("GET {TOKEN}"));
     let token = || ok(&[], r#"{"access_token":"x"}"#);
-    let failed = "failed to resolve reference \"r/a:v1\": failed to authorize: failed to fetch oauth token: ";
+    let failed = "failed to resolve image: failed to authorize: failed to fetch oauth token: ";
     for (posted, got, said) in [
         (token(), status(500, &[]), "pulled".to_owned()),
         (status(400, &[]), token(), "pulled".to_owned()),
@@ -541,7 +539,7 @@ fn a_password_answers_a_basic_challenge() {
     world.answers.insert(format!("HEAD {TAG}"), vec![basic]);
     assert_eq!(
         world.error(),
-        "failed to resolve reference \"r/a:v1\": unexpected status from HEAD request to \
+        "failed to resolve image: unexpected status from HEAD request to \
          https://r/v2/a/manifests/v1: 401 Unauthorized"
     );
 }
@@ -608,7 +606,7 @@ fn redirects_end() {
     assert_eq!(
         world.error(),
         format!(
-            "failed to resolve reference \"r/a:v1\": failed to do request: Head \"{TAG}\": stopped after 10 \
+            "failed to resolve image: failed to do request: Head \"{TAG}\": stopped after 10 \
              redirects"
         )
     );

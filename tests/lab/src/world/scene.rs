@@ -16,7 +16,7 @@ use super::{Servers, World, wanted_nameservers};
 use crate::container::debug_shell::DebugShell;
 use crate::container::{self, Container};
 use crate::scenario::{Client, Nameserver, Scenario, Told};
-use crate::servers::{Provided, Pull, Release, azure_json};
+use crate::servers::{Cri, Provided, Pull, Release, azure_json};
 
 /// How long one stage of the agent may take.
 pub const STAGE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -124,19 +124,10 @@ impl<'w> Scene<'w> {
 
     fn pull_as(&self, release: Release, credentials: Option<&str>) -> Result<Pull> {
         let client = &self.scenario.with(release).containerd;
-        let containerd = self.world.containerds.of(release)?;
-        // A namespace of containerd's own has nothing pulled yet.
-        let namespace = format!("{}-{}", self.world.node.name(), self.world.scenes);
-        let patience = client.patience().as_secs_f64();
-        let mut pull = self.command(TIMEOUT);
-        pull.arg("--kill-after=1s")
-            .arg(format!("{patience}s"))
-            .args(containerd.pull_command(&namespace, &self.certs_d()));
-        if let Some(credentials) = credentials {
-            pull.args(["--user", credentials]);
-        }
+        let on_node = |program: &Path| self.command(&program.to_string_lossy());
+        let containerd = Cri::start(release, &self.certs_d(), on_node)?;
         let reference = format!("{}/{}", self.scenario.agent.server, client.image);
-        Pull::by(pull.arg(reference))
+        containerd.pull(&reference, credentials, client.patience())
     }
 
     /// Runs the agent, from its binary, once, as confined as the chart has it, on a node with this release.

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 /// If containerd failed, the page of at least one of the findings has a text that it printed.
 pub(super) fn quote(scenario: &Scenario, pull: &Pull) -> Result<()> {
-    if scenario.containerd.does != Does::Fails || scenario.loud.is_empty() {
+    let client = &scenario.containerd;
+    if client.does != Does::Fails || !client.quoted || scenario.loud.is_empty() {
         return Ok(());
     }
     let mut quoted = Vec::new();
@@ -44,7 +45,7 @@ fn of_each_pull(told: &str) -> Vec<&str> {
         .strip_prefix('[')
         .and_then(|told| told.strip_suffix(']'))
     {
-        Some(joined) => joined.split(", failed to resolve reference ").collect(),
+        Some(joined) => joined.split(", failed to resolve ").collect(),
         None => vec![told],
     }
 }
