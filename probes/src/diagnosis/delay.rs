@@ -76,33 +76,16 @@ impl<'a> Waits<'a> {
 
     /// How long a pull has waited when layers have come, some of them at the same time.
     fn fetch_layers(self, asked: &[&'a Asked]) -> Duration {
-        let mut fetches: Vec<Self> = Vec::new();
-        let of_one_layer = asked.chunk_by(|one, next| one.subject == next.subject);
-        for layer in of_one_layer {
-            let at = match fetches.len() {
-                // What is open, the first one uses.
-                0 => {
-                    fetches.push(self.clone());
-                    0
-                }
-                others if others < AT_ONCE => {
-                    fetches.push(Self {
-                        open: Vec::new(),
-                        ..self.clone()
-                    });
-                    others
-                }
-                _ => {
-                    let waits = fetches.iter().enumerate();
-                    waits
-                        .min_by_key(|(_, fetch)| fetch.waited)
-                        .map_or(0, |(at, _)| at)
-                }
-            };
-            layer.iter().for_each(|asked| fetches[at].ask(asked));
+        // A connection that one of them has done with goes to whichever still waits for its own.
+        let mut fetches = vec![self; AT_ONCE];
+        let layers = asked.chunk_by(|one, next| one.subject == next.subject);
+        for layer in layers {
+            if let Some(fetch) = fetches.iter_mut().min_by_key(|fetch| fetch.waited) {
+                layer.iter().for_each(|asked| fetch.ask(asked));
+            }
         }
         let waits = fetches.iter().map(|fetch| fetch.waited);
-        waits.max().unwrap_or(self.waited)
+        waits.max().unwrap_or_default()
     }
 
     /// A client tries TLS once at each host where it goes on in plain HTTP.

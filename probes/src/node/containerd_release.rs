@@ -67,12 +67,13 @@ impl ContainerdRelease {
         self >= Self::new(1, 6, 25)
     }
 
-    /// Whether CRI hides the values of a query in what Go's HTTP client says of a request (`SanitizeError`).
+    /// Whether CRI hides the values of a query in what Go's HTTP client says of a request (`SanitizeError`). The first
+    /// release of each line that has it does so too late.
     pub(crate) fn hides_queries(self) -> bool {
-        self.is_from((1, 7), 30)
-            || self.is_from((2, 0), 8)
-            || self.is_from((2, 1), 6)
-            || self >= Self::new(2, 2, 1)
+        self.is_from((1, 7), 31)
+            || self.is_from((2, 0), 11)
+            || self.is_from((2, 1), 8)
+            || self >= Self::new(2, 2, 2)
     }
 
     /// As [`Self::names_the_request_of_a_status`], where the request was for content.

@@ -57,6 +57,16 @@ pub enum HostSettings {
     /// The same of several folders, which a containerd that pulls by its transfer service takes for one that does not
     /// exist; it is not known whether it does.
     SeveralFolders(PathBuf),
+    /// From the `hosts.toml` files in these folders. Credentials for some hosts are in containerd's own configuration,
+    /// and a pull without others uses them.
+    WithCredentials {
+        /// As those of [`Self::CertsD`].
+        folders: PathBuf,
+        /// That configuration.
+        path: PathBuf,
+        /// The hosts.
+        hosts: BTreeSet<String>,
+    },
     /// From `registry.mirrors` and `registry.configs` in containerd's own configuration, which this agent does not
     /// follow.
     InConfiguration {
@@ -99,16 +109,29 @@ impl HostSettings {
                 "{CRI_O} is that of CRI-O, and this agent follows containerd"
             ));
         }
-        Self::CertsD(match release.has_default_config_path() {
-            true => DEFAULT.into(),
-            false => USUAL.into(),
-        })
+        match release.has_default_config_path() {
+            true => Self::SeveralFolders(DEFAULT.into()),
+            false => Self::CertsD(USUAL.into()),
+        }
     }
 
     /// Why it is not known which hosts are asked for `registry`, `host[:port]` as in an image reference.
     pub(crate) fn unseen(&self, registry: &str) -> Option<String> {
         match self {
             Self::CertsD(_) | Self::SeveralFolders(_) => None,
+            Self::WithCredentials { path, hosts, .. } => {
+                // They go by the host that is asked.
+                let host = match registry {
+                    "docker.io" => DOCKER_HUB,
+                    other => other,
+                };
+                hosts.contains(host).then(|| {
+                    format!(
+                        "{} has credentials for {host}, which this agent does not use",
+                        path.display()
+                    )
+                })
+            }
             Self::InConfiguration { path, named } => {
                 let mut names = vec![registry, "*"];
                 // `configs` go by the host that is asked.
@@ -139,7 +162,9 @@ impl HostSettings {
             Self::CertsD(folders) if folders.as_os_str().is_empty() => {
                 Err("containerd's configuration has no config_path".to_owned())
             }
-            Self::CertsD(folders) | Self::SeveralFolders(folders) => Ok(folders),
+            Self::CertsD(folders)
+            | Self::SeveralFolders(folders)
+            | Self::WithCredentials { folders, .. } => Ok(folders),
             Self::InConfiguration { path, .. } => Err(format!(
                 "{} sets mirrors or configs, which this agent does not follow",
                 path.display()
@@ -220,6 +245,8 @@ struct Registry {
     config_path: String,
     mirrors: BTreeSet<String>,
     configs: BTreeSet<String>,
+    /// Those of them with credentials.
+    credentials: BTreeSet<String>,
 }
 
 impl Registry {
@@ -234,12 +261,20 @@ impl Registry {
         }
         self.mirrors.extend(later.mirrors);
         self.configs.extend(later.configs);
+        self.credentials.extend(later.credentials);
     }
 
     fn settings(self, path: &Path, release: ContainerdRelease) -> HostSettings {
         let mut config_path = self.config_path;
         if config_path.is_empty() && self.mirrors.is_empty() && release.has_default_config_path() {
             DEFAULT.clone_into(&mut config_path);
+        }
+        if !config_path.is_empty() && !self.credentials.is_empty() {
+            return HostSettings::WithCredentials {
+                folders: config_path.into(),
+                path: path.to_owned(),
+                hosts: self.credentials,
+            };
         }
         if config_path.contains(':') && release.pulls_by_transfer() {
             return HostSettings::SeveralFolders(config_path.into());
@@ -279,6 +314,12 @@ fn registry_of(file: &DeTable<'_>, names: &[&str]) -> Option<Registry> {
     };
     let mut configs: BTreeSet<_> = keys("configs");
     configs.extend(auths.iter().map(host));
+    let has_credentials = |name: &String| {
+        let config = table(registry, "configs").and_then(|configs| table(configs, name));
+        config.is_some_and(|config| table(config, "auth").is_some())
+    };
+    let mut credentials: BTreeSet<_> = auths.iter().map(host).collect();
+    credentials.extend(configs.iter().filter(|name| has_credentials(name)).cloned());
     let config_path = registry
         .get("config_path")
         .and_then(|path| path.get_ref().as_str());
@@ -286,6 +327,7 @@ fn registry_of(file: &DeTable<'_>, names: &[&str]) -> Option<Registry> {
         config_path: config_path.unwrap_or_default().to_owned(),
         mirrors: keys("mirrors"),
         configs,
+        credentials,
     })
 }
 

@@ -55,7 +55,7 @@ impl Image {
 
     /// An image for the given platforms, each `os/architecture`.
     pub fn new(repository: &str, tag: &str, platforms: &[&str]) -> Result<Self> {
-        Self::of(repository, tag, (platforms, true), &[vec![GREETING]])
+        Self::of(repository, tag, (platforms, 0), &[vec![GREETING]])
     }
 
     /// An image of so many layers: the greeting, and in each of the others a file.
@@ -76,7 +76,7 @@ impl Image {
             }]
         });
         let layers: Vec<_> = [vec![GREETING]].into_iter().chain(others).collect();
-        Self::of(repository, tag, (platforms, true), &layers)
+        Self::of(repository, tag, (platforms, 0), &layers)
     }
 
     /// An image whose layer is at least so large.
@@ -86,17 +86,17 @@ impl Image {
             mode: 0o644,
             bytes: &incompressible(kib * 1024),
         };
-        Self::of(
-            repository,
-            tag,
-            (platforms, true),
-            &[vec![GREETING, filler]],
-        )
+        Self::of(repository, tag, (platforms, 0), &[vec![GREETING, filler]])
     }
 
-    /// An image whose index does not say what its manifests are for.
-    pub fn without_platforms(repository: &str, tag: &str, platforms: &[&str]) -> Result<Self> {
-        Self::of(repository, tag, (platforms, false), &[vec![GREETING]])
+    /// An image whose index does not say what the first so many of its manifests are for.
+    pub fn without_platforms(
+        repository: &str,
+        tag: &str,
+        platforms: &[&str],
+        unsaid: usize,
+    ) -> Result<Self> {
+        Self::of(repository, tag, (platforms, unsaid), &[vec![GREETING]])
     }
 
     /// An image that runs a program, without arguments; no two repositories share a layer.
@@ -113,14 +113,14 @@ impl Image {
                 bytes: repository.as_bytes(),
             },
         ];
-        Self::of(repository, tag, (&["linux/amd64"], true), &[files])
+        Self::of(repository, tag, (&["linux/amd64"], 0), &[files])
     }
 
-    /// Its platforms, and whether the index says them. The first file of the first layer is what runs.
+    /// Its platforms, and of how many the index does not say them. The first file of the first layer is what runs.
     fn of(
         repository: &str,
         tag: &str,
-        (platforms, says): (&[&str], bool),
+        (platforms, unsaid): (&[&str], usize),
         layers: &[Vec<File<'_>>],
     ) -> Result<Self> {
         let (mut blobs, mut descriptors, mut diff_ids) = (BTreeMap::new(), Vec::new(), Vec::new());
@@ -159,7 +159,7 @@ impl Image {
                 "digest": digest(&manifest),
                 "size": manifest.len(),
             });
-            if says {
+            if entries.len() >= unsaid {
                 entry["platform"] = json!({"os": os, "architecture": architecture});
             }
             entries.push(entry);

@@ -104,7 +104,7 @@ faults! {
     "green-but-failing" None, ["no space left on device"]:
         "the node's disk is full";
         "Free space on the node, or use another node."
-    "PlatformMismatch" None, ["no match for platform in manifest", "no matching manifest for"]:
+    "PlatformMismatch" None, ["no match for platform in manifest", "no matching manifest for", "content digest…: not found"]:
         "the image has no version for the node's platform";
         "Push the image for this platform, or give the pod a nodeSelector for nodes of another."
     "NodeConfigInvalid" Some(Stage::Resolve), ["unable to read CA cert", "unable to read CERT file", "unable to load CA cert",
@@ -214,12 +214,15 @@ faults! {
     "NotARegistry" Some(Stage::Blob), ["405 Method Not Allowed", "stopped after 10 redirects", "unexpected media type text/html"]:
         "what answers at HOST is no registry";
         "Check where the name leads to, and what is in front of the registry."
-    "MalformedResponse" Some(Stage::Blob), ["malformed", "invalid header field value", "no longer supported",
+    "MalformedResponse" Some(Stage::Blob), ["malformed", "invalid header field value", "no longer supported", "no signatures", "json: cannot unmarshal",
         "reports content size of zero", "server response headers exceeded", "unable to decode token response",
         "gzip: invalid header", "unsupported Content-Encoding algorithm", "multiple Content-Length", "bad Content-Length",
         "did not include a token", "unexpected media type"]:
         "HOST answers with something that is not valid";
         "Check what is in front of the registry."
+    "BlobUnavailable" None, ["failed to get stream processor"]:
+        "the node's containerd cannot unpack a layer of the image";
+        "Push the image with layers that are compressed by gzip and not encrypted, or set the node up for them."
     "BlobCorrupt" Some(Stage::Blob), ["unexpected commit digest", "unexpected commit size", "failed size validation",
         "read past expected size", "short read: expected", "failed to read expected number of bytes"]:
         "what HOST sends is not the content of the image";

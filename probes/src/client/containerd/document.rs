@@ -39,6 +39,11 @@ impl Descriptor {
         INDEX.contains(&&*self.media_type)
     }
 
+    /// Whether its media type is that of a configuration, for which the client unpacks layers.
+    pub(super) fn is_config(&self) -> bool {
+        CONFIG.contains(&&*self.media_type)
+    }
+
     pub(super) fn is_manifest(&self) -> bool {
         MANIFEST.contains(&&*self.media_type)
     }
@@ -88,6 +93,10 @@ const INDEX: [&str; 2] = [
 ];
 pub(super) const MANIFEST_OCI: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(super) const MANIFEST_DOCKER: &str = "application/vnd.docker.distribution.manifest.v2+json";
+const CONFIG: [&str; 2] = [
+    "application/vnd.oci.image.config.v1+json",
+    "application/vnd.docker.container.image.v1+json",
+];
 const MANIFEST: [&str; 2] = [MANIFEST_OCI, MANIFEST_DOCKER];
 
 /// A manifest as a pull takes it.
@@ -97,16 +106,25 @@ pub(super) struct Contents {
     pub layers: Vec<Descriptor>,
 }
 
-/// The entry of an index that a node of this platform pulls: the best for it, else the first that says nothing of
-/// its platform.
+/// What a node of this platform takes of an index.
+#[derive(Debug)]
+pub(super) struct Chosen {
+    /// The best entry for the platform, else the first that says nothing of its own.
+    pub entry: Descriptor,
+    /// Why CRI cannot keep the image that the entry leads to.
+    pub unkept: Option<GoError>,
+}
+
+/// What a node of this platform takes of an index.
 pub(super) fn chosen(
     body: &[u8],
     index: &Descriptor,
     node: &Platform,
     release: ContainerdRelease,
-) -> Result<Descriptor, GoError> {
-    let text = String::from_utf8_lossy(body);
-    let document = valid(&text, index)?;
+) -> Result<Chosen, GoError> {
+    let body = String::from_utf8_lossy(body);
+    let document = valid(&body, index)?;
+    let mut foreign = None;
     let (mut entries, mut offered) = (Vec::new(), Vec::new());
     for entry in list(document.get("manifests"))? {
         let fields = object(Some(entry), &DESCRIPTOR)?;
@@ -121,6 +139,9 @@ pub(super) fn chosen(
                     .filter(|platform| !offered.contains(platform)),
             );
         }
+        if rank.is_none() && foreign.is_none() {
+            foreign = Some(text(fields.get("digest"))?);
+        }
         entries.extend(rank.map(|rank| (rank, fields, platform)));
     }
     let best = entries.into_iter().min_by_key(|(rank, ..)| *rank);
@@ -128,10 +149,23 @@ pub(super) fn chosen(
         true => mismatch(format_args!("manifest {}", index.digest), node, &offered),
         false => mismatch("manifest", node, &offered),
     })?;
-    Ok(Descriptor {
+    let entry = Descriptor {
         platform,
         ..descriptor(&fields)?
-    })
+    };
+    // CRI measures what it has pulled by the first entry that says its platform, be it for another one.
+    let measured = foreign.filter(|_| entry.platform.is_none());
+    // The transfer service takes images for the node's own platform alone; CRI looks for those of lesser ones, too.
+    let lesser = entry.platform.as_ref().filter(|of| *of != node);
+    let missing = match lesser.filter(|_| release.pulls_by_transfer()) {
+        Some(_) => Some(entry.digest.to_string()),
+        None => measured,
+    };
+    let unkept = missing.map(|digest| {
+        let fault = platform_mismatch(node, &offered);
+        GoError::not_found(format_args!("content digest {digest}")).with_content(fault)
+    });
+    Ok(Chosen { entry, unkept })
 }
 
 /// The configuration and layers that a manifest names.
@@ -172,7 +206,8 @@ pub(super) fn check_config(
         .count();
     // What unpacks while layers come does nothing without one. Another part of the client looks later, and has taken
     // content of all kinds for layers before 1.6.25 and 1.7.7; the transfer service has no such part.
-    if layers != diff_ids && !(layers == 0 && release.pulls_by_transfer()) {
+    let unpacks = layers > 0 && contents.config.is_config() || !release.pulls_by_transfer();
+    if unpacks && layers != diff_ids {
         let text = match (layers, contents.layers.len()) {
             (0, 0) => Some("mismatched image rootfs and manifest layers".to_owned()),
             (0, _) => None,
@@ -258,13 +293,16 @@ fn valid<'a>(text: &'a str, said: &Descriptor) -> Result<Fields<'a>, GoError> {
 
 /// No entry of an index, or a configuration of another platform.
 fn mismatch(of: impl fmt::Display, node: &Platform, offered: &[Platform]) -> GoError {
+    let fault = platform_mismatch(node, offered);
+    GoError::not_found(format_args!("no match for platform in {of}")).with_content(fault)
+}
+
+fn platform_mismatch(node: &Platform, offered: &[Platform]) -> HttpFault {
     let offered: Vec<_> = offered.iter().map(ToString::to_string).collect();
-    GoError::not_found(format_args!("no match for platform in {of}")).with_content(
-        HttpFault::PlatformMismatch {
-            platform: node.to_string(),
-            offered: excerpt(offered.join(", ").as_bytes()),
-        },
-    )
+    HttpFault::PlatformMismatch {
+        platform: node.to_string(),
+        offered: excerpt(offered.join(", ").as_bytes()),
+    }
 }
 
 fn malformed(what: &str) -> GoError {

@@ -7,7 +7,7 @@
 use hyper::Method;
 
 use super::{
-    document::{self, Descriptor, SCHEMA_1},
+    document::{self, Chosen, Contents, Descriptor, SCHEMA_1},
     go_http::Followed,
     retries,
     source::{MAX_MANIFEST, Source, header, range},
@@ -64,8 +64,10 @@ impl<T: Transport> Source<'_, T> {
             let body = self.checked(&answer, &document)?;
             let node = self.image.platform;
             let chosen = document::chosen(body, &document, node, self.release).map_err(unread)?;
-            self.is_for_this_node(&chosen)?;
-            document = chosen.clone();
+            if let (Some(error), Some(_)) = (&chosen.unkept, &chosen.entry.platform) {
+                return Err(error.clone().within("get image config descriptor").into());
+            }
+            document = chosen.entry.clone();
             of_index = Some(chosen);
         }
         Err(Stop::NotSeen(format!(
@@ -73,24 +75,10 @@ impl<T: Transport> Source<'_, T> {
         )))
     }
 
-    /// The transfer service takes images for the node's own platform alone; the client, those of lesser ones, too.
-    fn is_for_this_node(&self, chosen: &Descriptor) -> Result<(), Stop> {
-        let node = self.image.platform;
-        match &chosen.platform {
-            Some(other) if other != node && self.release.pulls_by_transfer() => {
-                Err(Stop::NotSeen(format!(
-                    "an index with an image for {other} and none for {node}, which containerd takes only where it \
-                     does not pull by its transfer service"
-                )))
-            }
-            _ => Ok(()),
-        }
-    }
-
     async fn fetch_manifest(
         &mut self,
         manifest: &Descriptor,
-        of_index: Option<&Descriptor>,
+        of_index: Option<&Chosen>,
     ) -> Result<Pulled, Stop> {
         if manifest.media_type == SCHEMA_1 {
             if self.release.converts_schema_1() {
@@ -130,14 +118,18 @@ impl<T: Transport> Source<'_, T> {
         }
         let config = self.checked(&config, &contents.config)?;
         let node = self.image.platform;
-        document::check_config(config, &contents, of_index, node, self.release).map_err(unread)?;
-        let layers = self.probe_layers(&contents.layers).await?;
+        let entry = of_index.map(|chosen| &chosen.entry);
+        document::check_config(config, &contents, entry, node, self.release).map_err(unread)?;
+        let layers = self.probe_layers(&contents).await?;
+        if let Some(error) = of_index.and_then(|chosen| chosen.unkept.clone()) {
+            return Err(error.within("get image compressed resource size").into());
+        }
         if let Some(why) = contents.layers.iter().find_map(Descriptor::needs_more) {
             return Err(Stop::NotSeen(why.to_owned()));
         }
         Ok(Pulled {
             manifest: manifest.digest.clone(),
-            platform: of_index.and_then(|entry| entry.platform.clone()),
+            platform: entry.and_then(|entry| entry.platform.clone()),
             layers,
         })
     }
@@ -170,17 +162,25 @@ impl<T: Transport> Source<'_, T> {
 
     /// Fetches the first byte of each layer, or a part of the largest one to see how fast it comes; of no more layers
     /// than are wanted. Says how many there are.
-    async fn probe_layers(&mut self, named: &[Descriptor]) -> Result<usize, Stop> {
+    async fn probe_layers(&mut self, contents: &Contents) -> Result<usize, Stop> {
+        let named = &contents.layers;
         if named.len() > MAX_LAYERS {
             let why = format!("an image of more than {MAX_LAYERS} layers");
             return Err(Stop::NotSeen(why));
         }
         let mut layers: Vec<&Descriptor> = Vec::new();
         for layer in named {
-            // What the client has it does not fetch again.
-            if !layers.iter().any(|had| had.digest == layer.digest) {
+            // What the client unpacks waits for a configuration, and what it has it does not fetch again.
+            let is_fetched = contents.config.is_config() || !layer.is_layer(self.release);
+            if is_fetched && !layers.iter().any(|had| had.digest == layer.digest) {
                 layers.push(layer);
             }
+        }
+        if !contents.config.is_config()
+            && !self.release.pulls_by_transfer()
+            && let Some(layer) = named.iter().find(|layer| layer.is_layer(self.release))
+        {
+            return Err(never_fetched(&contents.config, layer).into());
         }
         let measured = self.measured(&layers);
         let is_measured =
@@ -394,6 +394,15 @@ impl<T: Transport> Source<'_, T> {
         .with_content(fault)
         .into()
     }
+}
+
+/// Why layers are not unpacked that wait for a configuration of another kind.
+fn never_fetched(config: &Descriptor, layer: &Descriptor) -> GoError {
+    let kind = excerpt(config.media_type.as_bytes());
+    let fault = HttpFault::Malformed(format!("the media type {kind} is no configuration's"));
+    let digest = &layer.digest;
+    let text = format!("failed to get reader from content store: content digest {digest}");
+    GoError::not_found(text).with_content(fault)
 }
 
 /// What is said to be empty is never asked for.

@@ -153,7 +153,7 @@ pub(crate) fn document(kind: &str, body: &[u8], layers: usize) -> Option<Vec<Str
         "index" => {
             let index = of("application/vnd.oci.image.index.v1+json");
             let chosen = document::chosen(body, &index, &node, ContainerdRelease::NEWEST).ok()?;
-            Some(vec![shown(chosen)])
+            Some(vec![shown(chosen.entry)])
         }
         "manifest" => {
             let manifest = of("application/vnd.oci.image.manifest.v1+json");
@@ -163,7 +163,7 @@ pub(crate) fn document(kind: &str, body: &[u8], layers: usize) -> Option<Vec<Str
         _ => {
             let layer = of("application/vnd.oci.image.layer.v1.tar");
             let contents = Contents {
-                config: of(""),
+                config: of("application/vnd.oci.image.config.v1+json"),
                 layers: vec![layer; layers],
             };
             let release = ContainerdRelease::NEWEST;

@@ -232,6 +232,8 @@ pub struct Registry {
     pub platforms: Vec<String>,
     /// The index does not say which of its manifests is for which platform.
     pub platforms_unsaid: bool,
+    /// The same of the first one alone.
+    pub first_platform_unsaid: bool,
     /// How many layers its image has.
     pub layers: usize,
     /// How large its one layer is, beside the few bytes that it has to have.
@@ -253,6 +255,7 @@ impl Default for Registry {
             challenge: ChallengeForm::Usual,
             platforms: vec!["linux/amd64".to_owned(), "linux/arm64".to_owned()],
             platforms_unsaid: false,
+            first_platform_unsaid: false,
             layers: 1,
             layer_kib: 0,
             blobs: Blobs::FromData,

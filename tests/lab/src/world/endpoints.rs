@@ -150,10 +150,15 @@ impl Endpoints {
         }
         let registry = &setting.registry;
         let platforms: Vec<_> = registry.platforms.iter().map(String::as_str).collect();
-        let image = match (registry.platforms_unsaid, registry.layer_kib) {
-            (true, _) => Image::without_platforms("probe/hello", "v1", &platforms)?,
-            (false, 0) => Image::of_layers("probe/hello", "v1", &platforms, registry.layers)?,
-            (false, kib) => Image::of_size("probe/hello", "v1", &platforms, kib)?,
+        let unsaid = match (registry.platforms_unsaid, registry.first_platform_unsaid) {
+            (true, _) => platforms.len(),
+            (false, true) => 1,
+            (false, false) => 0,
+        };
+        let image = match (unsaid, registry.layer_kib) {
+            (0, 0) => Image::of_layers("probe/hello", "v1", &platforms, registry.layers)?,
+            (0, kib) => Image::of_size("probe/hello", "v1", &platforms, kib)?,
+            _ => Image::without_platforms("probe/hello", "v1", &platforms, unsaid)?,
         };
         let acr = acr.image(image).start()?;
         acr.allow_anonymous_pull(registry.anonymous_pull)

@@ -58,7 +58,9 @@ pub(super) fn compare() -> Result<()> {
             let read =
                 HostSettings::read(&Root::at(root.path().to_owned()), release.as_str().parse()?);
             let is_same = match &read {
-                HostSettings::CertsD(folders) | HostSettings::SeveralFolders(folders) => {
+                HostSettings::CertsD(folders)
+                | HostSettings::SeveralFolders(folders)
+                | HostSettings::WithCredentials { folders, .. } => {
                     let is_default = !dumped.mirrors && dumped.config_path.is_empty();
                     *folders == Path::new(&dumped.config_path)
                         || is_default

@@ -306,7 +306,12 @@ fn registry(draft: &mut Draft) {
                     .one(&[&["linux/arm64"][..], &[], &["linux/amd64"]])
             ),
         ),
-        1 => ("platforms_unsaid", json!(true)),
+        1 => (
+            draft
+                .draw
+                .one(&["platforms_unsaid", "first_platform_unsaid"]),
+            json!(true),
+        ),
         2 => ("layer_kib", json!(64)),
         3 => ("layers", json!(draft.draw.one(&[2, 3, 12]))),
         4 => ("anonymous_pull", json!(false)),
