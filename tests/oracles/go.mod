@@ -3,11 +3,7 @@ module regprobe/oracles
 
 go 1.26.6
 
-tool (
-	github.com/containerd/containerd/v2/cmd/containerd
-	github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2
-	github.com/containerd/containerd/v2/cmd/ctr
-)
+tool github.com/containerd/containerd/v2/cmd/containerd
 
 require (
 	cyphar.com/go-pathrs v0.2.5 // indirect

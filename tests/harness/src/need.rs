@@ -93,7 +93,9 @@ impl Need {
         match self {
             Self::Root => Uid::effective().is_root(),
             Self::Package(_, program) => Path::new(program).exists(),
-            Self::Oracle(release) => oracle(release).exists(),
+            Self::Oracle(release) => {
+                oracle(release).exists() && repository("tests/oracles/crictl/bin/crictl").exists()
+            }
             Self::CredentialProvider => credential_provider().exists(),
             Self::Go => Command::new("go").arg("version").output().is_ok(),
             Self::Tool(file) => tool(file).exists(),
@@ -108,7 +110,10 @@ impl fmt::Display for Need {
         match self {
             Self::Root => f.write_str("root"),
             Self::Package(package, program) => write!(f, "{program} of package {package}"),
-            Self::Oracle(release) => write!(f, "containerd {release}: run tests/oracles/bring"),
+            Self::Oracle(release) => write!(
+                f,
+                "containerd {release} and crictl: run tests/oracles/bring"
+            ),
             Self::CredentialProvider => {
                 f.write_str("acr-credential-provider: run tests/oracles/bring")
             }
@@ -122,7 +127,7 @@ impl fmt::Display for Need {
 fn oracle(release: &str) -> PathBuf {
     repository("tests/oracles/containerd")
         .join(release)
-        .join("ctr")
+        .join("containerd")
 }
 
 /// The path of a file that `tests/run` has installed from npm or PyPI.

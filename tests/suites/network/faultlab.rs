@@ -378,7 +378,6 @@ fn tell(scenario: &Scenario, faults: &[String], pull: &Pull, checked: Option<&Ch
     for fault in faults {
         told.push_str(&format!("  * {fault}\n"));
     }
-    // Above its last line, ctr draws its progress repeatedly.
     let said = pull.said.trim().lines().last().unwrap_or_default();
     told.push_str(&format!("containerd, after {:.1?}: {said}\n", pull.took));
     if let Some(checked) = checked {

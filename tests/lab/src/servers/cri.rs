@@ -53,10 +53,10 @@ impl Release {
         }
     }
 
-    /// Whether it was brought.
+    /// Whether it was brought, and its client.
     #[must_use]
     pub fn is_here(self) -> bool {
-        self.program().exists()
+        self.program().exists() && client().exists()
     }
 
     /// The daemon.
@@ -153,21 +153,30 @@ impl Cri {
         let mut pull = Command::new(TIMEOUT);
         pull.arg("--kill-after=1s")
             .arg(format!("{}s", patience.as_secs_f64()))
-            .arg(oracles().join("crictl/bin/crictl"))
+            .arg(client())
             .arg(format!("--runtime-endpoint={endpoint}"))
             .arg(format!("--image-endpoint={endpoint}"))
             .arg("pull")
             .args(credentials.map(|credentials| format!("--creds={credentials}")))
             .arg(reference);
         let mut pull = Pull::by(&mut pull)?;
-        pull.said = unquoted(&pull.said);
+        pull.said = answer_in(&pull.said);
         Ok(pull)
     }
 }
 
-/// Without the quotes of a log, in which the client prints what containerd answers.
-fn unquoted(log: &str) -> String {
-    log.replace("\\\"", "\"").replace("\\\\", "\\")
+/// What containerd answers, which the client logs as an error; or all it says.
+fn answer_in(log: &str) -> String {
+    let mut errors = log.lines().filter_map(|line| {
+        let (_, quoted) = line.split_once("level=error msg=\"")?;
+        quoted.strip_suffix('"')
+    });
+    let answer = errors.next_back().unwrap_or(log);
+    answer.replace("\\\"", "\"").replace("\\\\", "\\")
+}
+
+fn client() -> PathBuf {
+    oracles().join("crictl/bin/crictl")
 }
 
 fn oracles() -> &'static Path {
