@@ -30,8 +30,14 @@ pub(super) fn settle(judged: &mut [EndpointFindings<'_>], walks: &[Walk]) {
         routes.any(|endpoint| endpoint.is_same_server(&seen.endpoint))
     };
     // Where it was led to and found nothing, or asked out of turn, it went on.
-    let is_passed =
-        |seen: &EndpointOutcome| seen.endpoint.role == Role::Storage || seen.turn == Turn::Never;
+    let is_out_of_turn = |seen: &EndpointOutcome| {
+        let mut asked = walks.iter().flat_map(|walk| &walk.route);
+        asked
+            .any(|asked| asked.turn == Turn::Never && asked.endpoint.is_same_server(&seen.endpoint))
+    };
+    let is_passed = |seen: &EndpointOutcome| {
+        seen.endpoint.role == Role::Storage || seen.turn == Turn::Never || is_out_of_turn(seen)
+    };
     let is_blemish = |seen: &EndpointOutcome| !on_route(seen) || all_pulled && is_passed(seen);
     for (_, findings) in judged.iter_mut().filter(|(seen, _)| is_blemish(seen)) {
         for finding in findings {

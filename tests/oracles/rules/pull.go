@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -183,14 +184,19 @@ func document(line []byte) []string {
 		Body   []byte
 		Layers int
 	}](line)
-	node := platforms.Only(platforms.MustParse("linux/amd64"))
+	spec := platforms.MustParse("linux/amd64")
+	node := platforms.Only(spec)
 	of := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: digest.FromBytes(input.Body), Size: int64(len(input.Body))}
-	handler := images.ChildrenHandler(provider(input.Body))
-	handler = images.LimitManifests(images.FilterPlatforms(handler, node), node, 1)
+	all := images.ChildrenHandler(provider(input.Body))
+	handler := images.LimitManifests(images.FilterPlatforms(all, node), node, 1)
 	switch input.Kind {
+	case "index":
+		// The transfer service fetches these, and CRI looks for this one, and for what it measures.
+		fetched := images.FilterPlatforms(all, platforms.Ordered(spec))
+		handler = kept(handler, fetched, images.LimitManifests(all, node, 1))
 	case "manifest":
 		of.MediaType = ocispec.MediaTypeImageManifest
-		handler = images.ChildrenHandler(provider(input.Body))
+		handler = all
 	case "config":
 		// The runtime reads it so; the one who unpacks reads less.
 		var image ocispec.Image
@@ -214,4 +220,29 @@ func document(line []byte) []string {
 		shown = append(shown, fmt.Sprintf("%s %s %d", child.MediaType, child.Digest, child.Size))
 	}
 	return shown
+}
+
+// kept is what a handler chooses, where all that the others look for is among what was fetched.
+func kept(chooses, fetches, measures images.HandlerFunc) images.HandlerFunc {
+	return func(ctx context.Context, of ocispec.Descriptor) ([]ocispec.Descriptor, error) {
+		chosen, err := chooses(ctx, of)
+		if err != nil {
+			return nil, err
+		}
+		fetched, err := fetches(ctx, of)
+		if err != nil {
+			return nil, err
+		}
+		measured, err := measures(ctx, of)
+		if err != nil {
+			return nil, err
+		}
+		for _, needed := range append(measured, chosen...) {
+			has := func(one ocispec.Descriptor) bool { return one.Digest == needed.Digest }
+			if !slices.ContainsFunc(fetched, has) {
+				return nil, fmt.Errorf("content digest %v: not found", needed.Digest)
+			}
+		}
+		return chosen, nil
+	}
 }

@@ -106,25 +106,17 @@ pub(super) struct Contents {
     pub layers: Vec<Descriptor>,
 }
 
-/// What a node of this platform takes of an index.
-#[derive(Debug)]
-pub(super) struct Chosen {
-    /// The best entry for the platform, else the first that says nothing of its own.
-    pub entry: Descriptor,
-    /// Why CRI cannot keep the image that the entry leads to.
-    pub unkept: Option<GoError>,
-}
-
-/// What a node of this platform takes of an index.
+/// The entry of an index that a node of this platform pulls: the best for it, else the first that says nothing of
+/// its platform.
 pub(super) fn chosen(
     body: &[u8],
     index: &Descriptor,
     node: &Platform,
     release: ContainerdRelease,
-) -> Result<Chosen, GoError> {
+) -> Result<Descriptor, GoError> {
     let body = String::from_utf8_lossy(body);
     let document = valid(&body, index)?;
-    let mut foreign = None;
+    let (mut foreign, mut unsaid) = (None, Vec::new());
     let (mut entries, mut offered) = (Vec::new(), Vec::new());
     for entry in list(document.get("manifests"))? {
         let fields = object(Some(entry), &DESCRIPTOR)?;
@@ -139,8 +131,12 @@ pub(super) fn chosen(
                     .filter(|platform| !offered.contains(platform)),
             );
         }
-        if rank.is_none() && foreign.is_none() {
-            foreign = Some(text(fields.get("digest"))?);
+        match platform {
+            None => unsaid.push(text(fields.get("digest"))?),
+            Some(_) if rank.is_none() && foreign.is_none() => {
+                foreign = Some(text(fields.get("digest"))?);
+            }
+            Some(_) => {}
         }
         entries.extend(rank.map(|rank| (rank, fields, platform)));
     }
@@ -149,23 +145,25 @@ pub(super) fn chosen(
         true => mismatch(format_args!("manifest {}", index.digest), node, &offered),
         false => mismatch("manifest", node, &offered),
     })?;
+    let is_lesser = platform.as_ref().is_some_and(|of| of != node);
     let entry = Descriptor {
         platform,
         ..descriptor(&fields)?
     };
-    // CRI measures what it has pulled by the first entry that says its platform, be it for another one.
-    let measured = foreign.filter(|_| entry.platform.is_none());
-    // The transfer service takes images for the node's own platform alone; CRI looks for those of lesser ones, too.
-    let lesser = entry.platform.as_ref().filter(|of| *of != node);
-    let missing = match lesser.filter(|_| release.pulls_by_transfer()) {
-        Some(_) => Some(entry.digest.to_string()),
-        None => measured,
+    let (wants, missing) = match (&entry.platform, foreign) {
+        // The transfer service takes images for the node's own platform alone; CRI looks for those of lesser ones, too.
+        (Some(_), _) if is_lesser && release.pulls_by_transfer() => {
+            ("get image config descriptor", entry.digest.to_string())
+        }
+        // CRI measures what it has pulled by the first entry that says its platform, be it another one.
+        (None, Some(foreign)) => ("get image compressed resource size", foreign),
+        _ => return Ok(entry),
     };
-    let unkept = missing.map(|digest| {
-        let fault = platform_mismatch(node, &offered);
-        GoError::not_found(format_args!("content digest {digest}")).with_content(fault)
-    });
-    Ok(Chosen { entry, unkept })
+    if unsaid.contains(&missing) {
+        return Ok(entry);
+    }
+    let error = GoError::not_found(format_args!("content digest {missing}")).within(wants);
+    Err(error.with_content(platform_mismatch(node, &offered)))
 }
 
 /// The configuration and layers that a manifest names.

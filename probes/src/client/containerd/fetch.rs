@@ -7,7 +7,7 @@
 use hyper::Method;
 
 use super::{
-    document::{self, Chosen, Contents, Descriptor, SCHEMA_1},
+    document::{self, Contents, Descriptor, SCHEMA_1},
     go_http::Followed,
     retries,
     source::{MAX_MANIFEST, Source, header, range},
@@ -64,10 +64,7 @@ impl<T: Transport> Source<'_, T> {
             let body = self.checked(&answer, &document)?;
             let node = self.image.platform;
             let chosen = document::chosen(body, &document, node, self.release).map_err(unread)?;
-            if let (Some(error), Some(_)) = (&chosen.unkept, &chosen.entry.platform) {
-                return Err(error.clone().within("get image config descriptor").into());
-            }
-            document = chosen.entry.clone();
+            document = chosen.clone();
             of_index = Some(chosen);
         }
         Err(Stop::NotSeen(format!(
@@ -78,7 +75,7 @@ impl<T: Transport> Source<'_, T> {
     async fn fetch_manifest(
         &mut self,
         manifest: &Descriptor,
-        of_index: Option<&Chosen>,
+        of_index: Option<&Descriptor>,
     ) -> Result<Pulled, Stop> {
         if manifest.media_type == SCHEMA_1 {
             if self.release.converts_schema_1() {
@@ -118,18 +115,14 @@ impl<T: Transport> Source<'_, T> {
         }
         let config = self.checked(&config, &contents.config)?;
         let node = self.image.platform;
-        let entry = of_index.map(|chosen| &chosen.entry);
-        document::check_config(config, &contents, entry, node, self.release).map_err(unread)?;
+        document::check_config(config, &contents, of_index, node, self.release).map_err(unread)?;
         let layers = self.probe_layers(&contents).await?;
-        if let Some(error) = of_index.and_then(|chosen| chosen.unkept.clone()) {
-            return Err(error.within("get image compressed resource size").into());
-        }
         if let Some(why) = contents.layers.iter().find_map(Descriptor::needs_more) {
             return Err(Stop::NotSeen(why.to_owned()));
         }
         Ok(Pulled {
             manifest: manifest.digest.clone(),
-            platform: entry.and_then(|entry| entry.platform.clone()),
+            platform: of_index.and_then(|entry| entry.platform.clone()),
             layers,
         })
     }

@@ -153,7 +153,7 @@ pub(crate) fn document(kind: &str, body: &[u8], layers: usize) -> Option<Vec<Str
         "index" => {
             let index = of("application/vnd.oci.image.index.v1+json");
             let chosen = document::chosen(body, &index, &node, ContainerdRelease::NEWEST).ok()?;
-            Some(vec![shown(chosen.entry)])
+            Some(vec![shown(chosen)])
         }
         "manifest" => {
             let manifest = of("application/vnd.oci.image.manifest.v1+json");
