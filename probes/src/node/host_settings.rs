@@ -109,10 +109,10 @@ impl HostSettings {
                 "{CRI_O} is that of CRI-O, and this agent follows containerd"
             ));
         }
-        match release.has_default_config_path() {
-            true => Self::SeveralFolders(DEFAULT.into()),
-            false => Self::CertsD(USUAL.into()),
-        }
+        Self::CertsD(match release.has_default_config_path() {
+            true => DEFAULT.into(),
+            false => USUAL.into(),
+        })
     }
 
     /// Why it is not known which hosts are asked for `registry`, `host[:port]` as in an image reference.

@@ -178,6 +178,16 @@ pub(super) fn configuration() -> Result<()> {
     node.is_unknown(&["has several folders (/etc/containerd/certs.d:/etc/docker/certs.d)"])?;
     configure("version = ]".to_owned())?;
     node.is_unknown(&["/etc/containerd/config.toml is not TOML"])?;
+    for (host, is_ours) in [("other.contoso.example", false), (&*server, true)] {
+        configure(format!(
+            "version = 3\n{REGISTRY}]\nconfig_path = '/etc/certs.d'\n\
+             {REGISTRY}.configs.'{host}'.auth]\nusername = 'reader'\npassword = 'secret'\n"
+        ))?;
+        match is_ours {
+            true => node.is_unknown(&["/etc/containerd/config.toml has credentials for"])?,
+            false => node.is_ok()?,
+        }
+    }
     configure(format!(
         "version = 3\n{REGISTRY}.mirrors.'docker.io']\nendpoint = []\n"
     ))?;
