@@ -60,7 +60,7 @@ pub(crate) fn text(fault: &Fault, host: &str) -> Option<String> {
         }
         (_, Reason::Closed) => known("EOF"),
         // Whether the dial, a write or a read meets it depends on the moment.
-        (_, Reason::Reset) => known("connection reset by peer"),
+        (_, Reason::Reset) => known("…: connection reset by peer"),
         _ => None,
     }
 }

@@ -84,9 +84,14 @@ pub(super) fn explain(outcome: &Outcome, expectations: &Expectations, findings: 
         let Some(seen) = outcome.of(last) else {
             continue;
         };
-        let code = match denied {
-            true => Code::CredentialsRequired,
-            false => Code::NotARegistry,
+        let at_blob = walk
+            .route
+            .last()
+            .is_some_and(|asked| asked.stage == Stage::Blob);
+        let (code, stage) = match (denied, at_blob) {
+            (true, _) => (Code::CredentialsRequired, Stage::Manifest),
+            (false, true) => (Code::BlobUnavailable, Stage::Blob),
+            (false, false) => (Code::NotARegistry, Stage::Manifest),
         };
         if findings.iter().any(|finding| finding.code == code) {
             continue;
@@ -101,7 +106,7 @@ pub(super) fn explain(outcome: &Outcome, expectations: &Expectations, findings: 
         let finding = Finding {
             address: seen.path.address(),
             evidence: vec![format!("asked for it, in this order: {}", asked.join(", "))],
-            ..advice::critical(code, seen, Stage::Manifest, message)
+            ..advice::critical(code, seen, stage, message)
         };
         findings.push(match *denied && !expectations.anonymous_pull {
             true => Finding {

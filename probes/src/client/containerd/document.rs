@@ -78,8 +78,13 @@ impl Descriptor {
                 "a layer is EROFS, and whether the node has a snapshotter for it is not seen",
             );
         }
-        let is_encrypted = parts.any(|suffix| suffix == "encrypted");
-        is_encrypted.then_some("a layer is encrypted, and whether the node has its key is not seen")
+        if parts.any(|suffix| suffix == "encrypted") {
+            return Some("a layer is encrypted, and whether the node has its key is not seen");
+        }
+        let base = self.media_type.split('+').next().unwrap_or_default();
+        let kind = base.strip_prefix("application/vnd.oci.image.layer.");
+        kind.is_some_and(|kind| !matches!(kind, "v1.tar" | "nondistributable.v1.tar"))
+            .then_some("a layer is of a kind that wants a processor or a snapshotter, and whether the node has it is not seen")
     }
 }
 

@@ -356,7 +356,21 @@ impl<T: Transport> Source<'_, T> {
     /// The length that the headers give a blob, where they give one.
     fn has_length(&self, answer: &Followed, descriptor: &Descriptor) -> Result<(), Stop> {
         if answer.ends_early() && answer.length() == 0 {
-            return Err(self.of_other_length(Some(0), descriptor));
+            return Err(
+                match (
+                    self.of_other_length(Some(0), descriptor),
+                    answer.response.status,
+                ) {
+                    // The client asks for the whole, and gets some of it.
+                    (Stop::Failed(error), 206) => Stop::Failed(GoError {
+                        text: error
+                            .text
+                            .map(|text| text.replace("but got 0", "but got …")),
+                        ..error
+                    }),
+                    (stop, _) => stop,
+                },
+            );
         }
         answer.whole().map_err(copying)?;
         let total = header(answer, &hyper::header::CONTENT_RANGE)

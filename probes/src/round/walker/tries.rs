@@ -18,7 +18,7 @@ use crate::{
         identity::IdentityAnswer,
         offers::{By, Try},
     },
-    words::endpoint::Role,
+    words::{endpoint::Role, reason::Stage},
 };
 
 impl Walker<'_> {
@@ -41,6 +41,8 @@ impl Walker<'_> {
                 self.route.truncate(denied_at);
                 self.denied = true;
             }
+            // Whoever gives a manifest gives its blobs: another credential is not what is missing.
+            self.denied &= self.route.iter().all(|asked| asked.stage != Stage::Blob);
             let end = self.end_of(&pulled, credential.as_ref());
             let of = giver.as_ref().map(|giver| match giver {
                 Giver::Entry(key) => Giver::Entry(inert::excerpt(key.as_bytes())),
