@@ -135,13 +135,17 @@ enum Judgement {
 impl Compared {
     fn judgement(&self) -> Judgement {
         let registry = &self.checked.document["registries"][0];
+        let predicted = registry["predicted_pull_delay_seconds"].as_f64();
+        // Nobody waited for as long as it would take.
+        let is_given_up = self.pull.took.as_secs_f64() >= PATIENCE;
+        let is_cut_short = is_given_up && predicted.is_some_and(|predicted| predicted >= PATIENCE);
         match (registry["verdict"].as_str(), self.pull.ok) {
             (Some("unknown"), _) => Judgement::Unknown,
             (Some("failing"), true) => Judgement::FalseFailing,
             (Some("failing"), false) => Judgement::Right,
+            (_, false) if is_cut_short => Judgement::Right,
             (_, false) => Judgement::FalseOk,
             (_, true) => {
-                let predicted = registry["predicted_pull_delay_seconds"].as_f64();
                 match predicted.is_none_or(|predicted| delay_is_off(predicted, &self.pull)) {
                     true => Judgement::DelayOff,
                     false => Judgement::Right,
