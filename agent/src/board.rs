@@ -166,8 +166,9 @@ impl Board {
                 let Some(registry) = registry else {
                     return;
                 };
-                registry.walks = walks;
-                registry.show_pace(self.fleet.as_ref());
+                if mem::replace(&mut registry.walks, walks) != walks {
+                    registry.show_pace(self.fleet.as_ref());
+                }
                 let Watched { place, metrics, .. } = registry;
                 let before = self.shown.snapshot().registries[*place].round.clone();
                 let before = before.as_deref();

@@ -1,7 +1,7 @@
 //! Decides when each registry is probed, and runs the rounds. `timetable`, `pace`, `haste`, `walks` and `fleet` hold
 //! the rules: when a round is due, how often, how early after a change, what it costs, and how many agents share the
-//! budget. They are pure, so that `benches/fleet` can simulate a fleet. `scheduler` follows them, `service` counts the agents, and
-//! `retry_after` reads how long a registry asks to wait.
+//! budget. They are pure, so that `benches/fleet` can simulate a fleet. `scheduler` follows them, `service` counts the
+//! agents, and `retry_after` reads how long a registry asks to wait.
 
 pub mod clock;
 pub mod fleet;

@@ -73,7 +73,8 @@ impl Descriptor {
     /// Why a layer may not be unpacked: what it needs of the node is not seen.
     pub(super) fn needs_more(&self) -> Option<&'static str> {
         let mut parts = self.media_type.split('+');
-        if parts.next() == Some(EROFS) {
+        let base = parts.next().unwrap_or_default();
+        if base == EROFS {
             return Some(
                 "a layer is EROFS, and whether the node has a snapshotter for it is not seen",
             );
@@ -81,10 +82,12 @@ impl Descriptor {
         if parts.any(|suffix| suffix == "encrypted") {
             return Some("a layer is encrypted, and whether the node has its key is not seen");
         }
-        let base = self.media_type.split('+').next().unwrap_or_default();
         let kind = base.strip_prefix("application/vnd.oci.image.layer.");
-        kind.is_some_and(|kind| !matches!(kind, "v1.tar" | "nondistributable.v1.tar"))
-            .then_some("a layer is of a kind that wants a processor or a snapshotter, and whether the node has it is not seen")
+        let is_other =
+            kind.is_some_and(|kind| !matches!(kind, "v1.tar" | "nondistributable.v1.tar"));
+        is_other.then_some(
+            "a layer is of a kind that needs its own processor or snapshotter, and whether the node has one is not seen",
+        )
     }
 }
 
