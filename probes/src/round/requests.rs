@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use hyper::header::RANGE;
 use tokio::time::Instant;
 
 use crate::{
@@ -149,7 +150,7 @@ impl<'a> Requests<'a> {
     ) -> Heard {
         let limit = self.answer_limit();
         let start = self.begin();
-        let mut ranged = matches!(request.read, Read::FirstByte | Read::Measured(_));
+        let mut ranged = request.read.start().is_some() && !request.headers.contains_key(RANGE);
         let mut asked = start;
         let mut hung_up = false;
         let result = loop {

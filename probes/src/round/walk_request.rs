@@ -73,9 +73,8 @@ pub(super) async fn send(
 ) -> Result<Answered, HttpFault> {
     let mut headers = request.headers.clone();
     let part = match request.read {
-        Read::FirstByte => Some(1),
         Read::Measured(throughput) => Some(throughput.bytes),
-        Read::Nothing | Read::Whole(_) => None,
+        read => read.start(),
     };
     if let Some(bytes) = part.filter(|_| ranged) {
         let range = HeaderValue::try_from(format!("bytes=0-{}", bytes - 1));
@@ -98,7 +97,7 @@ pub(super) async fn send(
     }
     let target = &request.url[Position::BeforePath..Position::AfterQuery];
     let method = request.method.clone();
-    let mut response = http
+    let mut answered = http
         .send(
             connection::Request {
                 method,
@@ -109,11 +108,11 @@ pub(super) async fn send(
             deadline,
         )
         .await?;
-    let (status, mut headers) = (response.status.as_u16(), response.headers.clone());
+    let (status, mut headers) = (answered.status.as_u16(), answered.headers.clone());
     if let Some(offered) = &request.offered {
         mask_location(&mut headers, &offered.credential);
     }
-    let keeps_open = response.keeps_open;
+    let keeps_open = answered.keeps_open;
     let length = headers
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse().ok());
@@ -126,13 +125,13 @@ pub(super) async fn send(
         said: None,
         body,
     };
-    if response.redirect().is_some() {
+    if answered.redirect().is_some() {
         // Read for the sake of the connection.
-        let _ = response.body(deadline).await;
+        let _ = answered.body(deadline).await;
         return Ok(Answered::of(answer(Body::default()), None));
     }
     if status >= 400 {
-        let mut refused = response.refusal(deadline).await;
+        let mut refused = answered.refusal(deadline).await;
         if let (HttpFault::Refused(refusal), Some(offered)) = (&mut refused, &request.offered) {
             let is_shown = |text: &String| offered.credential.is_in(text);
             refusal.message = refusal.message.take().filter(|text| !is_shown(text));
@@ -143,29 +142,32 @@ pub(super) async fn send(
         };
         return Ok(Answered::of(answer, Some(refused)));
     }
-    let mut begun = None;
-    let (bytes, read) = match request.read {
-        Read::Nothing => (Bytes::new(), Ok(())),
-        Read::FirstByte | Read::Measured(_) => match response.first_bytes(deadline).await {
-            Ok(first) => {
-                begun = first;
-                let came: &[u8] = if begun.is_some() { b"." } else { b"" };
-                (Bytes::from_static(came), Ok(()))
-            }
-            Err(fault) => (Bytes::new(), Err(fault)),
-        },
-        Read::Whole(cap) => {
+    let (mut begun, mut has_ended) = (None, false);
+    let (bytes, read) = match (request.read, request.read.start()) {
+        (Read::Whole(cap), _) => {
             let cap = usize::try_from(cap).unwrap_or(usize::MAX);
-            response.body_up_to(cap, deadline).await
+            answered.body_up_to(cap, deadline).await
         }
+        (_, Some(wanted)) => {
+            let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+            let (bytes, read) = answered.start(wanted, deadline).await;
+            has_ended = matches!(read, Ok(None));
+            (bytes, read.map(|rest| begun = rest))
+        }
+        (_, None) => (Bytes::new(), Ok(())),
     };
     let (end, fault) = match read {
         Ok(()) => (BodyEnd::Complete, None),
         Err(fault @ HttpFault::TooLarge(_)) => (BodyEnd::TooLarge, Some(fault)),
         Err(fault) => (cut(&fault), Some(fault)),
     };
+    let mut response = answer(Body { bytes, end });
+    if has_ended {
+        let length = response.body.bytes.len() as u64;
+        response.length.get_or_insert(length);
+    }
     Ok(Answered {
-        response: answer(Body { bytes, end }),
+        response,
         fault,
         begun,
     })
@@ -321,16 +323,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_a_blob_one_byte_is_read_however_long_it_is() {
+    async fn of_a_blob_the_start_is_read_however_long_it_is() {
         let fake = Fake::endless("HTTP/1.1 200 OK\r\n\r\n", "xxxxxxxx").await;
-        let (response, refused) = ask(&fake, Content::Blob, Read::FirstByte, true)
+        let (response, refused) = ask(&fake, Content::Blob, Read::Start(20), true)
             .await
             .unwrap();
-        assert_eq!((response.body.bytes.len(), refused), (1, None));
-        assert!(fake.heads()[0].contains("\r\nrange: bytes=0-0\r\n"));
+        assert_eq!((response.body.bytes.len(), refused), (20, None));
+        assert!(fake.heads()[0].contains("\r\nrange: bytes=0-19\r\n"));
+
+        let untold = Fake::answering(["HTTP/1.1 200 OK\r\n\r\nxx".to_owned()]).await;
+        let (response, _) = ask(&untold, Content::Blob, Read::Start(20), true)
+            .await
+            .unwrap();
+        assert_eq!(response.length, Some(2));
 
         let empty = Fake::answering([answer("200 OK", &[], "")]).await;
-        let (response, _) = ask(&empty, Content::Blob, Read::FirstByte, false)
+        let (response, _) = ask(&empty, Content::Blob, Read::Start(1), false)
             .await
             .unwrap();
         assert!(response.body.bytes.is_empty() && response.length == Some(0));
@@ -366,7 +374,7 @@ mod tests {
         ];
         for (status, headers, why) in statuses {
             let fake = Fake::answering([answer(status, headers, "")]).await;
-            let (_, refused) = ask(&fake, Content::Blob, Read::FirstByte, true)
+            let (_, refused) = ask(&fake, Content::Blob, Read::Start(1), true)
                 .await
                 .unwrap();
             assert_eq!(reason(&refused), why, "{status}");

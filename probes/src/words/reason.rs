@@ -24,7 +24,7 @@ pub enum Stage {
     Token,
     /// The manifests of one image, from its reference down to those of this node's platform.
     Manifest,
-    /// The first byte of one blob, at one host of the redirects that lead to it.
+    /// The start of one blob, at one host of the redirects that lead to it.
     Blob,
     /// `GET /` at a data or storage endpoint, where any status is an answer.
     Http,

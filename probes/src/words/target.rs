@@ -30,7 +30,7 @@ pub struct Target {
     pub managed_identity: Option<ManagedIdentity>,
     /// How fast the largest layer of the first image has to come.
     pub throughput: Option<Throughput>,
-    /// Of how many layers of an image the first byte is asked for. Each is a request more.
+    /// Of how many layers of an image the start is asked for. Each is a request more.
     pub layers: usize,
 }
 

@@ -1,5 +1,5 @@
-//! What a pull fetches below a descriptor: documents whole, the configuration whole, of each layer the first byte, of the
-//! largest as much as is measured.
+//! What a pull fetches below a descriptor: documents whole, the configuration whole, of each layer its start, of the largest
+//! as much as is measured.
 //!
 //! Source: containerd `core/remotes/docker/fetcher.go`, `core/remotes/docker/httpreadseeker.go`,
 //! `core/remotes/handlers.go`, `core/images/handlers.go`.
@@ -133,7 +133,10 @@ impl<T: Transport> Source<'_, T> {
         let Descriptor {
             media_type, digest, ..
         } = manifest;
-        let error = match self.fetch_blob(manifest, Read::FirstByte).await {
+        let error = match self
+            .fetch_blob(manifest, Read::start_of(manifest.size))
+            .await
+        {
             Ok(answer) => match self.has_length(&answer, manifest) {
                 Ok(()) => {
                     GoError::not_found(format!("unexpected media type {media_type} for {digest}"))
@@ -153,7 +156,7 @@ impl<T: Transport> Source<'_, T> {
         error.blamed_for(Content::Manifest, fault).into()
     }
 
-    /// Fetches the first byte of each layer, or a part of the largest one to see how fast it comes; of no more layers
+    /// Fetches the start of each layer, or a part of the largest one to see how fast it comes; of no more layers
     /// than are wanted. Says how many there are.
     async fn probe_layers(&mut self, contents: &Contents) -> Result<usize, Stop> {
         let named = &contents.layers;
@@ -182,7 +185,7 @@ impl<T: Transport> Source<'_, T> {
         for layer in layers.iter().take(self.image.layers) {
             let read = match is_measured(layer) {
                 Some((_, throughput)) => Read::Measured(throughput),
-                None => Read::FirstByte,
+                None => Read::start_of(layer.size),
             };
             let answer = self.fetch_blob(layer, read).await?;
             self.has_length(&answer, layer)?;
@@ -353,19 +356,20 @@ impl<T: Transport> Source<'_, T> {
         Err(GoError::new(Class::Other, text).with_content(fault).into())
     }
 
-    /// The length that the headers give a blob, where they give one.
+    /// The length of a blob, where it is known.
     fn has_length(&self, answer: &Followed, descriptor: &Descriptor) -> Result<(), Stop> {
-        if answer.ends_early() && answer.length() == 0 {
+        let came = answer.length() as u64;
+        if answer.ends_early() {
             return Err(
                 match (
-                    self.of_other_length(Some(0), descriptor),
+                    self.of_other_length(Some(came), descriptor),
                     answer.response.status,
                 ) {
                     // The client asks for the whole, and gets some of it.
                     (Stop::Failed(error), 206) => Stop::Failed(GoError {
                         text: error
                             .text
-                            .map(|text| text.replace("but got 0", "but got …")),
+                            .map(|text| text.replace(&format!("but got {came}"), "but got …")),
                         ..error
                     }),
                     (stop, _) => stop,

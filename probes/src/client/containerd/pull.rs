@@ -13,7 +13,7 @@ use super::{
 use crate::{client::credential::Credential, node::ContainerdRelease};
 
 /// Pulls `image` from `hosts` in turn, as far as a probe goes: documents and the configuration whole, of each
-/// layer the first byte. The `credential` is offered to every host.
+/// layer its start. The `credential` is offered to every host.
 pub(crate) async fn pull<T: Transport>(
     transport: &mut T,
     image: &WantedImage<'_>,

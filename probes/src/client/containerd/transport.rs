@@ -8,6 +8,9 @@ use url::Url;
 
 use crate::{client::credential::Credential, words::throughput::Throughput};
 
+/// How much of a layer is read, in bytes: more than one packet carries, because on some paths only small ones arrive.
+const START: u64 = 4096;
+
 /// Who sends requests for the machine.
 pub(crate) trait Transport {
     /// Sends one request and waits for its answer. It follows nothing and repeats nothing.
@@ -69,10 +72,27 @@ pub(crate) enum Read {
     Nothing,
     /// All of it; of a larger body than this nobody reads on.
     Whole(u64),
-    /// Its first byte, and its length by the headers. The client would read all of it; a transport may ask for less.
-    FirstByte,
+    /// Its start, so many bytes or what comes in time, and its length. The client would read all of it; a transport may
+    /// ask for less.
+    Start(u64),
     /// The same, and then the transport downloads so much of it, to see how fast it comes.
     Measured(Throughput),
+}
+
+impl Read {
+    /// The start of a blob of `size` bytes.
+    pub(crate) fn start_of(size: u64) -> Self {
+        Self::Start(size.min(START))
+    }
+
+    /// How many bytes the start has, where that is what is read.
+    pub(crate) fn start(self) -> Option<u64> {
+        match self {
+            Self::Start(bytes) => Some(bytes),
+            Self::Measured(throughput) => Some(throughput.bytes.min(START)),
+            Self::Nothing | Self::Whole(_) => None,
+        }
+    }
 }
 
 /// What came of a request.
@@ -90,7 +110,7 @@ pub(crate) enum WalkReply {
 pub(crate) struct WalkResponse {
     pub status: u16,
     pub headers: HeaderMap,
-    /// `Content-Length`, also of an answer to HEAD.
+    /// `Content-Length`, also of an answer to HEAD; without one, that of a body whose end came with its start.
     pub length: Option<u64>,
     /// Whether the client fell back to plain HTTP for it.
     pub in_the_clear: bool,

@@ -15,7 +15,7 @@ use crate::{
 /// Fewer bytes come out of one buffer on the way, and say nothing of the way.
 const LEAST_MEASURED: u64 = 64 * 1024;
 
-/// A body whose first bytes have come.
+/// A body whose start has come.
 pub(crate) struct Begun {
     pub(super) came: u64,
     pub(super) body: Incoming,
@@ -78,7 +78,7 @@ mod tests {
         let mut http = fake.http().await;
         let deadline = Instant::now() + LONG;
         let mut response = http.send(Request::of("/"), deadline).await.unwrap();
-        let begun = response.first_bytes(deadline).await.unwrap().unwrap();
+        let begun = response.start(1, deadline).await.1.unwrap().unwrap();
         let floor = (bytes as f64 / limit.as_secs_f64()) as u64;
         begun.measure(Throughput { bytes, floor }, left).await
     }

@@ -21,6 +21,8 @@ use crate::net::{allowance::Allowance, inert::excerpt, io_fault::IoFault};
 
 /// Bytes of body that are read.
 const MAX_BODY: usize = 64 * 1024;
+/// A body has stopped once nothing more has come in this part of the time it had.
+const STOPPED: u32 = 3;
 /// ACR's name for the id that its support asks for.
 pub(crate) const CORRELATION_ID: HeaderName =
     HeaderName::from_static("x-ms-correlation-request-id");
@@ -71,31 +73,42 @@ impl Response {
         std::str::from_utf8(location.as_bytes()).ok()
     }
 
-    /// Waits for the first bytes of the body, if it has any. Unless the rest is read as well, the connection cannot be
-    /// used again.
-    pub(crate) async fn first_bytes(
+    /// Reads the start of the body: `wanted` bytes, or all of a shorter one, or what has come by the `deadline` if it
+    /// still comes. Gives the rest, unless the body has ended. Unless that is read as well, the connection cannot be used
+    /// again.
+    pub(crate) async fn start(
         &mut self,
+        wanted: usize,
         deadline: Instant,
-    ) -> Result<Option<Begun>, HttpFault> {
+    ) -> (Bytes, Result<Option<Begun>, HttpFault>) {
         let Some(mut body) = self.body.take() else {
-            return Ok(None);
+            return (Bytes::new(), Ok(None));
         };
-        while let Some(frame) = timeout_at(deadline, body.frame())
-            .await
-            .map_err(|_| IoFault::Timeout)?
-        {
-            let came = frame?.data_ref().map_or(0, Bytes::len);
-            if came > 0 {
-                let came = came as u64;
-                let allowance = self.allowance.clone();
-                return Ok(Some(Begun {
-                    came,
-                    body,
-                    allowance,
-                }));
+        let pause = deadline.saturating_duration_since(Instant::now()) / STOPPED;
+        let mut start = Vec::new();
+        let mut came = 0;
+        // Of a body that has begun, the next part.
+        let mut next = deadline;
+        while start.len() < wanted {
+            match timeout_at(next, body.frame()).await {
+                Err(_) if came > 0 && next == deadline => break,
+                Err(_) => return (start.into(), Err(IoFault::Timeout.into())),
+                Ok(None) => return (start.into(), Ok(None)),
+                Ok(Some(Err(error))) => return (start.into(), Err(error.into())),
+                Ok(Some(Ok(frame))) => {
+                    let part = frame.into_data().unwrap_or_default();
+                    came += part.len();
+                    start.extend_from_slice(&part[..part.len().min(wanted - start.len())]);
+                    next = deadline.min(Instant::now() + pause);
+                }
             }
         }
-        Ok(None)
+        let rest = Begun {
+            came: came as u64,
+            body,
+            allowance: self.allowance.clone(),
+        };
+        (start.into(), Ok(Some(rest)))
     }
 
     /// Reads the body, up to what an answer about a registry needs; empty the second time.
@@ -204,7 +217,13 @@ impl RegistryError {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::{
+        stages::{fake::Fake, http::connection::Request},
+        words::reason::Reason,
+    };
 
     #[test]
     fn network_rules_differ_from_other_denials() {
@@ -221,5 +240,26 @@ mod tests {
             None
         );
         assert_eq!(client("<html>"), None);
+    }
+
+    #[tokio::test]
+    async fn the_start_of_a_body_comes_and_is_cut_off_or_stops() {
+        const HUNDRED: &str = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nxx";
+        let start = async |fake: Fake| {
+            let deadline = Instant::now() + Duration::from_millis(300);
+            let mut http = fake.http().await;
+            let mut response = http.send(Request::of("/"), deadline).await.unwrap();
+            let (start, rest) = response.start(20, deadline).await;
+            (start.len(), rest.map(|rest| rest.is_some()))
+        };
+        let endless = Fake::endless("HTTP/1.1 200 OK\r\n\r\n", "xxx").await;
+        assert_eq!(start(endless).await, (20, Ok(true)));
+        let short = Fake::answering(["HTTP/1.1 200 OK\r\n\r\nxx"]).await;
+        assert_eq!(start(short).await, (2, Ok(false)));
+        let (came, end) = start(Fake::answering([HUNDRED]).await).await;
+        assert!(came == 2 && end.is_err_and(|fault| fault.reason() == Reason::Closed));
+        let stopped = HttpFault::Io(IoFault::Timeout);
+        let stops = Fake::hanging_after(HUNDRED).await;
+        assert_eq!(start(stops).await, (2, Err(stopped)));
     }
 }

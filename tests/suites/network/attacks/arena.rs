@@ -183,7 +183,8 @@ impl Arena {
 
         let (start, started) = (Timestamp::now(), Instant::now());
         let attacker = self.begin(attack)?;
-        let limit = INTERVAL + ANSWER + GRACE + SLACK;
+        // As long as three rounds may take.
+        let limit = 3 * (INTERVAL + ANSWER) + GRACE + SLACK;
         let result = self.watch(limit, || {
             let now = self.failures(registry)?;
             match attack.expected {

@@ -283,8 +283,13 @@ fn layers() -> Vec<Attack> {
             say(&*whole).drip("x")
         })
         .finds("SlowDownload"),
-        layer("a layer that stops", "none", say(&*whole).hang()).finds("SlowDownload"),
-        layer("a layer that is cut off", "closed", say(&*whole)),
+        layer("a layer that stops", "timeout", say(&*whole).hang()),
+        layer("a layer that stops where it is measured", "none", {
+            let begun = "x".repeat(4096);
+            say(format!("{whole}{begun}")).hang()
+        })
+        .finds("SlowDownload"),
+        layer("a layer that is cut off", "corrupt", say(&*whole)),
         layer("a layer of 9 exabytes", "corrupt", {
             say(format!(
                 "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",

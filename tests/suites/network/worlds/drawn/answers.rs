@@ -40,7 +40,7 @@ pub(super) fn of_blob(draw: &mut Draw) -> Value {
     match draw.number(0, 5) {
         // What containerd does not ask for.
         0 | 1 => json!({"to a range": {"status": draw.one(&[204, 400, 403, 404, 416, 501])}}),
-        // Nobody sees by its first byte that a layer is damaged.
+        // Nobody sees by its start that a layer is damaged.
         2 => match any(draw) {
             answer if answer == json!("damaged") => json!({"to the last layer": "resets"}),
             answer => json!({"to the last layer": answer}),
