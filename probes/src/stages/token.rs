@@ -265,6 +265,7 @@ mod tests {
             some("a")
         );
         assert_eq!(read("null"), Ok(None));
+        assert_eq!(read(" nulle"), Ok(None));
         assert_eq!(read("{}"), Ok(None));
         assert_eq!(read(""), Err(Some("EOF".to_owned())));
         assert_eq!(

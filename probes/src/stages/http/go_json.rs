@@ -21,6 +21,14 @@ pub(crate) fn first(body: &str) -> Result<&RawValue, JsonFault> {
         Some(Ok(value)) => Ok(value),
         None => Err(JsonFault(Some("EOF".to_owned()))),
         Some(Err(error)) if error.is_eof() => Err(JsonFault(Some("unexpected EOF".to_owned()))),
+        // To Go, null has ended, whatever its next letter is.
+        Some(Err(_))
+            if body
+                .trim_start_matches([' ', '\t', '\r', '\n'])
+                .starts_with("null") =>
+        {
+            Ok(RawValue::NULL)
+        }
         Some(Err(_)) => Err(JsonFault(None)),
     }
 }
