@@ -231,8 +231,8 @@ impl<T: Transport> Source<'_, T> {
         let fetched = self.fetch_in_turn(descriptor, kind, read, 0).await;
         let mut answer = fetched.map_err(copying_open)?;
         let (mut parts, mut idle) = (0, 0);
-        // What is measured is not kept, so there is nothing to go on from.
-        while answer.ends_early() && !matches!(read, Read::Measured(_)) && idle < RESUMED {
+        // A start has no rest to ask for: the client would have asked for the whole.
+        while answer.ends_early() && read.start().is_none() && idle < RESUMED {
             parts += 1;
             if parts > MAX_PARTS {
                 let why = format!("content that comes in more than {MAX_PARTS} parts");
@@ -358,23 +358,19 @@ impl<T: Transport> Source<'_, T> {
 
     /// The length of a blob, where it is known.
     fn has_length(&self, answer: &Followed, descriptor: &Descriptor) -> Result<(), Stop> {
-        let came = answer.length() as u64;
         if answer.ends_early() {
-            return Err(
-                match (
-                    self.of_other_length(Some(came), descriptor),
-                    answer.response.status,
-                ) {
-                    // The client asks for the whole, and gets some of it.
-                    (Stop::Failed(error), 206) => Stop::Failed(GoError {
-                        text: error
-                            .text
-                            .map(|text| text.replace(&format!("but got {came}"), "but got …")),
-                        ..error
-                    }),
-                    (stop, _) => stop,
-                },
-            );
+            let came = answer.length() as u64;
+            let text = self.release.other_length(Some(came), descriptor.size);
+            // The client asks for the whole, and gets some of it.
+            let text = match answer.response.status {
+                206 => text.map(|text| text.replace(&format!("got {came}"), "got …")),
+                _ => text,
+            };
+            return Err(GoError {
+                text,
+                ..GoError::untold(Class::Other)
+            }
+            .into());
         }
         answer.whole().map_err(copying)?;
         let total = header(answer, &hyper::header::CONTENT_RANGE)

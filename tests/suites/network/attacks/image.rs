@@ -289,7 +289,7 @@ fn layers() -> Vec<Attack> {
             say(format!("{whole}{begun}")).hang()
         })
         .finds("SlowDownload"),
-        layer("a layer that is cut off", "corrupt", say(&*whole)),
+        layer("a layer that is cut off", "closed", say(&*whole)),
         layer("a layer of 9 exabytes", "corrupt", {
             say(format!(
                 "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
