@@ -3,7 +3,6 @@
 
 use std::net::IpAddr;
 
-use hyper::header::RANGE;
 use tokio::time::Instant;
 
 use crate::{
@@ -150,7 +149,7 @@ impl<'a> Requests<'a> {
     ) -> Heard {
         let limit = self.answer_limit();
         let start = self.begin();
-        let mut ranged = request.read.start().is_some() && !request.headers.contains_key(RANGE);
+        let mut ranged = request.read.start().is_some();
         let mut asked = start;
         let mut hung_up = false;
         let result = loop {

@@ -72,8 +72,8 @@ pub(crate) enum Read {
     Nothing,
     /// All of it; of a larger body than this nobody reads on.
     Whole(u64),
-    /// Its start, so many bytes or what comes in time, and its length. The client would read all of it; a transport may
-    /// ask for less.
+    /// Its first bytes, as many as this or as come in time, and its length. The client would read all of it; a transport
+    /// may ask for less.
     Start(u64),
     /// The same, and then the transport downloads so much of it, to see how fast it comes.
     Measured(Throughput),
