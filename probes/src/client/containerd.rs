@@ -6,8 +6,7 @@
 //! Go `net/http/client.go`.
 
 pub(crate) use self::{
-    fetch::Pulled,
-    pull::pull,
+    pull::{Pulled, pull},
     source::{Host, WantedImage},
     stop::{Blame, Stop},
     transport::{

@@ -7,14 +7,14 @@ use hyper::HeaderMap;
 use super::containerd;
 use crate::{
     node::{
-        Node,
+        ContainerdRelease, Node,
         certs_d::{self, CertsDError, HostsConfig},
         misconfigured::{Misconfigured, SettingPlace},
         registry_host::{Capabilities, HostClient, HostScheme, RegistryHost, SHARED_CLIENT},
     },
     words::{
         endpoint::{Endpoint, Role, Scheme, Turn},
-        target::Target,
+        target::{Image, Target},
     },
 };
 
@@ -69,7 +69,7 @@ impl PullHosts {
         match certs_d::load(&node.root, certs_d, &target.named, node.release()) {
             Ok(Some(config)) => Self {
                 unseen: node.host_settings.doubt(),
-                ..Self::configured(config, login)
+                ..Self::configured(config, target, node.release())
             },
             Ok(None) => {
                 let upstream = RegistryHost::upstream(&target.named, node.release());
@@ -154,7 +154,8 @@ impl PullHosts {
         hosts.collect()
     }
 
-    fn configured(config: HostsConfig, login: &Endpoint) -> Self {
+    fn configured(config: HostsConfig, target: &Target, release: ContainerdRelease) -> Self {
+        let login = &target.login;
         let mut turns = (0_u32..).map(Turn::After);
         let hosts = config.hosts.into_iter().map(|host| {
             // Whoever may not give content resolves nothing.
@@ -165,7 +166,11 @@ impl PullHosts {
             PullHost::new(host, turn, login)
         });
         let mut hosts: Vec<_> = hosts.collect();
-        let fatal = hosts.is_empty();
+        let stuck = match &*hosts {
+            [] => None,
+            hosts => nobody_resolves(hosts, &target.images),
+        };
+        let fatal = hosts.is_empty() || stuck.is_some();
         if hosts.iter().all(|host| host.endpoint.role != Role::Login) {
             hosts.push(PullHost::registry(login, Turn::Never));
         }
@@ -176,19 +181,36 @@ impl PullHosts {
         let passed_over = config
             .passed_over
             .map(|host| (SettingPlace::Host, format!("no host is at {host:?}")));
-        let misconfigured = ignored
-            .or(passed_over)
-            .map(|(place, problem)| Misconfigured {
-                place,
-                problem: format!("{}: {problem}", file.display()),
-                fatal,
-                client_error: None,
-            });
+        let client_error = stuck
+            .filter(|_| release.pulls_by_transfer())
+            .map(|_| "failed to resolve image: no resolve hosts: not found".to_owned());
+        let stuck = stuck.map(|problem| (SettingPlace::CertsD, problem.to_owned()));
+        let misconfigured =
+            ignored
+                .or(stuck)
+                .or(passed_over)
+                .map(|(place, problem)| Misconfigured {
+                    place,
+                    problem: format!("{}: {problem}", file.display()),
+                    fatal,
+                    client_error,
+                });
         Self {
             hosts,
             misconfigured,
             unseen: None,
         }
+    }
+}
+
+/// Why no host can be asked what an image is, if so.
+fn nobody_resolves(hosts: &[PullHost], images: &[Image]) -> Option<&'static str> {
+    let by_digest = !images.is_empty() && images.iter().all(Image::is_by_digest);
+    let may = |host: &PullHost| host.capabilities.pull && (by_digest || host.capabilities.resolve);
+    match (hosts.iter().any(may), by_digest) {
+        (true, _) => None,
+        (false, true) => Some("no host has the capability to pull"),
+        (false, false) => Some("no host has the capabilities that a tag needs, pull and resolve"),
     }
 }
 

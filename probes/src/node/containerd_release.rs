@@ -158,6 +158,11 @@ impl ContainerdRelease {
         self >= Self::new(2, 0, 0)
     }
 
+    /// Whether it takes no image for a platform with features of the operating system that the node is not known to have.
+    pub(crate) fn reads_os_features(self) -> bool {
+        self >= Self::new(2, 3, 0)
+    }
+
     /// Whether it also brings a configuration of versions 1 and 3 to its own.
     pub(crate) fn migrates_version_3(self) -> bool {
         self >= Self::new(2, 3, 0)

@@ -1,15 +1,20 @@
 //! The HTTP stages of one endpoint, one after another over one connection, which is replaced if the
 //! server closes it.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use tokio::time::Instant;
 
 use crate::{
-    client::containerd::{self, Content, FaultKind, Read, WalkReply},
+    client::containerd::{self, BodyEnd, Content, FaultKind, Read, WalkReply},
     net::{io_fault::IoFault, wire::Stopwatch},
     outcome::{Evidence, Fault, StageOutcome},
-    round::{stream::Stream, visit::Visit, walk_request, walker::Heard},
+    round::{
+        stream::Stream,
+        visit::Visit,
+        walk_request::{self, Answered},
+        walker::Heard,
+    },
     stages::{
         challenge::{self, Challenge, ChallengeStep},
         http::{self, connection::HttpConnection, download::Begun, fault::HttpFault},
@@ -19,6 +24,9 @@ use crate::{
 };
 
 mod identify;
+
+/// So much of a blob is read to see whether it is cut off as its part was, in bytes.
+const MAX_WHOLE: u64 = 1024 * 1024;
 
 /// Requests to one address of an endpoint.
 pub(crate) struct Requests<'a> {
@@ -32,6 +40,8 @@ pub(crate) struct Requests<'a> {
     redialled: bool,
     /// Whether its host's client would speak TLS, and fell back to plain HTTP.
     in_the_clear: bool,
+    /// Whether a request for a part has failed, so that no other is sent.
+    asks_for_the_whole: bool,
     /// Whether the round ends before the last request had the client's time.
     cut_short: bool,
     stages: Vec<StageOutcome>,
@@ -46,6 +56,7 @@ impl<'a> Requests<'a> {
             watch: stream.stopwatch(),
             redialled: false,
             in_the_clear: false,
+            asks_for_the_whole: false,
             cut_short: false,
             stream: Some(stream),
             http: None,
@@ -147,27 +158,40 @@ impl<'a> Requests<'a> {
         request: &containerd::WalkRequest,
         expected: bool,
     ) -> Heard {
-        let limit = self.answer_limit();
+        let mut limit = self.answer_limit();
         let start = self.begin();
-        let mut ranged = request.read.start().is_some();
+        let mut request = Cow::Borrowed(request);
+        let mut ranged = request.read.start().is_some() && !self.asks_for_the_whole;
+        let mut part_was_cut = false;
         let mut asked = start;
         let mut hung_up = false;
         let result = loop {
             let sent = match self.connection().await {
                 Some(Ok(http)) => {
                     asked = Instant::now();
-                    walk_request::send(http, request, ranged, limit).await
+                    walk_request::send(http, &request, ranged, limit).await
                 }
                 Some(Err(fault)) => Err(fault),
                 None => return Heard::at_once(self.lost()),
             };
             match sent {
-                // The client itself asks for no range.
-                Ok(sent) if ranged && may_be_of_the_part(sent.response.status) => ranged = false,
                 _ if self.asks_again() => hung_up = true,
+                // The client itself asks for no part.
+                sent if ranged && may_be_of_the_part(&sent) => {
+                    ranged = false;
+                    limit = self.answer_limit();
+                    let status = sent.map(|sent| sent.response.status);
+                    part_was_cut = matches!(status, Ok(200 | 206));
+                    if part_was_cut {
+                        // Then its start proves nothing.
+                        request.to_mut().read = Read::Start(MAX_WHOLE);
+                    }
+                    self.asks_for_the_whole |= !matches!(status, Ok(401));
+                }
                 sent => break sent,
             }
         };
+        let request = &*request;
         if self.is_cut_short(&result) {
             let endpoint = self.visit.endpoint;
             let why = format!("the round had no time left for {endpoint}");
@@ -180,6 +204,13 @@ impl<'a> Requests<'a> {
                 let (mut response, fault) = (sent.response, sent.fault);
                 response.in_the_clear = self.in_the_clear;
                 begun = sent.begun;
+                if part_was_cut && begun.is_some() {
+                    let why = format!(
+                        "a part of {} is cut off, and its whole is large",
+                        request.subject
+                    );
+                    return Heard::at_once(WalkReply::NotSeen(why));
+                }
                 let evidence = walk_request::evidence(request, &response, fault, expected);
                 (WalkReply::Response(response), evidence)
             }
@@ -360,8 +391,15 @@ impl<'a> Requests<'a> {
     }
 }
 
-/// Statuses that a request for a part may get from servers, and from what is before them, where the whole gets another.
-/// A server that is overloaded or has failed is not asked twice.
-fn may_be_of_the_part(status: u16) -> bool {
-    !matches!(status, 200 | 206 | 300..=399 | 401 | 407 | 408 | 429 | 500 | 502..)
+/// Whether a server, or what is before it, may have failed because it was asked for a part. One that is silent has had the
+/// client's time.
+fn may_be_of_the_part(sent: &Result<Answered, HttpFault>) -> bool {
+    match sent {
+        Ok(sent) => match sent.response.status {
+            200 | 206 => matches!(sent.response.body.end, BodyEnd::Cut(_)),
+            300..=399 => false,
+            _ => true,
+        },
+        Err(fault) => !matches!(fault, HttpFault::Io(IoFault::Timeout)),
+    }
 }

@@ -25,6 +25,11 @@ impl Digest {
         fits.then(|| Self(text.to_owned()))
     }
 
+    /// Whether it is of the algorithm by which content is named unless somebody wants another.
+    pub(crate) fn is_sha256(&self) -> bool {
+        self.0.starts_with("sha256:")
+    }
+
     /// Whether it is the digest of `content`.
     pub(crate) fn names(&self, content: &[u8]) -> bool {
         let parts = self.0.split_once(':');

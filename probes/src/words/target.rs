@@ -3,7 +3,7 @@
 
 use std::{fmt, path::PathBuf};
 
-use crate::words::{endpoint::Endpoint, reason::Stage, throughput::Throughput};
+use crate::words::{digest::Digest, endpoint::Endpoint, reason::Stage, throughput::Throughput};
 
 /// The repository to request a token for if no image is configured.
 const ANY_REPOSITORY: &str = "regprobe/probe";
@@ -69,6 +69,13 @@ pub struct Image {
     pub repository: String,
     /// Tag or digest.
     pub reference: String,
+}
+
+impl Image {
+    /// Whether it is named by a digest: then nobody need say what it stands for.
+    pub(crate) fn is_by_digest(&self) -> bool {
+        Digest::parse(&self.reference).is_some()
+    }
 }
 
 impl fmt::Display for Image {

@@ -191,8 +191,8 @@ func document(line []byte) []string {
 	handler := images.LimitManifests(images.FilterPlatforms(all, node), node, 1)
 	switch input.Kind {
 	case "index":
-		// The transfer service fetches these, and CRI looks for this one, and for what it measures.
-		fetched := images.FilterPlatforms(all, platforms.Ordered(spec))
+		// The transfer service fetches these, the best first here, and CRI looks for this one, and for what it measures.
+		fetched := images.LimitManifests(images.FilterPlatforms(all, platforms.Ordered(spec)), node, 0)
 		handler = kept(handler, fetched, images.LimitManifests(all, node, 1))
 	case "manifest":
 		of.MediaType = ocispec.MediaTypeImageManifest
@@ -203,7 +203,7 @@ func document(line []byte) []string {
 		if err := json.Unmarshal(input.Body, &image); err != nil {
 			return failed
 		}
-		if input.Layers > 0 && input.Layers != len(image.RootFS.DiffIDs) || !node.Match(platforms.Normalize(image.Platform)) {
+		if input.Layers > 0 && (input.Layers != len(image.RootFS.DiffIDs) || !areOfLayers(image.RootFS.DiffIDs)) || !node.Match(platforms.Normalize(image.Platform)) {
 			return failed
 		}
 		return []string{}
@@ -222,7 +222,12 @@ func document(line []byte) []string {
 	return shown
 }
 
-// kept is what a handler chooses, where all that the others look for is among what was fetched.
+// areOfLayers tells what an unpacked layer may have been called.
+func areOfLayers(ids []digest.Digest) bool {
+	return !slices.ContainsFunc(ids, func(id digest.Digest) bool { return id.Validate() != nil || id.Algorithm() != digest.SHA256 })
+}
+
+// kept is what was fetched, where all that the others look for is among it.
 func kept(chooses, fetches, measures images.HandlerFunc) images.HandlerFunc {
 	return func(ctx context.Context, of ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 		chosen, err := chooses(ctx, of)
@@ -243,6 +248,6 @@ func kept(chooses, fetches, measures images.HandlerFunc) images.HandlerFunc {
 				return nil, fmt.Errorf("content digest %v: not found", needed.Digest)
 			}
 		}
-		return chosen, nil
+		return fetched, nil
 	}
 }

@@ -109,7 +109,7 @@ faults! {
         "Push the image for this platform, or give the pod a nodeSelector for nodes of another."
     "NodeConfigInvalid" Some(Stage::Resolve), ["unable to read CA cert", "unable to read CERT file", "unable to load CA cert",
         "failed to load X509 key pair", "failed to parse hosts", "hosts.toml: is a directory",
-        "\": dial tcp: address …: invalid port", "no Host in request URL"]:
+        "\": dial tcp: address …: invalid port", "no Host in request URL", "no resolve hosts"]:
         "containerd cannot use the node's settings for this registry";
         "Correct what the error names in /etc/containerd/certs.d on the node."
 
@@ -230,6 +230,9 @@ faults! {
     "BlobUnavailable" Some(Stage::Blob), ["could not fetch content descriptor", "failed commit on ref",
         "mismatched image rootfs", "number of layers and diffIDs don't match"]:
         "a part of the image is missing in the registry";
+        "Push the image again."
+    "BlobUnavailable" Some(Stage::Blob), ["children: invalid desc", "wrong diff id"]:
+        "the image says of one of its parts what it is not";
         "Push the image again."
     "ImageNotFound" None, [": not found", "manifest unknown", "404 Not Found"]:
         "the registry has no such image";

@@ -1,26 +1,29 @@
 //! What a fetched document says a pull goes on with: the entries of an index, the configuration and layers of a
 //! manifest, and what its configuration must be.
 //!
-//! Sources: containerd `core/images/image.go` (`Children`, `validateMediaType`, `Manifest`),
-//! `core/images/handlers.go` (`FilterPlatforms`, `LimitManifests`), `core/unpack/unpacker.go` and `client/image.go`
-//! (`getLayers`).
-
-use std::fmt;
+//! Source: containerd `core/images/image.go` (`Children`, `validateMediaType`, `Manifest`).
 
 use serde_json::value::RawValue;
 
 use super::stop::{Class, GoError};
 use crate::{
-    net::inert::excerpt,
     node::ContainerdRelease,
     stages::http::{
         fault::HttpFault,
         go_json::{Fields, list, number, object, text},
+        go_shape::Shape,
     },
     words::{digest::Digest, platform::Platform},
 };
 
+pub(super) use self::{
+    image_config::{check_beside, check_config},
+    index::entries,
+};
+
+mod image_config;
 mod image_spec;
+mod index;
 
 /// What a document or a reference points at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +49,11 @@ impl Descriptor {
 
     pub(super) fn is_manifest(&self) -> bool {
         MANIFEST.contains(&&*self.media_type)
+    }
+
+    /// Whether the client looks for others in it.
+    pub(super) fn is_document(&self) -> bool {
+        self.is_index() || self.is_manifest()
     }
 
     /// The media types that a request for it accepts.
@@ -92,8 +100,6 @@ impl Descriptor {
 }
 
 const EROFS: &str = "application/vnd.erofs.layer.v1";
-/// Platforms of an index that a message names.
-const OFFERED: usize = 10;
 pub(super) const SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1+prettyjws";
 const INDEX: [&str; 2] = [
     "application/vnd.oci.image.index.v1+json",
@@ -114,64 +120,17 @@ pub(super) struct Contents {
     pub layers: Vec<Descriptor>,
 }
 
-/// The entry of an index that a node of this platform pulls: the best for it, else the first that says nothing of
-/// its platform.
-pub(super) fn chosen(
-    body: &[u8],
-    index: &Descriptor,
-    node: &Platform,
-    release: ContainerdRelease,
-) -> Result<Descriptor, GoError> {
-    let body = String::from_utf8_lossy(body);
-    let document = valid(&body, index)?;
-    let (mut foreign, mut unsaid) = (None, Vec::new());
-    let (mut entries, mut offered) = (Vec::new(), Vec::new());
-    for entry in list(document.get("manifests"))? {
-        let fields = object(Some(entry), &DESCRIPTOR)?;
-        let platform = platform(fields.get("platform"))?;
-        let rank = platform
-            .as_ref()
-            .map_or(Some(usize::MAX), |platform| node.rank(platform));
-        if offered.len() < OFFERED {
-            offered.extend(
-                platform
-                    .clone()
-                    .filter(|platform| !offered.contains(platform)),
-            );
-        }
-        match platform {
-            None => unsaid.push(text(fields.get("digest"))?),
-            Some(_) if rank.is_none() && foreign.is_none() => {
-                foreign = Some(text(fields.get("digest"))?);
-            }
-            Some(_) => {}
-        }
-        entries.extend(rank.map(|rank| (rank, fields, platform)));
+impl Contents {
+    /// How many layers this containerd may unpack.
+    fn layers_for(&self, release: ContainerdRelease) -> usize {
+        let layers = self.layers.iter();
+        layers.filter(|layer| layer.is_layer(release)).count()
     }
-    let best = entries.into_iter().min_by_key(|(rank, ..)| *rank);
-    let (_, fields, platform) = best.ok_or_else(|| match release.pulls_by_transfer() {
-        true => mismatch(format_args!("manifest {}", index.digest), node, &offered),
-        false => mismatch("manifest", node, &offered),
-    })?;
-    let is_lesser = platform.as_ref().is_some_and(|of| of != node);
-    let entry = Descriptor {
-        platform,
-        ..descriptor(&fields)?
-    };
-    let (wants, missing) = match (&entry.platform, foreign) {
-        // The transfer service takes images for the node's own platform alone; CRI looks for those of lesser ones, too.
-        (Some(_), _) if is_lesser && release.pulls_by_transfer() => {
-            ("get image config descriptor", entry.digest.to_string())
-        }
-        // CRI measures what it has pulled by the first entry that says its platform, be it another one.
-        (None, Some(foreign)) => ("get image compressed resource size", foreign),
-        _ => return Ok(entry),
-    };
-    if unsaid.contains(&missing) {
-        return Ok(entry);
+
+    /// Whether the client unpacks layers while they come.
+    fn is_unpacked(&self, release: ContainerdRelease) -> bool {
+        self.config.is_config() && self.layers_for(release) > 0
     }
-    let error = GoError::not_found(format_args!("content digest {missing}")).within(wants);
-    Err(error.with_content(platform_mismatch(node, &offered)))
 }
 
 /// The configuration and layers that a manifest names.
@@ -187,55 +146,6 @@ pub(super) fn contents(body: &[u8], manifest: &Descriptor) -> Result<Contents, G
         config,
         layers: layers.collect::<Result<_, _>>()?,
     })
-}
-
-/// Whether the image of `config` can be unpacked on `node` by `release`. `of_index` is the entry of the index that led here:
-/// where that says nothing of its platform, the configuration's counts.
-pub(super) fn check_config(
-    config: &[u8],
-    contents: &Contents,
-    of_index: Option<&Descriptor>,
-    node: &Platform,
-    release: ContainerdRelease,
-) -> Result<(), GoError> {
-    let text = String::from_utf8_lossy(config);
-    let raw: &RawValue =
-        serde_json::from_str(&text).map_err(|_| malformed("unmarshal image config"))?;
-    image_spec::IMAGE.check(Some(raw))?;
-    let image = object(Some(raw), &["os", "architecture", "variant", "rootfs"])?;
-    let rootfs = object(image.get("rootfs"), &["diff_ids"])?;
-    let diff_ids = list(rootfs.get("diff_ids"))?.len();
-    let layers = contents
-        .layers
-        .iter()
-        .filter(|layer| layer.is_layer(release))
-        .count();
-    // What unpacks while layers come does nothing without one. Another part of the client looks later, and has taken
-    // content of all kinds for layers before 1.6.25 and 1.7.7; the transfer service has no such part.
-    let unpacks = layers > 0 && contents.config.is_config() || !release.pulls_by_transfer();
-    if unpacks && layers != diff_ids {
-        let text = match (layers, contents.layers.len()) {
-            (0, 0) => Some("mismatched image rootfs and manifest layers".to_owned()),
-            (0, _) => None,
-            _ => Some(format!(
-                "number of layers and diffIDs don't match: {layers} != {diff_ids}"
-            )),
-        };
-        let error = GoError {
-            text,
-            ..GoError::untold(Class::Other)
-        };
-        return Err(error.with_content(HttpFault::Malformed(format!(
-            "a configuration for {diff_ids} layers, and a manifest with {layers}"
-        ))));
-    }
-    if of_index.is_some_and(|entry| entry.platform.is_none()) {
-        let platform = platform_of(&image)?;
-        if node.rank(&platform).is_none() {
-            return Err(mismatch("manifest …", node, &[platform]));
-        }
-    }
-    Ok(())
 }
 
 const DESCRIPTOR: [&str; 5] = ["mediaType", "digest", "size", "platform", "urls"];
@@ -254,17 +164,21 @@ fn descriptor(fields: &Fields<'_>) -> Result<Descriptor, GoError> {
     })
 }
 
-fn platform(raw: Option<&RawValue>) -> Result<Option<Platform>, GoError> {
-    match raw.filter(|raw| raw.get() != "null") {
-        None => Ok(None),
-        Some(raw) => platform_of(&object(Some(raw), &["os", "architecture", "variant"])?).map(Some),
-    }
+/// Whether it says something twice of which Go's decoder makes a mixture.
+pub(super) fn is_ambiguous(body: &[u8], said: &Descriptor) -> bool {
+    let raw: Result<&RawValue, _> = serde_json::from_slice(body);
+    raw.is_ok_and(|raw| shape(said).merges(raw))
 }
 
-fn platform_of(fields: &Fields<'_>) -> Result<Platform, GoError> {
-    let [os, architecture, variant] =
-        ["os", "architecture", "variant"].map(|name| text(fields.get(name)));
-    Ok(Platform::normal(&os?, &architecture?, &variant?))
+/// The type by which content is read.
+fn shape(said: &Descriptor) -> Shape {
+    if said.is_index() {
+        image_spec::INDEX
+    } else if said.is_manifest() {
+        image_spec::MANIFEST
+    } else {
+        image_spec::IMAGE
+    }
 }
 
 /// The fields of a document that is what its descriptor says.
@@ -285,30 +199,12 @@ fn valid<'a>(text: &'a str, said: &Descriptor) -> Result<Fields<'a>, GoError> {
     {
         format!("media-type: expected index but found manifest ({kind})")
     } else {
-        let shape = match said.is_index() {
-            true => image_spec::INDEX,
-            false => image_spec::MANIFEST,
-        };
-        shape.check(Some(raw))?;
+        shape(said).check(Some(raw))?;
         return Ok(fields);
     };
     let fault = HttpFault::Malformed(wrong.clone());
     let error = GoError::new(Class::Other, wrong).with_content(fault);
     Err(error.within(format_args!("children: invalid desc {}", said.digest)))
-}
-
-/// No entry of an index, or a configuration of another platform.
-fn mismatch(of: impl fmt::Display, node: &Platform, offered: &[Platform]) -> GoError {
-    let fault = platform_mismatch(node, offered);
-    GoError::not_found(format_args!("no match for platform in {of}")).with_content(fault)
-}
-
-fn platform_mismatch(node: &Platform, offered: &[Platform]) -> HttpFault {
-    let offered: Vec<_> = offered.iter().map(ToString::to_string).collect();
-    HttpFault::PlatformMismatch {
-        platform: node.to_string(),
-        offered: excerpt(offered.join(", ").as_bytes()),
-    }
 }
 
 fn malformed(what: &str) -> GoError {

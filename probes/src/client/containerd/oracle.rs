@@ -137,7 +137,7 @@ pub(crate) fn token_url(
     Ok(parts)
 }
 
-/// The entry of an index that a node of the platform `linux/amd64` pulls, or what a manifest names, or nothing for a
+/// The entries of an index that a node of the platform `linux/amd64` fetches, its image first, or what a manifest names, or nothing for a
 /// configuration of an image with this many layers that can be unpacked. `None` for what containerd refuses.
 pub(crate) fn document(kind: &str, body: &[u8], layers: usize) -> Option<Vec<String>> {
     let node = Platform::normal("linux", "amd64", "");
@@ -152,8 +152,10 @@ pub(crate) fn document(kind: &str, body: &[u8], layers: usize) -> Option<Vec<Str
     match kind {
         "index" => {
             let index = of("application/vnd.oci.image.index.v1+json");
-            let chosen = document::chosen(body, &index, &node, ContainerdRelease::NEWEST).ok()?;
-            Some(vec![shown(chosen)])
+            let release = ContainerdRelease::NEWEST;
+            let entries = document::entries(body, &index, &node, release).ok()?;
+            entries.has_image.ok()?;
+            Some(entries.fetched.into_iter().map(shown).collect())
         }
         "manifest" => {
             let manifest = of("application/vnd.oci.image.manifest.v1+json");

@@ -23,7 +23,7 @@ const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const CHALLENGE: &str =
     r#"www-authenticate: Bearer realm="https://t/token",service="r",scope="repository:a:pull""#;
 const TOKEN: &str = "https://t/token?scope=repository%3Aa%3Apull&service=r";
-const CONFIG: &str = r#"{"os":"linux","architecture":"amd64","rootfs":{"diff_ids":["x"]}}"#;
+const CONFIG: &str = r#"{"os":"linux","architecture":"amd64","rootfs":{"diff_ids":["sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"]}}"#;
 
 /// What a URL answers, time after time; the last answer stays.
 #[derive(Default)]
@@ -478,8 +478,11 @@ fn the_rest_of_a_body_that_ends_early_is_asked_for() {
         WalkReply::Response(WalkResponse { body, ..response })
     };
     let (start, rest) = CONFIG.split_at(20);
-    let from_20 = "content-range: bytes 20-64/65";
-    let short = |got: usize| format!("short read: expected 65 bytes but got {got}: unexpected EOF");
+    let (last, length) = (CONFIG.len() - 1, CONFIG.len());
+    let from_20 = &*format!("content-range: bytes 20-{last}/{length}");
+    let from_0 = &*format!("content-range: bytes 0-{last}/{length}");
+    let short =
+        |got: usize| format!("short read: expected {length} bytes but got {got}: unexpected EOF");
     for (replies, said) in [
         (
             vec![part(&[], start), ok(&[from_20], rest)],
@@ -490,13 +493,7 @@ fn the_rest_of_a_body_that_ends_early_is_asked_for() {
         // All came, and then the connection was closed.
         (vec![part(&[], CONFIG)], "pulled".to_owned()),
         (vec![part(&[], start), part(&[], start)], short(20)),
-        (
-            vec![
-                part(&[], start),
-                ok(&["content-range: bytes 0-64/65"], CONFIG),
-            ],
-            short(20),
-        ),
+        (vec![part(&[], start), ok(&[from_0], CONFIG)], short(20)),
         (vec![part(&[], start), status(416, &[])], short(20)),
         (vec![part(&[], "")], short(0)),
     ] {
@@ -655,6 +652,55 @@ fn of_an_index_the_entry_of_this_platform_is_pulled() {
             .insert(format!("HEAD {TAG}"), vec![head(INDEX, &index)]);
         let digest = Digest::of(index.as_bytes()).to_string();
         assert_eq!(world.error().replace(&digest, "INDEX"), said, "{index}");
+    }
+}
+
+#[test]
+fn of_an_index_the_transfer_service_fetches_all_that_may_be_for_the_node() {
+    let amd64 = |body: &str, features: &str| {
+        let platform = format!(
+            r#""platform":{{"os":"linux","architecture":"amd64","os.features":{features}}},"size""#
+        );
+        entry(MANIFEST, body).replace("\"size\"", &platform)
+    };
+    let here = || amd64(&manifest(), "[]");
+    let gone = "failed to copy: httpReadSeeker: failed open: content at GONE not found: not found";
+    for (entries, newest, older) in [
+        (vec![here(), here()], "pulled", "pulled"),
+        (vec![here(), amd64("gone", "[]")], gone, "pulled"),
+        (vec![here(), entry(MANIFEST, "gone")], gone, "pulled"),
+        (vec![amd64("gone", "[\"x\"]"), here()], "pulled", gone),
+        (
+            vec![amd64(&manifest(), "[\"x\"]")],
+            "no match for platform in manifest INDEX: not found",
+            "pulled",
+        ),
+        (
+            vec![here(), here().replace("\"size\":", "\"size\":1")],
+            "not seen: DIGEST is named twice, with different sizes or places",
+            "pulled",
+        ),
+    ] {
+        let index = format!(r#"{{"manifests":[{}]}}"#, entries.join(","));
+        let digest = Digest::of(index.as_bytes()).to_string();
+        let wanted = [
+            (ContainerdRelease::NEWEST, newest),
+            ("1.7".parse().unwrap(), older),
+        ];
+        for (release, said) in wanted {
+            let mut world = World::image().serving("manifests", INDEX, &index);
+            world
+                .answers
+                .insert(format!("HEAD {TAG}"), vec![head(INDEX, &index)]);
+            let pulled = world.pull_from(&[host(0, "https://r/v2")], release);
+            let text = text(pulled).replace(&digest, "INDEX");
+            let text = text.replace(&Digest::of(manifest().as_bytes()).to_string(), "DIGEST");
+            let text = text.replace(
+                &format!("https://r/v2/a/manifests/{}", Digest::of(b"gone")),
+                "GONE",
+            );
+            assert_eq!(text, said, "{release:?} {index}");
+        }
     }
 }
 

@@ -56,6 +56,32 @@ impl Shape {
     }
 }
 
+impl Shape {
+    /// Whether Go's decoder makes one value of two in `raw`: it writes a list or an object into what an earlier field of
+    /// the same name has left.
+    pub(crate) fn merges(&self, raw: &RawValue) -> bool {
+        match self {
+            Self::List(element) => {
+                let elements = list(Some(raw)).unwrap_or_default();
+                elements.into_iter().any(|raw| element.merges(raw))
+            }
+            Self::Object(fields) => {
+                let names: Vec<_> = fields.iter().map(|(name, _)| *name).collect();
+                let Ok(found) = object(Some(raw), &names) else {
+                    return false;
+                };
+                fields.iter().any(|(name, shape)| {
+                    let said: Vec<_> = found.all().filter(|(known, _)| known == name).collect();
+                    let is_written_into = matches!(shape, Self::List(_) | Self::Object(_));
+                    is_written_into && said.len() > 1
+                        || said.into_iter().any(|(_, raw)| shape.merges(raw))
+                })
+            }
+            _ => false,
+        }
+    }
+}
+
 /// A time as `time.Time.UnmarshalJSON` takes it: RFC 3339 with `T` and `Z` in capitals, without leap seconds, and with
 /// offsets of up to 24 hours and a colon. The hour may have one digit.
 pub(crate) fn time(raw: Option<&RawValue>) -> Result<(), JsonFault> {

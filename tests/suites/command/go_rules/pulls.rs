@@ -414,7 +414,11 @@ fn platform(random: &mut StdRng) -> String {
             quoted(random, &["", "v1", "v2", "v7", "v8"]),
         ),
         (0.05, "os.version", quoted(random, &["10.0.1"])),
-        // Releases differ in what `os.features` mean.
+        (
+            0.1,
+            "os.features",
+            one(random, &["[]", "null", "[\"a\"]", "[\"\"]"]).to_owned(),
+        ),
     ];
     fields(random, usual)
 }
@@ -517,7 +521,11 @@ fn document(random: &mut StdRng) -> Value {
     ];
     let usual = match kind {
         "config" => {
-            let diff_ids = vec!["\"sha256:0a\""; layers].join(",");
+            let unpacked = match random.random_bool(0.05) {
+                true => "sha256:0a".to_owned(),
+                false => format!("sha256:{}", "0a".repeat(32)),
+            };
+            let diff_ids = vec![format!("{unpacked:?}"); layers].join(",");
             let rootfs = vec![
                 (0.9, "type", "\"layers\"".to_owned()),
                 (0.95, "diff_ids", format!("[{diff_ids}]")),

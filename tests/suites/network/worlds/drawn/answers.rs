@@ -39,7 +39,14 @@ pub(super) fn of_manifest(draw: &mut Draw) -> Value {
 pub(super) fn of_blob(draw: &mut Draw) -> Value {
     match draw.number(0, 5) {
         // What containerd does not ask for.
-        0 | 1 => json!({"to a range": {"status": draw.one(&[204, 400, 403, 404, 416, 501])}}),
+        0 => {
+            let status = draw.one(&[204, 400, 401, 403, 404, 416, 429, 500, 501]);
+            json!({"to a range": {"status": status}})
+        }
+        1 => {
+            let faults = ["resets", "hangs up", "ends early", "hangs in the body"];
+            json!({"to a range": draw.one(&faults)})
+        }
         // Nobody sees by its start that a layer is damaged.
         2 => match any(draw) {
             answer if answer == json!("damaged") => json!({"to the last layer": "resets"}),
