@@ -114,7 +114,7 @@ impl<T: Transport> Source<'_, T> {
     /// The entries that the client fetches.
     async fn fetch_index(&mut self, index: &Document) -> Result<Vec<Document>, Stop> {
         let answer = self.fetch_document(&index.descriptor).await?;
-        let body = clear(self.checked(&answer, &index.descriptor)?, &index.descriptor)?;
+        let body = unambiguous(self.checked(&answer, &index.descriptor)?, &index.descriptor)?;
         let node = self.image.platform;
         let entries = document::entries(body, &index.descriptor, node, self.release);
         let entries = entries.map_err(unread)?;
@@ -150,7 +150,7 @@ impl<T: Transport> Source<'_, T> {
             };
         }
         let answer = self.fetch_document(manifest).await?;
-        let body = clear(self.checked(&answer, manifest)?, manifest)?;
+        let body = unambiguous(self.checked(&answer, manifest)?, manifest)?;
         let contents = document::contents(body, manifest).map_err(unread)?;
         contents.layers.iter().try_for_each(has_content)?;
         if contents.config.is_document() {
@@ -226,7 +226,7 @@ impl<T: Transport> Source<'_, T> {
                 "a configuration of {size} bytes is not read"
             )));
         }
-        let body = clear(self.checked(&answer, config)?, config)?;
+        let body = unambiguous(self.checked(&answer, config)?, config)?;
         let (node, release) = (self.image.platform, self.release);
         let said = manifest.in_index.then_some(&manifest.descriptor);
         let checked = match manifest.is_wanted {
@@ -308,7 +308,7 @@ fn is_among<'d>(
 }
 
 /// The body of content that says each thing once.
-fn clear<'b>(body: &'b [u8], content: &Descriptor) -> Result<&'b [u8], Stop> {
+fn unambiguous<'b>(body: &'b [u8], content: &Descriptor) -> Result<&'b [u8], Stop> {
     match document::is_ambiguous(body, content) {
         false => Ok(body),
         true => {

@@ -84,6 +84,7 @@ impl Response {
         let Some(mut body) = self.body.take() else {
             return (Bytes::new(), Ok(None));
         };
+        self.allowance.renew(wanted);
         let pause = deadline.saturating_duration_since(Instant::now()) / STOPPED;
         let mut start = Vec::new();
         let mut came = 0;
