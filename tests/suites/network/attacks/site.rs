@@ -17,8 +17,7 @@ pub(crate) const CHALLENGES: &str = "challenges";
 pub(crate) const LAYER: &str = "layer";
 /// So large that its download is measured.
 pub(crate) const LAYER_SIZE: usize = 1 << 20;
-pub(crate) const CONFIG: &str =
-    r#"{"os":"linux","architecture":"amd64","rootfs":{"diff_ids":["x"]}}"#;
+pub(crate) const CONFIG: &str = r#"{"os":"linux","architecture":"amd64","rootfs":{"diff_ids":["sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"]}}"#;
 pub(crate) const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// Over TLS, request after request.
