@@ -21,6 +21,8 @@ use crate::{
 
 /// Platforms of an index that a message names.
 const OFFERED: usize = 10;
+/// Entries that are kept of those that the node can run, the best first. A walk does not go to so many.
+const KEPT: usize = 10;
 
 /// What a pull takes of an index.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,7 +43,10 @@ pub(crate) fn entries(
 ) -> Result<Entries, GoError> {
     let body = String::from_utf8_lossy(body);
     let document = valid(&body, index)?;
-    let (mut fitting, mut foreign, mut offered) = (Vec::new(), Vec::new(), Vec::new());
+    let mut fitting: Vec<Fitting<'_>> = Vec::new();
+    // The best by its platform alone, and its rank.
+    let mut foreign: Option<(usize, String)> = None;
+    let mut offered = Vec::new();
     for entry in list(document.get("manifests"))? {
         let fields = object(Some(entry), &DESCRIPTOR)?;
         let built_for = BuiltFor::read(fields.get("platform"), release)?;
@@ -52,19 +57,24 @@ pub(crate) fn entries(
         match built_for {
             Some(other) if other.rank(node).is_none() => {
                 let rank = node.rank(&other.platform).unwrap_or(usize::MAX);
-                foreign.push((rank, text(fields.get("digest"))?));
+                if foreign.as_ref().is_none_or(|(best, _)| rank < *best) {
+                    foreign = Some((rank, text(fields.get("digest"))?));
+                }
             }
-            built_for => fitting.push(Fitting {
-                rank: built_for
+            built_for => {
+                let rank = built_for
                     .as_ref()
-                    .and_then(|built_for| built_for.rank(node))
-                    .unwrap_or(usize::MAX),
-                platform: built_for.map(|built_for| built_for.platform),
-                fields,
-            }),
+                    .and_then(|built_for| built_for.rank(node));
+                fitting.push(Fitting {
+                    rank: rank.unwrap_or(usize::MAX),
+                    platform: built_for.map(|built_for| built_for.platform),
+                    fields,
+                });
+                fitting.sort_by_key(|entry| entry.rank);
+                fitting.truncate(KEPT);
+            }
         }
     }
-    fitting.sort_by_key(|entry| entry.rank);
     let by_transfer = release.pulls_by_transfer();
     let Some(best) = fitting.first() else {
         let error = match by_transfer {
@@ -82,8 +92,7 @@ pub(crate) fn entries(
         Some(("get image config descriptor", digest))
     } else if best.platform.is_none() {
         // CRI measures what it has pulled by the best entry that says its platform, be it another one or lack a feature.
-        let measured = foreign.into_iter().min_by_key(|(rank, _)| *rank);
-        measured.map(|(_, digest)| ("get image compressed resource size", digest))
+        foreign.map(|(_, digest)| ("get image compressed resource size", digest))
     } else {
         None
     };
