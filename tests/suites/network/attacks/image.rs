@@ -103,6 +103,20 @@ pub(crate) fn attacks() -> Vec<Attack> {
             },
         ),
         manifest(
+            "an index of 20,000 manifests for the node",
+            "corrupt",
+            INDEX_TYPE,
+            {
+                let one = |n| {
+                    format!(
+                        r#"{{"mediaType":"{MANIFEST_TYPE}","digest":"sha256:{n:064x}","size":9}}"#
+                    )
+                };
+                let many: Vec<_> = (0..20_000).map(one).collect();
+                format!(r#"{{"manifests":[{}]}}"#, many.join(","))
+            },
+        ),
+        manifest(
             "an index of nothing",
             "platform_mismatch",
             INDEX_TYPE,
