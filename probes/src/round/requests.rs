@@ -1,7 +1,7 @@
 //! The HTTP stages of one endpoint, one after another over one connection, which is replaced if the
 //! server closes it.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::net::IpAddr;
 
 use tokio::time::Instant;
 
@@ -158,44 +158,68 @@ impl<'a> Requests<'a> {
         request: &containerd::WalkRequest,
         expected: bool,
     ) -> Heard {
-        let mut limit = self.answer_limit();
+        if request.read.start().is_none() || self.asks_for_the_whole {
+            return self.ask_for_the_whole(request, expected).await;
+        }
+        match self.ask(request, true, expected).await {
+            Ok(heard) => heard,
+            // The client itself asks for no part.
+            Err(PartFault::Refused) => self.ask_for_the_whole(request, expected).await,
+            Err(PartFault::Cut) => {
+                let whole = containerd::WalkRequest {
+                    read: Read::Start(MAX_WHOLE),
+                    ..request.clone()
+                };
+                // Boxed, because most walks have none.
+                Box::pin(self.ask_for_the_whole(&whole, expected)).await
+            }
+        }
+    }
+
+    async fn ask_for_the_whole(
+        &mut self,
+        request: &containerd::WalkRequest,
+        expected: bool,
+    ) -> Heard {
+        let asked = self.ask(request, false, expected).await;
+        // Nothing else ends so but a part.
+        asked.unwrap_or_else(|_| Heard::at_once(self.lost()))
+    }
+
+    /// Sends it until a connection is not stale.
+    async fn ask(
+        &mut self,
+        request: &containerd::WalkRequest,
+        for_a_part: bool,
+        expected: bool,
+    ) -> Result<Heard, PartFault> {
+        let limit = self.answer_limit();
         let start = self.begin();
-        let mut request = Cow::Borrowed(request);
-        let mut ranged = request.read.start().is_some() && !self.asks_for_the_whole;
-        let mut part_was_cut = false;
         let mut asked = start;
         let mut hung_up = false;
         let result = loop {
             let sent = match self.connection().await {
                 Some(Ok(http)) => {
                     asked = Instant::now();
-                    walk_request::send(http, &request, ranged, limit).await
+                    walk_request::send(http, request, for_a_part, limit).await
                 }
                 Some(Err(fault)) => Err(fault),
-                None => return Heard::at_once(self.lost()),
+                None => return Ok(Heard::at_once(self.lost())),
             };
-            match sent {
-                _ if self.asks_again() => hung_up = true,
-                // The client itself asks for no part.
-                sent if ranged && may_be_of_the_part(&sent) => {
-                    ranged = false;
-                    limit = self.answer_limit();
-                    let status = sent.map(|sent| sent.response.status);
-                    part_was_cut = matches!(status, Ok(200 | 206));
-                    if part_was_cut {
-                        // Then its start proves nothing.
-                        request.to_mut().read = Read::Start(MAX_WHOLE);
-                    }
-                    self.asks_for_the_whole |= !matches!(status, Ok(401));
-                }
-                sent => break sent,
+            if !self.asks_again() {
+                break sent;
             }
+            hung_up = true;
         };
-        let request = &*request;
+        if for_a_part && let Some(fault) = PartFault::of(&result) {
+            let is_challenge = matches!(&result, Ok(sent) if sent.response.status == 401);
+            self.asks_for_the_whole |= !is_challenge;
+            return Err(fault);
+        }
         if self.is_cut_short(&result) {
             let endpoint = self.visit.endpoint;
             let why = format!("the round had no time left for {endpoint}");
-            return Heard::at_once(WalkReply::NotSeen(why));
+            return Ok(Heard::at_once(WalkReply::NotSeen(why)));
         }
         let took = asked.elapsed();
         let mut begun = None;
@@ -204,13 +228,6 @@ impl<'a> Requests<'a> {
                 let (mut response, fault) = (sent.response, sent.fault);
                 response.in_the_clear = self.in_the_clear;
                 begun = sent.begun;
-                if part_was_cut && begun.is_some() {
-                    let why = format!(
-                        "a part of {} is cut off, and its whole is large",
-                        request.subject
-                    );
-                    return Heard::at_once(WalkReply::NotSeen(why));
-                }
                 let evidence = walk_request::evidence(request, &response, fault, expected);
                 (WalkReply::Response(response), evidence)
             }
@@ -230,33 +247,44 @@ impl<'a> Requests<'a> {
         {
             recorded.subject = Some(request.subject.as_str().into());
         }
-        if let (Read::Measured(throughput), Some(begun)) = (request.read, begun) {
-            self.measure(throughput, begun, &mut reply).await;
+        match (request.read, begun) {
+            (Read::Measured(throughput), Some(begun)) => {
+                let measured = self.measure(throughput, begun).await;
+                if let Err(fault) = measured {
+                    if for_a_part {
+                        self.asks_for_the_whole = true;
+                        self.stages.pop();
+                        return Err(PartFault::Cut);
+                    }
+                    if let WalkReply::Response(response) = &mut reply {
+                        response.body.end = walk_request::cut(&fault);
+                    }
+                    self.blame(None, fault);
+                }
+            }
+            (Read::Start(MAX_WHOLE), Some(_)) => {
+                let subject = &request.subject;
+                let why = format!("a part of {subject} is cut off, and the whole is large");
+                reply = WalkReply::NotSeen(why);
+            }
+            _ => {}
         }
-        Heard {
+        Ok(Heard {
             reply,
             took,
             hung_up,
-        }
+        })
     }
 
     /// Reads on in the blob that began to come, beyond the time of its stage.
-    async fn measure(&mut self, throughput: Throughput, begun: Begun, reply: &mut WalkReply) {
+    async fn measure(&mut self, throughput: Throughput, begun: Begun) -> Result<(), HttpFault> {
         let left = self.visit.deadlines.left(throughput.limit());
-        match begun.measure(throughput, left).await {
-            Ok(download) => {
-                let last = self.stages.last_mut().map(|stage| &mut stage.result);
-                if let Some(Ok(Evidence::Blob(_, measured))) = last {
-                    *measured = download;
-                }
-            }
-            Err(fault) => {
-                if let WalkReply::Response(response) = reply {
-                    response.body.end = walk_request::cut(&fault);
-                }
-                self.blame(None, fault);
-            }
+        let download = begun.measure(throughput, left).await?;
+        let last = self.stages.last_mut().map(|stage| &mut stage.result);
+        if let Some(Ok(Evidence::Blob(_, measured))) = last {
+            *measured = download;
         }
+        Ok(())
     }
 
     /// The client cannot use the last answer, or does not go where it leads for `content`. A refusal
@@ -391,15 +419,25 @@ impl<'a> Requests<'a> {
     }
 }
 
-/// Whether a server, or what is before it, may have failed because it was asked for a part. One that is silent has had the
-/// client's time.
-fn may_be_of_the_part(sent: &Result<Answered, HttpFault>) -> bool {
-    match sent {
-        Ok(sent) => match sent.response.status {
-            200 | 206 => matches!(sent.response.body.end, BodyEnd::Cut(_)),
-            300..=399 => false,
-            _ => true,
-        },
-        Err(fault) => !matches!(fault, HttpFault::Io(IoFault::Timeout)),
+/// How a request for a part of a blob fails, where one for the whole may not.
+enum PartFault {
+    /// With a status, or without an answer.
+    Refused,
+    /// While the part came, so that the start of the whole proves nothing.
+    Cut,
+}
+
+impl PartFault {
+    /// Whether that is what came of it. One who is silent has had the client's time.
+    fn of(sent: &Result<Answered, HttpFault>) -> Option<Self> {
+        match sent {
+            Ok(sent) => match (sent.response.status, &sent.response.body.end) {
+                (200 | 206, BodyEnd::Cut(_)) => Some(Self::Cut),
+                (200 | 206 | 300..=399, _) => None,
+                _ => Some(Self::Refused),
+            },
+            Err(HttpFault::Io(IoFault::Timeout)) => None,
+            Err(_) => Some(Self::Refused),
+        }
     }
 }
