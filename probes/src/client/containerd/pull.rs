@@ -158,7 +158,14 @@ impl<T: Transport> Source<'_, T> {
             return Err(Stop::NotSeen(why.to_owned()));
         }
         self.fetch_config(document, &contents).await?;
-        let layers = self.probe_layers(&contents, document.is_wanted).await?;
+        let layers = match self.probe_layers(&contents, document.is_wanted).await {
+            // The client fetches no layer that is unpacked already, and two manifests often have the same.
+            Err(Stop::Failed(_)) if !document.is_wanted => {
+                let why = "a layer beside those of the node's image, which containerd may not need";
+                return Err(Stop::NotSeen(why.to_owned()));
+            }
+            layers => layers?,
+        };
         if let Some(why) = contents.layers.iter().find_map(Descriptor::needs_more)
             && document.is_wanted
         {
