@@ -322,7 +322,7 @@ fn connected() -> StageOutcome {
     let connected = Connected {
         rtt: Some(Duration::from_micros(900)),
         retransmits: 0,
-        fell_back_after: Duration::ZERO,
+        fell_back_after: None,
     };
     ok(Stage::Connect, 1000, Evidence::Connect(connected))
 }

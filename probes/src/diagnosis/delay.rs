@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::{
     outcome::{Asked, EndpointOutcome, Evidence, Outcome, Walk},
+    stages::connect::Connected,
     words::{
         endpoint::{Endpoint, Role, Turn},
         reason::Stage,
@@ -148,10 +149,13 @@ fn handshakes(seen: &EndpointOutcome) -> Duration {
     behind_dial.map(|stage| late(stage.waits())).sum()
 }
 
-/// The wait for TLS at a server that does not speak it.
+/// What the connection costs that asks for TLS of a server that does not speak it.
 fn fallback(seen: &EndpointOutcome) -> Duration {
     match seen.evidence(Stage::Connect) {
-        Some(Evidence::Connect(connected)) => late(connected.fell_back_after),
+        Some(Evidence::Connect(Connected {
+            fell_back_after: Some(waited),
+            ..
+        })) => seen.path.waits() + late(*waited),
         _ => Duration::ZERO,
     }
 }

@@ -139,7 +139,7 @@ impl Visit<'_> {
         if let Some(Ok(Evidence::Connect(connected))) =
             stages.first_mut().map(|first| first.result.as_mut())
         {
-            connected.fell_back_after = failed.map(|failed| failed.waits()).unwrap_or_default();
+            connected.fell_back_after = failed.map(|failed| failed.waits());
         }
         stream
     }

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use hyper::{
     HeaderMap, Method,
     header::{
-        AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, RANGE, SERVER,
-        WWW_AUTHENTICATE,
+        AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, LOCATION, RANGE,
+        SERVER, WWW_AUTHENTICATE,
     },
 };
 use tokio::time::Instant;
@@ -113,9 +113,8 @@ pub(super) async fn send(
         mask_location(&mut headers, &offered.credential);
     }
     let keeps_open = answered.keeps_open;
-    let length = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse().ok());
+    let is_part = ranged && status == 206;
+    let length = length(&headers, is_part);
     let answer = |body| containerd::WalkResponse {
         status,
         headers,
@@ -162,7 +161,7 @@ pub(super) async fn send(
         Err(fault) => (cut(&fault), Some(fault)),
     };
     let mut response = answer(Body { bytes, end });
-    if has_ended {
+    if has_ended && !is_part {
         let length = response.body.bytes.len() as u64;
         response.length.get_or_insert(length);
     }
@@ -171,6 +170,22 @@ pub(super) async fn send(
         fault,
         begun,
     })
+}
+
+/// How long the whole content is, as the answer with it, or with a part of it, says.
+fn length(headers: &HeaderMap, is_part: bool) -> Option<u64> {
+    let name = if is_part {
+        CONTENT_RANGE
+    } else {
+        CONTENT_LENGTH
+    };
+    let said = headers.get(name)?.to_str().ok()?;
+    let length = if is_part {
+        said.rsplit_once('/')?.1
+    } else {
+        said
+    };
+    length.parse().ok()
 }
 
 /// The end of a body that does not come.
@@ -343,6 +358,23 @@ mod tests {
             .unwrap();
         assert!(response.body.bytes.is_empty() && response.length == Some(0));
         assert!(!empty.heads()[0].contains("range:"));
+    }
+
+    #[tokio::test]
+    async fn a_part_says_how_long_the_whole_is_only_to_who_asked_for_one() {
+        let said = &["Content-Range: bytes 0-1/9"][..];
+        let cases = [
+            (true, said, Some(9)),
+            (false, said, Some(2)),
+            (true, &[], None),
+        ];
+        for (ranged, headers, length) in cases {
+            let fake = Fake::answering([answer("206 Partial Content", headers, "xx")]).await;
+            let (response, _) = ask(&fake, Content::Blob, Read::Start(2), ranged)
+                .await
+                .unwrap();
+            assert_eq!(response.length, length, "{ranged} {headers:?}");
+        }
     }
 
     #[tokio::test]

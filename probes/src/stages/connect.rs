@@ -53,8 +53,8 @@ pub struct Connected {
     pub rtt: Option<Duration>,
     /// Retransmits so far, including lost SYNs.
     pub retransmits: u32,
-    /// How long the client tried TLS before, where it fell back to plain HTTP.
-    pub fell_back_after: Duration,
+    /// How long the client tried TLS over another connection before, where it fell back to plain HTTP.
+    pub fell_back_after: Option<Duration>,
 }
 
 impl Connected {
@@ -71,12 +71,12 @@ impl Connected {
             Ok(info) => Self {
                 rtt: Some(Duration::from_micros(info.tcpi_rtt.into())),
                 retransmits: info.tcpi_total_retrans,
-                fell_back_after: Duration::ZERO,
+                fell_back_after: None,
             },
             Err(_) => Self {
                 rtt: None,
                 retransmits: 0,
-                fell_back_after: Duration::ZERO,
+                fell_back_after: None,
             },
         }
     }

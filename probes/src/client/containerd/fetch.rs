@@ -9,7 +9,7 @@ use super::{
     document::Descriptor,
     go_http::Followed,
     retries,
-    source::{MAX_MANIFEST, Source, header, range},
+    source::{MAX_MANIFEST, Source, range},
     stop::{Class, GoError, Stop},
     transport::{Content, Read, Transport},
 };
@@ -202,26 +202,14 @@ impl<T: Transport> Source<'_, T> {
     ) -> Result<(), Stop> {
         if answer.ends_early() {
             let came = answer.length() as u64;
-            let text = self.release.other_length(Some(came), descriptor.size);
-            // The client asks for the whole, and gets some of it.
-            let text = match answer.response.status {
-                206 => text.map(|text| text.replace(&format!("got {came}"), "got …")),
-                _ => text,
-            };
             return Err(GoError {
-                text,
+                text: self.release.other_length(Some(came), descriptor.size),
                 ..GoError::untold(Class::Other)
             }
             .into());
         }
         answer.whole().map_err(copying)?;
-        let total = header(answer, &hyper::header::CONTENT_RANGE)
-            .and_then(|range| range.rsplit_once('/')?.1.parse().ok());
-        let length = match answer.response.status {
-            206 => total,
-            _ => answer.response.length,
-        };
-        match length {
+        match answer.response.length {
             Some(length) if length != descriptor.size => {
                 Err(self.of_other_length(Some(length), descriptor))
             }

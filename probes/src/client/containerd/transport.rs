@@ -110,7 +110,8 @@ pub(crate) enum WalkReply {
 pub(crate) struct WalkResponse {
     pub status: u16,
     pub headers: HeaderMap,
-    /// `Content-Length`, also of an answer to HEAD; without one, that of a body whose end came with its start.
+    /// Of the whole content, also in an answer to HEAD: `Content-Length`, or what `Content-Range` says of the part that
+    /// was asked for; without them, that of a body whose end came with its start.
     pub length: Option<u64>,
     /// Whether the client fell back to plain HTTP for it.
     pub in_the_clear: bool,

@@ -367,7 +367,7 @@ impl Met {
         let connected = Evidence::Connect(Connected {
             rtt: None,
             retransmits: 0,
-            fell_back_after: Duration::ZERO,
+            fell_back_after: None,
         });
         let way = std::iter::once(connected)
             .chain(tunnel)
