@@ -18,9 +18,14 @@ use crate::{
 pub(super) fn settle(judged: &mut [EndpointFindings<'_>], walks: &[Walk]) {
     let all_pulled = !walks.is_empty() && walks.iter().all(Walk::has_pulled);
     if all_pulled {
-        // The challenge of /v2/ asked for more than a pull needs.
+        // The challenge of /v2/ asked for more than a pull needs, and no pull has to be able to read it.
+        let of_challenge = |finding: &Finding| match finding.code {
+            Code::CredentialsRequired => true,
+            Code::NotARegistry => finding.stage == Stage::Challenge,
+            _ => false,
+        };
         for (_, findings) in judged.iter_mut() {
-            findings.retain(|finding| finding.code != Code::CredentialsRequired);
+            findings.retain(|finding| !of_challenge(finding));
         }
     } else if !walks.iter().any(is_lost) {
         return;

@@ -46,6 +46,8 @@ struct Draft {
     server: Option<&'static str>,
     /// `hosts.toml` is that of `_default`.
     for_all: bool,
+    /// The user and the password of the pod's secret, if it has one.
+    secret: Option<(&'static str, &'static str)>,
 }
 
 impl Draft {
@@ -63,6 +65,7 @@ impl Draft {
             turns: Vec::new(),
             server: None,
             for_all: false,
+            secret: None,
         };
         if home.is_public {
             for nameserver in &mut draft.nameservers {
@@ -110,7 +113,7 @@ impl Draft {
         let hosts = self.hosts.concat();
         put("hosts", (!hosts.is_empty()).then(|| json!(hosts)));
         put("nameservers", Some(json!(self.nameservers)));
-        json!({
+        let mut scenario = json!({
             "story": format!("World {seed}."),
             "agent": {
                 "server": self.home.server,
@@ -124,7 +127,14 @@ impl Draft {
             "world": self.world,
             "containerd": {"does": "pulls", "within_seconds": patience},
             "verdict": "ok",
-        })
+        });
+        if let Some((username, password)) = self.secret {
+            let auths = json!({self.home.key(): {"username": username, "password": password}});
+            scenario["agent"]["pull_secret"] = json!(json!({"auths": auths}).to_string());
+            scenario["agent"]["anonymous_pull"] = json!(false);
+            scenario["containerd"]["as"] = json!(format!("{username}:{password}"));
+        }
+        scenario
     }
 
     fn resolv_conf(&self) -> Option<Value> {

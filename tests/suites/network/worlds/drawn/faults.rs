@@ -10,7 +10,7 @@ use super::{Draft, NAMESERVERS};
 type Fault = fn(&mut Draft);
 
 /// How often each is drawn.
-pub(super) const FAULTS: [(u32, Fault); 18] = [
+pub(super) const FAULTS: [(u32, Fault); 19] = [
     (4, nameserver),
     (4, answer_set),
     (2, resolver_option),
@@ -29,6 +29,7 @@ pub(super) const FAULTS: [(u32, Fault); 18] = [
     (5, mirror),
     (2, settings_of_its_own),
     (3, proxy),
+    (4, secret),
 ];
 
 /// A host that is up and closed, and one that is silent.
@@ -334,6 +335,21 @@ fn registry(draft: &mut Draft) {
         ),
     };
     draft.set("registry", key, value);
+}
+
+/// The pod has a pull secret, and most registries want one.
+fn secret(draft: &mut Draft) {
+    let secret = draft.draw.one(&[
+        ("reader", "secret"),
+        ("reader", "secret"),
+        ("reader", "secret"),
+        ("limited", "secret"),
+        ("reader", "mistyped"),
+        ("nobody", "secret"),
+    ]);
+    draft.secret = Some(secret);
+    let is_anonymous = draft.draw.once_in(3);
+    draft.set("registry", "anonymous_pull", is_anonymous);
 }
 
 impl Draft {

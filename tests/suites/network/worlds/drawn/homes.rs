@@ -31,6 +31,14 @@ impl Home {
         self.server
     }
 
+    /// As pull secrets name it.
+    pub(super) fn key(&self) -> &'static str {
+        match self.server {
+            "docker.io" => "https://index.docker.io/v1/",
+            server => server,
+        }
+    }
+
     pub(super) fn is_on_the_node(&self) -> bool {
         self.sites[0].key == "on_the_node"
     }
