@@ -98,7 +98,14 @@ pub(super) fn explain(outcome: &Outcome, expectations: &Expectations, findings: 
             (false, true) => (Code::BlobUnavailable, Stage::Blob),
             (false, false) => (Code::NotARegistry, Stage::Manifest),
         };
-        if findings.iter().any(|finding| finding.code == code) {
+        let is_tolerated = *denied && !expectations.anonymous_pull;
+        let is_told =
+            |finding: &&mut Finding| finding.code == code && (*denied || at_last(finding));
+        if let Some(told) = findings.iter_mut().find(is_told) {
+            if !is_tolerated {
+                told.severity = Severity::Critical;
+                told.client_error.clone_from(error);
+            }
             continue;
         }
         let image = &walk.image;
@@ -113,7 +120,7 @@ pub(super) fn explain(outcome: &Outcome, expectations: &Expectations, findings: 
             evidence: vec![format!("asked for it, in this order: {}", asked.join(", "))],
             ..advice::critical(code, seen, stage, message)
         };
-        findings.push(match *denied && !expectations.anonymous_pull {
+        findings.push(match is_tolerated {
             true => Finding {
                 severity: Severity::Info,
                 ..finding

@@ -2,6 +2,7 @@
 //! could hold. A world is a registry in good health, of which there are several kinds, with two to four faults.
 
 mod answers;
+mod credentials;
 mod detours;
 mod draw;
 mod faults;
@@ -46,8 +47,10 @@ struct Draft {
     server: Option<&'static str>,
     /// `hosts.toml` is that of `_default`.
     for_all: bool,
-    /// The user and the password of the pod's secret, if it has one.
-    secret: Option<(&'static str, &'static str)>,
+    /// What the agent knows of the node's credentials.
+    credentials: Map<String, Value>,
+    /// As whom containerd pulls, if not as nobody.
+    user: Option<String>,
 }
 
 impl Draft {
@@ -65,7 +68,8 @@ impl Draft {
             turns: Vec::new(),
             server: None,
             for_all: false,
-            secret: None,
+            credentials: Map::new(),
+            user: None,
         };
         if home.is_public {
             for nameserver in &mut draft.nameservers {
@@ -128,11 +132,12 @@ impl Draft {
             "containerd": {"does": "pulls", "within_seconds": patience},
             "verdict": "ok",
         });
-        if let Some((username, password)) = self.secret {
-            let auths = json!({self.home.key(): {"username": username, "password": password}});
-            scenario["agent"]["pull_secret"] = json!(json!({"auths": auths}).to_string());
+        if let Some(user) = self.user {
+            scenario["containerd"]["as"] = json!(user);
             scenario["agent"]["anonymous_pull"] = json!(false);
-            scenario["containerd"]["as"] = json!(format!("{username}:{password}"));
+            for (key, value) in self.credentials {
+                scenario["agent"][key] = value;
+            }
         }
         scenario
     }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::answers;
+use super::credentials::{identity, secret};
 use super::detours::{mirror, proxy, settings_of_its_own};
 use super::homes::{MIRROR, Site, TOKEN_SERVER};
 use super::{Draft, NAMESERVERS};
@@ -10,7 +11,7 @@ use super::{Draft, NAMESERVERS};
 type Fault = fn(&mut Draft);
 
 /// How often each is drawn.
-pub(super) const FAULTS: [(u32, Fault); 19] = [
+pub(super) const FAULTS: [(u32, Fault); 20] = [
     (4, nameserver),
     (4, answer_set),
     (2, resolver_option),
@@ -30,6 +31,7 @@ pub(super) const FAULTS: [(u32, Fault); 19] = [
     (2, settings_of_its_own),
     (3, proxy),
     (4, secret),
+    (4, identity),
 ];
 
 /// A host that is up and closed, and one that is silent.
@@ -335,21 +337,6 @@ fn registry(draft: &mut Draft) {
         ),
     };
     draft.set("registry", key, value);
-}
-
-/// The pod has a pull secret, and most registries want one.
-fn secret(draft: &mut Draft) {
-    let secret = draft.draw.one(&[
-        ("reader", "secret"),
-        ("reader", "secret"),
-        ("reader", "secret"),
-        ("limited", "secret"),
-        ("reader", "mistyped"),
-        ("nobody", "secret"),
-    ]);
-    draft.secret = Some(secret);
-    let is_anonymous = draft.draw.once_in(3);
-    draft.set("registry", "anonymous_pull", is_anonymous);
 }
 
 impl Draft {

@@ -39,6 +39,10 @@ impl Home {
         }
     }
 
+    pub(super) fn is_azures(&self) -> bool {
+        self.server == LOGIN.host
+    }
+
     pub(super) fn is_on_the_node(&self) -> bool {
         self.sites[0].key == "on_the_node"
     }
