@@ -31,6 +31,8 @@ impl Walker<'_> {
         tries: &[Try],
     ) -> (WalkEnd, Vec<Offer>) {
         let (mut offers, mut errors) = (Vec::new(), Vec::new());
+        // How far the first try went that failed for more than want of another credential.
+        let mut stopped: Option<usize> = None;
         for (n, (giver, credential)) in tries.iter().enumerate() {
             (self.refused, self.denied) = (None, false);
             (self.unauthorized, self.denied_at) = (None, None);
@@ -69,8 +71,11 @@ impl Walker<'_> {
                     return (WalkEnd::NotSeen(why), offers);
                 }
                 Err(Stop::Failed(error)) => {
+                    if !self.denied {
+                        stopped = stopped.or(Some(self.route.len()));
+                    }
                     if let Some(Blame { content, fault }) = error.blame
-                        && n + 1 == tries.len()
+                        && (n + 1 == tries.len() || !self.denied)
                     {
                         self.blame(content, fault).await;
                     }
@@ -78,8 +83,15 @@ impl Walker<'_> {
                 }
             }
         }
-        let (error, denied) = (joined(errors), self.denied);
-        (WalkEnd::Failed { error, denied }, offers)
+        if let Some(stopped) = stopped {
+            // The tries behind it do not say why.
+            self.route.truncate(stopped);
+        }
+        let end = WalkEnd::Failed {
+            error: joined(errors),
+            denied: stopped.is_none(),
+        };
+        (end, offers)
     }
 
     /// Gets what the node's credential provider would give the kubelet, once for all images.
