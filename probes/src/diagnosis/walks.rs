@@ -18,10 +18,11 @@ use crate::{
 pub(super) fn settle(judged: &mut [EndpointFindings<'_>], walks: &[Walk]) {
     let all_pulled = !walks.is_empty() && walks.iter().all(Walk::has_pulled);
     if all_pulled {
-        // The challenge of /v2/ asked for more than a pull needs, and no pull has to be able to read it.
+        // The challenge of /v2/ asked for more than a pull needs, and no pull has to be able to read it. Where /v2/ fails,
+        // which has a reason, `Outcome::settle_challenge` has weighed it.
         let of_challenge = |finding: &Finding| match finding.code {
             Code::CredentialsRequired => true,
-            Code::NotARegistry => finding.stage == Stage::Challenge,
+            Code::NotARegistry => finding.stage == Stage::Challenge && finding.reason.is_none(),
             _ => false,
         };
         for (_, findings) in judged.iter_mut() {

@@ -2,7 +2,7 @@
 
 use super::{
     Expected, Story,
-    build::{expecting_anonymous_pull, login},
+    build::{expecting_anonymous_pull, login, pulled},
     critical, story, warning,
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
         http::fault::{HttpFault, Refusal},
         identity::IdentityFault,
     },
-    words::{digest::Digest, reason::Stage},
+    words::reason::Stage,
 };
 
 const ANONYMOUS: &str = "failed to fetch anonymous token: 401 Unauthorized";
@@ -75,14 +75,6 @@ fn status(status: u16) -> HttpFault {
 
 fn refused(said: &str) -> OfferEnd {
     OfferEnd::Refused(Some(said.to_owned()))
-}
-
-fn pulled() -> WalkEnd {
-    WalkEnd::Pulled {
-        manifest: Digest::of(b"a manifest"),
-        platform: None,
-        layers: 1,
-    }
 }
 
 /// The only credential is refused.

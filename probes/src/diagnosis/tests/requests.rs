@@ -5,8 +5,8 @@ use super::{
     build::{
         FIRST, PRIVATE_LOGIN, PUBLIC, basic_challenge, challenge_that_containerd_misreads,
         challenge_with_clock_off_by, data, denied, dial, expecting_anonymous_pull, expecting_any,
-        http, locked, login, malformed, mirror, no_registry, not_linked, other_platform, refused,
-        storage, tls, token_service, turned_away,
+        http, locked, login, malformed, mirror, no_registry, not_linked, other_platform, pulled,
+        refused, storage, tls, token_service, turned_away,
     },
     critical, info, story, warning,
 };
@@ -91,6 +91,19 @@ fn answers() -> Vec<Story> {
         .fails_by([critical(NotARegistry)
             .on(PRIVATE_LOGIN)
             .saying("401 Unauthorized")]),
+        story(
+            "containerd cannot read the challenge, which the image does not need",
+            [login().shows(challenge_that_containerd_misreads())],
+        )
+        .whose_walk(pulled()),
+        story(
+            "a portal answers since the image came",
+            [answers(no_registry())],
+        )
+        .whose_walk(pulled())
+        .fails_by([critical(NotARegistry)
+            .on(PRIVATE_LOGIN)
+            .saying_nothing("what it makes of a portal depends on the portal")]),
         story("429", [answers(refused(429))]).fails_by([critical(Throttled)
             .on(PRIVATE_LOGIN)
             .saying("429 Too Many Requests")]),

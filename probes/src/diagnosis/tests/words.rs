@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::build::PUBLIC;
 use crate::{
     net::io_fault::{Errno, IoFault},
-    outcome::{Evidence, Fault},
+    outcome::{Evidence, Fault, WalkEnd},
     stages::{
         challenge::{Access, Bearer, Challenge},
         http::{
@@ -19,7 +19,7 @@ use crate::{
         tls::{Certificate, CertificateProblem, Chain, Handshake, TlsFault},
         token::Token,
     },
-    words::{reason::Stage, throughput::Download},
+    words::{digest::Digest, reason::Stage, throughput::Download},
 };
 
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -266,6 +266,14 @@ pub(super) fn granted() -> Evidence {
 
 pub(super) fn denied() -> Evidence {
     Evidence::Token(Token::Denied)
+}
+
+pub(super) fn pulled() -> WalkEnd {
+    WalkEnd::Pulled {
+        manifest: Digest::of(b"a manifest"),
+        platform: None,
+        layers: 1,
+    }
 }
 
 pub(super) fn answered(status: u16) -> HttpAnswer {
