@@ -99,7 +99,9 @@ pub(super) fn explain(outcome: &Outcome, expectations: &Expectations, findings: 
             (false, true) => (Code::BlobUnavailable, Stage::Blob),
             (false, false) => (Code::NotARegistry, Stage::Manifest),
         };
-        let is_tolerated = *denied && !expectations.anonymous_pull;
+        // Who offers a credential expects to be given something for it.
+        let is_anonymous = walk.credentials.offers.is_empty();
+        let is_tolerated = *denied && is_anonymous && !expectations.anonymous_pull;
         let is_told =
             |finding: &&mut Finding| finding.code == code && (*denied || at_last(finding));
         if let Some(told) = findings.iter_mut().find(is_told) {
@@ -111,7 +113,12 @@ pub(super) fn explain(outcome: &Outcome, expectations: &Expectations, findings: 
         }
         let image = &walk.image;
         let message = match denied {
-            true => format!("the registry does not give {image} without credentials"),
+            true if is_anonymous => {
+                format!("the registry does not give {image} without credentials")
+            }
+            true => {
+                format!("the registry does not give {image} for the credentials that it is offered")
+            }
             false => format!("containerd cannot pull {image} from {last}"),
         };
         let mut asked: Vec<_> = walk.endpoints().map(ToString::to_string).collect();

@@ -77,6 +77,10 @@ impl Requests<'_> {
     /// For which service a token is exchanged, by the answer to `/v2/`.
     fn service(&mut self) -> Result<String, IdentityAnswer> {
         let (login, client) = (self.visit.endpoint, self.visit.client);
+        if !client.tls.ca.is_empty() || !client.tls.client.is_empty() {
+            let why = "hosts.toml has TLS settings for the registry, and the credential provider does not read them";
+            return Err(IdentityAnswer::NotSeen(why.to_owned()));
+        }
         let challenge = self
             .stages
             .iter()
