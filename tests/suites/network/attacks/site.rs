@@ -86,10 +86,13 @@ fn sound(path: &str, head: &str) -> String {
             answer("401 Unauthorized", &[&challenge], "{}")
         }
         _ if path.ends_with(&digest(CONFIG)) => answer("200 OK", &[], CONFIG),
-        _ if path.contains("/blobs/") => {
-            let range = format!("Content-Range: bytes 0-0/{LAYER_SIZE}");
-            answer("206 Partial Content", &[&range], "l")
-        }
+        _ if path.contains("/blobs/") => match last_asked_for(head) {
+            Some(last) => {
+                let range = format!("Content-Range: bytes 0-{last}/{LAYER_SIZE}");
+                answer("206 Partial Content", &[&range], &"l".repeat(last + 1))
+            }
+            None => answer("200 OK", &[], &"l".repeat(LAYER_SIZE)),
+        },
         _ => manifest(),
     };
     match head.starts_with("HEAD ") {
@@ -100,6 +103,13 @@ fn sound(path: &str, head: &str) -> String {
             .to_owned(),
         false => answer,
     }
+}
+
+/// The last byte of the part that a request asks for, if it asks for one.
+fn last_asked_for(head: &str) -> Option<usize> {
+    let head = head.to_lowercase();
+    let (_, range) = head.split_once("\r\nrange: bytes=0-")?;
+    range.lines().next()?.trim().parse().ok()
 }
 
 pub(crate) fn bearer(realm: &str) -> String {
