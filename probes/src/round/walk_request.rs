@@ -174,16 +174,10 @@ pub(super) async fn send(
 
 /// How long the whole content is, as the answer with it, or with a part of it, says.
 fn length(headers: &HeaderMap, is_part: bool) -> Option<u64> {
-    let name = if is_part {
-        CONTENT_RANGE
-    } else {
-        CONTENT_LENGTH
-    };
-    let said = headers.get(name)?.to_str().ok()?;
-    let length = if is_part {
-        said.rsplit_once('/')?.1
-    } else {
-        said
+    let said = |name| headers.get(name)?.to_str().ok();
+    let length = match is_part {
+        true => said(CONTENT_RANGE)?.rsplit_once('/')?.1,
+        false => said(CONTENT_LENGTH)?,
     };
     length.parse().ok()
 }
